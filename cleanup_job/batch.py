@@ -1,0 +1,172 @@
+"""One batch of tasks: read, plan, delete files, delete records. Safe to run in several threads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cleanup_job.errors import AnswerError
+from cleanup_job.order import Unit
+from cleanup_job.outcomes import Outcomes
+from cleanup_job.outputs import INTERRUPTED, Outputs
+from cleanup_job.paths import ModelId, TaskId, tasks_named_in
+from cleanup_job.plan import Batch, Going, Gone, Plan, Policy, Protection, plan_batch, protection
+from cleanup_job.records import Deleted, Detail, Model, NotDeleted, References, Task
+from cleanup_job.report.outcome import Reason, TaskOutcome, Verdict
+from cleanup_job.rooms import Observer, Server, Storage
+from cleanup_job.selection import unchanged
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """Takes batches through a pass; all of it stays the same for the whole pass, but for ``gone``, which grows."""
+
+    server: Server
+    storage: Storage
+    policy: Policy
+    observer: Observer
+    outcomes: Outcomes
+    selected: Mapping[TaskId, Task]
+    guests: Mapping[TaskId, set[ModelId]] = field(default_factory=dict)
+    """For each task, other tasks' models that lie in its folder."""
+    keep_on_file_error: bool = True
+    gone: Gone = field(default_factory=Gone)
+
+    def plan(self, units: list[Unit]) -> Plan:
+        """What goes and what stays of a batch; reads only.
+
+        Raises:
+            AnswerError: the server refused a call.
+            UnreachableError: it gives no usable answer.
+        """
+        try:
+            return self._plan(units)
+        except AnswerError:
+            # Bulk calls refuse all of their tasks where one is gone meanwhile: look again without it.
+            return self._plan(units)
+
+    def _plan(self, units: list[Unit]) -> Plan:
+        """Read a batch's outputs, then who else needs them, then the tasks once more, and decide."""
+        ids = [task for unit in units for task in unit]
+        unit_of = {task: frozenset(unit) for unit in units for task in unit}
+        details = self.server.details(ids)
+        models = self.server.models_of(ids)
+        guard, children = self._guard(ids, models, unit_of)
+        outputs = self._outputs(details, models, guard)
+        if self._add_events(details, models, outputs):
+            models = self.server.models_of(ids)
+            guard, children = self._guard(ids, models, unit_of)
+        for task, found in outputs.items():
+            for model in models.get(task, ()):
+                found.add(model.uri)
+        now = self.server.tasks(ids)
+        plan = plan_batch(Batch(tuple(units), self.selected, now, outputs, models, guard, children), self.policy)
+        self.gone.kept_models.update(model for going in plan.going for model in going.kept_models)
+        return plan
+
+    def _guard(
+        self, ids: list[TaskId], models: Mapping[TaskId, list[Model]], unit_of: Mapping[TaskId, frozenset[TaskId]]
+    ) -> tuple[Protection, frozenset[TaskId]]:
+        own = {model.id: model for made in models.values() for model in made}
+        guests = {guest for task in ids for guest in self.guests.get(task, ())}
+        uris = {model.uri for model in own.values() if self._is_file(model.uri)}
+        others = [*self.server.models(guests), *self.server.models_at(uris)]
+        references = References(
+            used_by=self.server.users_of(own),
+            others=tuple({model.id: model for model in others if model.id not in own}.values()),
+        )
+        children = frozenset() if self.policy.force else self.server.published_children(ids)
+        return protection(own.values(), references, unit_of, self.gone, self.storage.locate), children
+
+    def _is_file(self, uri: str) -> bool:
+        place = self.storage.locate(uri)
+        return place is not None and place.path != INTERRUPTED
+
+    def _outputs(
+        self, details: Mapping[TaskId, Detail], models: Mapping[TaskId, list[Model]], guard: Protection
+    ) -> dict[TaskId, Outputs]:
+        """The outputs that the tasks' own records name."""
+        by_file = {task for place in guard.places for task in tasks_named_in(place.path)}
+        outputs = {
+            task: Outputs(task, self.storage.locate, by_file=bool(self.policy.by_file) or task in by_file)
+            for task in (*details, *models)
+        }
+        for task, detail in details.items():
+            for artifact in detail.artifacts:
+                if artifact.mode == "output":
+                    outputs[task].add(artifact.uri, artifact.size)
+        return outputs
+
+    def _add_events(
+        self,
+        details: Mapping[TaskId, Detail],
+        models: Mapping[TaskId, list[Model]],
+        outputs: Mapping[TaskId, Outputs],
+    ) -> bool:
+        """Add the files of debug samples and plots; gives whether there was anything to look up."""
+        images = [task for task, detail in details.items() if detail.has_images]
+        plots = [task for task, detail in details.items() if detail.has_plots]
+        makers = {model.id: task for task, made in models.items() for model in made}
+        for task, uri in self.server.event_files(images, plots):
+            outputs[task].add(uri)
+        for model, uri in self.server.model_event_files(list(makers)):
+            outputs[makers[model]].add(uri)
+        return bool(images or plots or makers)
+
+    # -- delete
+    def delete(self, plan: Plan) -> list[TaskOutcome]:
+        """Files first, record last; a unit with a file that can't be deleted keeps its records."""
+        failed = self.storage.delete(
+            (path for going in plan.going for path in going.paths),
+            (link for going in plan.going for link in going.linked),
+        )
+        outcomes: list[TaskOutcome] = []
+        ready: list[Going] = []
+        broken = {going.unit for going in plan.going if any(path in failed for path in going.paths)}
+        for going in plan.going:
+            reasons = [f"{path.path}: {failed[path]}" for path in going.paths if path in failed]
+            if going.unit in broken and self.keep_on_file_error:
+                detail = "; ".join(reasons[:3]) or "a file of a task that it goes with could not be deleted"
+                outcomes.append(self.outcomes.of(going.task, Verdict.FAILED, Reason.FILE_ERROR, detail))
+                continue
+            ready.append(going)
+            left = [*reasons, *(f"{link.path}: {failed[link]}" for link in going.linked if link in failed)]
+            for reason in left:
+                self.observer.warning(f"task {going.task.id}: a file stays behind without a record: {reason}")
+        return outcomes + self._delete_records(ready)
+
+    def _delete_records(self, ready: list[Going]) -> list[TaskOutcome]:
+        mutual = [model.id for going in ready if len(going.unit) > 1 for model in going.models]
+        if mutual:
+            # The server keeps a model that another task uses, and in a circle there always is one.
+            self.server.delete_models(mutual)
+        answers = self.server.delete_tasks([going.task.id for going in ready], force=False) if ready else {}
+        refused = {task for task, answer in answers.items() if isinstance(answer, NotDeleted) and answer.needs_force}
+        if refused and self.policy.force:
+            answers |= self._force({going.task.id: going.task for going in ready if going.task.id in refused})
+        return [self._record_outcome(going, answers.get(going.task.id)) for going in ready]
+
+    def _force(self, refused: Mapping[TaskId, Task]) -> dict[TaskId, Deleted | NotDeleted]:
+        """Delete in spite of published children and models; with force the server would delete restored tasks, too."""
+        now = self.server.tasks(refused)
+        still = [
+            task.id
+            for task in now.values()
+            if self.policy.rules.allows(
+                task, archived_at=refused[task.id].last_change, parent_is_pipeline=task.id in self.policy.steps
+            )
+            and unchanged(refused[task.id], task)
+        ]
+        return self.server.delete_tasks(still, force=True) if still else {}
+
+    def _record_outcome(self, going: Going, answer: Deleted | NotDeleted | None) -> TaskOutcome:
+        task = going.task
+        if isinstance(answer, Deleted):
+            if answer.models is not None and len(going.unit) == 1 and answer.models != len(going.models):
+                planned = len(going.models)
+                self.observer.warning(f"task {task.id}: {planned} models planned, {answer.models} deleted by the server")
+            return self.outcomes.goes(going)
+        if answer is None:
+            return self.outcomes.of(task, Verdict.FAILED, Reason.RECORD_ERROR, "the server's answer does not mention it")
+        if answer.not_ours:
+            return self.outcomes.of(task, Verdict.NOT_OURS, Reason.FORBIDDEN, answer.message)
+        detail = f"{answer.message} ({answer.status}/{answer.subcode}); its files are gone already"
+        return self.outcomes.of(task, Verdict.FAILED, Reason.RECORD_ERROR, detail)

@@ -1,0 +1,90 @@
+"""The tasks that a pass may delete, and who of them needs whose outputs: all pages are read before the first deletion."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from cleanup_job.paths import Locate, ModelId, TaskId, tasks_named_in
+from cleanup_job.records import Task
+from cleanup_job.rooms import Server
+from cleanup_job.selection import Rules, age_from
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What a listing brought, judged by each record's own fields."""
+
+    tasks: dict[TaskId, Task]
+    """Most recently active first."""
+    public: tuple[Task, ...] = ()
+    """Those that would be old enough, but are public examples."""
+    steps: frozenset[TaskId] = frozenset()
+    """Those whose parent is a pipeline's controller."""
+    holds: dict[TaskId, set[TaskId]] = field(default_factory=lambda: defaultdict(set))
+    """For each task, those whose outputs it needs."""
+    guests: dict[TaskId, set[ModelId]] = field(default_factory=lambda: defaultdict(set))
+    """For each task, other tasks' models that lie in its folder."""
+    needed_by_datasets: set[TaskId] = field(default_factory=set)
+    """Dataset versions that a version which is no candidate can't be read without."""
+
+
+def find(server: Server, locate: Locate, rules: Rules) -> Candidates:
+    """Read the listing to its end, and then the references between the tasks that it brought."""
+    tasks: dict[TaskId, Task] = {}
+    perhaps: dict[TaskId, Task] = {}
+    for task in server.archived_tasks(rules.query()):
+        if rules.allows(task):
+            tasks[task.id] = task
+        elif task.parent and rules.allows(task, parent_is_pipeline=True):
+            perhaps[task.id] = task
+    steps: frozenset[TaskId] = frozenset()
+    if perhaps:
+        pipelines = server.pipelines({TaskId(task.parent) for task in perhaps.values()})
+        steps = frozenset(task.id for task in perhaps.values() if task.parent in pipelines)
+        tasks |= {step: perhaps[step] for step in steps}
+    ours = [task for task in tasks.values() if not task.public]
+    ours.sort(key=_most_recent_first)
+    public = tuple(task for task in tasks.values() if task.public)
+    found = Candidates({task.id: task for task in ours}, public, steps)
+    if ours:
+        _add_models(found, server, locate)
+        _add_datasets(found, server)
+    return found
+
+
+def _add_models(found: Candidates, server: Server, locate: Locate) -> None:
+    """Who uses a model that a candidate made, and whose model lies in a candidate's folder.
+
+    Every model is looked at: the server can't search for addresses that begin in a certain way, and the same file may stand in
+    records under several addresses.
+    """
+    consumers: dict[ModelId, set[TaskId]] = defaultdict(set)
+    for task in found.tasks.values():
+        for used in task.input_models:
+            consumers[used].add(task.id)
+    for model in server.all_models():
+        maker = TaskId(model.task)
+        if maker in found.tasks:
+            for consumer in consumers.get(model.id, ()):
+                found.holds[consumer].add(maker)
+        place = locate(model.uri)
+        named: Iterable[TaskId] = tasks_named_in(place.path) if place is not None else ()
+        for host in named:
+            if host in found.tasks and host != maker:
+                found.guests[host].add(model.id)
+                found.holds[maker].add(host)
+
+
+def _add_datasets(found: Candidates, server: Server) -> None:
+    if not any("dataset" in task.system_tags for task in found.tasks.values()):
+        return
+    for version, ancestors in server.dataset_ancestors():
+        if version in found.tasks:
+            found.holds[version].update(ancestors)
+        else:
+            found.needed_by_datasets.update(ancestors & found.tasks.keys())
+
+
+def _most_recent_first(task: Task) -> tuple[float, TaskId]:
+    since = age_from(task)
+    return (-since.timestamp() if since is not None else 0.0, task.id)

@@ -1,0 +1,200 @@
+"""One pass: select, plan batch by batch, delete files, delete records, report.
+
+    settings -> select -> plan -> delete files -> delete records -> report
+
+Each batch is read, re-checked, and deleted files first, record last: a record that is there says that there may be files, so
+whatever interrupts a pass, the next one finds the rest.
+"""
+
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+from cleanup_job import candidates
+from cleanup_job.batch import Batches
+from cleanup_job.candidates import Candidates
+from cleanup_job.errors import AnswerError, CleanupError, RefusedError, UnreachableError
+from cleanup_job.order import Order, Unit
+from cleanup_job.outcomes import Outcomes
+from cleanup_job.plan import Policy, Staying
+from cleanup_job.report.outcome import Reason, Report, TaskOutcome, Verdict
+from cleanup_job.rooms import Observer, Server, Storage
+from cleanup_job.selection import Filters, Rules, resolve
+
+Running = dict[Future[list[TaskOutcome]], list[Unit]]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the settings say of one pass. Times are in seconds."""
+
+    filters: Filters
+    dry_run: bool = False
+    batch_size: int = 250
+    workers: int = 4
+    max_tasks: int | None = None
+    refuse_above: int | None = None
+    deadline: float | None = None
+    keep_unknown: bool = True
+    delete_external: bool = False
+    keep_on_file_error: bool = True
+
+
+@dataclass(slots=True)
+class Stop:
+    """Asks a pass to end after the batches in progress; ``reason`` says why, empty as long as nobody asked."""
+
+    reason: str = ""
+
+
+class Pass:
+    """One pass over one ClearML Server."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 -- the rooms around a pass
+        self, server: Server, storage: Storage, options: Options, report: Report, observer: Observer, stop: Stop
+    ) -> None:
+        """``report`` is filled in as the pass goes."""
+        self._server = server
+        self._storage = storage
+        self._options = options
+        self._report = report
+        self._observer = observer
+        self._stop = stop
+        self._began = time.monotonic()
+
+    def run(self) -> None:
+        """Do it all.
+
+        Raises:
+            CleanupError: nothing more can be done; what was done stands in the report.
+        """
+        projects = self._server.projects()
+        rules = self._rules(projects)
+        found = candidates.find(self._server, self._storage.locate, rules)
+        self._report.selected = len(found.tasks)
+        self._observer.selected(len(found.tasks))
+        self._outcomes = Outcomes(projects)
+        for task in found.public:
+            self._note(self._outcomes.stays(Staying(task, Reason.PUBLIC, "it belongs to the server, not to its users")))
+        self._refuse_if_too_many()
+        if found.tasks:
+            self._work(found, rules)
+            for doubt in self._storage.doubts():
+                self._observer.warning(doubt)
+
+    def _rules(self, projects: dict[str, str]) -> Rules:
+        filters = self._options.filters
+        return resolve(
+            filters,
+            self._report.started,
+            projects=projects,
+            users=self._server.users() if filters.users else {},
+            tag_exists=self._server.tag_exists,
+        )
+
+    def _refuse_if_too_many(self) -> None:
+        limit, count = self._options.refuse_above, self._report.selected
+        if limit is not None and count > limit:
+            self._report.left = count
+            message = (
+                f"{count} tasks are to be deleted, more than CLEANUP_REFUSE_ABOVE={limit} allows: nothing was deleted. "
+                f"If that is what you want, set CLEANUP_REFUSE_ABOVE={count} or higher for one pass; a dry run lists them."
+            )
+            raise RefusedError(message)
+
+    def _work(self, found: Candidates, rules: Rules) -> None:
+        """Plan and delete in batches that overlap as far as references between their tasks allow."""
+        batches = self._batches(found, rules)
+        order = Order(found.tasks, found.holds)
+        budget = self._options.max_tasks if self._options.max_tasks is not None else len(order)
+        running: Running = {}
+        error: CleanupError | None = None
+        with ThreadPoolExecutor(self._options.workers, "batch") as pool:
+            while True:
+                self._fill(running, pool, batches, order, budget)
+                if not running:
+                    break
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    units = running.pop(future)
+                    try:
+                        outcomes = future.result()
+                    except UnreachableError as unreachable:
+                        error, self._stop.reason = unreachable, self._stop.reason or "unreachable"
+                        outcomes = self._all_failed(found, units, Reason.UNREACHABLE, unreachable)
+                    except AnswerError as refusal:
+                        outcomes = self._all_failed(found, units, Reason.RECORD_ERROR, refusal)
+                    budget -= self._settle(found, batches, order, units, outcomes)
+        self._report.left = len(order)
+        self._report.stopped_by = (self._stop.reason or "max_tasks") if len(order) else ""
+        if error is not None:
+            raise error
+
+    def _batches(self, found: Candidates, rules: Rules) -> Batches:
+        if not self._options.dry_run:
+            self._storage.prepare()
+        policy = Policy(
+            rules,
+            force=not rules.drafts_only,
+            keep_unknown=self._options.keep_unknown,
+            delete_external=self._options.delete_external,
+            by_file=self._storage.by_file,
+            steps=found.steps,
+            needed_by_datasets=frozenset(found.needed_by_datasets),
+        )
+        return Batches(
+            self._server,
+            self._storage,
+            policy,
+            self._observer,
+            self._outcomes,
+            found.tasks,
+            found.guests,
+            self._options.keep_on_file_error,
+        )
+
+    def _fill(self, running: Running, pool: ThreadPoolExecutor, batches: Batches, order: Order, budget: int) -> None:
+        """Start as many batches as there are workers, tasks and budget for."""
+        while len(running) < self._options.workers and not self._time_to_stop():
+            room = budget - sum(len(unit) for units in running.values() for unit in units)
+            units = order.take(self._options.batch_size, room)
+            if not units:
+                return
+            running[pool.submit(self._batch, batches, units)] = units
+
+    def _batch(self, batches: Batches, units: list[Unit]) -> list[TaskOutcome]:
+        """One batch, from reading to deletion. Runs in a worker thread."""
+        plan = batches.plan(units)
+        outcomes = [self._outcomes.stays(staying) for staying in plan.staying]
+        if self._options.dry_run:
+            return outcomes + [self._outcomes.goes(going) for going in plan.going]
+        return outcomes + batches.delete(plan)
+
+    def _time_to_stop(self) -> bool:
+        deadline = self._options.deadline
+        if deadline is not None and time.monotonic() - self._began >= deadline and not self._stop.reason:
+            self._stop.reason = "deadline"
+        return bool(self._stop.reason)
+
+    def _settle(self, found: Candidates, batches: Batches, order: Order, units: list[Unit], outcomes: list[TaskOutcome]) -> int:
+        """Note what became of a batch, release or hold back what waited for it; gives the number of tasks deleted."""
+        gone = {outcome.task for outcome in outcomes if outcome.verdict is Verdict.DELETED}
+        batches.gone.tasks.update(gone)
+        for outcome in outcomes:
+            self._note(outcome)
+        for unit in units:
+            if gone.issuperset(unit):
+                order.gone(unit)
+                continue
+            for maker, holder in order.stays(unit):
+                for task in maker:
+                    detail = f"task {holder[0]}, which needs something that this one made or keeps, stays"
+                    self._note(self._outcomes.stays(Staying(found.tasks[task], Reason.IN_USE, detail)))
+        return len(gone)
+
+    def _all_failed(self, found: Candidates, units: list[Unit], reason: Reason, error: CleanupError) -> list[TaskOutcome]:
+        tasks = [found.tasks[task] for unit in units for task in unit]
+        return [self._outcomes.of(task, Verdict.FAILED, reason, str(error)) for task in tasks]
+
+    def _note(self, outcome: TaskOutcome) -> None:
+        self._report.add(outcome)
+        self._observer.outcome(outcome)

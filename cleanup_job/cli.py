@@ -1,0 +1,252 @@
+"""The commands. The only place that prints and exits."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from cleanup_job import assemble, settings_text
+from cleanup_job.cleanup import Pass, Stop
+from cleanup_job.errors import CleanupError, LeaseHeldError
+from cleanup_job.output import JsonOutput, Output, TextOutput
+from cleanup_job.report import document
+from cleanup_job.report.outcome import Report
+from cleanup_job.settings import Settings, env_name, group_name
+
+TERMINATION_LOG = Path("/dev/termination-log")
+"""Where Kubernetes reads a container's last words; it makes the file."""
+UNEXPECTED = 1
+USAGE = 2
+IN_PART = 3
+STOPPED = {"SIGTERM": 143, "SIGINT": 130, "lease": LeaseHeldError.exit_code, "deadline": IN_PART}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; gives the exit code. Without one, a pass: that is how the CronJob calls it."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser()
+    if not words or words[0] not in {*_COMMANDS, "-h", "--help", "--version"}:
+        words.insert(0, "run")
+    options = parser.parse_args(words)
+    try:
+        return _COMMANDS[options.command](options)
+    except CleanupError as error:
+        _errors().print(f"error: {error}", style="red", markup=False, highlight=False)
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read the output is gone, for instance `| head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNEXPECTED
+
+
+# -- run
+def _run(options: argparse.Namespace) -> int:
+    """One pass."""
+    output: Output | None = None
+    report: Report | None = None
+    try:
+        settings, origins = assemble.read_settings(_given(options))
+        output = _output(settings)
+        report = _new_report(settings)
+        _pass(settings, origins, report, output)
+    except CleanupError as error:
+        if report is None or output is None:
+            _last_words(f"error: {error}")
+            raise
+        report.error, report.exit_code = str(error), error.exit_code
+    report.finished = datetime.now(UTC)
+    report.exit_code = report.exit_code or _exit_code(report)
+    output.finished(report)
+    _last_words(document.termination_message(report))
+    if settings.report is not None:
+        document.write(report, settings.report)
+    return report.exit_code
+
+
+def _pass(settings: Settings, origins: Mapping[str, str], report: Report, output: Output) -> None:
+    for name in ("run_as_service", "cleanup_period_in_days"):
+        if origins[name] != "default":
+            output.warning(f"{origins[name]} is set: it belongs to the CronJob's schedule. The job runs one pass and exits.")
+    stop = Stop()
+    with _signals(stop), output, _lease(settings, stop, output):
+        output.started(report)
+        parts = assemble.connect(settings, output.retry)
+        try:
+            Pass(parts.server, parts.stores, assemble.options(settings), report, output, stop).run()
+        finally:
+            report.requests = parts.requests()
+
+
+def _new_report(settings: Settings) -> Report:
+    now = datetime.now(UTC)
+    return Report(
+        version("clearml-cleanup"),
+        settings.dry_run,
+        now,
+        now - timedelta(days=settings.delete_threshold_days),
+        settings.api_host or "",
+        settings.web_host or "",
+    )
+
+
+def _exit_code(report: Report) -> int:
+    if report.stopped_by in STOPPED:
+        return STOPPED[report.stopped_by]
+    return IN_PART if report.total().failed else 0
+
+
+@contextmanager
+def _signals(stop: Stop) -> Iterator[None]:
+    """SIGTERM and SIGINT end the pass after the batches in progress; a second one ends it at once."""
+
+    def ask(number: int, _: FrameType | None) -> None:
+        stop.reason = stop.reason or signal.Signals(number).name
+        signal.signal(number, signal.SIG_DFL)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _lease(settings: Settings, stop: Stop, output: Output) -> Any:
+    """The one-pass-at-a-time guard, where there is one."""
+    if settings.lease is None:
+        return nullcontext()
+    from cleanup_job.cluster.lease import hold  # noqa: PLC0415 -- kubernetes is slow to import
+
+    def lost(reason: str) -> None:
+        stop.reason = stop.reason or "lease"
+        output.warning(reason)
+
+    return hold(settings.lease, settings.lease_namespace, on_lost=lost)
+
+
+def _output(settings: Settings) -> Output:
+    console = Console()
+    if settings.log_format == "text" or (settings.log_format == "auto" and console.is_terminal):
+        return TextOutput(console, settings.log_level)
+    return JsonOutput(sys.stdout, settings.log_level)
+
+
+def _last_words(text: str) -> None:
+    if TERMINATION_LOG.exists():
+        TERMINATION_LOG.write_text(text[:4000], encoding="utf-8")
+
+
+# -- the other commands
+def _settings(options: argparse.Namespace) -> int:
+    """Print the effective values and where each came from."""
+    settings, origins = assemble.read_settings(_given(options))
+    table = Table("setting", "value", "from", title="Settings", title_justify="left")
+    group = ""
+    for name in Settings.model_fields:
+        if group_name(name) != group:
+            group = group_name(name)
+            table.add_section()
+        value = getattr(settings, name)
+        text = "" if value is None else ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        table.add_row(env_name(name), settings_text.shown(name, text) if text else "", origins[name])
+    Console(markup=False, highlight=False).print(table)
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    """A pass on the embedded sandbox, before and after."""
+    from cleanup_job import demo  # noqa: PLC0415 -- needs the extra `sandbox`
+
+    return demo.run(options)
+
+
+def _sandbox(options: argparse.Namespace) -> int:
+    """The embedded ClearML Server, in the foreground."""
+    from cleanup_job.sandbox import command  # noqa: PLC0415 -- needs the extra `sandbox`
+
+    return command.run(options)
+
+
+def _version(_: argparse.Namespace) -> int:
+    """Print the version."""
+    Console().print(version("clearml-cleanup"), highlight=False)
+    return 0
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "run": _run,
+    "settings": _settings,
+    "demo": _demo,
+    "sandbox": _sandbox,
+    "version": _version,
+}
+
+
+# -- arguments
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "clearml-cleanup",
+        description="Deletes archived ClearML tasks past a threshold, with their models, artifacts and debug samples.",
+        epilog="Without a command, `run`. Exit codes: 0 done; 1 unexpected error; 2 wrong settings or credentials; "
+        "3 done in part; 4 server unreachable; 5 another pass holds the lease; 143, 130 stopped by a signal.",
+    )
+    parser.add_argument("--version", action="version", version=version("clearml-cleanup"))
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    for name, text in (
+        ("run", "one cleanup pass (the default)"),
+        ("settings", "print the effective settings and where each came from"),
+    ):
+        _add_flags(commands.add_parser(name, help=text, description=text, allow_abbrev=False))
+    commands.add_parser("version", help="print the version")
+    _add_sandbox_commands(commands)
+    return parser
+
+
+def _add_sandbox_commands(commands: Any) -> None:
+    try:
+        from cleanup_job import demo  # noqa: PLC0415 -- needs the extra `sandbox`
+        from cleanup_job.sandbox import command  # noqa: PLC0415
+    except ModuleNotFoundError as missing:
+        text = f"needs `pip install 'clearml-cleanup[sandbox]'` ({missing.name} is not installed)"
+        commands.add_parser("demo", help=text)
+        commands.add_parser("sandbox", help=text)
+        return
+    demo.add_arguments(commands.add_parser("demo", help="show a pass on an embedded ClearML Server"))
+    command.add_arguments(commands.add_parser("sandbox", help="run an embedded ClearML Server for trying things out"))
+
+
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    """A flag for each setting but the secrets, which have no place on a command line."""
+    groups: dict[str, Any] = {}
+    for name, field in Settings.model_fields.items():
+        if name in settings_text.SECRETS:
+            continue
+        group = groups.setdefault(group_name(name), parser.add_argument_group(group_name(name)))
+        flag = "--" + name.replace("_", "-")
+        text = f"{field.description} [{env_name(name)}]".replace("%", "%%")
+        if field.annotation is bool:
+            group.add_argument(flag, dest=name, action=argparse.BooleanOptionalAction, default=None, help=text)
+        elif field.default == ():
+            group.add_argument(flag, dest=name, action="append", metavar="A,B", help=text)
+        else:
+            group.add_argument(flag, dest=name, metavar="VALUE", help=text)
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings that stand on the command line."""
+    given = {name: value for name, value in vars(options).items() if name in Settings.model_fields and value is not None}
+    return {name: ",".join(value) if isinstance(value, list) else value for name, value in given.items()}
+
+
+def _errors() -> Console:
+    return Console(stderr=True, soft_wrap=True)

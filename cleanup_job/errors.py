@@ -1,0 +1,46 @@
+"""Everything that can end a pass, each with the exit code that the CLI returns for it.
+
+An error names its cause, the setting or task it concerns, and the way out; only the CLI turns it into text and an exit code.
+"""
+
+from typing import ClassVar
+
+
+class CleanupError(Exception):
+    """Why a pass ended. ``str()`` is the whole message for the user."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class SettingsError(CleanupError):
+    """A setting, or the credentials, are wrong: trying again can't help."""
+
+    exit_code = 2
+
+
+class RefusedError(CleanupError):
+    """The pass found more than ``refuse_above`` allows, and deleted nothing."""
+
+    exit_code = 2
+
+
+class UnreachableError(CleanupError):
+    """ClearML Server or its fileserver gave no usable answer, retries included."""
+
+    exit_code = 4
+
+
+class LeaseHeldError(CleanupError):
+    """Another pass of this release holds the lease, or took it over."""
+
+    exit_code = 5
+
+
+class AnswerError(CleanupError):
+    """ClearML Server refused a call, or its answer is not what its API promises."""
+
+    def __init__(self, message: str, *, status: int = 0, subcode: int = 0) -> None:
+        """``status`` and ``subcode`` are ClearML's (``meta.result_code``, ``meta.result_subcode``); 0 where there is none."""
+        super().__init__(message)
+        self.status = status
+        self.subcode = subcode

@@ -1,0 +1,39 @@
+"""From what was planned and answered to outcome records."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from cleanup_job.plan import Going, Staying
+from cleanup_job.records import Task
+from cleanup_job.report.outcome import Reason, TaskOutcome, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Makes outcome records; knows the projects' names by id."""
+
+    projects: Mapping[str, str]
+
+    def of(self, task: Task, verdict: Verdict, reason: Reason | None = None, detail: str = "") -> TaskOutcome:
+        """One task's outcome."""
+        project = self.projects.get(task.project, task.project)
+        return TaskOutcome(task.id, task.name, project, task.project, verdict, reason, detail)
+
+    def goes(self, going: Going) -> TaskOutcome:
+        """A task that is gone, or in a dry run would be."""
+        return replace(
+            self.of(going.task, Verdict.DELETED),
+            models=len(going.models),
+            files=going.files,
+            bytes=going.bytes,
+            kept_models=len(going.kept_models),
+            protected=going.protected,
+            external=going.external,
+            external_count=going.external_count,
+            unknown_stores=going.unknown_stores,
+        )
+
+    def stays(self, staying: Staying) -> TaskOutcome:
+        """A task that stays by plan."""
+        verdict = Verdict.NOT_OURS if staying.reason is Reason.PUBLIC else Verdict.KEPT
+        return replace(self.of(staying.task, verdict, staying.reason, staying.detail), unknown_stores=staying.unknown_stores)

@@ -1,0 +1,116 @@
+"""What a running pass says: progress and tables on a terminal, one JSON object a line elsewhere."""
+
+from threading import Lock
+from types import TracebackType
+from typing import Protocol, Self, TextIO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from cleanup_job.report import json_lines, table
+from cleanup_job.report.outcome import Report, TaskOutcome, Verdict
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+class Output(Protocol):
+    """Watches a pass and tells people or programs about it."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    def started(self, report: Report) -> None: ...
+    def selected(self, total: int) -> None: ...
+    def outcome(self, outcome: TaskOutcome) -> None: ...
+    def warning(self, text: str) -> None: ...
+    def retry(self, text: str) -> None: ...
+    def finished(self, report: Report) -> None: ...
+
+
+class JsonOutput:
+    """One JSON object a line, as docs/log-schema.md describes them."""
+
+    def __init__(self, stream: TextIO, level: str) -> None:
+        """``level`` is the least severe that is printed."""
+        self._stream = stream
+        self._least = LEVELS.index(level)
+        self._lock = Lock()
+        self._report: Report | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def _print(self, line: dict[str, object]) -> None:
+        if LEVELS.index(str(line["level"])) >= self._least:
+            with self._lock:
+                print(json_lines.dumps(line), file=self._stream, flush=True)
+
+    def started(self, report: Report) -> None:
+        self._report = report
+        self._print(json_lines.pass_started(report))
+
+    def selected(self, total: int) -> None:
+        self._print(json_lines.selected(total))
+
+    def outcome(self, outcome: TaskOutcome) -> None:
+        self._print(json_lines.task(outcome, self._report))
+
+    def warning(self, text: str) -> None:
+        self._print(json_lines.warning(text))
+
+    def retry(self, text: str) -> None:
+        self._print(json_lines.warning(f"trying again: {text}"))
+
+    def finished(self, report: Report) -> None:
+        self._print(json_lines.pass_finished(report))
+
+
+class TextOutput:
+    """A progress bar, then a table."""
+
+    def __init__(self, console: Console, level: str) -> None:
+        """``level`` is the least severe that is printed as the pass goes."""
+        self._console = console
+        self._least = LEVELS.index(level)
+        self._failed = 0
+        self._what = "working"
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[failed]}", style="red"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+        self._bar = self._progress.add_task("looking for tasks", total=None, failed="")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def started(self, report: Report) -> None:
+        self._what = "planning" if report.dry_run else "deleting"
+
+    def selected(self, total: int) -> None:
+        self._progress.update(self._bar, description=self._what, total=total)
+
+    def outcome(self, outcome: TaskOutcome) -> None:
+        self._failed += outcome.verdict is Verdict.FAILED
+        self._progress.update(self._bar, advance=1, failed=f"{self._failed} failed" if self._failed else "")
+
+    def warning(self, text: str) -> None:
+        if self._least <= LEVELS.index("warning"):
+            self._progress.console.print(f"[yellow]warning:[/] {escape(text)}", highlight=False, soft_wrap=True)
+
+    def retry(self, text: str) -> None:
+        self.warning(f"trying again: {text}")
+
+    def finished(self, report: Report) -> None:
+        table.render(report, self._console)

@@ -1,0 +1,119 @@
+"""What a task wrote, sorted by what may become of it.
+
+URIs are taken one by one and only their sum is kept, so that a task's memory does not grow with the number of its outputs;
+single files are remembered only where its folder can't be deleted as a whole. Pure: no I/O.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from urllib.parse import unquote
+
+from cleanup_job.paths import LinkedFile, Locate, Location, TaskFile, TaskFolder, TaskId, is_clean, owned_file
+
+NAMED = 20
+"""URIs of one task that a report names; the rest is counted."""
+INTERRUPTED = "uploading_file"
+"""What the SDK records as a model's URI before its upload has ended: nobody's file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """A file in a folder of the task."""
+
+    file: TaskFile
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """A file elsewhere; ``place`` is None where no configured store holds it."""
+
+    place: Location | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownStore:
+    """A file in a folder of the task, on a store that the job doesn't know."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A path that names the task but that could be read in more than one way: it is never sent to a store."""
+
+
+def classify(uri: str, task: TaskId, locate: Locate) -> Owned | External | UnknownStore | Unusable:
+    """What a URI in this task's record is to the task."""
+    place = locate(uri)
+    if place is None:
+        return UnknownStore(address_of(uri)) if _names(uri, task) else External(None)
+    file = owned_file(place, task)
+    if file is not None:
+        return Owned(file)
+    return Unusable() if _names(place.path, task) and not is_clean(place.path) else External(place)
+
+
+def address_of(uri: str) -> str:
+    """The store that a URI names, without its path: ``s3://bucket``, ``http://host:8081``, ``file://``."""
+    scheme, mark, rest = uri.partition("://")
+    if not mark:
+        return "file://"
+    return f"{scheme.lower()}://{rest.partition('/')[0].rpartition('@')[2]}"
+
+
+def _names(text: str, task: TaskId) -> bool:
+    """Whether a folder in this path ends in the task's id, quoted or not."""
+    return any(segment.endswith("." + task) for form in (text, unquote(text)) for segment in form.split("/")[:-1])
+
+
+@dataclass(slots=True)
+class Outputs:
+    """The sum of a task's outputs; ``add`` is the only thing that changes it."""
+
+    task: TaskId
+    locate: Locate = field(repr=False)
+    by_file: bool = False
+    """Whether to remember single files."""
+    folders: set[TaskFolder] = field(default_factory=set)
+    files: set[TaskFile] = field(default_factory=set)
+    count: int = 0
+    """Owned files on known stores."""
+    bytes: int = 0
+    external: list[str] = field(default_factory=list)
+    external_count: int = 0
+    linked: set[LinkedFile] = field(default_factory=set)
+    """External files that could be deleted one by one (kept short like ``external``)."""
+    unknown: Counter[str] = field(default_factory=Counter)
+    unusable: list[str] = field(default_factory=list)
+
+    def add(self, uri: str, size: int | None = None) -> None:
+        """Count one output in; ``size`` is in bytes, None where the record has none."""
+        if not uri:
+            return
+        match classify(uri, self.task, self.locate):
+            case Owned(file):
+                if self.by_file and file in self.files:
+                    return
+                self.count += 1
+                self.bytes += size or 0
+                self.folders.add(file.folder)
+                if self.by_file:
+                    self.files.add(file)
+            case UnknownStore(address):
+                self.unknown[address] += 1
+            case Unusable():
+                self.unusable.append(uri)
+            case External(place):
+                self._add_external(uri, place)
+
+    def _add_external(self, uri: str, place: Location | None) -> None:
+        if place is not None and place.path == INTERRUPTED:
+            return
+        self.external_count += 1
+        if len(self.external) < NAMED:
+            self.external.append(uri)
+        if place is not None:
+            try:
+                self.linked.add(LinkedFile(place.store, place.path))
+            except ValueError:
+                return

@@ -1,0 +1,223 @@
+"""What goes with a batch of tasks, and what stays, each with its reason.
+
+The one place that decides on deletion: nothing is deleted that is not in a plan. Pure functions on data, no I/O.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cleanup_job.order import Unit
+from cleanup_job.outputs import Outputs
+from cleanup_job.paths import LinkedFile, Locate, Location, ModelId, OwnedPath, TaskId, overlaps, tasks_named_in
+from cleanup_job.records import Model, References, Task
+from cleanup_job.report.outcome import Reason
+from cleanup_job.selection import Rules, unchanged
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the settings allow."""
+
+    rules: Rules
+    force: bool = False
+    """Whether published children and models may be overruled (``force_delete``)."""
+    keep_unknown: bool = True
+    """Whether a file on an unknown store keeps its record."""
+    delete_external: bool = False
+    by_file: frozenset[str] = frozenset()
+    """Stores that can't delete a folder as a whole."""
+    steps: frozenset[TaskId] = frozenset()
+    """Selected tasks whose parent is a pipeline's controller."""
+    needed_by_datasets: frozenset[TaskId] = frozenset()
+    """Dataset versions that one which stays is made of."""
+
+
+@dataclass(slots=True)
+class Gone:
+    """What a pass has deleted so far (in a dry run: would have)."""
+
+    tasks: set[TaskId] = field(default_factory=set)
+    kept_models: set[ModelId] = field(default_factory=set)
+    """Models of these tasks that stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Going:
+    """A task that goes, and all that goes with it."""
+
+    task: Task
+    unit: Unit
+    paths: tuple[OwnedPath, ...] = ()
+    linked: tuple[LinkedFile, ...] = ()
+    models: tuple[Model, ...] = ()
+    kept_models: tuple[ModelId, ...] = ()
+    files: int = 0
+    bytes: int = 0
+    protected: tuple[str, ...] = ()
+    external: tuple[str, ...] = ()
+    external_count: int = 0
+    unknown_stores: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Staying:
+    """A task that stays, and why. ``task`` is as it was selected where it is gone by now."""
+
+    task: Task
+    reason: Reason
+    detail: str
+    unknown_stores: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a pass will do with a batch; a dry run prints it and stops."""
+
+    going: tuple[Going, ...] = ()
+    staying: tuple[Staying, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """The output models of a batch that stay, and the places of all files that surviving objects need."""
+
+    models: frozenset[ModelId]
+    places: Mapping[Location, str] = field(default_factory=dict)
+    """Each with the URI that names it."""
+
+    def of(self, folder_store: str, path: str) -> list[Location]:
+        """The protected places that are, hold or lie in a path."""
+        return [place for place in self.places if place.store == folder_store and overlaps(place.path, path)]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """All that is known of a batch of tasks."""
+
+    units: tuple[Unit, ...]
+    before: Mapping[TaskId, Task]
+    """The tasks as they were selected."""
+    now: Mapping[TaskId, Task]
+    """The tasks as they are, read last of all; those that are gone are missing."""
+    outputs: Mapping[TaskId, Outputs]
+    models: Mapping[TaskId, Sequence[Model]]
+    guard: Protection
+    published_children: frozenset[TaskId] = frozenset()
+    """Those that have a published child; only looked up where that matters."""
+
+
+def protection(
+    models: Iterable[Model],
+    references: References,
+    unit_of: Mapping[TaskId, frozenset[TaskId]],
+    gone: Gone,
+    locate: Locate,
+) -> Protection:
+    """What surviving objects need of a batch.
+
+    References of a task's own unit don't count, nor do those of tasks that are gone (in a dry run: that would be).
+
+    Args:
+        models: The batch's own output models.
+        references: Who else holds on to its outputs.
+        unit_of: The unit of each task of the batch.
+        gone: What this pass deleted before.
+        locate: Where a URI's bytes are.
+    """
+    none: frozenset[TaskId] = frozenset()
+    stay = {
+        m.id: m
+        for m in models
+        if m.ready or references.used_by.get(m.id, none) - gone.tasks - unit_of.get(TaskId(m.task), none)
+    }
+
+    def leaves(other: Model) -> bool:
+        maker = TaskId(other.task)
+        place = locate(other.uri)
+        same_unit = place is not None and bool(tasks_named_in(place.path) & unit_of.get(maker, none))
+        return other.id not in stay and other.id not in gone.kept_models and (maker in gone.tasks or same_unit)
+
+    needed = [*stay.values(), *(other for other in references.others if not leaves(other))]
+    places = {locate(model.uri): model.uri for model in needed if model.uri}
+    return Protection(frozenset(stay), {place: uri for place, uri in places.items() if place is not None})
+
+
+def plan_batch(batch: Batch, policy: Policy) -> Plan:
+    """The plan of a batch. A unit goes whole or stays whole."""
+    going: list[Going] = []
+    staying: list[Staying] = []
+    for unit in batch.units:
+        stays = {task: found for task in unit if (found := _why_it_stays(task, batch, policy)) is not None}
+        for task in unit:
+            if task in stays:
+                staying.append(stays[task])
+            elif stays:
+                other = next(iter(stays))
+                detail = f"task {other} and this one use each other's outputs, and {other} stays"
+                staying.append(Staying(batch.now[task], Reason.IN_USE, detail))
+            else:
+                going.append(_going(task, unit, batch, policy))
+    return Plan(tuple(going), tuple(staying))
+
+
+def _why_it_stays(task: TaskId, batch: Batch, policy: Policy) -> Staying | None:
+    before, now = batch.before[task], batch.now.get(task)
+    if now is None or task not in batch.outputs:
+        return Staying(before, Reason.CHANGED, "it is no longer there")
+    if now.public:
+        return Staying(now, Reason.PUBLIC, "a public example belongs to the server, not to its users")
+    # A parent deleted by this very pass moves last_change, which stands in for the time of archiving.
+    allowed = policy.rules.allows(now, archived_at=before.last_change, parent_is_pipeline=task in policy.steps)
+    if not (allowed and unchanged(before, now)):
+        return Staying(
+            now, Reason.CHANGED, "somebody restored, re-ran or edited it while the pass ran; the next pass looks again"
+        )
+    if task in policy.needed_by_datasets:
+        return Staying(now, Reason.DATASET_IN_USE, "a dataset version that stays can't be read without this one")
+    return _needs_force(now, batch, policy) or _files_hold_it(now, batch, policy)
+
+
+def _needs_force(task: Task, batch: Batch, policy: Policy) -> Staying | None:
+    """The server would refuse the record, and the files would be gone by then."""
+    published = [model.id for model in batch.models.get(task.id, ()) if model.ready]
+    if policy.force or not (published or task.id in batch.published_children):
+        return None
+    what = f"published model {published[0]}" if published else "published child"
+    return Staying(task, Reason.NEEDS_FORCE, f"it has a {what}; CLEANUP_FORCE_DELETE=true deletes it")
+
+
+def _files_hold_it(task: Task, batch: Batch, policy: Policy) -> Staying | None:
+    found = batch.outputs[task.id]
+    if found.unusable:
+        return Staying(task, Reason.UNUSABLE_PATH, f"{found.unusable[0]!r}: correct or remove this entry in ClearML")
+    if found.unknown and policy.keep_unknown:
+        stores = tuple(found.unknown.items())
+        named = ", ".join(f"{address} ({files} files)" for address, files in stores)
+        return Staying(task, Reason.UNKNOWN_STORE, named, stores)
+    if not found.by_file and any(batch.guard.of(folder.store, folder.path) for folder in found.folders):
+        return Staying(task, Reason.CHANGED, "a file of it came into use while the pass ran; the next pass looks again")
+    return None
+
+
+def _going(task: TaskId, unit: Unit, batch: Batch, policy: Policy) -> Going:
+    found, guard, models = batch.outputs[task], batch.guard, batch.models.get(task, ())
+    needed = {folder: guard.of(folder.store, folder.path) for folder in found.folders}
+    whole = {folder for folder, places in needed.items() if not places and folder.store not in policy.by_file}
+    apart = [file for file in found.files if file.folder not in whole]
+    free = [file for file in apart if not guard.of(file.store, file.path)]
+    paths: list[OwnedPath] = [*whole, *free]
+    linked = [link for link in found.linked if policy.delete_external and not guard.of(link.store, link.path)]
+    return Going(
+        task=batch.now[task],
+        unit=unit,
+        paths=tuple(sorted(paths, key=lambda owned: (owned.store, owned.path))),
+        linked=tuple(sorted(linked)),
+        models=tuple(model for model in models if model.id not in guard.models),
+        kept_models=tuple(model.id for model in models if model.id in guard.models),
+        files=found.count - len(apart) + len(free),
+        bytes=found.bytes,
+        protected=tuple(sorted({guard.places[place] for places in needed.values() for place in places})),
+        external=tuple(found.external),
+        external_count=found.external_count,
+        unknown_stores=tuple(found.unknown.items()),
+    )

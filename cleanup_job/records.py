@@ -1,0 +1,105 @@
+"""What ClearML Server holds, as far as a pass needs it: plain, immutable records.
+
+Field names are the API's. Times are aware and in UTC.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cleanup_job.paths import ModelId, TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task as a listing gives it, without its outputs."""
+
+    id: TaskId
+    name: str
+    status: str
+    type: str = ""
+    user: str = ""
+    project: str = ""
+    parent: str = ""
+    tags: tuple[str, ...] = ()
+    system_tags: tuple[str, ...] = ()
+    public: bool = False
+    created: datetime | None = None
+    status_changed: datetime | None = None
+    last_update: datetime | None = None
+    last_change: datetime | None = None
+    input_models: tuple[ModelId, ...] = ()
+
+    @property
+    def archived(self) -> bool:
+        """Whether the task is in the archive."""
+        return "archived" in self.system_tags
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """An entry of ``execution.artifacts``. ``size`` is in bytes; None where the record has none (registered by link)."""
+
+    uri: str
+    mode: str
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model's record. ``task`` is the maker's id, empty where there is none (any more)."""
+
+    id: ModelId
+    uri: str
+    task: str = ""
+    ready: bool = False
+    """Published, in the API's word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What a task's own record says of its outputs."""
+
+    artifacts: tuple[Artifact, ...] = ()
+    has_images: bool = False
+    """Whether it may have debug samples."""
+    has_plots: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """The server's word that a record is gone. ``models`` is how many output models went with it; None where it didn't say."""
+
+    models: int | None = None
+    model_uris: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NotDeleted:
+    """The server's word that a record stays; ``status`` and ``subcode`` are ClearML's."""
+
+    status: int
+    subcode: int
+    message: str
+
+    @property
+    def needs_force(self) -> bool:
+        """Refused because it isn't archived, or has published children or models: 400/123 means any of them."""
+        return (self.status, self.subcode) == (400, 123)
+
+    @property
+    def not_ours(self) -> bool:
+        """A public example, or one that this key may not write."""
+        return self.status == 403  # noqa: PLR2004 -- HTTP's Forbidden
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """Who else holds on to a batch's outputs, read after everything else."""
+
+    used_by: Mapping[ModelId, frozenset[TaskId]] = field(default_factory=dict)
+    """For each output model, the tasks that have it as an input."""
+    others: tuple[Model, ...] = ()
+    """Models of other tasks, or of none, whose file lies in a folder of the batch."""
+    published_children: frozenset[TaskId] = frozenset()
+    """The tasks of the batch that have a published child."""

@@ -1,0 +1,1 @@
+"""What a pass did: outcome records, their sum, and its renderings."""

@@ -1,0 +1,180 @@
+"""The outcome of a pass: one record a task, and their sum.
+
+The sum grows with the number of projects and reasons, not with the number of tasks: examples are cut at ``EXAMPLES``.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from cleanup_job.paths import TaskId
+
+EXAMPLES = 100
+"""Tasks named for each reason in a report; the log names every one."""
+
+
+class Verdict(StrEnum):
+    """What became of a task (in a dry run: what would)."""
+
+    DELETED = "deleted"
+    KEPT = "kept"
+    FAILED = "failed"
+    NOT_OURS = "not_ours"
+
+
+class Reason(StrEnum):
+    """Why a selected task stays. The values are part of the log's schema."""
+
+    UNKNOWN_STORE = "unknown_store"
+    UNUSABLE_PATH = "unusable_path"
+    CHANGED = "changed"
+    NEEDS_FORCE = "needs_force"
+    IN_USE = "in_use"
+    DATASET_IN_USE = "dataset_in_use"
+    PUBLIC = "public"
+    FORBIDDEN = "forbidden"
+    FILE_ERROR = "file_error"
+    RECORD_ERROR = "record_error"
+    UNREACHABLE = "unreachable"
+
+
+REASON_TEXTS = {
+    Reason.UNKNOWN_STORE: "has files on a store that the job does not know",
+    Reason.UNUSABLE_PATH: "names a file by a path that is not safe to send to a store",
+    Reason.CHANGED: "was restored, re-run or changed since it was selected",
+    Reason.NEEDS_FORCE: "has published children or models, and force_delete is off",
+    Reason.IN_USE: "made something that a task which stays still uses",
+    Reason.DATASET_IN_USE: "is an ancestor of a dataset version that stays",
+    Reason.PUBLIC: "is a public example",
+    Reason.FORBIDDEN: "may not be written with this key",
+    Reason.FILE_ERROR: "has files that could not be deleted",
+    Reason.RECORD_ERROR: "has a record that could not be deleted",
+    Reason.UNREACHABLE: "was left when the server could not be reached",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOutcome:
+    """One selected task. Counts are of what goes with it (nothing, unless it is deleted); ``bytes`` counts known sizes only."""
+
+    task: TaskId
+    name: str
+    project: str
+    """The project's name."""
+    project_id: str
+    verdict: Verdict
+    reason: Reason | None = None
+    detail: str = ""
+    """One line for people: what exactly, and the way out."""
+    models: int = 0
+    files: int = 0
+    bytes: int = 0
+    kept_models: int = 0
+    """Output models that stay although the task goes: published, or used by others."""
+    protected: tuple[str, ...] = ()
+    """URIs in the task's folder that stay because a surviving object needs them."""
+    external: tuple[str, ...] = ()
+    """URIs outside the task's folder (at most ``EXAMPLES``): they stay, or go where ``external_files`` says so."""
+    external_count: int = 0
+    unknown_stores: tuple[tuple[str, int], ...] = ()
+    """Addresses of stores that the job doesn't know, each with its number of files."""
+
+
+@dataclass(slots=True)
+class ProjectSum:
+    """The row of one project."""
+
+    name: str
+    tasks: int = 0
+    models: int = 0
+    files: int = 0
+    bytes: int = 0
+    kept: int = 0
+    failed: int = 0
+    not_ours: int = 0
+
+
+@dataclass(slots=True)
+class ReasonSum:
+    """All tasks that stay for one reason, with the first ones as examples."""
+
+    reason: Reason
+    count: int = 0
+    examples: list[TaskOutcome] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Report:
+    """The sum of a pass; ``add`` is the only thing that changes it."""
+
+    version: str
+    dry_run: bool
+    started: datetime
+    cutoff: datetime
+    """Tasks whose age counts from before this moment were eligible."""
+    server: str = ""
+    """The address of the API server."""
+    web: str = ""
+    """The address of the web server, for links; empty where unknown."""
+    finished: datetime | None = None
+    selected: int = 0
+    left: int = 0
+    """Selected tasks that this pass did not come to: its budget or deadline ended, or it was stopped."""
+    stopped_by: str = ""
+    """Why it ended early: ``max_tasks``, ``deadline``, ``SIGTERM``, ``SIGINT``, ``lease``, ``unreachable``; else empty."""
+    error: str = ""
+    exit_code: int = 0
+    requests: int = 0
+    projects: dict[str, ProjectSum] = field(default_factory=dict)
+    reasons: dict[Reason, ReasonSum] = field(default_factory=dict)
+    unknown_stores: Counter[str] = field(default_factory=Counter)
+    protected: int = 0
+    kept_models: int = 0
+    external: int = 0
+    external_examples: list[tuple[TaskId, str]] = field(default_factory=list)
+    protected_examples: list[tuple[TaskId, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def add(self, outcome: TaskOutcome) -> None:
+        """Count one task in."""
+        row = self.projects.setdefault(outcome.project_id, ProjectSum(outcome.project))
+        if outcome.verdict is Verdict.DELETED:
+            row.tasks += 1
+            row.models += outcome.models
+            row.files += outcome.files
+            row.bytes += outcome.bytes
+            self.kept_models += outcome.kept_models
+            self.protected += len(outcome.protected)
+            self.external += outcome.external_count
+            _extend(self.protected_examples, outcome.task, outcome.protected)
+            _extend(self.external_examples, outcome.task, outcome.external)
+        elif outcome.verdict is Verdict.KEPT:
+            row.kept += 1
+        elif outcome.verdict is Verdict.FAILED:
+            row.failed += 1
+        else:
+            row.not_ours += 1
+        if outcome.reason is not None:
+            entry = self.reasons.setdefault(outcome.reason, ReasonSum(outcome.reason))
+            entry.count += 1
+            if len(entry.examples) < EXAMPLES:
+                entry.examples.append(outcome)
+        for address, files in outcome.unknown_stores:
+            self.unknown_stores[address] += files
+
+    def total(self) -> ProjectSum:
+        """All projects in one row."""
+        total = ProjectSum("total")
+        for row in self.projects.values():
+            for name in ("tasks", "models", "files", "bytes", "kept", "failed", "not_ours"):
+                setattr(total, name, getattr(total, name) + getattr(row, name))
+        return total
+
+    def task_link(self, task: TaskId, project_id: str) -> str:
+        """The task's page in ClearML's web server; empty where its address is unknown."""
+        return f"{self.web}/projects/{project_id or '*'}/experiments/{task}/output/execution" if self.web else ""
+
+
+def _extend(examples: list[tuple[TaskId, str]], task: TaskId, uris: tuple[str, ...]) -> None:
+    examples.extend((task, uri) for uri in uris[: EXAMPLES - len(examples)])

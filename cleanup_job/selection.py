@@ -1,0 +1,222 @@
+"""Which tasks a pass may delete.
+
+ClearML Server's filters fail open: a date it can't read or a misspelled field is dropped, and the listing matches everything
+else. So each record is judged here by its own fields, when it is listed and again right before it is deleted. Pure: no I/O.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+
+from cleanup_job.errors import SettingsError
+from cleanup_job.records import Task
+
+ACTIVE = frozenset({"in_progress", "queued"})
+DRAFT = "created"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to ask the server for. It only narrows the listing: nothing relies on its being honoured."""
+
+    statuses: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
+    hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The filters of one pass, with names resolved to ids and days to moments."""
+
+    cutoff: datetime
+    """Tasks whose age counts from before this moment are old enough."""
+    archived_before: datetime
+    drafts_only: bool
+    projects: frozenset[str] | None = None
+    """Ids, sub-projects included; None stands for all."""
+    exclude_projects: frozenset[str] | None = None
+    known_projects: frozenset[str] = frozenset()
+    """All project ids at the start: of another one nobody can tell whether it is excluded."""
+    tags: frozenset[str] = frozenset()
+    exclude_tags: frozenset[str] = frozenset()
+    types: frozenset[str] = frozenset()
+    statuses: frozenset[str] = frozenset()
+    exclude_statuses: frozenset[str] = frozenset()
+    users: frozenset[str] = frozenset()
+    include_hidden: bool = False
+    include_pipeline_steps: bool = False
+    pipeline_projects: frozenset[str] = field(default=frozenset(), repr=False)
+    """Projects in which the SDK keeps pipelines (``…/.pipelines/…``)."""
+
+    def query(self) -> Query:
+        """The listing that these rules need."""
+        statuses = self.statuses
+        if self.drafts_only:
+            statuses = frozenset({DRAFT})
+        return Query(
+            tuple(sorted(statuses)),
+            tuple(sorted(self.types)),
+            tuple(sorted(self.users)),
+            tuple(sorted(self.projects)) if self.projects is not None else (),
+            self.include_hidden or self.include_pipeline_steps,
+        )
+
+    def allows(self, task: Task, *, archived_at: datetime | None = None, parent_is_pipeline: bool = False) -> bool:
+        """Whether the task may be deleted, by its own fields alone.
+
+        Args:
+            task: The record as the server holds it now.
+            archived_at: When it was archived, where that is known better than by ``last_change``.
+            parent_is_pipeline: Whether its parent is a pipeline's controller.
+        """
+        since = age_from(task)
+        archived_at = archived_at or task.last_change
+        return (
+            task.archived
+            and since is not None
+            and since < self.cutoff
+            and (archived_at is None or archived_at <= self.archived_before)
+            and (task.status == DRAFT or not self.drafts_only)
+            and self._in_filters(task)
+            and self._visible(task, parent_is_pipeline=parent_is_pipeline)
+        )
+
+    def _in_filters(self, task: Task) -> bool:
+        tags = set(task.tags)
+        return (
+            (self.projects is None or task.project in self.projects)
+            and (
+                self.exclude_projects is None
+                or (task.project not in self.exclude_projects and task.project in self.known_projects | {""})
+            )
+            and (not self.tags or bool(self.tags & tags))
+            and not self.exclude_tags & tags
+            and (not self.types or task.type in self.types)
+            and (not self.statuses or task.status in self.statuses)
+            and task.status not in self.exclude_statuses
+            and (not self.users or task.user in self.users)
+        )
+
+    def _visible(self, task: Task, *, parent_is_pipeline: bool) -> bool:
+        if "hidden" not in task.system_tags or self.include_hidden:
+            return True
+        return self.include_pipeline_steps and (parent_is_pipeline or task.project in self.pipeline_projects)
+
+
+def age_from(task: Task) -> datetime | None:
+    """The moment from which a task's age counts; None where its record has no time at all.
+
+    A draft that never ran has no ``status_changed``; an active task counts by its last report.
+    """
+    if task.status in ACTIVE:
+        return task.last_update
+    return task.status_changed or task.last_update or task.created
+
+
+def unchanged(before: Task, now: Task) -> bool:
+    """Whether nobody touched the task since it was listed.
+
+    ``last_change`` alone may move: deleting a task's parent sets it. Restoring, editing tags and moving show in other fields.
+    """
+    same_parent = before.parent == now.parent
+    parent_deleted = now.parent == f"__DELETED__{before.parent}"
+    return (
+        (before.status, before.status_changed, before.last_update) == (now.status, now.status_changed, now.last_update)
+        and (before.tags, before.system_tags, before.project) == (now.tags, now.system_tags, now.project)
+        and ((same_parent and before.last_change == now.last_change) or parent_deleted)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """The filters as the settings give them: names, ids and days."""
+
+    threshold: timedelta
+    archived_for: timedelta = timedelta()
+    drafts_only: bool = True
+    projects: tuple[str, ...] = ()
+    exclude_projects: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    exclude_tags: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    statuses: tuple[str, ...] = ()
+    exclude_statuses: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    include_hidden: bool = False
+    include_pipeline_steps: bool = False
+
+
+def resolve(
+    filters: Filters,
+    now: datetime,
+    *,
+    projects: Mapping[str, str],
+    users: Mapping[str, str],
+    tag_exists: Callable[[str], bool],
+) -> Rules:
+    """The rules of a pass that starts now.
+
+    Args:
+        filters: As the settings give them.
+        now: The one moment that all ages are taken from.
+        projects: Every project's name by its id.
+        users: Every user's name by its id; only read where a user is named.
+        tag_exists: Whether any task has a tag.
+
+    Raises:
+        SettingsError: a project, user or tag matches nothing.
+    """
+    for setting, tags in (("CLEANUP_TAGS", filters.tags), ("CLEANUP_EXCLUDE_TAGS", filters.exclude_tags)):
+        for tag in tags:
+            if not tag_exists(tag):
+                message = f"{setting}: no task has the tag {tag!r}. Correct it, or take it out: an unknown tag filters nothing."
+                raise SettingsError(message)
+    return Rules(
+        cutoff=now - filters.threshold,
+        archived_before=now - filters.archived_for,
+        drafts_only=filters.drafts_only,
+        projects=_project_ids("CLEANUP_PROJECTS", filters.projects, projects) if filters.projects else None,
+        exclude_projects=(
+            _project_ids("CLEANUP_EXCLUDE_PROJECTS", filters.exclude_projects, projects) if filters.exclude_projects else None
+        ),
+        known_projects=frozenset(projects),
+        tags=frozenset(filters.tags),
+        exclude_tags=frozenset(filters.exclude_tags),
+        types=frozenset(filters.types),
+        statuses=frozenset(filters.statuses),
+        exclude_statuses=frozenset(filters.exclude_statuses),
+        users=_user_ids(filters.users, users) if filters.users else frozenset(),
+        include_hidden=filters.include_hidden,
+        include_pipeline_steps=filters.include_pipeline_steps,
+        pipeline_projects=frozenset(i for i, name in projects.items() if ".pipelines" in name.split("/")),
+    )
+
+
+def _project_ids(setting: str, wanted: Iterable[str], projects: Mapping[str, str]) -> frozenset[str]:
+    found: set[str] = set()
+    for one in wanted:
+        names = [name for i, name in projects.items() if i == one or fnmatchcase(name, one)] if one else []
+        if not names:
+            message = (
+                f"{setting}: no project is called {one!r} or has this id. Project names are whole paths "
+                "(`team/project`) and case counts; `*` stands for any text."
+            )
+            raise SettingsError(message)
+        roots = tuple(name + "/" for name in names)
+        exact = set(names)
+        found |= {i for i, name in projects.items() if name in exact or name.startswith(roots)}
+    return frozenset(found)
+
+
+def _user_ids(wanted: Iterable[str], users: Mapping[str, str]) -> frozenset[str]:
+    found: set[str] = set()
+    for one in wanted:
+        ids = {i for i, name in users.items() if one in (i, name)}
+        if not ids:
+            message = f"CLEANUP_USERS: no user is called {one!r} or has this id."
+            raise SettingsError(message)
+        found |= ids
+    return frozenset(found)

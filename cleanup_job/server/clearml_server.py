@@ -1,0 +1,275 @@
+"""ClearML Server as a pass needs it: bulk reads, and the deletion of records.
+
+Every listing is read to its empty page: a short page is not the end where a server caps pages lower than asked for.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+from cleanup_job.errors import AnswerError
+from cleanup_job.paths import ModelId, TaskId
+from cleanup_job.records import Deleted, Detail, Model, NotDeleted, Task
+from cleanup_job.selection import Query
+from cleanup_job.server import events, parse
+from cleanup_job.server.session import PassingError, Transport
+
+Id = TypeVar("Id", bound=str)
+
+MANY = 500
+"""Ids in one call, and ClearML's own cap on a page."""
+DELETE_MANY = (2, 13)
+DELETE_EXTERNAL = (2, 21)
+"""Since this API version the server deletes files by itself unless told not to: two owners would be one too many."""
+MODEL_EVENTS = (2, 20)
+MISSING_TASK = (400, 101)
+MISSING = frozenset({MISSING_TASK, (400, 201)})
+
+
+class ClearMLServer:
+    """The server's records. Safe to use from many threads."""
+
+    def __init__(self, transport: Transport, page_size: int = MANY) -> None:
+        """``page_size``: records a listing call returns, at most 500."""
+        self._transport = transport
+        self._call = transport.call
+        self._page_size = page_size
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """The server's API version."""
+        return self._transport.version
+
+    # -- reading
+    def projects(self) -> dict[str, str]:
+        """Every project's name by its id, hidden ones too."""
+        body = {"search_hidden": True, "only_fields": ["id", "name"]}
+        return {d["id"]: str(d.get("name") or "") for d in self._pages("projects", body)}
+
+    def users(self) -> dict[str, str]:
+        """Every user's name by id."""
+        data = self._call("users.get_all_ex", {"only_fields": ["id", "name"]})
+        return {d["id"]: str(d.get("name") or "") for d in parse.documents(data, "users")}
+
+    def tag_exists(self, tag: str) -> bool:
+        """Whether any task has this tag, archived and hidden ones included."""
+        body = {"tags": [tag], "search_hidden": True, "only_fields": ["id", "tags"], "page": 0, "page_size": 1}
+        found = parse.documents(self._call("tasks.get_all", body), "tasks")
+        return any(tag in (d.get("tags") or ()) for d in found)
+
+    def archived_tasks(self, query: Query) -> Iterator[Task]:
+        """Archived tasks, as far as the server's filters hold: judge each by its own fields."""
+        body: dict[str, Any] = {"system_tags": ["archived"], "only_fields": parse.TASK_FIELDS}
+        filters = {"status": query.statuses, "type": query.types, "user": query.users}
+        body |= {name: list(values) for name, values in filters.items() if values}
+        if query.projects and len(query.projects) <= MANY:
+            body["project"] = list(query.projects)
+        if query.hidden:
+            body["search_hidden"] = True
+        yield from map(parse.task, self._pages("tasks", body))
+
+    def tasks(self, ids: Iterable[TaskId]) -> dict[TaskId, Task]:
+        """These tasks as they are now; those that are gone are left out."""
+        return {task.id: task for task in map(parse.task, self._by_id(ids, parse.TASK_FIELDS))}
+
+    def details(self, ids: Iterable[TaskId]) -> dict[TaskId, Detail]:
+        """What these tasks' own records say of their outputs."""
+        return {TaskId(d["id"]): parse.detail(d) for d in self._by_id(ids, parse.DETAIL_FIELDS)}
+
+    def models(self, ids: Iterable[ModelId]) -> list[Model]:
+        """These models as they are now; those that are gone are left out."""
+        wanted = set(ids)
+        return [model for model in self._models_where("id", wanted) if model.id in wanted]
+
+    def all_models(self) -> Iterator[Model]:
+        """Every model on the server."""
+        yield from map(parse.model, self._pages("models", {"only_fields": parse.MODEL_FIELDS}))
+
+    def models_of(self, tasks: Iterable[TaskId]) -> dict[TaskId, list[Model]]:
+        """The output models of these tasks."""
+        found: dict[TaskId, list[Model]] = defaultdict(list)
+        wanted = set(tasks)
+        for model in self._models_where("task", wanted):
+            if model.task in wanted:
+                found[TaskId(model.task)].append(model)
+        return dict(found)
+
+    def models_at(self, uris: Iterable[str]) -> list[Model]:
+        """All models with one of these URIs."""
+        wanted = set(uris)
+        return [model for model in self._models_where("uri", wanted) if model.uri in wanted]
+
+    def users_of(self, models: Iterable[ModelId]) -> dict[ModelId, frozenset[TaskId]]:
+        """For each of these models, the tasks that have it as an input."""
+        wanted = set(models)
+        found: dict[ModelId, set[TaskId]] = defaultdict(set)
+        for chunk in _chunks(sorted(wanted)):
+            body = {"models.input.model": chunk, "search_hidden": True, "only_fields": ["id", "models.input"]}
+            for task in map(parse.task, self._pages("tasks", body, MANY)):
+                for model in wanted.intersection(task.input_models):
+                    found[model].add(task.id)
+        return {model: frozenset(tasks) for model, tasks in found.items()}
+
+    def published_children(self, tasks: Iterable[TaskId]) -> frozenset[TaskId]:
+        """Those of these tasks that have a published child."""
+        wanted = set(tasks)
+        found: set[TaskId] = set()
+        for chunk in _chunks(sorted(wanted)):
+            body = {
+                "parent": chunk,
+                "status": ["published"],
+                "search_hidden": True,
+                "only_fields": ["id", "parent", "status"],
+            }
+            children = self._pages("tasks", body, MANY)
+            found |= {TaskId(str(d.get("parent"))) for d in children if d.get("status") == "published"}
+        return frozenset(found & wanted)
+
+    def pipelines(self, tasks: Iterable[TaskId]) -> frozenset[TaskId]:
+        """Those of these tasks that are pipelines' controllers."""
+        found = self.tasks(tasks).values()
+        return frozenset(t.id for t in found if t.type == "controller" or "pipeline" in t.system_tags)
+
+    def dataset_ancestors(self) -> Iterator[tuple[TaskId, frozenset[TaskId]]]:
+        """Every dataset version on the server, with the versions it can't be read without."""
+        body = {
+            "system_tags": ["dataset"],
+            "search_hidden": True,
+            "only_fields": ["id", "system_tags", "configuration.Dataset Struct"],
+        }
+        for document in self._pages("tasks", body):
+            if "dataset" in (document.get("system_tags") or ()):
+                yield TaskId(document["id"]), parse.dataset_ancestors(document)
+
+    def event_files(self, images: Sequence[TaskId], plots: Sequence[TaskId]) -> Iterator[tuple[TaskId, str]]:
+        """The files of debug samples and plots of these tasks, each with its task."""
+        for kind, tasks in ((events.IMAGES, images), (events.PLOTS, plots)):
+            for owner, uri in events.uris(self._call, self.version, kind, tasks):
+                yield TaskId(owner), uri
+
+    def model_event_files(self, models: Sequence[ModelId]) -> Iterator[tuple[ModelId, str]]:
+        """The same of models: they have events of their own."""
+        if self.version >= MODEL_EVENTS:
+            for kind in (events.IMAGES, events.PLOTS):
+                for owner, uri in events.uris(self._call, self.version, kind, models, of_models=True):
+                    yield ModelId(owner), uri
+
+    # -- deleting
+    def delete_tasks(self, ids: Sequence[TaskId], *, force: bool) -> dict[TaskId, Deleted | NotDeleted]:
+        """Delete these tasks' records with their output models and events, but no files.
+
+        After a failure in mid-call the server may have done any part of it: what is left is read, not guessed.
+
+        Raises:
+            UnreachableError: no usable answer, after all tries.
+        """
+        done: dict[TaskId, Deleted | NotDeleted] = {}
+        left = list(dict.fromkeys(ids))
+        try:
+            for attempt in self._transport.tries("tasks.delete_many"):
+                with attempt:
+                    if attempt.num > 1:
+                        there = self.tasks(left)
+                        done |= {i: Deleted() for i in left if i not in there}
+                        left = [i for i in left if i in there]
+                    while left:
+                        chunk = left[:MANY]
+                        done |= self._delete_chunk(chunk, force=force)
+                        left = left[len(chunk) :]
+        except PassingError as error:
+            raise self._transport.unreachable("tasks.delete_many", error) from error
+        return done
+
+    def delete_models(self, ids: Sequence[ModelId]) -> None:
+        """Delete these models' records although tasks that go with them still use them."""
+        for chunk in _chunks(list(ids)):
+            if self.version >= DELETE_MANY:
+                self._call("models.delete_many", {"ids": chunk, "force": True, "delete_external_artifacts": False})
+                continue
+            for model in chunk:
+                self._unless_missing("models.delete", {"model": model, "force": True})
+
+    def _delete_chunk(self, ids: list[TaskId], *, force: bool) -> dict[TaskId, Deleted | NotDeleted]:
+        options: dict[str, Any] = {"force": force, "return_file_urls": True, "delete_output_models": True}
+        if self.version >= DELETE_EXTERNAL:
+            options["delete_external_artifacts"] = False
+        if self.version < DELETE_MANY:
+            return {i: self._delete_one(i, options) for i in ids}
+        data = self._transport.call_once("tasks.delete_many", {"ids": ids, **options})
+        outcomes: dict[TaskId, Deleted | NotDeleted] = {
+            i: NotDeleted(0, 0, "the server's answer does not mention it") for i in ids
+        }
+        for entry in _entries(data, "succeeded"):
+            if entry.get("id") in outcomes:
+                outcomes[TaskId(entry["id"])] = _deleted(entry)
+        for entry in _entries(data, "failed"):
+            error = entry.get("error") or {}
+            codes = [*(error.get("codes") or ()), 0, 0]
+            if entry.get("id") in outcomes:
+                missing = tuple(codes[:2]) == MISSING_TASK
+                outcomes[TaskId(entry["id"])] = (
+                    Deleted() if missing else NotDeleted(int(codes[0]), int(codes[1]), str(error.get("msg")))
+                )
+        return outcomes
+
+    def _delete_one(self, task: TaskId, options: Mapping[str, Any]) -> Deleted | NotDeleted:
+        try:
+            return _deleted(self._transport.call_once("tasks.delete", {"task": task, **options}))
+        except AnswerError as error:
+            if (error.status, error.subcode) == MISSING_TASK:
+                return Deleted()
+            return NotDeleted(error.status, error.subcode, str(error))
+
+    # -- paging
+    def _pages(self, service: str, body: Mapping[str, Any], size: int = 0) -> Iterator[parse.Document]:
+        size, page, before = size or self._page_size, 0, None
+        while True:
+            request = {"order_by": ["id"], **body, "page": page, "page_size": size}
+            found = parse.documents(self._call(f"{service}.get_all", request), service)
+            ids = {d["id"] for d in found}
+            if not found or ids == before:
+                return
+            yield from found
+            page, before = page + 1, ids
+
+    def _by_id(self, ids: Iterable[TaskId], fields: list[str]) -> Iterator[parse.Document]:
+        """Tasks by id, in one page each: one that is missed counts as changed, and stays."""
+        for chunk in _chunks(sorted(set(ids))):
+            body = {"id": chunk, "search_hidden": True, "only_fields": fields, "page": 0, "page_size": MANY}
+            wanted = set(chunk)
+            for document in parse.documents(self._call("tasks.get_all", body), "tasks"):
+                if document["id"] in wanted:
+                    yield document
+
+    def _models_where(self, field: str, values: Iterable[str]) -> Iterator[Model]:
+        for chunk in _chunks(sorted(values)):
+            body = {field: chunk, "only_fields": parse.MODEL_FIELDS}
+            yield from map(parse.model, self._pages("models", body, MANY))
+
+    def _unless_missing(self, name: str, body: Mapping[str, Any]) -> None:
+        try:
+            self._call(name, dict(body))
+        except AnswerError as error:
+            if (error.status, error.subcode) not in MISSING:
+                raise
+
+
+def _entries(data: parse.Document, key: str) -> list[parse.Document]:
+    found = data.get(key)
+    if not isinstance(found, list):
+        message = f"tasks.delete_many: an answer without {key}"
+        raise AnswerError(message)
+    return found
+
+
+def _deleted(entry: parse.Document) -> Deleted:
+    urls = (entry.get("urls") or {}).get("model_urls") or ()
+    return Deleted(entry.get("deleted_models"), tuple(map(str, urls)))
+
+
+def _chunks(ids: Iterable[Id]) -> Iterator[list[Id]]:
+    """Lists of at most ``MANY``; none where there are no ids: the server reads an empty list as no filter at all."""
+    rest = iter(ids)
+    while chunk := list(islice(rest, MANY)):
+        yield chunk

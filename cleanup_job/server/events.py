@@ -1,0 +1,116 @@
+"""The files of debug samples and plots.
+
+Many tasks are asked for in one call; where an answer may have been cut off, the task alone is read to its end. The sizes keep
+an answer small: plots come with all their data. Behaviour measured on ClearML Server 2.3.0 (API 2.34).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cleanup_job.errors import AnswerError
+from cleanup_job.server.parse import Document, event_uris
+
+Call = Callable[[str, dict[str, Any]], dict[str, Any]]
+WINDOW = 10_000
+"""Events that Elasticsearch gives in one answer at most, and counts to at most, unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of event, and how to ask for it in bulk: the call, its tasks at a time, its iterations of each task."""
+
+    type: str
+    bulk: str
+    since: tuple[int, int]
+    tasks: int
+    iterations: int
+    page: int
+
+
+IMAGES = Kind("training_debug_image", "events.debug_images", (2, 7), 100, 32, 5_000)
+PLOTS = Kind("plot", "events.plots", (2, 20), 25, 10, 100)
+
+
+def uris(
+    call: Call, version: tuple[int, int], kind: Kind, owners: Sequence[str], *, of_models: bool = False
+) -> Iterator[tuple[str, str]]:
+    """Each file that events name, with the task (or model) it belongs to.
+
+    Args:
+        call: Calls the API server.
+        version: The server's API version.
+        kind: Which events.
+        owners: Ids of tasks, or of models.
+        of_models: Whether they are models.
+
+    Raises:
+        AnswerError: one of the owners does not exist (any more): subcode 101, for a model 201.
+    """
+    wanted = list(owners)
+    for start in range(0, len(wanted), kind.tasks):
+        chunk = wanted[start : start + kind.tasks]
+        alone = chunk
+        if version >= kind.since:
+            data = call(
+                kind.bulk,
+                {"metrics": [{"task": i} for i in chunk], "iters": kind.iterations, "model_events": of_models},
+            )
+            entries = _entries(data, kind.bulk)
+            whole = _whole(entries, kind)
+            for owner in (i for i in chunk if i in whole):
+                for event in _events(entries[owner]):
+                    yield from ((owner, uri) for uri in event_uris(event))
+            alone = [i for i in chunk if i not in whole]
+        for owner in alone:
+            yield from ((owner, uri) for uri in _one(call, kind, owner, of_models=of_models))
+
+
+def _entries(data: Document, name: str) -> dict[str, list[Document]]:
+    entries = data.get("metrics")
+    if not isinstance(entries, list):
+        message = f"{name}: an answer without metrics"
+        raise AnswerError(message)
+    found: dict[str, list[Document]] = {}
+    for entry in entries:
+        found.setdefault(str(entry.get("task")), []).extend(entry.get("iterations") or ())
+    return found
+
+
+def _whole(entries: dict[str, list[Document]], kind: Kind) -> set[str]:
+    """The owners whose events an answer holds for certain: fewer iterations than asked for, and room in the window."""
+    if sum(len(i.get("events") or ()) for iterations in entries.values() for i in iterations) >= WINDOW:
+        return set()
+    return {owner for owner, iterations in entries.items() if len(iterations) < kind.iterations}
+
+
+def _events(iterations: list[Document]) -> Iterator[Document]:
+    for iteration in iterations:
+        yield from iteration.get("events") or ()
+
+
+def _one(call: Call, kind: Kind, owner: str, *, of_models: bool) -> Iterator[str]:
+    """All events of one task or model.
+
+    The scroll never ends by itself where iteration 0 is the last one: it repeats its page for ever. ``total`` ends it, and
+    where that may be cut at the window, a page that is the same as the one before.
+    """
+    scroll, got, before = "", 0, None
+    while True:
+        body = {"task": owner, "event_type": kind.type, "batch_size": kind.page, "scroll_id": scroll}
+        data = call("events.get_task_events", {**body, "model_events": True} if of_models else body)
+        events, total = data.get("events"), data.get("total")
+        if not isinstance(events, list) or not isinstance(total, int):
+            message = f"events.get_task_events of {owner}: an answer without events and their total"
+            raise AnswerError(message)
+        page = hash(tuple((e.get("metric"), e.get("variant"), e.get("iter"), e.get("url")) for e in events))
+        if not events or page == before:
+            return
+        for event in events:
+            yield from event_uris(event)
+        got += len(events)
+        if got >= total and total != WINDOW:
+            return
+        scroll, before = str(data.get("scroll_id") or ""), page
+        if not scroll:
+            return

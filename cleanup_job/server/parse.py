@@ -1,0 +1,118 @@
+"""ClearML's documents into records. What lacks its id, or has it in another type, is an answer that can't be trusted."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from json import loads
+from typing import Any
+
+from cleanup_job.errors import AnswerError
+from cleanup_job.paths import ModelId, TaskId
+from cleanup_job.records import Artifact, Detail, Model, Task
+
+Document = dict[str, Any]
+
+TASK_FIELDS = [
+    *("id", "name", "status", "type", "user", "project", "parent", "company", "tags", "system_tags"),
+    *("created", "status_changed", "last_update", "last_change", "models.input"),
+]
+DETAIL_FIELDS = ["id", "execution.artifacts", "metric_stats"]
+MODEL_FIELDS = ["id", "task", "uri", "ready"]
+
+
+def documents(data: Document, key: str) -> list[Document]:
+    """The list of documents in an answer."""
+    found = data.get(key)
+    if not isinstance(found, list) or not all(isinstance(d, dict) and isinstance(d.get("id"), str) for d in found):
+        message = f"an answer without a list of {key}"
+        raise AnswerError(message)
+    return found
+
+
+def task(document: Document) -> Task:
+    """A task from ``tasks.get_all``."""
+    inputs = (document.get("models") or {}).get("input") or []
+    return Task(
+        id=TaskId(document["id"]),
+        name=str(document.get("name") or ""),
+        status=str(document.get("status") or ""),
+        type=str(document.get("type") or ""),
+        user=str(document.get("user") or ""),
+        project=str(document.get("project") or ""),
+        parent=str(document.get("parent") or ""),
+        tags=tuple(document.get("tags") or ()),
+        system_tags=tuple(document.get("system_tags") or ()),
+        public=document.get("company") == "",
+        created=when(document.get("created")),
+        status_changed=when(document.get("status_changed")),
+        last_update=when(document.get("last_update")),
+        last_change=when(document.get("last_change")),
+        input_models=tuple(ModelId(i["model"]) for i in inputs if i.get("model")),
+    )
+
+
+def detail(document: Document) -> Detail:
+    """What a task's record says of its outputs (``DETAIL_FIELDS``)."""
+    artifacts = (document.get("execution") or {}).get("artifacts") or []
+    stats = document.get("metric_stats")
+    kinds = {kind for metric in (stats or {}).values() for kind in metric.get("event_stats_by_type") or {}}
+    return Detail(
+        artifacts=tuple(
+            Artifact(str(a["uri"]), str(a.get("mode") or "output"), a.get("content_size")) for a in artifacts if a.get("uri")
+        ),
+        has_images=stats is None or "training_debug_image" in kinds,
+        has_plots=stats is None or "plot" in kinds,
+    )
+
+
+def model(document: Document) -> Model:
+    """A model from ``models.get_all``."""
+    return Model(
+        ModelId(document["id"]),
+        str(document.get("uri") or ""),
+        str(document.get("task") or ""),
+        bool(document.get("ready")),
+    )
+
+
+def when(value: object) -> datetime | None:
+    """A time as the API writes it, in UTC; None where there is none or it can't be read."""
+    if not isinstance(value, str):
+        return None
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def dataset_ancestors(document: Document) -> frozenset[TaskId]:
+    """The dataset versions that a version is made of: all others named in its ``Dataset Struct``."""
+    entry = (document.get("configuration") or {}).get("Dataset Struct") or {}
+    try:
+        struct = loads(entry.get("value") or "{}")
+        named = {str(part["job_id"]) for part in struct.values()}
+        named |= {str(parent) for part in struct.values() for parent in part.get("parents") or ()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return frozenset()
+    return frozenset(TaskId(i) for i in named if i != document["id"])
+
+
+def event_uris(event: Document) -> Iterator[str]:
+    """Every file that an event names: the image or media file, and all images of a plot."""
+    if event.get("url"):
+        yield str(event["url"])
+    sources = event.get("source_urls")
+    if sources is None and event.get("plot_str"):
+        sources = _plot_sources(event["plot_str"])
+    for source in sources or ():
+        if not str(source).startswith("data:"):
+            yield str(source)
+
+
+def _plot_sources(plot: str) -> list[str]:
+    """Servers before ``source_urls`` leave it to the reader to look into the plot."""
+    try:
+        images = (loads(plot).get("layout") or {}).get("images") or []
+        return [image["source"] for image in images if image.get("source")]
+    except (ValueError, AttributeError, TypeError):
+        return []

@@ -1,0 +1,338 @@
+"""Every option once: its name, default, bounds and meaning.
+
+The environment, the command line's flags, `clearml-cleanup settings` and the reference page in docs/ all come from `Settings`.
+A value is taken from the flag, else the environment, else (for the connection) clearml.conf, else the default. Nothing that is
+empty, misspelled or out of bounds is ever read as "no limit": it is an error that names the setting, the value and the way out.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from cleanup_job.errors import SettingsError
+from cleanup_job.settings_text import as_list, http_address, mistakes, true_or_path, unknown_name
+
+PREFIX = "CLEANUP_"
+# What Kubernetes (docker-style service links) sets in every pod of a namespace that has a Service named `cleanup…`.
+_SERVICE_LINK = re.compile(r"CLEANUP(_\w+)?_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(as_list)]
+Address = Annotated[str, AfterValidator(http_address)]
+Addresses = Annotated[tuple[Address, ...], NoDecode, BeforeValidator(as_list)]
+Days = Annotated[float, Field(ge=0, le=36_500, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, le=604_800, allow_inf_nan=False)]
+
+Status = Literal[
+    "created", "queued", "in_progress", "stopped", "completed", "failed", "closed", "publishing", "published", "unknown"
+]
+TaskType = Literal[
+    "training",
+    "testing",
+    "inference",
+    "data_processing",
+    "application",
+    "monitor",
+    "controller",
+    "report",
+    "optimizer",
+    "service",
+    "qc",
+    "custom",
+]
+Statuses = Annotated[tuple[Status, ...], NoDecode, BeforeValidator(as_list)]
+TaskTypes = Annotated[tuple[TaskType, ...], NoDecode, BeforeValidator(as_list)]
+
+
+def _option(default: Any, text: str, *, env: str | None = None, group: str, **bounds: Any) -> Any:
+    return Field(default, description=text, json_schema_extra={"env": env, "group": group}, **bounds)
+
+
+class Settings(BaseSettings):
+    """All settings of a pass, checked."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=False)
+
+    # -- connection: ClearML's own names
+    api_host: Address | None = _option(
+        None,
+        "Address of ClearML's API server, such as http://clearml-apiserver:8008. There is no default server.",
+        env="CLEARML_API_HOST",
+        group="Connection",
+    )
+    access_key: SecretStr | None = _option(
+        None, "Access key of the credentials to log in with.", env="CLEARML_API_ACCESS_KEY", group="Connection"
+    )
+    secret_key: SecretStr | None = _option(
+        None, "Secret key of these credentials.", env="CLEARML_API_SECRET_KEY", group="Connection"
+    )
+    files_host: Address | None = _option(
+        None,
+        "Address at which the job reaches the fileserver. Derived from the API server's where ClearML's SDK would "
+        "(port 8008 becomes 8081, `api.` becomes `files.`).",
+        env="CLEARML_FILES_HOST",
+        group="Connection",
+    )
+    web_host: Address | None = _option(
+        None,
+        "Address of the web server, for links in reports. Derived like the fileserver's.",
+        env="CLEARML_WEB_HOST",
+        group="Connection",
+    )
+    verify_certificate: Annotated[bool | str, BeforeValidator(true_or_path)] = _option(
+        True,
+        "Whether to verify the servers' TLS certificates, or the path of a CA bundle to verify them with.",
+        env="CLEARML_API_HOST_VERIFY_CERT",
+        group="Connection",
+    )
+    config_file: Path | None = _option(
+        None,
+        "A clearml.conf to take the connection from where the variables above are not set. "
+        "Without it ~/clearml.conf is read if it exists.",
+        env="CLEARML_CONFIG_FILE",
+        group="Connection",
+    )
+
+    # -- which tasks
+    delete_threshold_days: Days = _option(
+        30.0,
+        "Age in days from which archived tasks are deleted. A task's age counts from its last status change; "
+        "where it has none (a draft that never ran) or is still active, from its last update.",
+        group="Which tasks",
+    )
+    force_delete: bool = _option(
+        False,
+        "False: delete drafts only (status `created`). True: delete every archived task past the threshold, whatever its "
+        "status.",
+        group="Which tasks",
+    )
+    archived_for_days: Days = _option(
+        0.0,
+        "Grace in days since a task was archived (its last change; ClearML has no time of archiving).",
+        group="Which tasks",
+    )
+    projects: Names = _option(
+        (),
+        "Only tasks of these projects, by name or id, sub-projects included; `*` stands for any text. Default: all.",
+        group="Which tasks",
+    )
+    exclude_projects: Names = _option(
+        (), "No tasks of these projects, written like `projects`; wins over it.", group="Which tasks"
+    )
+    tags: Names = _option((), "Only tasks with one of these tags. Default: all.", group="Which tasks")
+    exclude_tags: Names = _option((), "No tasks with one of these tags; wins over `tags`.", group="Which tasks")
+    types: TaskTypes = _option((), "Only tasks of these types, such as `training`. Default: all.", group="Which tasks")
+    statuses: Statuses = _option((), "Only tasks in these statuses. Default: all.", group="Which tasks")
+    exclude_statuses: Statuses = _option((), "No tasks in these statuses; wins over `statuses`.", group="Which tasks")
+    users: Names = _option((), "Only tasks of these users, by name or id. Default: all.", group="Which tasks")
+    include_hidden: bool = _option(
+        False,
+        "Also delete archived tasks that ClearML hides from its lists (system tag `hidden`).",
+        group="Which tasks",
+    )
+    include_pipeline_steps: bool = _option(
+        False,
+        "Also delete hidden archived tasks that are steps of a pipeline. Steps that are not archived always stay.",
+        group="Which tasks",
+    )
+
+    # -- limits
+    max_tasks: int | None = _option(
+        None,
+        "Budget: delete at most so many tasks in one pass, and say how many are left. Default: no limit.",
+        group="Limits",
+        ge=1,
+    )
+    refuse_above: int | None = _option(
+        None,
+        "Valve: a pass that finds more tasks than this refuses before it deletes anything (exit code 2). Default: none.",
+        group="Limits",
+        ge=1,
+    )
+    deadline_seconds: Seconds | None = _option(
+        None,
+        "Start no new batch after so many seconds; what is left waits for the next pass (exit code 3). Default: none.",
+        group="Limits",
+    )
+
+    # -- files
+    files_url_prefixes: Addresses = _option(
+        (),
+        "Further addresses of the same fileserver, as they stand in records: a public name, one from before a move.",
+        group="Files",
+    )
+    external_files: Literal["keep", "delete"] = _option(
+        "keep",
+        "Files outside the task's folder, which a task only links to: keep them, or delete those on the fileserver "
+        "that lie in no other task's folder. Deleting can't know who else links to them.",
+        group="Files",
+    )
+    on_file_error: Literal["keep_record", "delete_record"] = _option(
+        "keep_record",
+        "When a file of a task could not be deleted: keep the task's record, so that the next pass tries again, "
+        "or delete it and leave the file for good.",
+        group="Files",
+    )
+    unknown_stores: Literal["keep_record", "delete_record"] = _option(
+        "keep_record",
+        "When a task has files on a store that the job doesn't know: keep the task, or leave the files there "
+        "and delete the rest.",
+        group="Files",
+    )
+
+    # -- the run
+    dry_run: bool = _option(False, "Only read, and print what a pass would delete.", group="Run")
+    page_size: int = _option(500, "Records a listing call returns. ClearML Server cuts it at 500.", group="Run", ge=1, le=500)
+    batch_size: int = _option(250, "Tasks planned and deleted together.", group="Run", ge=1, le=500)
+    workers: int = _option(4, "Batches in progress at the same time.", group="Run", ge=1, le=32)
+    request_timeout_seconds: Seconds = _option(
+        120.0, "Time after which a request without an answer counts as failed.", group="Run"
+    )
+    attempts: int = _option(
+        6, "Tries of a request that fails for a passing reason, with back-off between them.", group="Run", ge=1, le=20
+    )
+    lease: str | None = _option(
+        None,
+        "Name of the Kubernetes Lease that keeps two passes from running at once. The Helm chart sets it; "
+        "without it, nothing guards.",
+        group="Run",
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        max_length=253,
+    )
+    lease_namespace: str | None = _option(
+        None,
+        "Namespace of the Lease. Default: the pod's own, or that of the kubeconfig's context.",
+        group="Run",
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        max_length=63,
+    )
+
+    # -- output
+    log_format: Literal["auto", "json", "text"] = _option(
+        "auto",
+        "`json`: one object a line. `text`: progress and tables for people. `auto`: text on a terminal, else json.",
+        group="Output",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = _option(
+        "info", "Least severe log lines to print.", group="Output"
+    )
+    report: Path | None = _option(
+        None, "Write a report to this file; its ending chooses the form: .json, .html or .md.", group="Output"
+    )
+
+    # -- the original service's schedule
+    cleanup_period_in_days: float = _option(
+        1.0,
+        "Checked, not used: the period is the CronJob's schedule, and the job runs once.",
+        env="CLEANUP_PERIOD_IN_DAYS",
+        group="Schedule",
+        gt=0,
+        le=36_500,
+        allow_inf_nan=False,
+    )
+    run_as_service: bool = _option(
+        False, "Checked, not used: the job never loops or enqueues itself; it is a CronJob.", group="Schedule"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `load` hands in: it reads the sources itself, to tell where each value came from."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    @field_validator("access_key", "secret_key")
+    @classmethod
+    def _not_empty(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().strip():
+            message = f"{info.field_name} is empty"
+            raise ValueError(message)
+        return value
+
+    @field_validator("report")
+    @classmethod
+    def _known_form(cls, value: Path | None) -> Path | None:
+        if value is not None and value.suffix not in {".json", ".html", ".md"}:
+            message = "must end in .json, .html or .md"
+            raise ValueError(message)
+        return value
+
+    @model_validator(mode="after")
+    def _has_connection(self) -> Self:
+        missing = [env_name(name) for name in ("api_host", "access_key", "secret_key") if getattr(self, name) is None]
+        if missing:
+            message = (
+                f"{', '.join(missing)} not set: name your ClearML Server and its credentials in the environment, "
+                "or in a clearml.conf (CLEARML_CONFIG_FILE)"
+            )
+            raise ValueError(message)
+        return self
+
+
+def env_name(field: str) -> str:
+    """The environment variable of a setting."""
+    extra = Settings.model_fields[field].json_schema_extra
+    assert isinstance(extra, dict)  # noqa: S101 -- every field is made by _option
+    return str(extra["env"] or PREFIX + field.upper())
+
+
+def group_name(field: str) -> str:
+    """The heading that a setting stands under."""
+    extra = Settings.model_fields[field].json_schema_extra
+    assert isinstance(extra, dict)  # noqa: S101 -- every field is made by _option
+    return str(extra["group"])
+
+
+def load(
+    flags: Mapping[str, Any], environ: Mapping[str, str], conf: Mapping[str, tuple[str, str]]
+) -> tuple[Settings, dict[str, str]]:
+    """The settings, and for each one where its value came from.
+
+    Args:
+        flags: Values given on the command line, by field name.
+        environ: The environment.
+        conf: Values of lower rank: for each field the value, and the words that name its source.
+
+    Raises:
+        SettingsError: something is empty, unknown, malformed or missing.
+    """
+    fields = {env_name(name): name for name in Settings.model_fields}
+    unknown = [name for name in environ if name.startswith(PREFIX) and name not in fields and not _SERVICE_LINK.fullmatch(name)]
+    if unknown:
+        message = "\n".join(unknown_name(name, fields) for name in sorted(unknown))
+        raise SettingsError(message)
+    empty = [name for name in fields if environ.get(name) is not None and not environ[name].strip()]
+    if empty:
+        message = f"{', '.join(empty)}: set but empty. Give a value, or unset it to have the default."
+        raise SettingsError(message)
+    values: dict[str, Any] = {}
+    origins = dict.fromkeys(Settings.model_fields, "default")
+    for name, (value, source) in conf.items():
+        values[name], origins[name] = value, source
+    for variable, name in fields.items():
+        if variable in environ:
+            values[name], origins[name] = environ[variable].strip(), variable
+    for name, value in flags.items():
+        values[name], origins[name] = value, "--" + name.replace("_", "-")
+    try:
+        return Settings(**values), origins
+    except ValidationError as error:
+        raise SettingsError(mistakes(error, values, origins, env_name)) from None

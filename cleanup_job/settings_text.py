@@ -1,0 +1,93 @@
+"""Settings as people write them: lists and addresses read, mistakes explained. Secrets never leave here."""
+
+import difflib
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+SECRETS = frozenset({"access_key", "secret_key"})
+MASK = "********"
+
+
+def as_list(value: object) -> tuple[str, ...]:
+    """A list from ``a,b`` or ``["a", "b"]``. An empty item is an error: it could only widen or blur what was meant."""
+    if isinstance(value, str):
+        text = value.strip()
+        if text.startswith("["):
+            try:
+                value = json.loads(text)
+            except ValueError:
+                message = 'is no JSON list; write a,b or ["a", "b"]'
+                raise ValueError(message) from None
+        else:
+            value = text.split(",")
+    if not isinstance(value, Iterable):
+        message = 'is no list; write a,b or ["a", "b"]'
+        raise ValueError(message)  # noqa: TRY004 -- pydantic reports ValueError as a validation error
+    items = tuple(part for item in value for part in ([item] if not isinstance(item, str) else [item.strip()]))
+    if not items or any(not isinstance(item, str) or not item for item in items):
+        message = "has an empty item; write a,b or unset it"
+        raise ValueError(message)
+    return items
+
+
+def http_address(value: str) -> str:
+    """An ``http(s)://host[:port][/path]`` without a final slash."""
+    text = value.strip().rstrip("/")
+    try:
+        parts = urlsplit(text)
+        ok = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        ok, parts = False, urlsplit("")
+    if not ok or parts.username or parts.password or parts.query or parts.fragment:
+        message = "is no address; write http://host:port or https://host, without user, query or fragment"
+        raise ValueError(message)
+    return text
+
+
+def true_or_path(value: object) -> bool | str:
+    """A yes or no, or the path of an existing file."""
+    text = str(value).strip()
+    if text.lower() in {"true", "yes", "on", "1"}:
+        return True
+    if text.lower() in {"false", "no", "off", "0"}:
+        return False
+    if not Path(text).is_file():
+        message = "is neither true nor false nor a file"
+        raise ValueError(message)
+    return text
+
+
+def unknown_name(name: str, known: Iterable[str]) -> str:
+    """What to say of a variable that looks like a setting and is none."""
+    near = difflib.get_close_matches(name, list(known), 1)
+    hint = f"did you mean {near[0]}?" if near else "see `clearml-cleanup settings` for the names."
+    return f"{name} is no setting; {hint} A misspelled filter would delete more than was meant, so nothing was done."
+
+
+def shown(name: str, value: object) -> str:
+    """A setting's value as it may be shown: secrets masked, passwords in addresses too."""
+    return MASK if name in SECRETS else re.sub(r"//[^/@\s]*@", f"//{MASK}@", str(value))
+
+
+def mistakes(
+    error: ValidationError, values: Mapping[str, Any], origins: Mapping[str, str], env_name: Callable[[str], str]
+) -> str:
+    """Every mistake on a line of its own: the setting, the value, what is wrong."""
+    lines = []
+    for mistake in error.errors(include_url=False, include_context=False, include_input=False):
+        text = str(mistake["msg"]).removeprefix("Value error, ").removeprefix("Input ").removeprefix("should ")
+        name = str(mistake["loc"][0]) if mistake["loc"] else ""
+        if not name:
+            lines.append(text)
+            continue
+        origin = origins.get(name, "default")
+        where = env_name(name) if origin == "default" else origin
+        verb = "" if text.startswith(("is ", "has ", "must ")) else "should "
+        lines.append(f"{where}={shown(name, values.get(name))!r} {verb}{text}.")
+    return "\n".join(dict.fromkeys(lines))

@@ -1,0 +1,1 @@
+"""The only room that deletes files: one interface, a backend for each kind of store."""

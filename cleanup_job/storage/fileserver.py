@@ -1,0 +1,225 @@
+"""ClearML's fileserver, under all of its addresses.
+
+Its ``POST /delete_many`` takes hundreds of files and folders at once, and deletes everything for a path such as ``.`` or a text
+in place of the list: only a list of quoted task folders, or files in them, is ever sent. Behaviour measured on 2.3.0.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+from urllib.parse import quote, unquote, urlsplit
+
+import requests
+import stamina
+from requests.adapters import HTTPAdapter
+
+from cleanup_job.errors import SettingsError, UnreachableError
+from cleanup_job.paths import LinkedFile, Location, OwnedPath, TaskFile, TaskFolder
+
+MANY = 500
+"""Paths in one call."""
+NAME = "fileserver"
+PASSING = frozenset({429, 500, 502, 503, 504})
+NO_BATCH = frozenset({403, 404, 405, 501})
+"""How a fileserver answers that does not have, or not allow, ``/delete_many``; a bad token is 401."""
+PORTS = {"http": 80, "https": 443}
+_MISSING = re.compile(r"File .* not found", re.DOTALL)
+"""The fileserver's own 404; that of a proxy, or of another server, is no proof that a file is gone."""
+
+Path = TypeVar("Path", TaskFolder | TaskFile, LinkedFile)
+
+
+class FileServer:
+    """Deletes on a fileserver. Safe to use from many threads."""
+
+    name = NAME
+
+    def __init__(  # noqa: PLR0913 -- all of them are how to reach it
+        self,
+        host: str,
+        prefixes: Iterable[str],
+        token: Callable[[], str],
+        *,
+        verify: bool | str = True,
+        timeout: float = 120.0,
+        attempts: int = 6,
+        wait: float = 0.5,
+        on_retry: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Nothing is sent yet.
+
+        Args:
+            host: The address at which the job reaches it.
+            prefixes: Further addresses of the same fileserver, as they stand in records.
+            token: Gives the bearer token of ClearML's API.
+            verify: As in requests.
+            timeout: Seconds for each request.
+            attempts: Tries of each request.
+            wait: Seconds before the second try; doubles up to 60 times as much.
+            on_retry: Told of each failed try.
+        """
+        self._host = host
+        self._roots = tuple(dict.fromkeys(_root(address) for address in (host, *prefixes)))
+        self._token = token
+        self._timeout = (min(10.0, timeout), timeout)
+        self._tries: dict[str, Any] = {
+            "attempts": attempts,
+            "wait_initial": wait,
+            "wait_max": wait * 60,
+            "wait_jitter": wait,
+        }
+        self._on_retry = on_retry
+        self._http = requests.Session()
+        self._http.verify = verify
+        for scheme in ("http://", "https://"):
+            self._http.mount(scheme, HTTPAdapter(pool_maxsize=64))
+        self.sent = 0
+        self.found = 0
+        """Folders and files that were there to be deleted."""
+        self.missing = 0
+        """Those that were gone already."""
+        self._batch = True
+
+    def prepare(self) -> None:
+        """Find out whether ``/delete_many`` is allowed, by an empty list, which deletes nothing.
+
+        Raises:
+            SettingsError: it refuses the credentials, or is no fileserver.
+        """
+        answer = self._send("POST", "/delete_many", json={"files": []})
+        if answer.status_code == requests.codes.unauthorized:
+            message = (
+                f"the fileserver at {self._host} refused the API server's token ({_refusal(answer)}). "
+                "Check that CLEARML_FILES_HOST and CLEARML_API_HOST belong to the same ClearML Server."
+            )
+            raise SettingsError(message)
+        if answer.status_code in NO_BATCH:
+            self._batch = False
+            root = self._send("GET", "/")
+            if root.text.strip() != "OK":
+                message = (
+                    f"CLEARML_FILES_HOST={self._host} does not answer like ClearML's fileserver ({_refusal(root)}). "
+                    "Nothing was deleted: a wrong address would leave every file behind."
+                )
+                raise SettingsError(message)
+
+    @property
+    def deletes_folders(self) -> bool:
+        """Whether it allows ``/delete_many`` (taken for granted until ``prepare``)."""
+        return self._batch
+
+    def locate(self, uri: str) -> Location | None:
+        """The unquoted path of a URI below one of the addresses."""
+        scheme, mark, rest = uri.partition("://")
+        if not mark or scheme.lower() not in PORTS:
+            return None
+        network, _, path = rest.partition("/")
+        for root_scheme, root_network, root_path in self._roots:
+            if scheme.lower() == root_scheme and _network(scheme.lower(), network) == root_network:
+                below = "/" + path.lstrip("/")
+                if below.startswith(root_path + "/"):
+                    return Location(NAME, unquote(below[len(root_path) + 1 :]).lstrip("/"))
+        return None
+
+    def delete(self, paths: Sequence[OwnedPath]) -> Mapping[OwnedPath, str]:
+        """Delete folders and files; gives what failed, each with the reason."""
+        if not self.deletes_folders:
+            folders = [path for path in paths if isinstance(path, TaskFolder)]
+            files = [path for path in paths if not isinstance(path, TaskFolder)]
+            refused: dict[OwnedPath, str] = dict.fromkeys(folders, "this fileserver does not delete folders")
+            return refused | dict(self._one_by_one(files).items())
+        failed: dict[OwnedPath, str] = {}
+        for chunk in _chunks(paths):
+            failed |= self._batch_of(chunk)
+        return failed
+
+    def delete_linked(self, files: Sequence[LinkedFile]) -> Mapping[LinkedFile, str]:
+        """Delete files one by one: a single DELETE never takes a folder."""
+        return self._one_by_one(files)
+
+    def _batch_of(self, paths: Sequence[OwnedPath]) -> dict[OwnedPath, str]:
+        by_name = {quote(path.path, safe="/"): path for path in paths}
+        answer = self._send("POST", "/delete_many", json={"files": list(by_name)})
+        if answer.status_code != requests.codes.ok:
+            return dict.fromkeys(paths, _refusal(answer))
+        try:
+            data = answer.json()
+            done = set(data["deleted"])
+            errors = {str(name): str(why) for why, names in data["errors"].items() for name in names}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return dict.fromkeys(paths, "the fileserver's answer can't be read")
+        failed = {}
+        for name, path in by_name.items():
+            why = errors.get(name, "the fileserver's answer does not mention it")
+            if name in done:
+                self.found += 1
+            elif why == "Not found":
+                self.missing += 1
+            else:
+                failed[path] = why
+        return failed
+
+    def _one_by_one(self, paths: Sequence[Path]) -> dict[Path, str]:
+        failed: dict[Path, str] = {}
+        for path in paths:
+            answer = self._send("DELETE", "/" + quote(path.path, safe="/"))
+            if answer.status_code == requests.codes.ok:
+                self.found += 1
+            elif answer.status_code == requests.codes.not_found and _MISSING.fullmatch(answer.text):
+                self.missing += 1
+            else:
+                failed[path] = _refusal(answer)
+        return failed
+
+    def _send(self, method: str, path: str, **options: Any) -> requests.Response:
+        """Send, again for passing failures."""
+        error: Exception | None = None
+        try:
+            for attempt in stamina.retry_context(on=self._worth_it, timeout=None, **self._tries):
+                with attempt:
+                    self.sent += 1
+                    answer = self._http.request(
+                        method,
+                        self._host + path,
+                        headers={"Authorization": f"Bearer {self._token()}"},
+                        timeout=self._timeout,
+                        allow_redirects=False,
+                        **options,
+                    )
+                    if answer.status_code in PASSING:
+                        raise requests.HTTPError(_refusal(answer), response=answer)
+                    return answer
+        except requests.RequestException as last:
+            error = last
+        message = (
+            f"the fileserver at {self._host} gave no usable answer in {self._tries['attempts']} tries; the last: {error}. "
+            "Check CLEARML_FILES_HOST: it is the address at which the job reaches it."
+        )
+        raise UnreachableError(message) from error
+
+    def _worth_it(self, error: Exception) -> bool:
+        if isinstance(error, requests.RequestException):
+            self._on_retry(f"fileserver: {error}")
+            return True
+        return False
+
+
+def _root(address: str) -> tuple[str, str, str]:
+    """An address in its parts: scheme, host with port, path without a final slash."""
+    parts = urlsplit(address)
+    return parts.scheme, _network(parts.scheme, parts.netloc), parts.path.rstrip("/")
+
+
+def _network(scheme: str, network: str) -> str:
+    """Host and port as they compare: in lower case, the usual port written out, no user."""
+    host = network.rpartition("@")[2].lower()
+    return host if host.rpartition(":")[2].isdigit() and ":" in host else f"{host}:{PORTS[scheme]}"
+
+
+def _refusal(answer: requests.Response) -> str:
+    return f"HTTP {answer.status_code}: {' '.join(answer.text.split())[:200]}"
+
+
+def _chunks(paths: Sequence[OwnedPath]) -> Iterator[Sequence[OwnedPath]]:
+    for start in range(0, len(paths), MANY):
+        yield paths[start : start + MANY]
