@@ -1,0 +1,54 @@
+"""Users, queues and the little that a client asks of a server before it works."""
+
+from cleanup_job.sandbox.answer import ApiError, Call, endpoint
+from cleanup_job.sandbox.store import Document
+
+
+@endpoint("users.get_current_user")
+def _current_user(call: Call) -> Document:
+    user = {
+        **call.store.user,
+        "company": call.store.company,
+        "created": "2026-11-22T21:27:48.124000+00:00",
+        "role": "user",
+    }
+    started = {"agentName": "clearml", "configure": "clearml-init", "install": "pip install clearml", "packageName": "clearml"}
+    return {"user": user, "getting_started": started, "settings": {"max_download_items": 50000}}
+
+
+@endpoint("users.get_all", (2, 8))
+@endpoint("users.get_all_ex", (2, 8))
+def _users(call: Call) -> Document:
+    users = sorted(call.store.users.values(), key=lambda user: user["id"])
+    return {"users": [{"id": user["id"], "name": user.get("name")} for user in users]}
+
+
+@endpoint("organization.get_tags")
+def _tags(call: Call) -> Document:
+    documents = [*call.store.tasks.values(), *call.store.models.values()]
+    found = {name: sorted({tag for d in documents for tag in d.get(name) or ()}) for name in ("tags", "system_tags")}
+    return found if call.flag("include_system") else {"tags": found["tags"]}
+
+
+@endpoint("queues.get_by_id", (2, 4))
+def _queue(call: Call) -> Document:
+    key = call.text("queue")
+    if key not in call.store.queues:
+        raise ApiError(400, 701, f"Invalid queue id: id={key}")
+    return {"queue": call.store.queues[key]}
+
+
+@endpoint("queues.get_next_task")
+def _next_task(call: Call) -> Document:
+    entries = _queue(call)["queue"]["entries"]
+    return {"entry": entries.pop(0)} if entries else {}
+
+
+@endpoint("queues.get_all", (2, 4))
+def _queues(call: Call) -> Document:
+    return {"queues": list(call.store.queues.values())}
+
+
+@endpoint("server.info")
+def _info(_: Call) -> Document:
+    return {"version": "2.3.0", "build": "sandbox", "commit": "sandbox", "uid": "sandbox"}

@@ -1,0 +1,72 @@
+"""``clearml-cleanup sandbox``: the embedded ClearML Server in the foreground."""
+
+import argparse
+import json
+import signal
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from threading import Event
+
+from cleanup_job.sandbox.seed import seeded_world
+from cleanup_job.sandbox.server import Fault, Request, Sandbox
+from cleanup_job.sandbox.store import Document
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The sandbox's flags."""
+    parser.add_argument("--api-port", type=int, default=8008, help="port of the API server; 0: any (default: 8008)")
+    parser.add_argument("--files-port", type=int, default=8081, help="port of the fileserver; 0: any (default: 8081)")
+    parser.add_argument("--tasks", type=int, default=1000, help="tasks to start with; 0: none (default: 1000)")
+    parser.add_argument("--seed", type=int, default=7, help="number that the world is made from (default: 7)")
+    parser.add_argument("--world", type=Path, help="start with the world in this JSON file instead")
+    parser.add_argument("--latency-ms", type=float, default=0, help="milliseconds added to each request (default: 0)")
+    parser.add_argument("--error-rate", type=float, default=0, help="share of requests that fail, 0 to 1 (default: 0)")
+    parser.add_argument("--key", default="sandbox-key", help="access key (default: sandbox-key)")
+    parser.add_argument("--secret", default="sandbox-secret", help="secret key (default: sandbox-secret)")
+    parser.add_argument("--api-version", default="2.34", help="API version of the server (default: 2.34)")
+    parser.add_argument("--no-files-auth", action="store_true", help="the fileserver asks for no token")
+    parser.add_argument("--no-batch", action="store_true", help="the fileserver does not allow /delete_many")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT; one line says when it is ready."""
+    ended = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    sandbox = Sandbox(
+        _world(options),
+        api_port=options.api_port,
+        files_port=options.files_port,
+        latency=options.latency_ms / 1000,
+        key=options.key,
+        secret=options.secret,
+        fault=_faults(options) if options.error_rate else None,
+        allow_batch=not options.no_batch,
+        files_auth=not options.no_files_auth,
+        max_api_version=options.api_version,
+        log_bodies=False,
+    )
+    with sandbox:
+        print(f"ready: API {sandbox.api_url} files {sandbox.files_url} key {sandbox.key}", flush=True)  # noqa: T201
+        ended.wait()
+    return 0
+
+
+def _world(options: argparse.Namespace) -> Document:
+    if options.world:
+        world: Document = json.loads(options.world.read_text(encoding="utf-8"))
+        return world
+    return seeded_world(options.seed, options.tasks, datetime.now(UTC)) if options.tasks else {}
+
+
+def _faults(options: argparse.Namespace) -> object:
+    """Some requests fail: half of them before they are carried out, half after, some without an answer."""
+    chance = Random(options.seed)  # noqa: S311 -- no secret
+
+    def fault(_: Request) -> Fault | None:
+        if chance.random() >= options.error_rate:
+            return None
+        return Fault(status=chance.choice([None, 503]), after=chance.random() < 0.5)  # noqa: PLR2004 -- half of them
+
+    return fault

@@ -1,0 +1,223 @@
+"""The sandbox: both servers on loopback, with latency, faults and a log of requests."""
+
+import contextlib
+import json
+import re
+import socket
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from threading import Lock, Thread
+from typing import Any, Self
+
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from cleanup_job.sandbox import api, files
+from cleanup_job.sandbox.store import Document, Store
+
+HOST = "127.0.0.1"
+_VERSION = re.compile(r"^/(?:v[\d.]+/)?")
+
+
+@dataclass(frozen=True)
+class Request:
+    """An entry of the log, and what a fault hook sees."""
+
+    number: int
+    """From 1, over both servers; requests to `/_sandbox/` don't count."""
+    service: str
+    """`api` or `files`."""
+    method: str
+    call: str
+    """`tasks.delete_many`, or a path on the fileserver."""
+    body: Any = None
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens to a request instead of its answer."""
+
+    status: int | None = None
+    """The HTTP status to answer with; None: the connection is dropped."""
+    after: bool = False
+    """Whether the request is carried out first, so that only its answer is lost."""
+    subcode: int = 0
+    delay: float = 0.0
+    """Seconds to wait before."""
+
+
+class _Handler(WSGIRequestHandler):
+    """Keeps connections open, sends small answers at once, and is silent."""
+
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer goes out as a whole: in two parts, the second would wait for the first one's acknowledgement
+
+    def log(self, *_: Any) -> None:
+        """Nothing: the sandbox has a log of its own."""
+
+    def handle(self) -> None:
+        """A client that is gone is no error of the server's."""
+        with contextlib.suppress(ConnectionError):
+            super().handle()
+
+
+class _DroppedError(ConnectionError):
+    """Ends a connection without an answer."""
+
+
+class Sandbox:
+    """An embedded ClearML Server; use it as a context."""
+
+    def __init__(  # noqa: PLR0913 -- what a server can be
+        self,
+        world: Document | None = None,
+        *,
+        api_port: int = 0,
+        files_port: int = 0,
+        latency: float = 0.0,
+        key: str = "sandbox-key",
+        secret: str = "sandbox-secret",  # noqa: S107 -- nothing in a sandbox is worth protecting
+        fault: Callable[[Request], Fault | None] | None = None,
+        allow_batch: bool = True,
+        files_auth: bool = True,
+        max_api_version: str = "2.34",
+        log_bodies: bool = True,
+    ) -> None:
+        """Bind the ports (0: any free one); `latency` is in seconds, added to each request."""
+        self.store = Store()
+        self.key, self.secret = key, secret
+        self.fault = fault
+        self.latency = latency
+        self.requests: list[Request] = []
+        self._log_bodies = log_bodies
+        self._version = max_api_version
+        self._lock = Lock()
+        self._number = 0
+        self._files = self._serve(files_port, "files", files.make(self.store, auth=files_auth, allow_batch=allow_batch))
+        self.files_url = f"http://{HOST}:{self._files.server_port}"
+        self._api = self._serve(api_port, "api", api.make(self.store, self.files_url, max_api_version))
+        self.api_url = f"http://{HOST}:{self._api.server_port}"
+        self.load(world or {})
+
+    def __enter__(self) -> Self:
+        """Start to serve."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self.stop()
+
+    def start(self) -> None:
+        """Serve both in threads."""
+        for server in (self._api, self._files):
+            Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def stop(self) -> None:
+        """End both, and free their ports."""
+        for server in (self._api, self._files):
+            server.shutdown()
+            server.server_close()
+
+    def load(self, world: Document) -> None:
+        """Replace everything by a world, with its placeholders filled in."""
+        places = {"{API}": self.api_url, "{FILES}": self.files_url, "{KEY}": self.key, "{SECRET}": self.secret}
+        self.store.load(world, places)
+        self.store.credentials = self.store.credentials or {self.key: self.secret}
+
+    def state(self) -> Document:
+        """What is there: ids of tasks and projects, models, paths of files, queues."""
+        return self.store.state()
+
+    def environment(self) -> dict[str, str]:
+        """The variables that make a client use this server."""
+        return {
+            "CLEARML_API_HOST": self.api_url,
+            "CLEARML_FILES_HOST": self.files_url,
+            "CLEARML_WEB_HOST": self.api_url.replace("127.0.0.1", "localhost"),
+            "CLEARML_API_ACCESS_KEY": self.key,
+            "CLEARML_API_SECRET_KEY": self.secret,
+        }
+
+    # -- serving
+    def _serve(self, port: int, service: str, app: Any) -> BaseWSGIServer:
+        server = make_server(HOST, port, self._around(service, app), threaded=True, request_handler=_Handler)
+        server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return server
+
+    def _around(self, service: str, app: Any) -> Callable[..., Iterable[bytes]]:
+        """The application with the sandbox's own paths, its log, latency and faults around it."""
+
+        def serve(environ: Document, start: Callable[..., Any]) -> Iterable[bytes]:
+            path = environ.get("PATH_INFO", "")
+            if path.startswith("/_sandbox/"):
+                return self._own(environ, start, path.removeprefix("/_sandbox/"))
+            environ["sandbox.store"], environ["sandbox.version"] = self.store, self._version
+            length = int(environ.get("CONTENT_LENGTH") or 0)
+            raw = environ["wsgi.input"].read(length) if length else b""
+            environ["wsgi.input"] = _Body(raw)
+            request = self._note(service, environ["REQUEST_METHOD"], path, raw)
+            if self.latency:
+                time.sleep(self.latency)
+            fault = self.fault(request) if self.fault else None
+            if fault is None:
+                return list(app(environ, start))
+            time.sleep(fault.delay)
+            if fault.after:
+                list(app(environ, lambda *_: None))
+            if fault.status is None:
+                raise _DroppedError
+            return _answer(start, fault.status, _envelope(fault))
+
+        return serve
+
+    def _note(self, service: str, method: str, path: str, raw: bytes) -> Request:
+        body = None
+        if self._log_bodies and raw[:1] in {b"{", b"["}:
+            with contextlib.suppress(ValueError):
+                body = json.loads(raw)
+        call = _VERSION.sub("", path) if service == "api" else path
+        with self._lock:
+            self._number += 1
+            request = Request(self._number, service, method, call, body)
+            self.requests.append(request)
+        return request
+
+    def _own(self, environ: Document, start: Callable[..., Any], name: str) -> Iterable[bytes]:
+        """The sandbox's own paths: load a world, read the state, read the log."""
+        if name == "world" and environ["REQUEST_METHOD"] == "PUT":
+            self.load(json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))))
+            return _answer(start, 200, {"loaded": True})
+        if name == "state":
+            return _answer(start, 200, self.state())
+        if name == "requests":
+            return _answer(start, 200, [vars(request) for request in self.requests])
+        return _answer(start, 404, {"error": f"no /_sandbox/{name}"})
+
+
+class _Body:
+    """A request's body that was read already."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes."""
+        part, self._raw = (self._raw, b"") if size < 0 else (self._raw[:size], self._raw[size:])
+        return part
+
+    def readline(self, size: int = -1) -> bytes:
+        """The next line."""
+        end = self._raw.find(b"\n") + 1 or len(self._raw)
+        return self.read(end if size < 0 else min(end, size))
+
+
+def _envelope(fault: Fault) -> Document:
+    meta = {"result_code": fault.status, "result_subcode": fault.subcode, "result_msg": "the sandbox was told to fail"}
+    return {"meta": meta, "data": {}}
+
+
+def _answer(start: Callable[..., Any], status: int, data: Any) -> Iterable[bytes]:
+    body = json.dumps(data).encode()
+    start(f"{status} -", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    return [body]

@@ -1,0 +1,217 @@
+"""Everything that the sandbox holds: plain documents as the API gives them, events, and files.
+
+Format of a world: the conformance set's `worlds/NAME.json`. All access goes through `Store.lock` when threads serve requests.
+"""
+
+import copy
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from threading import RLock
+from typing import Any
+from uuid import uuid4
+
+Document = dict[str, Any]
+DELETED = "__DELETED__"
+
+
+def now() -> str:
+    """This moment as the API writes times: UTC, milliseconds unless they are zero."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000).isoformat()
+
+
+def new_id() -> str:
+    """An id as the server makes them."""
+    return uuid4().hex
+
+
+class Documents(dict[str, Document]):
+    """Documents by id, found fast by some of their fields. Change a document with `change`, which keeps the index true."""
+
+    def __init__(self, **keys: Callable[[Document], Iterable[str]]) -> None:
+        """For each field to search by, how to read its values."""
+        super().__init__()
+        self._keys = keys
+        self._index: dict[str, dict[str, set[str]]] = {field: defaultdict(set) for field in keys}
+
+    def __setitem__(self, key: str, document: Document) -> None:
+        self.pop(key, None)
+        super().__setitem__(key, document)
+        for field, read in self._keys.items():
+            for value in read(document):
+                self._index[field][value].add(key)
+
+    def __delitem__(self, key: str) -> None:
+        for field, read in self._keys.items():
+            for value in read(self[key]):
+                self._index[field][value].discard(key)
+        super().__delitem__(key)
+
+    def pop(self, key: str, *default: Any) -> Any:
+        """Take a document out."""
+        if key not in self:
+            return default[0] if default else super().pop(key)
+        document = self[key]
+        del self[key]
+        return document
+
+    def put(self, document: Document) -> Document:
+        """Add a document under its id."""
+        self[document["id"]] = document
+        return document
+
+    def change(self, key: str, **fields: Any) -> Document:
+        """Set fields of a document; None takes a field away."""
+        document = self[key]
+        merged = {**document, **fields}
+        self[key] = document = {field: value for field, value in merged.items() if value is not None or field not in fields}
+        return document
+
+    def indexed(self, field: str) -> bool:
+        """Whether `having` knows a field."""
+        return field in self._index
+
+    def having(self, field: str, values: Iterable[str]) -> Iterator[Document]:
+        """The documents that have one of these values in an indexed field."""
+        found: set[str] = set()
+        for value in values:
+            found |= self._index[field].get(value, set())
+        return (self[key] for key in sorted(found))
+
+
+def _one(field: str) -> Callable[[Document], Iterable[str]]:
+    return lambda document: [document[field]] if isinstance(document.get(field), str) else []
+
+
+def _inputs(task: Document) -> Iterable[str]:
+    return [entry["model"] for entry in (task.get("models") or {}).get("input") or () if entry.get("model")]
+
+
+class Files:
+    """Files by path, as a tree: a folder goes as fast as a file. A file is its size, or its bytes where it was uploaded."""
+
+    def __init__(self) -> None:
+        self._root: dict[str, Any] = {}
+
+    def put(self, path: str, content: int | bytes) -> None:
+        """Write a file.
+
+        Raises:
+            IsADirectoryError: a folder has this name.
+            NotADirectoryError: a file has the name of one of its folders.
+        """
+        *folders, name = path.split("/")
+        folder = self._root
+        for part in folders:
+            folder = folder.setdefault(part, {})
+            if not isinstance(folder, dict):
+                raise NotADirectoryError(path)
+        if isinstance(folder.get(name), dict):
+            raise IsADirectoryError(path)
+        folder[name] = content
+
+    def get(self, path: str) -> Any:
+        """A file's content, a folder's dict, or None."""
+        found: Any = self._root
+        for part in path.split("/") if path else ():
+            found = found.get(part) if isinstance(found, dict) else None
+        return found
+
+    def remove(self, path: str) -> bool:
+        """Delete a file, or a folder with all below it; "" is the store itself. Gives whether it was there."""
+        if not path:
+            self._root.clear()
+            return True
+        parent, _, name = path.rpartition("/")
+        folder = self.get(parent)
+        if not isinstance(folder, dict) or name not in folder:
+            return False
+        del folder[name]
+        return True
+
+    def paths(self) -> list[str]:
+        """All files, sorted."""
+        found: list[str] = []
+        stack: list[tuple[str, dict[str, Any]]] = [("", self._root)]
+        while stack:
+            prefix, folder = stack.pop()
+            for name, content in folder.items():
+                if isinstance(content, dict):
+                    stack.append((f"{prefix}{name}/", content))
+                else:
+                    found.append(prefix + name)
+        return sorted(found)
+
+
+class Store:
+    """One server's contents."""
+
+    def __init__(self) -> None:
+        self.lock = RLock()
+        self.clear()
+
+    def clear(self) -> None:
+        """Empty it."""
+        self.tasks = Documents(parent=_one("parent"), inputs=_inputs)
+        self.models = Documents(task=_one("task"), uri=_one("uri"))
+        self.projects = Documents(name=_one("name"))
+        self.queues = Documents()
+        self.users: dict[str, Document] = {}
+        self.events: dict[str, list[Document]] = defaultdict(list)
+        """Events by the id of their task, or of their model."""
+        self.files = Files()
+        self.company: Document = {"id": "d1bd92a3b039400cbafc60a7a5b1e52b", "name": "clearml"}
+        self.user: Document = {"id": "__tests__", "name": "Default User"}
+        self.credentials: dict[str, str] = {}
+        self.scrolls: dict[str, Any] = {}
+
+    def load(self, world: Document, places: dict[str, str]) -> None:
+        """Replace everything by a world; `places` are its placeholders, such as `{FILES}`, and what they stand for."""
+        text = json.dumps(world)
+        for name, value in places.items():
+            text = text.replace(name, value)
+        with self.lock:
+            self.clear()
+            loaded = json.loads(text)
+            self.company = loaded.get("company") or self.company
+            self.user = loaded.get("user") or self.user
+            self.users = {user["id"]: user for user in loaded.get("users") or [self.user]}
+            credentials = loaded.get("credentials") or {}
+            self.credentials = {credentials["key"]: credentials["secret"]} if credentials else {}
+            for document in expand(loaded.get("tasks") or []):
+                self.tasks.put(document)
+            for name, documents in (("models", self.models), ("projects", self.projects), ("queues", self.queues)):
+                for document in loaded.get(name) or []:
+                    documents.put(document)
+            for event in loaded.get("events") or []:
+                self.events[event["task"]].append(event)
+            for file in loaded.get("files") or []:
+                self.files.put(file["path"], file["size"])
+
+    def state(self) -> Document:
+        """What is there, as `GET /_sandbox/state` gives it."""
+        with self.lock:
+            return {
+                "tasks": list(self.tasks),
+                "models": [{"id": i, "task": model.get("task")} for i, model in self.models.items()],
+                "files": self.files.paths(),
+                "queues": [
+                    {"id": i, "entries": [entry["task"] for entry in queue["entries"]]} for i, queue in self.queues.items()
+                ],
+                "projects": list(self.projects),
+            }
+
+
+def expand(tasks: list[Document]) -> Iterator[Document]:
+    """The tasks of a world with their `repeat` templates written out."""
+    for entry in tasks:
+        if "repeat" not in entry:
+            yield copy.deepcopy(entry)
+            continue
+        rule, text = entry["repeat"], json.dumps(entry["task"])
+        first = datetime.fromisoformat(rule["first_time"])
+        for i in range(rule["start"], rule["start"] + rule["count"]):
+            when = (first + timedelta(seconds=rule["step_seconds"] * i)).isoformat()
+            yield json.loads(text.replace("{i}", f"{i:05d}").replace("{t}", when))

@@ -1,0 +1,284 @@
+"""The tasks service: listing, making, and what moves a task from one status to the next."""
+
+from typing import Any
+
+from cleanup_job.sandbox.answer import ApiError, Call, each, endpoint
+from cleanup_job.sandbox.deletion import artifact_urls, dequeue, invalid_task, own_task, release_models
+from cleanup_job.sandbox.query import TASK, query
+from cleanup_job.sandbox.store import Document, Store, new_id, now
+
+SHORTEST_NAME = 3
+SYSTEM_TAGS = (2, 3)
+"""Before this version the API knew one list of tags."""
+
+
+@endpoint("tasks.get_all")
+def _get_all(call: Call) -> Document:
+    return query(call, call.store.tasks, TASK)
+
+
+@endpoint("tasks.get_all_ex")
+@endpoint("tasks.get_by_id_ex")
+def _get_all_ex(call: Call) -> Document:
+    return query(call, call.store.tasks, TASK, extended=True)
+
+
+@endpoint("tasks.get_by_id")
+def _get_by_id(call: Call) -> Document:
+    key = call.text("task")
+    if key not in call.store.tasks:
+        raise ApiError(400, 101, f"Invalid task id: ids=({key})")
+    task = call.store.tasks[key]
+    if call.version < SYSTEM_TAGS:
+        task = {**task, "tags": [*(task.get("system_tags") or ()), *(task.get("tags") or ())]}
+    return {"task": task}
+
+
+# -- making and editing
+@endpoint("tasks.create")
+def _create(call: Call) -> Document:
+    name, kind, moment = call.text("name"), call.text("type"), now()
+    if len(name) < SHORTEST_NAME:
+        raise ApiError(400, 800, "Data validation error: name=String value is too short")
+    project = call.body.get("project")
+    if project and project not in call.store.projects:
+        raise ApiError(400, 16, f"Invalid value for fields (expecting Project id): id={project}, field=project")
+    blank: Document = {
+        "execution": {"test_split": 0, "parameters": {}, "model_desc": {}, "model_labels": {}, "artifacts": []},
+        **{field: [] for field in ("tags", "system_tags", "report_assets", "unique_metrics")},
+        **{field: {} for field in ("output", "script", "last_metrics", "metric_stats", "hyperparams", "configuration")},
+        **{field: {} for field in ("runtime", "container")},
+        "models": {"input": [], "output": []},
+        "last_iteration": 0,
+    }
+    given = {field: value for field, value in call.body.items() if field in TASK.fields}
+    stamp = {"created": moment, "last_update": moment, "last_change": moment, "last_changed_by": call.user}
+    own = {"id": new_id(), "company": call.store.company["id"], "user": call.user, "type": kind, "status": "created"}
+    return {"id": call.store.tasks.put({**blank, **given, **own, **stamp})["id"]}
+
+
+@endpoint("tasks.edit")
+@endpoint("tasks.update")
+def _edit(call: Call) -> Document:
+    key, moment = call.text("task"), now()
+    own_task(call.store, key)
+    fields = {f: v for f, v in call.body.items() if f in TASK.fields and f not in {"id", "company"} and v is not None}
+    fields |= {"last_change": moment, "last_changed_by": call.user, "last_update": moment}
+    call.store.tasks.change(key, **fields)
+    return {"fields": fields, "updated": 1}
+
+
+@endpoint("tasks.update_tags")
+def _update_tags(call: Call) -> Document:
+    keys = call.ids()
+    for key in keys:
+        tags = list(own_task(call.store, key).get("tags") or [])
+        left = [tag for tag in tags if tag not in (call.body.get("remove_tags") or ())]
+        added = [tag for tag in call.body.get("add_tags") or () if tag not in left]
+        call.store.tasks.change(key, tags=left + added, last_change=now(), last_changed_by=call.user)
+    return {"updated": len(keys)}
+
+
+@endpoint("tasks.add_or_update_artifacts", (2, 10))
+def _add_artifacts(call: Call) -> Document:
+    task = own_task(call.store, call.text("task"))
+    given = {a["key"]: {"mode": "output", "display_data": [], **a} for a in call.body.get("artifacts") or ()}
+    old = {a["key"]: a for a in task["execution"].get("artifacts") or ()}
+    execution = {**task["execution"], "artifacts": list((old | given).values())}
+    call.store.tasks.change(task["id"], execution=execution, last_update=now(), last_change=now())
+    return {"updated": 1}
+
+
+@endpoint("tasks.add_or_update_model", (2, 13))
+def _add_model(call: Call) -> Document:
+    task, moment = own_task(call.store, call.text("task")), now()
+    direction, name = call.body.get("type") or "output", call.body.get("name")
+    entry = {"name": name, "model": call.text("model"), "updated": moment}
+    models = {"input": [], "output": [], **(task.get("models") or {})}
+    models[direction] = [e for e in models[direction] if e.get("name") != name] + [entry]
+    call.store.tasks.change(task["id"], models=models, last_update=moment, last_change=moment)
+    return {"updated": 1}
+
+
+@endpoint("tasks.set_requirements")
+@endpoint("tasks.ping")
+def _accept(call: Call) -> Document:
+    """Nothing that a clean-up looks at."""
+    call.store.tasks.change(own_task(call.store, call.text("task"))["id"], last_update=now())
+    return {"updated": 1}
+
+
+# -- statuses
+_FROM = {
+    "in_progress": {"created", "queued", "stopped", "failed", "completed", "in_progress"},
+    "completed": {"in_progress", "stopped", "failed", "completed"},
+    "stopped": {"in_progress", "queued", "created", "stopped"},
+    "failed": {"in_progress", "stopped", "created", "queued", "failed"},
+    "published": {"completed", "stopped", "failed", "closed"},
+}
+
+
+def set_status(store: Store, key: str, status: str, user: str, **more: Any) -> Document:
+    """Give a task a status, with the times that this sets; gives the fields that changed."""
+    moment = now()
+    fields: Document = {
+        "status": status,
+        "status_reason": "",
+        "status_message": "",
+        "status_changed": moment,
+        "last_update": moment,
+        "last_change": moment,
+        "last_changed_by": user,
+        **more,
+    }
+    store.tasks.change(key, **fields)
+    return fields
+
+
+def _move(call: Call, status: str, time: str) -> Document:
+    task = own_task(call.store, call.text("task"))
+    if task["status"] not in _FROM[status] and not call.flag("force"):
+        message = f"Invalid task status (Invalid status change): current_status={task['status']}, new_status={status}"
+        raise ApiError(400, 110, message)
+    more: Document = {name: call.body[name] for name in ("status_reason", "status_message") if call.body.get(name)}
+    if time and not (status == "in_progress" and task["status"] == status):
+        more[time] = now()
+    if status == "in_progress":
+        more["active_duration"] = task.get("active_duration") or 0
+    if status == "published":
+        more["output"] = task.get("output") or {}
+    return {"fields": set_status(call.store, task["id"], status, call.user, **more), "updated": 1}
+
+
+@endpoint("tasks.started")
+def _started(call: Call) -> Document:
+    moved = _move(call, "in_progress", "started")
+    moved["fields"].pop("active_duration")
+    return {**moved, "started": 1}
+
+
+@endpoint("tasks.completed", (2, 2))
+def _completed(call: Call) -> Document:
+    return {**_move(call, "completed", "completed"), "published": 0}
+
+
+@endpoint("tasks.stopped")
+def _stopped(call: Call) -> Document:
+    return _move(call, "stopped", "completed")
+
+
+@endpoint("tasks.failed")
+def _failed(call: Call) -> Document:
+    return _move(call, "failed", "completed")
+
+
+@endpoint("tasks.publish")
+def _publish(call: Call) -> Document:
+    return _move(call, "published", "published")
+
+
+@endpoint("tasks.enqueue")
+def _enqueue(call: Call) -> Document:
+    task = own_task(call.store, call.text("task"))
+    key = call.body.get("queue") or next(iter(call.store.queues), "")
+    if key not in call.store.queues:
+        raise ApiError(400, 701, f"Invalid queue id: id={key}")
+    call.store.queues[key]["entries"].append({"task": task["id"], "added": now()})
+    execution = {**task["execution"], "queue": key}
+    return {"queued": 1, "updated": 1, "fields": set_status(call.store, task["id"], "queued", call.user, execution=execution)}
+
+
+@endpoint("tasks.dequeue")
+def _dequeue(call: Call) -> Document:
+    task = own_task(call.store, call.text("task"))
+    for queue in call.store.queues.values():
+        dequeue(queue, task["id"])
+    return {"dequeued": 1, "updated": 1, "fields": set_status(call.store, task["id"], "created", call.user)}
+
+
+# -- the archive
+def _archive_one(call: Call, key: str) -> Document:
+    """Archiving stops a running task and dequeues a queued one; otherwise it touches no time but `last_change`."""
+    task = own_task(call.store, key)
+    if task["status"] == "in_progress":
+        set_status(call.store, key, "stopped", call.user, completed=now())
+    elif task["status"] == "queued":
+        for queue in call.store.queues.values():
+            dequeue(queue, key)
+        set_status(call.store, key, "created", call.user)
+    tags = sorted({*(call.store.tasks[key].get("system_tags") or ()), "archived"})
+    call.store.tasks.change(
+        key, system_tags=tags, status_reason="", status_message="", last_change=now(), last_changed_by=call.user
+    )
+    return {"archived": True}
+
+
+def _unarchive_one(call: Call, key: str) -> Document:
+    tags = [tag for tag in own_task(call.store, key).get("system_tags") or () if tag != "archived"]
+    call.store.tasks.change(
+        key, system_tags=tags, status_reason="", status_message="", last_change=now(), last_changed_by=call.user
+    )
+    return {"unarchived": True}
+
+
+@endpoint("tasks.archive")
+def _archive(call: Call) -> Document:
+    return {"archived": len([_archive_one(call, key) for key in call.ids("tasks")])}
+
+
+@endpoint("tasks.archive_many")
+def _archive_many(call: Call) -> Document:
+    return each(call.ids(), lambda key: _archive_one(call, key))
+
+
+@endpoint("tasks.unarchive")
+def _unarchive(call: Call) -> Document:
+    return {"unarchived": len([_unarchive_one(call, key) for key in call.ids("tasks")])}
+
+
+@endpoint("tasks.unarchive_many")
+def _unarchive_many(call: Call) -> Document:
+    return each(call.ids(), lambda key: _unarchive_one(call, key))
+
+
+# -- reset
+def _reset_one(call: Call, key: str) -> Document:
+    store = call.store
+    if key not in store.tasks:
+        raise invalid_task(store, key)
+    task = own_task(store, key)
+    if task["status"] == "published" and not call.flag("force"):
+        raise ApiError(400, 110, f"Invalid task status: task_id={key}, status=published", task_id=key, status="published")
+    urls = artifact_urls(task)
+    deleted, _, model_urls = release_models(store, key, delete=call.flag("delete_output_models", default=True))
+    store.events.pop(key, None)
+    fields = set_status(store, key, "created", call.user, status_reason="reset", status_message="reset")
+    store.tasks.change(
+        key,
+        execution={**task["execution"], "artifacts": []},
+        models={**(task.get("models") or {}), "output": []},
+        last_metrics={},
+        metric_stats={},
+        unique_metrics=[],
+        last_iteration=0,
+        started=None,
+        completed=None,
+        published=None,
+        active_duration=None,
+    )
+    return {
+        "deleted_models": deleted,
+        "fields": fields,
+        "updated": 1,
+        "urls": {"model_urls": model_urls, "artifact_urls": urls, "event_urls": []} if call.flag("return_file_urls") else None,
+    }
+
+
+@endpoint("tasks.reset")
+def _reset(call: Call) -> Document:
+    return {**_reset_one(call, call.text("task")), "dequeued": {}, "events": {}}
+
+
+@endpoint("tasks.reset_many")
+def _reset_many(call: Call) -> Document:
+    return each(call.ids(), lambda key: {**_reset_one(call, key), "dequeued": False})

@@ -1,0 +1,23 @@
+"""What all tests share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from cleanup_job.sandbox.server import Sandbox
+
+
+@pytest.fixture(scope="module")
+def shared_sandbox() -> Iterator[Sandbox]:
+    """One embedded ClearML Server for the tests of a module."""
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(shared_sandbox: Sandbox) -> Iterator[Sandbox]:
+    """The module's server, without faults and with an empty log; load a world first."""
+    shared_sandbox.fault = None
+    shared_sandbox.requests.clear()
+    yield shared_sandbox
+    shared_sandbox.fault = None

@@ -1,0 +1,60 @@
+"""All pages are read before the first deletion, and one pass leaves none."""
+
+import pytest
+from harness import NOW, clean, state
+
+from cleanup_job.sandbox.builder import World
+from cleanup_job.sandbox.server import Sandbox
+
+
+@pytest.mark.parametrize("page_size", [7, 500])
+def test_more_than_a_thousand_tasks_go_in_one_pass(sandbox: Sandbox, page_size: int) -> None:
+    world = World(NOW)
+    for n in range(1100):
+        world.task(f"exp {n}", days_old=31 + n / 100)
+    sandbox.load(world.as_dict())
+    assert len(clean(sandbox, page_size=page_size).watcher.deleted) == 1100
+    assert state(sandbox)[0] == []
+
+
+def test_a_page_size_of_one(sandbox: Sandbox) -> None:
+    world = World(NOW)
+    for n in range(30):
+        world.task(f"exp {n}").model("weights")
+    sandbox.load(world.as_dict())
+    assert len(clean(sandbox, page_size=1, batch_size=4).watcher.deleted) == 30
+
+
+def test_the_budget_ends_a_pass_and_says_how_many_are_left(sandbox: Sandbox) -> None:
+    world = World(NOW)
+    for n in range(20):
+        world.task(f"exp {n}")
+    sandbox.load(world.as_dict())
+    report = clean(sandbox, max_tasks=7, batch_size=3).report
+    assert (report.total().tasks, report.left, report.stopped_by) == (7, 13, "max_tasks")
+    assert len(state(sandbox)[0]) == 13
+
+
+def test_tasks_that_are_kept_do_not_use_up_the_budget(sandbox: Sandbox) -> None:
+    world = World(NOW)
+    for n in range(5):
+        task = world.task(f"kept {n}", days_old=31)
+        task.model("w", uri=f"s3://bucket/x/t.{task.id}/w.pt")
+    for n in range(5):
+        world.task(f"free {n}", days_old=90)
+    sandbox.load(world.as_dict())
+    assert clean(sandbox, max_tasks=5, batch_size=2).report.total().tasks == 5
+
+
+def test_the_valve_refuses_before_anything_is_deleted(sandbox: Sandbox) -> None:
+    from cleanup_job.errors import RefusedError
+
+    world = World(NOW)
+    for n in range(4):
+        world.task(f"exp {n}")
+    sandbox.load(world.as_dict())
+    before = state(sandbox)
+    with pytest.raises(RefusedError, match="4 tasks are to be deleted.*CLEANUP_REFUSE_ABOVE=3.*CLEANUP_REFUSE_ABOVE=4"):
+        clean(sandbox, refuse_above=3)
+    assert state(sandbox) == before
+    assert clean(sandbox, refuse_above=4).report.total().tasks == 4
