@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cleanup_job.candidates import Candidates
 from cleanup_job.errors import AnswerError
 from cleanup_job.order import Unit
 from cleanup_job.outcomes import Outcomes
 from cleanup_job.outputs import INTERRUPTED, Outputs
-from cleanup_job.paths import ModelId, TaskId, tasks_named_in
+from cleanup_job.paths import Location, ModelId, TaskId, tasks_named_in
 from cleanup_job.plan import Batch, Going, Gone, Plan, Policy, Protection, plan_batch, protection
 from cleanup_job.records import Deleted, Detail, Model, NotDeleted, References, Task
 from cleanup_job.report.outcome import Reason, TaskOutcome, Verdict
@@ -24,9 +25,7 @@ class Batches:
     policy: Policy
     observer: Observer
     outcomes: Outcomes
-    selected: Mapping[TaskId, Task]
-    guests: Mapping[TaskId, set[ModelId]] = field(default_factory=dict)
-    """For each task, other tasks' models that lie in its folder."""
+    found: Candidates
     keep_on_file_error: bool = True
     gone: Gone = field(default_factory=Gone)
 
@@ -51,22 +50,29 @@ class Batches:
         models = self.server.models_of(ids)
         guard, children = self._guard(ids, models, unit_of)
         outputs = self._outputs(details, models, guard)
-        if self._add_events(details, models, outputs):
+        if self._add_events(details, models, outputs) or self.policy.delete_external:
             models = self.server.models_of(ids)
-            guard, children = self._guard(ids, models, unit_of)
+            guard, children = self._guard(ids, models, unit_of, outputs)
         for task, found in outputs.items():
             for model in models.get(task, ()):
                 found.add(model.uri)
         now = self.server.tasks(ids)
-        plan = plan_batch(Batch(tuple(units), self.selected, now, outputs, models, guard, children), self.policy)
+        plan = plan_batch(Batch(tuple(units), self.found.tasks, now, outputs, models, guard, children), self.policy)
         self.gone.kept_models.update(model for going in plan.going for model in going.kept_models)
         return plan
 
     def _guard(
-        self, ids: list[TaskId], models: Mapping[TaskId, list[Model]], unit_of: Mapping[TaskId, frozenset[TaskId]]
+        self,
+        ids: list[TaskId],
+        models: Mapping[TaskId, list[Model]],
+        unit_of: Mapping[TaskId, frozenset[TaskId]],
+        outputs: Mapping[TaskId, Outputs] | None = None,
     ) -> tuple[Protection, frozenset[TaskId]]:
+        """What surviving objects need of a batch, as things are now, and which of its tasks have a published child."""
         own = {model.id: model for made in models.values() for model in made}
-        guests = {guest for task in ids for guest in self.guests.get(task, ())}
+        guests = {guest for task in ids for guest in self.found.guests.get(task, ())}
+        for link in {link for found in (outputs or {}).values() for link in found.linked}:
+            guests |= self.found.loose.get(Location(link.store, link.path), set())
         uris = {model.uri for model in own.values() if self._is_file(model.uri)}
         others = [*self.server.models(guests), *self.server.models_at(uris)]
         references = References(
@@ -84,7 +90,7 @@ class Batches:
         self, details: Mapping[TaskId, Detail], models: Mapping[TaskId, list[Model]], guard: Protection
     ) -> dict[TaskId, Outputs]:
         """The outputs that the tasks' own records name."""
-        by_file = {task for place in guard.places for task in tasks_named_in(place.path)}
+        by_file = {task for place in guard.places for task in tasks_named_in(place.path)} | self.policy.shared_folders
         outputs = {
             task: Outputs(task, self.storage.locate, by_file=bool(self.policy.by_file) or task in by_file)
             for task in (*details, *models)
@@ -102,8 +108,8 @@ class Batches:
         outputs: Mapping[TaskId, Outputs],
     ) -> bool:
         """Add the files of debug samples and plots; gives whether there was anything to look up."""
-        images = [task for task, detail in details.items() if detail.has_images]
-        plots = [task for task, detail in details.items() if detail.has_plots]
+        images = self.server.with_events("training_debug_image", details)
+        plots = self.server.with_events("plot", details)
         makers = {model.id: task for task, made in models.items() for model in made}
         for task, uri in self.server.event_files(images, plots):
             outputs[task].add(uri)

@@ -1,10 +1,10 @@
 """The tasks that a pass may delete, and who of them needs whose outputs: all pages are read before the first deletion."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cleanup_job.paths import Locate, ModelId, TaskId, tasks_named_in
+from cleanup_job.paths import Locate, Location, ModelId, TaskId, in_no_folder, tasks_named_in
 from cleanup_job.records import Task
 from cleanup_job.rooms import Server
 from cleanup_job.selection import Rules, age_from
@@ -18,17 +18,21 @@ class Candidates:
     """Most recently active first."""
     public: tuple[Task, ...] = ()
     """Those that would be old enough, but are public examples."""
+    shared_folders: frozenset[TaskId] = frozenset()
+    """Those whose id a project's name ends in: what looks like their folder may hold that project's tasks."""
     steps: frozenset[TaskId] = frozenset()
     """Those whose parent is a pipeline's controller."""
     holds: dict[TaskId, set[TaskId]] = field(default_factory=lambda: defaultdict(set))
     """For each task, those whose outputs it needs."""
     guests: dict[TaskId, set[ModelId]] = field(default_factory=lambda: defaultdict(set))
     """For each task, other tasks' models that lie in its folder."""
+    loose: dict[Location, set[ModelId]] = field(default_factory=lambda: defaultdict(set))
+    """Models whose file lies in no task's folder, by its place."""
     needed_by_datasets: set[TaskId] = field(default_factory=set)
     """Dataset versions that a version which is no candidate can't be read without."""
 
 
-def find(server: Server, locate: Locate, rules: Rules) -> Candidates:
+def find(server: Server, locate: Locate, rules: Rules, projects: Mapping[str, str]) -> Candidates:
     """Read the listing to its end, and then the references between the tasks that it brought."""
     tasks: dict[TaskId, Task] = {}
     perhaps: dict[TaskId, Task] = {}
@@ -45,7 +49,8 @@ def find(server: Server, locate: Locate, rules: Rules) -> Candidates:
     ours = [task for task in tasks.values() if not task.public]
     ours.sort(key=_most_recent_first)
     public = tuple(task for task in tasks.values() if task.public)
-    found = Candidates({task.id: task for task in ours}, public, steps)
+    named = frozenset(one for name in projects.values() for one in tasks_named_in(name)) & tasks.keys()
+    found = Candidates({task.id: task for task in ours}, public, named, steps)
     if ours:
         _add_models(found, server, locate)
         _add_datasets(found, server)
@@ -68,8 +73,11 @@ def _add_models(found: Candidates, server: Server, locate: Locate) -> None:
             for consumer in consumers.get(model.id, ()):
                 found.holds[consumer].add(maker)
         place = locate(model.uri)
-        named: Iterable[TaskId] = tasks_named_in(place.path) if place is not None else ()
-        for host in named:
+        if place is None:
+            continue
+        if in_no_folder(place.path):
+            found.loose[place].add(model.id)
+        for host in tasks_named_in(place.path):
             if host in found.tasks and host != maker:
                 found.guests[host].add(model.id)
                 found.holds[maker].add(host)

@@ -70,7 +70,7 @@ class Pass:
         """
         projects = self._server.projects()
         rules = self._rules(projects)
-        found = candidates.find(self._server, self._storage.locate, rules)
+        found = candidates.find(self._server, self._storage.locate, rules, projects)
         self._report.selected = len(found.tasks)
         self._observer.selected(len(found.tasks))
         self._outcomes = Outcomes(projects)
@@ -138,6 +138,7 @@ class Pass:
             keep_unknown=self._options.keep_unknown,
             delete_external=self._options.delete_external,
             by_file=self._storage.by_file,
+            shared_folders=found.shared_folders,
             steps=found.steps,
             needed_by_datasets=frozenset(found.needed_by_datasets),
         )
@@ -147,8 +148,7 @@ class Pass:
             policy,
             self._observer,
             self._outcomes,
-            found.tasks,
-            found.guests,
+            found,
             self._options.keep_on_file_error,
         )
 

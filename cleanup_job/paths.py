@@ -28,6 +28,11 @@ Locate = Callable[[str], Location | None]
 """Gives the place that a URI names, or None where no configured store holds it."""
 
 
+def in_no_folder(path: str) -> bool:
+    """Whether a path lies in no folder that is named like a task's."""
+    return not any(_FOLDER_OF_A_TASK.fullmatch(segment) for segment in path.split("/")[:-1])
+
+
 def is_clean(path: str) -> bool:
     """Whether a path means just what it says: no empty, ``.`` or ``..`` segment, nothing a store could read in another way."""
     return "\x00" not in path and "\ufffd" not in path and not ({"", ".", ".."} & set(path.split("/")))
@@ -91,8 +96,7 @@ class LinkedFile:
     path: str
 
     def __post_init__(self) -> None:
-        folders = self.path.split("/")[:-1]
-        if not (is_clean(self.path) and folders) or any(_FOLDER_OF_A_TASK.fullmatch(f) for f in folders):
+        if not (is_clean(self.path) and "/" in self.path and in_no_folder(self.path)):
             message = f"{self.path!r} may not be deleted as a linked file"
             raise ValueError(message)
 

@@ -26,6 +26,8 @@ class Policy:
     delete_external: bool = False
     by_file: frozenset[str] = frozenset()
     """Stores that can't delete a folder as a whole."""
+    shared_folders: frozenset[TaskId] = frozenset()
+    """Tasks whose id a project's name ends in: what looks like their folder may hold that project's tasks."""
     steps: frozenset[TaskId] = frozenset()
     """Selected tasks whose parent is a pipeline's controller."""
     needed_by_datasets: frozenset[TaskId] = frozenset()
@@ -202,7 +204,8 @@ def _files_hold_it(task: Task, batch: Batch, policy: Policy) -> Staying | None:
 def _going(task: TaskId, unit: Unit, batch: Batch, policy: Policy) -> Going:
     found, guard, models = batch.outputs[task], batch.guard, batch.models.get(task, ())
     needed = {folder: guard.of(folder.store, folder.path) for folder in found.folders}
-    whole = {folder for folder, places in needed.items() if not places and folder.store not in policy.by_file}
+    apart_here = policy.by_file if task not in policy.shared_folders else {folder.store for folder in found.folders}
+    whole = {folder for folder, places in needed.items() if not places and folder.store not in apart_here}
     apart = [file for file in found.files if file.folder not in whole]
     free = [file for file in apart if not guard.of(file.store, file.path)]
     paths: list[OwnedPath] = [*whole, *free]

@@ -61,9 +61,10 @@ class Detail:
     """What a task's own record says of its outputs."""
 
     artifacts: tuple[Artifact, ...] = ()
-    has_images: bool = False
-    """Whether it may have debug samples."""
-    has_plots: bool = False
+    events: frozenset[str] = frozenset()
+    """Kinds of events that it has for certain."""
+    may_have_more: bool = False
+    """Whether it may have others: the record tells of the last batch of events alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,8 @@ class NotDeleted:
 
     @property
     def needs_force(self) -> bool:
-        """Refused because it isn't archived, or has published children or models: 400/123 means any of them."""
-        return (self.status, self.subcode) == (400, 123)
+        """Refused for published children or models; 400/123 also stands for "not archived", which force must not overrule."""
+        return (self.status, self.subcode) == (400, 123) and ("children" in self.message or "models" in self.message)
 
     @property
     def not_ours(self) -> bool:

@@ -142,6 +142,13 @@ class ClearMLServer:
             if "dataset" in (document.get("system_tags") or ()):
                 yield TaskId(document["id"]), parse.dataset_ancestors(document)
 
+    def with_events(self, kind: str, details: Mapping[TaskId, Detail]) -> list[TaskId]:
+        """Those of these tasks that have events of a kind: by their own records where these tell, else by asking."""
+        certain = [task for task, detail in details.items() if kind in detail.events]
+        perhaps = [task for task, detail in details.items() if detail.may_have_more and kind not in detail.events]
+        asked = events.having(self._call, events.KINDS[kind], perhaps)
+        return certain + [task for task in perhaps if task in asked]
+
     def event_files(self, images: Sequence[TaskId], plots: Sequence[TaskId]) -> Iterator[tuple[TaskId, str]]:
         """The files of debug samples and plots of these tasks, each with its task."""
         for kind, tasks in ((events.IMAGES, images), (events.PLOTS, plots)):

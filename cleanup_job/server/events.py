@@ -12,6 +12,8 @@ from cleanup_job.errors import AnswerError
 from cleanup_job.server.parse import Document, event_uris
 
 Call = Callable[[str, dict[str, Any]], dict[str, Any]]
+MANY = 250
+"""Tasks to ask about in one call."""
 WINDOW = 10_000
 """Events that Elasticsearch gives in one answer at most, and counts to at most, unless told otherwise."""
 
@@ -30,6 +32,7 @@ class Kind:
 
 IMAGES = Kind("training_debug_image", "events.debug_images", (2, 7), 100, 32, 5_000)
 PLOTS = Kind("plot", "events.plots", (2, 20), 25, 10, 100)
+KINDS = {kind.type: kind for kind in (IMAGES, PLOTS)}
 
 
 def uris(
@@ -66,6 +69,22 @@ def uris(
             yield from ((owner, uri) for uri in _one(call, kind, owner, of_models=of_models))
 
 
+def having(call: Call, kind: Kind, tasks: Sequence[str]) -> set[str]:
+    """Those of these tasks that have any such events.
+
+    A task's own `metric_stats` does not tell: the server sets it to what the last batch of events brought.
+    """
+    found: set[str] = set()
+    for start in range(0, len(tasks), MANY):
+        data = call("events.get_task_metrics", {"tasks": list(tasks[start : start + MANY]), "event_type": kind.type})
+        metrics = data.get("metrics")
+        if not isinstance(metrics, list):
+            message = "events.get_task_metrics: an answer without metrics"
+            raise AnswerError(message)
+        found |= {str(entry.get("task")) for entry in metrics if entry.get("metrics")}
+    return found & set(tasks)
+
+
 def _entries(data: Document, name: str) -> dict[str, list[Document]]:
     entries = data.get("metrics")
     if not isinstance(entries, list):
@@ -90,14 +109,17 @@ def _events(iterations: list[Document]) -> Iterator[Document]:
 
 
 def _one(call: Call, kind: Kind, owner: str, *, of_models: bool) -> Iterator[str]:
-    """All events of one task or model.
+    """All events of one task or model, last iteration first.
 
-    The scroll never ends by itself where iteration 0 is the last one: it repeats its page for ever. ``total`` ends it, and
-    where that may be cut at the window, a page that is the same as the one before.
+    The scroll goes on from the last iteration that it gave, and takes iteration 0 for none: after it, the first page comes
+    again, for ever. Upwards that would hide all that lies above a full page of iteration 0; downwards it is the end.
     """
     scroll, got, before = "", 0, None
     while True:
-        body = {"task": owner, "event_type": kind.type, "batch_size": kind.page, "scroll_id": scroll}
+        body = {
+            **{"task": owner, "event_type": kind.type, "order": "desc"},
+            **{"batch_size": kind.page, "scroll_id": scroll},
+        }
         data = call("events.get_task_events", {**body, "model_events": True} if of_models else body)
         events, total = data.get("events"), data.get("total")
         if not isinstance(events, list) or not isinstance(total, int):
@@ -109,7 +131,7 @@ def _one(call: Call, kind: Kind, owner: str, *, of_models: bool) -> Iterator[str
         for event in events:
             yield from event_uris(event)
         got += len(events)
-        if got >= total and total != WINDOW:
+        if (got >= total and total != WINDOW) or not events[-1].get("iter"):
             return
         scroll, before = str(data.get("scroll_id") or ""), page
         if not scroll:

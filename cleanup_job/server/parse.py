@@ -54,13 +54,13 @@ def detail(document: Document) -> Detail:
     """What a task's record says of its outputs (``DETAIL_FIELDS``)."""
     artifacts = (document.get("execution") or {}).get("artifacts") or []
     stats = document.get("metric_stats")
-    kinds = {kind for metric in (stats or {}).values() for kind in metric.get("event_stats_by_type") or {}}
+    kinds = frozenset(kind for metric in (stats or {}).values() for kind in metric.get("event_stats_by_type") or {})
     return Detail(
         artifacts=tuple(
             Artifact(str(a["uri"]), str(a.get("mode") or "output"), a.get("content_size")) for a in artifacts if a.get("uri")
         ),
-        has_images=stats is None or "training_debug_image" in kinds,
-        has_plots=stats is None or "plot" in kinds,
+        events=kinds,
+        may_have_more=stats != {},
     )
 
 

@@ -1,0 +1,181 @@
+"""One pass at a time: whoever runs one holds a Lease of the cluster while it does."""
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from cleanup_job.cluster.api import KubernetesLeases, LeaseApi, LeaseChangedError, LeaseRecord
+from cleanup_job.errors import LeaseHeldError, UnreachableError
+
+# Parts of the Lease's duration. A renewal is two requests, so one that hangs still leaves time to stop before it is over.
+_RENEW_EVERY = 1 / 3
+_RETRY_AFTER = 1 / 12
+_REQUEST = 1 / 8
+_SECOND_LOOK = 1 / 2  # longer than a live holder needs to renew
+_ACQUIRE_PAUSES = (1.0, 2.0, 4.0)
+
+
+@contextmanager
+def hold(  # noqa: PLR0913 -- all but the name have defaults, or are required by name
+    name: str,
+    namespace: str | None = None,
+    *,
+    duration: float = 60.0,
+    identity: str | None = None,
+    on_lost: Callable[[str], None],
+    api: LeaseApi | None = None,
+) -> Iterator[str]:
+    """Hold the Lease while the body runs; gives the identity that holds it.
+
+    Raises `LeaseHeldError` if somebody else does. `on_lost` is called at most once, from another thread, when the Lease can
+    no longer be relied on: the body should come to an end then. Killed without a chance to release it, a holder blocks the
+    next one for `duration` seconds.
+    """
+    guard = Guard(api or KubernetesLeases(duration * _REQUEST), name, namespace, identity=identity, duration=duration)
+    guard.acquire()
+    stopped = threading.Event()
+
+    def lost(reason: str) -> None:
+        if not stopped.is_set():
+            on_lost(reason)
+
+    keeper = threading.Thread(target=guard.keep, args=(stopped.wait, lost), name="lease", daemon=True)
+    keeper.start()
+    try:
+        yield guard.identity
+    finally:
+        stopped.set()
+        keeper.join(duration)
+        # A renewal that hangs could take the Lease again after its release; then it may as well expire.
+        if not keeper.is_alive():
+            guard.release()
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Guard:
+    """One holder's side of the Lease, without the thread."""
+
+    def __init__(  # noqa: PLR0913 -- the clocks are for tests
+        self,
+        api: LeaseApi,
+        name: str,
+        namespace: str | None = None,
+        *,
+        duration: float,
+        identity: str | None = None,
+        now: Callable[[], datetime] = _utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Nothing is asked of the API yet."""
+        self.identity = identity or f"{socket.gethostname()}_{os.getpid()}_{uuid.uuid4().hex[:8]}"
+        self._api = api
+        self._name = name
+        self._namespace = namespace or api.namespace
+        self._duration = duration
+        self._now = now
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._renewed = 0.0
+
+    def acquire(self) -> None:
+        """Take the Lease if it is free or its holder is dead, else raise `LeaseHeldError`."""
+        for pause in _ACQUIRE_PAUSES:
+            try:
+                return self._acquire()
+            except UnreachableError:
+                self._sleep(pause)
+        return self._acquire()
+
+    def _acquire(self) -> None:
+        try:
+            lease = self._read_or_make()
+            # It is ours already where an earlier try got through and only its answer did not.
+            if lease.holder not in ("", self.identity):
+                if not self._expired(lease):
+                    raise self._held_by(lease)
+                # Expired by this node's clock, which may be wrong. A holder that lives writes the Lease meanwhile, whatever its
+                # own clock says, and `replace` then fails, because `lease` is older than that.
+                self._sleep(lease.duration * _SECOND_LOOK)
+            taken = replace(lease, holder=self.identity, acquired=self._now(), transitions=lease.transitions + 1)
+            self._write(taken)
+        except LeaseChangedError:
+            raise self._held_by(self._api.get(self._namespace, self._name)) from None
+
+    def _read_or_make(self) -> LeaseRecord:
+        lease = self._api.get(self._namespace, self._name)
+        if lease is None:
+            # Made free, to be taken like any other: a missing right to update shows now, not when it is renewed.
+            with suppress(LeaseChangedError):
+                self._api.create(self._namespace, self._name, LeaseRecord("", None, None, self._duration))
+            lease = self._api.get(self._namespace, self._name)
+        if lease is None:
+            raise LeaseChangedError
+        return lease
+
+    def _write(self, lease: LeaseRecord) -> None:
+        began = self._monotonic()
+        self._api.replace(self._namespace, self._name, replace(lease, renewed=self._now(), duration=self._duration))
+        self._renewed = began
+
+    def _expired(self, lease: LeaseRecord) -> bool:
+        # Without times it was written by hand, by someone who wants no pass to run.
+        if lease.renewed is None or not lease.duration:
+            return False
+        return self._now() > lease.renewed + timedelta(seconds=lease.duration)
+
+    def _held_by(self, lease: LeaseRecord | None) -> LeaseHeldError:
+        where = f"the Lease {self._name} in namespace {self._namespace}"
+        if lease is None or not lease.holder:
+            return LeaseHeldError(f"Another pass took {where} at the same moment, and is done already. Run this one again.")
+        since = f" since {lease.acquired:%Y-%m-%d %H:%M:%S %Z}" if lease.acquired else ""
+        renewed = f", renewed {(self._now() - lease.renewed).total_seconds():.0f} s ago" if lease.renewed else ""
+        return LeaseHeldError(
+            f"Another pass, {lease.holder}, holds {where}{since}{renewed}. Wait until it is done; if it is known to be dead, "
+            f"wait {lease.duration:.0f} s, or run `kubectl delete lease {self._name} --namespace {self._namespace}`."
+        )
+
+    def keep(self, stopped: Callable[[float], bool], on_lost: Callable[[str], None]) -> None:
+        """Renew until `stopped(seconds to wait)` is true, or the Lease is lost: then say so once, and end."""
+        pause = self._duration * _RENEW_EVERY
+        while not stopped(pause):
+            try:
+                self._renew()
+                pause = self._duration * _RENEW_EVERY
+            except LeaseHeldError as taken:
+                return on_lost(str(taken))
+            except Exception as error:  # noqa: BLE001 -- whatever it is: not renewed is lost, sooner or later
+                pause = self._duration * _RETRY_AFTER
+                # The last moment: another try could end after others may take over.
+                if self._monotonic() + pause + self._duration * _REQUEST * 2 >= self._renewed + self._duration:
+                    return on_lost(
+                        f"The Lease {self._name} in namespace {self._namespace} could not be renewed in time, so that another "
+                        f"pass may start; this one stops after the batches in progress. The last try: {error}"
+                    )
+        return None
+
+    def _renew(self) -> None:
+        lease = self._api.get(self._namespace, self._name)
+        if lease is None or lease.holder != self.identity:
+            what = "was deleted" if lease is None else f"is held by {lease.holder}" if lease.holder else "was released"
+            raise LeaseHeldError(
+                f"The Lease {self._name} in namespace {self._namespace} {what} while this pass held it: "
+                "this one stops after the batches in progress."
+            )
+        self._write(lease)
+
+    def release(self) -> None:
+        """Free the Lease if it is still ours. Where that fails, it expires."""
+        with suppress(Exception):
+            lease = self._api.get(self._namespace, self._name)
+            if lease is not None and lease.holder == self.identity:
+                self._write(replace(lease, holder=""))

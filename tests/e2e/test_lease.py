@@ -1,0 +1,292 @@
+"""One pass at a time, against a real API server."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+from kubernetes import client
+
+from cleanup_job.cluster import lease as lease_module
+from cleanup_job.cluster.lease import hold
+from cleanup_job.errors import LeaseHeldError, SettingsError, UnreachableError
+
+pytestmark = pytest.mark.e2e
+
+HOLDER = Path(__file__).parent / "holder.py"
+GROUP = "coordination.k8s.io"
+
+
+class Holder:
+    """Another pass, in a process of its own."""
+
+    def __init__(self, name: str, namespace: str, seconds: float) -> None:
+        self.process = subprocess.Popen(  # noqa: S603 -- our own script
+            [sys.executable, str(HOLDER), name, namespace, str(seconds)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def says(self) -> tuple[str, str]:
+        """The next thing it says: `held`, `refused` or `lost`, and by whom or why."""
+        assert self.process.stdout
+        what, _, rest = self.process.stdout.readline().strip().partition(" ")
+        return what, rest
+
+    def ends(self) -> int:
+        with suppress(ValueError):  # its streams are closed already
+            self.process.communicate()
+        return self.process.wait()
+
+
+@pytest.fixture
+def start(namespace: str) -> Iterator[Callable[..., Holder]]:
+    holders: list[Holder] = []
+
+    def make(name: str, seconds: float = 60) -> Holder:
+        holders.append(Holder(name, namespace, seconds))
+        return holders[-1]
+
+    yield make
+    for holder in holders:
+        holder.process.kill()
+        holder.ends()
+
+
+@pytest.fixture
+def name() -> str:
+    return f"cleanup-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def leases(cluster: Any) -> client.CoordinationV1Api:
+    return client.CoordinationV1Api(cluster)
+
+
+def holder_of(leases: client.CoordinationV1Api, name: str, namespace: str) -> str | None:
+    spec = leases.read_namespaced_lease(name, namespace).spec
+    assert spec
+    return spec.holder_identity
+
+
+def take(name: str, namespace: str, **options: Any) -> str:
+    """Hold the Lease for a moment, in this process."""
+    with hold(name, namespace, on_lost=pytest.fail, **options) as identity:
+        return identity
+
+
+def test_of_passes_that_start_together_exactly_one_runs(name: str, namespace: str, start: Callable[..., Holder]) -> None:
+    holders = [start(name) for _ in range(4)]
+    said = [holder.says() for holder in holders]
+    assert sorted(what for what, _ in said) == ["held", "refused", "refused", "refused"]
+    identity = next(rest for what, rest in said if what == "held")
+    assert all(identity in rest for _, rest in said)
+    assert sorted(holder.ends() for holder in holders) == [0, 5, 5, 5]
+
+
+def test_after_a_pass_the_next_one_starts_at_once(
+    name: str, namespace: str, start: Callable[..., Holder], leases: client.CoordinationV1Api
+) -> None:
+    first = start(name)
+    assert first.says()[0] == "held"
+    with pytest.raises(LeaseHeldError):
+        take(name, namespace)
+    assert first.ends() == 0
+    assert holder_of(leases, name, namespace) is None
+    began = time.monotonic()
+    take(name, namespace)
+    assert time.monotonic() - began < 60 / 2  # no wait for anything to expire
+    assert leases.read_namespaced_lease(name, namespace).spec.lease_transitions == 2  # type: ignore[union-attr]
+
+
+def test_after_a_kill_the_next_pass_starts_when_the_lease_has_expired(
+    name: str, namespace: str, start: Callable[..., Holder]
+) -> None:
+    killed = start(name, seconds=6)
+    what, identity = killed.says()
+    assert what == "held"
+    killed.process.kill()
+    killed.ends()
+    with pytest.raises(LeaseHeldError, match=identity):
+        take(name, namespace)
+    assert taken_within(60, name, namespace)
+
+
+def taken_within(seconds: float, name: str, namespace: str) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with suppress(LeaseHeldError):
+            return bool(take(name, namespace))
+        time.sleep(0.5)
+    return False
+
+
+def test_renewals_keep_a_pass_safe_far_beyond_one_duration(name: str, namespace: str, start: Callable[..., Holder]) -> None:
+    holder = start(name, seconds=3)
+    assert holder.says()[0] == "held"
+    assert not taken_within(9, name, namespace)
+    assert holder.ends() == 0
+
+
+def test_a_pass_notices_that_its_lease_was_deleted(
+    name: str, namespace: str, start: Callable[..., Holder], leases: client.CoordinationV1Api
+) -> None:
+    holder = start(name, seconds=3)
+    assert holder.says()[0] == "held"
+    leases.delete_namespaced_lease(name, namespace)
+    what, reason = holder.says()
+    assert what == "lost"
+    assert "was deleted" in reason
+    with hold(name, namespace, on_lost=pytest.fail) as identity:
+        assert holder.ends() == 0
+        assert holder_of(leases, name, namespace) == identity
+
+
+def test_a_pass_notices_that_its_lease_was_taken_and_leaves_it_to_the_taker(
+    name: str, namespace: str, start: Callable[..., Holder], leases: client.CoordinationV1Api
+) -> None:
+    holder = start(name, seconds=3)
+    assert holder.says()[0] == "held"
+    leases.patch_namespaced_lease(name, namespace, {"spec": {"holderIdentity": "thief"}})
+    what, reason = holder.says()
+    assert what == "lost"
+    assert "is held by thief" in reason
+    assert holder.ends() == 0
+    assert holder_of(leases, name, namespace) == "thief"
+
+
+def test_labels_that_others_put_on_the_lease_stay_and_disturb_nothing(
+    name: str, namespace: str, leases: client.CoordinationV1Api
+) -> None:
+    with hold(name, namespace, duration=3, on_lost=pytest.fail):
+        leases.patch_namespaced_lease(name, namespace, {"metadata": {"labels": {"team": "ml"}}})
+        renewed = leases.read_namespaced_lease(name, namespace).spec.renew_time  # type: ignore[union-attr]
+        while leases.read_namespaced_lease(name, namespace).spec.renew_time == renewed:  # type: ignore[union-attr]
+            time.sleep(0.1)
+    lease = leases.read_namespaced_lease(name, namespace)
+    assert lease.metadata
+    assert lease.metadata.labels == {"team": "ml"}
+    assert holder_of(leases, name, namespace) is None
+
+
+# -- rights
+def role(name: str) -> list[dict[str, Any]]:
+    """What the chart grants. A name can't be required of `create`: Kubernetes doesn't know it yet when it decides."""
+    return [
+        {"apiGroups": [GROUP], "resources": ["leases"], "verbs": ["create"]},
+        {"apiGroups": [GROUP], "resources": ["leases"], "resourceNames": [name], "verbs": ["get", "update"]},
+    ]
+
+
+def test_the_role_of_the_chart_is_enough(
+    name: str, account: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, leases: client.CoordinationV1Api, namespace: str
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(account(role(name))))
+    for _ in range(2):  # to create it, and to take it again; the namespace is the context's
+        with hold(name, on_lost=pytest.fail) as identity:
+            assert holder_of(leases, name, namespace) == identity
+    assert holder_of(leases, name, namespace) is None
+
+
+@pytest.mark.parametrize(("granted", "missing"), [([], "get"), (["get"], "create"), (["get", "create"], "update")])
+def test_a_missing_right_is_an_error_that_names_it(
+    granted: list[str], missing: str, name: str, account: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = [{"apiGroups": [GROUP], "resources": ["leases"], "verbs": granted}] if granted else []
+    monkeypatch.setenv("KUBECONFIG", str(account(rules)))
+    with pytest.raises(SettingsError, match=rf"not allow this account to {missing} .*CLEANUP_LEASE.*cannot {missing} resource"):
+        take_twice(name)
+
+
+def take_twice(name: str) -> None:
+    """Make the Lease, then take it as it stands; in the namespace of the kubeconfig's context."""
+    with hold(name, on_lost=pytest.fail):
+        pass
+    with hold(name, on_lost=pytest.fail):
+        pass
+
+
+def test_a_namespace_that_is_not_there_is_an_error_that_names_the_setting(kubeconfig: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match="CLEANUP_LEASE_NAMESPACE"):
+        take(name, "no-such-namespace")
+
+
+# -- the network
+class Line:
+    """A line to the API server that can be cut."""
+
+    def __init__(self, kubeconfig: Path, folder: Path) -> None:
+        config = yaml.safe_load(kubeconfig.read_text())
+        address = urlsplit(config["clusters"][0]["cluster"]["server"])
+        self._target = (address.hostname, address.port or 443)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open = [self._listener]
+        config["clusters"][0]["cluster"] |= {
+            "server": f"https://127.0.0.1:{self._listener.getsockname()[1]}",
+            "tls-server-name": address.hostname,
+        }
+        self.kubeconfig = folder / "line.kubeconfig"
+        self.kubeconfig.write_text(json.dumps(config))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(self._target)
+                self._open += [near, far]
+                for source, sink in ((near, far), (far, near)):
+                    threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
+
+    @staticmethod
+    def _carry(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+
+    def cut(self) -> None:
+        for end in self._open:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+
+@pytest.fixture
+def line(kubeconfig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+    line = Line(kubeconfig, tmp_path)
+    monkeypatch.setenv("KUBECONFIG", str(line.kubeconfig))
+    yield line
+    line.cut()
+
+
+def test_a_pass_that_loses_the_network_is_told_before_the_next_one_can_start(
+    name: str, namespace: str, line: Line, kubeconfig: Path
+) -> None:
+    lost = threading.Event()
+    with hold(name, namespace, duration=6, on_lost=lambda _: lost.set()) as identity:
+        line.cut()
+        assert lost.wait(60)
+        os.environ["KUBECONFIG"] = str(kubeconfig)
+        with pytest.raises(LeaseHeldError, match=identity):
+            take(name, namespace)
+
+
+def test_without_an_api_server_the_pass_does_not_start(
+    name: str, namespace: str, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_module, "_ACQUIRE_PAUSES", ())
+    line.cut()
+    with pytest.raises(UnreachableError, match="Kubernetes API gave no usable answer"):
+        take(name, namespace)
