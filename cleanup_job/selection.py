@@ -33,7 +33,8 @@ class Rules:
 
     cutoff: datetime
     """Tasks whose age counts from before this moment are old enough."""
-    archived_before: datetime
+    archived_before: datetime | None
+    """Tasks archived later than this are within their grace; None where there is none."""
     drafts_only: bool
     projects: frozenset[str] | None = None
     """Ids, sub-projects included; None stands for all."""
@@ -78,7 +79,7 @@ class Rules:
             task.archived
             and since is not None
             and since < self.cutoff
-            and (archived_at is None or archived_at <= self.archived_before)
+            and (self.archived_before is None or archived_at is None or archived_at <= self.archived_before)
             and (task.status == DRAFT or not self.drafts_only)
             and self._in_filters(task)
             and self._visible(task, parent_is_pipeline=parent_is_pipeline)
@@ -176,7 +177,7 @@ def resolve(
                 raise SettingsError(message)
     return Rules(
         cutoff=now - filters.threshold,
-        archived_before=now - filters.archived_for,
+        archived_before=now - filters.archived_for if filters.archived_for else None,
         drafts_only=filters.drafts_only,
         projects=_project_ids("CLEANUP_PROJECTS", filters.projects, projects) if filters.projects else None,
         exclude_projects=(

@@ -139,9 +139,10 @@ class Guard:
             return LeaseHeldError(f"Another pass took {where} at the same moment, and is done already. Run this one again.")
         since = f" since {lease.acquired:%Y-%m-%d %H:%M:%S %Z}" if lease.acquired else ""
         renewed = f", renewed {(self._now() - lease.renewed).total_seconds():.0f} s ago" if lease.renewed else ""
+        wait = f"wait {lease.duration:.0f} s, or " if lease.renewed and lease.duration else ""
         return LeaseHeldError(
             f"Another pass, {lease.holder}, holds {where}{since}{renewed}. Wait until it is done; if it is known to be dead, "
-            f"wait {lease.duration:.0f} s, or run `kubectl delete lease {self._name} --namespace {self._namespace}`."
+            f"{wait}run `kubectl delete lease {self._name} --namespace {self._namespace}`."
         )
 
     def keep(self, stopped: Callable[[float], bool], on_lost: Callable[[str], None]) -> None:

@@ -166,6 +166,7 @@ class Sandbox:
             if fault.after:
                 list(app(environ, lambda *_: None))
             if fault.status is None:
+                environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
                 raise _DroppedError
             return _answer(start, fault.status, _envelope(fault))
 

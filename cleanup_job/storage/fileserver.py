@@ -19,7 +19,7 @@ from cleanup_job.paths import LinkedFile, Location, OwnedPath, TaskFile, TaskFol
 MANY = 500
 """Paths in one call."""
 NAME = "fileserver"
-PASSING = frozenset({429, 500, 502, 503, 504})
+PASSING = frozenset({429, 500, 502, 503, 504, 509})
 NO_BATCH = frozenset({403, 404, 405, 501})
 """How a fileserver answers that does not have, or not allow, ``/delete_many``; a bad token is 401."""
 PORTS = {"http": 80, "https": 443}

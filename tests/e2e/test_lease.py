@@ -181,6 +181,18 @@ def test_labels_that_others_put_on_the_lease_stay_and_disturb_nothing(
     assert holder_of(leases, name, namespace) is None
 
 
+def test_the_command_line_is_refused_too_before_it_asks_clearml_for_anything(name: str, namespace: str) -> None:
+    nobody = {"CLEARML_API_HOST": "http://127.0.0.1:1", "CLEARML_API_ACCESS_KEY": "key", "CLEARML_API_SECRET_KEY": "secret"}
+    lease = {"CLEANUP_LEASE": name, "CLEANUP_LEASE_NAMESPACE": namespace}
+    with hold(name, namespace, on_lost=pytest.fail) as identity:
+        command = [sys.executable, "-m", "cleanup_job", "run"]
+        refused = subprocess.run(  # noqa: S603 -- our own command
+            command, env=os.environ | nobody | lease, capture_output=True, text=True, timeout=120, check=False
+        )
+    assert refused.returncode == LeaseHeldError.exit_code, refused.stderr
+    assert identity in refused.stdout + refused.stderr
+
+
 # -- rights
 def role(name: str) -> list[dict[str, Any]]:
     """What the chart grants. A name can't be required of `create`: Kubernetes doesn't know it yet when it decides."""

@@ -12,7 +12,6 @@ from cleanup_job.sandbox.builder import World
 from cleanup_job.sandbox.server import Fault, Request, Sandbox
 
 
-
 def world() -> World:
     """Users and makers, a renamed task, shared files, living neighbours."""
     made = World(NOW)

@@ -49,7 +49,7 @@ def test_a_dry_run_tells_what_a_real_run_does_and_only_reads(sandbox: Sandbox, w
     assert state(sandbox) == before
     assert all(request.service == "api" for request in sandbox.requests)
     reading = {"auth.login", "tasks.get_all", "models.get_all", "projects.get_all", "users.get_all_ex", "events.debug_images",
-               "events.plots", "events.get_task_events"}  # fmt: skip
+               "events.plots", "events.get_task_events", "events.get_task_metrics"}  # fmt: skip
     assert {request.call for request in sandbox.requests} <= reading
     real = clean(sandbox, prefixes=(PUBLIC,))
     assert dry.watcher.outcomes == real.watcher.outcomes
