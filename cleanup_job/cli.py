@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import stamina.instrumentation
 from rich.console import Console
 from rich.table import Table
 
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words or words[0] not in {*_COMMANDS, "-h", "--help", "--version"}:
         words.insert(0, "run")
     options = parser.parse_args(words)
+    stamina.instrumentation.set_on_retry_hooks([])  # the pass tells of its retries itself
     try:
         return _COMMANDS[options.command](options)
     except CleanupError as error:

@@ -94,6 +94,11 @@ class ProjectSum:
     failed: int = 0
     not_ours: int = 0
 
+    def count_in(self, row: "ProjectSum") -> None:
+        """Add another row's numbers."""
+        for name in ("tasks", "models", "files", "bytes", "kept", "failed", "not_ours"):
+            setattr(self, name, getattr(self, name) + getattr(row, name))
+
 
 @dataclass(slots=True)
 class ReasonSum:
@@ -167,8 +172,7 @@ class Report:
         """All projects in one row."""
         total = ProjectSum("total")
         for row in self.projects.values():
-            for name in ("tasks", "models", "files", "bytes", "kept", "failed", "not_ours"):
-                setattr(total, name, getattr(total, name) + getattr(row, name))
+            total.count_in(row)
         return total
 
     def task_link(self, task: TaskId, project_id: str) -> str:
