@@ -47,15 +47,14 @@ class Batches:
         ids = [task for unit in units for task in unit]
         unit_of = {task: frozenset(unit) for unit in units for task in unit}
         details = self.server.details(ids)
-        models = self.server.models_of(ids)
-        guard, children = self._guard(ids, models, unit_of)
-        outputs = self._outputs(details, models, guard)
-        if self._add_events(details, models, outputs) or self.policy.delete_external:
-            models = self.server.models_of(ids)
-            guard, children = self._guard(ids, models, unit_of, outputs)
-        for task, found in outputs.items():
-            for model in models.get(task, ()):
-                found.add(model.uri)
+        outputs = self._outputs(details, self.policy.shared_folders)
+        models, guard, children = self._guard(ids, unit_of, outputs)
+        apart = {task for place in guard.places for task in tasks_named_in(place.path)} & outputs.keys()
+        if apart - self.policy.shared_folders and not self.policy.by_file:
+            # Their folders can't go as a whole: look again, this time file by file.
+            some = {task: detail for task, detail in details.items() if task in apart}
+            outputs |= self._outputs(some, frozenset(apart))
+            models, guard, children = self._guard(ids, unit_of, outputs)
         now = self.server.tasks(ids)
         plan = plan_batch(Batch(tuple(units), self.found.tasks, now, outputs, models, guard, children), self.policy)
         self.gone.kept_models.update(model for going in plan.going for model in going.kept_models)
@@ -64,14 +63,14 @@ class Batches:
     def _guard(
         self,
         ids: list[TaskId],
-        models: Mapping[TaskId, list[Model]],
         unit_of: Mapping[TaskId, frozenset[TaskId]],
-        outputs: Mapping[TaskId, Outputs] | None = None,
-    ) -> tuple[Protection, frozenset[TaskId]]:
-        """What surviving objects need of a batch, as things are now, and which of its tasks have a published child."""
+        outputs: Mapping[TaskId, Outputs],
+    ) -> tuple[dict[TaskId, list[Model]], Protection, frozenset[TaskId]]:
+        """As things are now: a batch's models, what surviving objects need of it, and who has a published child."""
+        models = self.server.models_of(ids)
         own = {model.id: model for made in models.values() for model in made}
         guests = {guest for task in ids for guest in self.found.guests.get(task, ())}
-        for link in {link for found in (outputs or {}).values() for link in found.linked}:
+        for link in {link for found in outputs.values() for link in found.linked}:
             guests |= self.found.loose.get(Location(link.store, link.path), set())
         uris = {model.uri for model in own.values() if self._is_file(model.uri)}
         others = [*self.server.models(guests), *self.server.models_at(uris)]
@@ -80,42 +79,32 @@ class Batches:
             others=tuple({model.id: model for model in others if model.id not in own}.values()),
         )
         children = frozenset() if self.policy.force else self.server.published_children(ids)
-        return protection(own.values(), references, unit_of, self.gone, self.storage.locate), children
+        return models, protection(own.values(), references, unit_of, self.gone, self.storage.locate), children
 
     def _is_file(self, uri: str) -> bool:
         place = self.storage.locate(uri)
         return place is not None and place.path != INTERRUPTED
 
-    def _outputs(
-        self, details: Mapping[TaskId, Detail], models: Mapping[TaskId, list[Model]], guard: Protection
-    ) -> dict[TaskId, Outputs]:
-        """The outputs that the tasks' own records name."""
-        by_file = {task for place in guard.places for task in tasks_named_in(place.path)} | self.policy.shared_folders
+    def _outputs(self, details: Mapping[TaskId, Detail], by_file: frozenset[TaskId]) -> dict[TaskId, Outputs]:
+        """All that these tasks wrote; of those in `by_file`, file by file."""
+        models = self.server.models_of(details)
         outputs = {
-            task: Outputs(task, self.storage.locate, by_file=bool(self.policy.by_file) or task in by_file)
-            for task in (*details, *models)
+            task: Outputs(task, self.storage.locate, by_file=bool(self.policy.by_file) or task in by_file) for task in details
         }
         for task, detail in details.items():
             for artifact in detail.artifacts:
                 if artifact.mode == "output":
                     outputs[task].add(artifact.uri, artifact.size)
-        return outputs
-
-    def _add_events(
-        self,
-        details: Mapping[TaskId, Detail],
-        models: Mapping[TaskId, list[Model]],
-        outputs: Mapping[TaskId, Outputs],
-    ) -> bool:
-        """Add the files of debug samples and plots; gives whether there was anything to look up."""
+            for model in models.get(task, ()):
+                outputs[task].add(model.uri)
         images = self.server.with_events("training_debug_image", details)
         plots = self.server.with_events("plot", details)
-        makers = {model.id: task for task, made in models.items() for model in made}
+        makers = {model.id: task for task, made in models.items() for model in made if task in outputs}
         for task, uri in self.server.event_files(images, plots):
             outputs[task].add(uri)
-        for model, uri in self.server.model_event_files(list(makers)):
-            outputs[makers[model]].add(uri)
-        return bool(images or plots or makers)
+        for made_model, uri in self.server.model_event_files(list(makers)):
+            outputs[makers[made_model]].add(uri)
+        return outputs
 
     # -- delete
     def delete(self, plan: Plan) -> list[TaskOutcome]:

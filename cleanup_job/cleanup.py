@@ -30,7 +30,7 @@ class Options:
 
     filters: Filters
     dry_run: bool = False
-    batch_size: int = 250
+    batch_size: int = 500
     workers: int = 4
     max_tasks: int | None = None
     refuse_above: int | None = None

@@ -195,7 +195,7 @@ class Settings(BaseSettings):
     # -- the run
     dry_run: bool = _option(False, "Only read, and print what a pass would delete.", group="Run")
     page_size: int = _option(500, "Records a listing call returns. ClearML Server cuts it at 500.", group="Run", ge=1, le=500)
-    batch_size: int = _option(250, "Tasks planned and deleted together.", group="Run", ge=1, le=500)
+    batch_size: int = _option(500, "Tasks planned and deleted together.", group="Run", ge=1, le=500)
     workers: int = _option(4, "Batches in progress at the same time.", group="Run", ge=1, le=32)
     request_timeout_seconds: Seconds = _option(
         120.0, "Time after which a request without an answer counts as failed.", group="Run"

@@ -66,8 +66,8 @@ def _cells(row: ProjectSum) -> list[str]:
 
 
 def _reason(entry: ReasonSum, report: Report, console: Console) -> None:
-    tasks = "1 task" if entry.count == 1 else f"{entry.count} tasks"
-    console.print(f"[yellow]{tasks} stay[/], each {REASON_TEXTS[entry.reason]}:", highlight=False)
+    tasks = "1 task stays: it" if entry.count == 1 else f"{entry.count} tasks stay: each"
+    console.print(f"[yellow]{tasks}[/] {REASON_TEXTS[entry.reason]}", highlight=False)
     for outcome in entry.examples[:SHOWN]:
         link = report.task_link(outcome.task, outcome.project_id)
         name = escape(outcome.name or outcome.task)

@@ -1,6 +1,7 @@
 """ClearML Server as a pass needs it: bulk reads, and the deletion of records.
 
-Every listing is read to its empty page: a short page is not the end where a server caps pages lower than asked for.
+A short page is not the end of a listing where a server caps pages lower than asked for. So a listing is read to its empty
+page, unless its last page is smaller than one that this server has been seen to give.
 """
 
 from collections import defaultdict
@@ -22,7 +23,7 @@ MANY = 500
 DELETE_MANY = (2, 13)
 DELETE_EXTERNAL = (2, 21)
 """Since this API version the server deletes files by itself unless told not to: two owners would be one too many."""
-MODEL_EVENTS = (2, 20)
+MODEL_EVENTS = (2, 23)
 MISSING_TASK = (400, 101)
 MISSING = frozenset({MISSING_TASK, (400, 201)})
 
@@ -35,6 +36,8 @@ class ClearMLServer:
         self._transport = transport
         self._call = transport.call
         self._page_size = page_size
+        self._largest = 0
+        """The most documents that one page ever brought: the server's cap is no lower."""
 
     @property
     def version(self) -> tuple[int, int]:
@@ -157,10 +160,11 @@ class ClearMLServer:
 
     def model_event_files(self, models: Sequence[ModelId]) -> Iterator[tuple[ModelId, str]]:
         """The same of models: they have events of their own."""
-        if self.version >= MODEL_EVENTS:
-            for kind in (events.IMAGES, events.PLOTS):
-                for owner, uri in events.uris(self._call, self.version, kind, models, of_models=True):
-                    yield ModelId(owner), uri
+        for kind in (events.IMAGES, events.PLOTS) if self.version >= MODEL_EVENTS else ():
+            having = events.having(self._call, kind, models, of_models=True)
+            some = [model for model in models if model in having]
+            for owner, uri in events.uris(self._call, self.version, kind, some, of_models=True):
+                yield ModelId(owner), uri
 
     # -- deleting
     def delete_tasks(self, ids: Sequence[TaskId], *, force: bool) -> dict[TaskId, Deleted | NotDeleted]:
@@ -238,6 +242,9 @@ class ClearMLServer:
             if not found or ids == before:
                 return
             yield from found
+            if len(found) < min(size, self._largest):
+                return
+            self._largest = max(self._largest, len(found))
             page, before = page + 1, ids
 
     def _by_id(self, ids: Iterable[TaskId], fields: list[str]) -> Iterator[parse.Document]:

@@ -12,7 +12,7 @@ from cleanup_job.errors import AnswerError
 from cleanup_job.server.parse import Document, event_uris
 
 Call = Callable[[str, dict[str, Any]], dict[str, Any]]
-MANY = 250
+MANY = 500
 """Tasks to ask about in one call."""
 WINDOW = 10_000
 """Events that Elasticsearch gives in one answer at most, and counts to at most, unless told otherwise."""
@@ -69,20 +69,21 @@ def uris(
             yield from ((owner, uri) for uri in _one(call, kind, owner, of_models=of_models))
 
 
-def having(call: Call, kind: Kind, tasks: Sequence[str]) -> set[str]:
-    """Those of these tasks that have any such events.
+def having(call: Call, kind: Kind, owners: Sequence[str], *, of_models: bool = False) -> set[str]:
+    """Those of these tasks, or models, that have any such events.
 
     A task's own `metric_stats` does not tell: the server sets it to what the last batch of events brought.
     """
     found: set[str] = set()
-    for start in range(0, len(tasks), MANY):
-        data = call("events.get_task_metrics", {"tasks": list(tasks[start : start + MANY]), "event_type": kind.type})
+    for start in range(0, len(owners), MANY):
+        body = {"tasks": list(owners[start : start + MANY]), "event_type": kind.type}
+        data = call("events.get_task_metrics", {**body, "model_events": True} if of_models else body)
         metrics = data.get("metrics")
         if not isinstance(metrics, list):
             message = "events.get_task_metrics: an answer without metrics"
             raise AnswerError(message)
         found |= {str(entry.get("task")) for entry in metrics if entry.get("metrics")}
-    return found & set(tasks)
+    return found & set(owners)
 
 
 def _entries(data: Document, name: str) -> dict[str, list[Document]]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from json import loads
+from sys import intern
 from typing import Any
 
 from cleanup_job.errors import AnswerError
@@ -34,13 +35,13 @@ def task(document: Document) -> Task:
     return Task(
         id=TaskId(document["id"]),
         name=str(document.get("name") or ""),
-        status=str(document.get("status") or ""),
-        type=str(document.get("type") or ""),
-        user=str(document.get("user") or ""),
-        project=str(document.get("project") or ""),
+        status=intern(str(document.get("status") or "")),
+        type=intern(str(document.get("type") or "")),
+        user=intern(str(document.get("user") or "")),
+        project=intern(str(document.get("project") or "")),
         parent=str(document.get("parent") or ""),
-        tags=tuple(document.get("tags") or ()),
-        system_tags=tuple(document.get("system_tags") or ()),
+        tags=tuple(intern(str(tag)) for tag in document.get("tags") or ()),
+        system_tags=tuple(intern(str(tag)) for tag in document.get("system_tags") or ()),
         public=document.get("company") == "",
         created=when(document.get("created")),
         status_changed=when(document.get("status_changed")),

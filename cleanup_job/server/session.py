@@ -107,7 +107,7 @@ class _Session(Session):  # type: ignore[misc]  # clearml has no types
             auth=HTTPBasicAuth(self.access_key, self.secret_key),
             refresh_token_if_unauthorized=False,
         )
-        if answer.status_code in {401, 403}:
+        if answer.status_code in {401, 403} and "result_msg" in answer.text:
             message = (
                 f"ClearML Server at {self._connection.api_host} refused the credentials ({_message(answer)}). "
                 "Check CLEARML_API_ACCESS_KEY and CLEARML_API_SECRET_KEY: the web server makes keys under Settings, Workspace."

@@ -93,8 +93,8 @@ class FileServer:
                 "Check that CLEARML_FILES_HOST and CLEARML_API_HOST belong to the same ClearML Server."
             )
             raise SettingsError(message)
-        if answer.status_code in NO_BATCH:
-            self._batch = False
+        self._batch = answer.status_code not in NO_BATCH
+        if "files are missing" not in answer.text:
             root = self._send("GET", "/")
             if root.text.strip() != "OK":
                 message = (

@@ -1,0 +1,358 @@
+"""How ClearML Server really behaves, a test for each surprise."""
+
+from datetime import timedelta
+
+import pytest
+from harness import NOW, clean, state
+
+from cleanup_job.cleanup import Stop
+from cleanup_job.errors import SettingsError, UnreachableError
+from cleanup_job.report.outcome import Reason
+from cleanup_job.sandbox import events, query
+from cleanup_job.sandbox.builder import TaskBuilder, World
+from cleanup_job.sandbox.server import Fault, Request, Sandbox
+from cleanup_job.sandbox.store import Document
+from cleanup_job.server.session import Connection, Transport
+from cleanup_job.storage.fileserver import FileServer
+
+
+@pytest.fixture
+def world() -> World:
+    return World(NOW)
+
+
+def full(world: World, name: str, **options: object) -> TaskBuilder:
+    task = world.task(name, **options)
+    task.artifact("data")
+    task.model("weights")
+    task.debug_images(2)
+    return task
+
+
+def restore(sandbox: Sandbox, task: str) -> None:
+    tags = [tag for tag in sandbox.store.tasks[task]["system_tags"] if tag != "archived"]
+    sandbox.store.tasks.change(task, system_tags=tags)
+
+
+# -- filters fail open
+def test_a_server_that_ignores_every_filter_deletes_nothing_more(
+    sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = full(world, "old")
+    full(world, "living", archived=False)
+    full(world, "young", days_old=3)
+    full(world, "hidden", hidden=True)
+    kept = full(world, "kept", status="failed")
+    world.task("uses it", archived=False).input_model(world.models[0]["id"])
+    sandbox.load(world.as_dict())
+    monkeypatch.setattr(query, "_matches", lambda *_: True)
+    monkeypatch.setattr(query, "_candidates", lambda _, documents: list(documents.values()))
+    done = clean(sandbox, filters={"exclude_statuses": ("failed",)})
+    assert done.watcher.deleted == {old.id}
+    assert kept.id in sandbox.store.tasks
+    assert len(state(sandbox)[2]) == 4 * 4 + 1
+
+
+def test_pages_that_repeat_for_ever_end_the_listing(
+    sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full(world, "old")
+    sandbox.load(world.as_dict())
+    monkeypatch.setattr(query, "_page", lambda _, found: (found, {}))
+    assert len(clean(sandbox).watcher.deleted) == 1
+
+
+def test_shorter_pages_than_asked_for_are_not_the_end(
+    sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(20):
+        full(world, f"exp {n}")
+    sandbox.load(world.as_dict())
+    monkeypatch.setattr(query, "CAP", 7)
+    assert len(clean(sandbox, batch_size=5).watcher.deleted) == 20
+
+
+# -- changes while a pass runs
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"system_tags": []},
+        {"status": "queued", "status_changed": "2026-11-01T11:59:00+00:00"},
+        {"status": "in_progress", "last_update": "2026-11-01T11:59:00+00:00"},
+        {"tags": ["keep"]},
+    ],
+    ids=["restored", "re-enqueued", "running", "tagged"],
+)
+def test_what_changes_between_select_and_delete_survives_with_its_files(
+    sandbox: Sandbox, world: World, change: Document
+) -> None:
+    task, other = full(world, "changes"), full(world, "stays as it is")
+    sandbox.load(world.as_dict())
+
+    def meddle(request: Request) -> None:
+        if request.call == "events.debug_images":
+            sandbox.store.tasks.change(task.id, **change)
+
+    sandbox.fault = meddle
+    done = clean(sandbox)
+    assert done.watcher.kept == {task.id: Reason.CHANGED}
+    assert done.watcher.deleted == {other.id}
+    assert len(state(sandbox)[2]) == 4
+
+
+def test_force_is_not_sent_for_a_task_that_was_restored_at_the_last_moment(sandbox: Sandbox, world: World) -> None:
+    task = full(world, "restored")
+    sandbox.load(world.as_dict())
+    sandbox.fault = lambda request: restore(sandbox, task.id) if request.call == "tasks.delete_many" else None
+    done = clean(sandbox)
+    assert done.watcher.failed == {task.id}
+    assert state(sandbox)[0] == [task.id]
+    assert not any((r.body or {}).get("force") for r in sandbox.requests)
+
+
+def test_a_user_that_the_server_refuses_keeps_the_maker_and_its_files(sandbox: Sandbox, world: World) -> None:
+    maker, user = full(world, "maker", days_old=90), world.task("user", days_old=40)
+    user.input_model(world.models[0]["id"])
+    sandbox.load(world.as_dict())
+
+    def refuse(request: Request) -> None:
+        if request.call == "tasks.delete_many" and user.id in request.body["ids"]:
+            restore(sandbox, user.id)
+
+    sandbox.fault = refuse
+    done = clean(sandbox)
+    assert done.watcher.kept == {maker.id: Reason.IN_USE}
+    assert done.watcher.failed == {user.id}
+    assert len(state(sandbox)[2]) == 4
+
+
+def test_a_model_that_comes_into_use_during_the_pass_stays(sandbox: Sandbox, world: World) -> None:
+    maker, living = full(world, "maker"), world.task("living", archived=False)
+    model = world.models[0]["id"]
+    sandbox.load(world.as_dict())
+
+    def use(request: Request) -> None:
+        if request.call == "events.debug_images" and not sandbox.store.tasks[living.id]["models"]["input"]:
+            models = {"input": [{"name": "initial", "model": model}], "output": []}
+            sandbox.store.tasks.change(living.id, models=models)
+
+    sandbox.fault = use
+    assert clean(sandbox).watcher.deleted == {maker.id}
+    assert len(state(sandbox)[2]) == 1
+
+
+def test_a_task_that_vanishes_during_the_pass_holds_up_no_other(sandbox: Sandbox, world: World) -> None:
+    gone, other = full(world, "gone"), full(world, "other")
+    sandbox.load(world.as_dict())
+    sandbox.fault = lambda r: sandbox.store.tasks.pop(gone.id, None) and None if r.call == "events.debug_images" else None
+    done = clean(sandbox)
+    assert done.watcher.deleted == {other.id}
+
+
+def test_a_difference_between_plan_and_answer_is_reported(sandbox: Sandbox, world: World) -> None:
+    task = full(world, "published meanwhile", status="published")
+    sandbox.load(world.as_dict())
+    model = world.models[0]["id"]
+    sandbox.fault = (
+        lambda r: sandbox.store.models.change(model, ready=True) and None if r.call == "tasks.delete_many" else None
+    )
+    done = clean(sandbox)
+    assert done.watcher.deleted == {task.id}
+    assert done.watcher.warnings == [f"task {task.id}: 1 models planned, 0 deleted by the server"]
+
+
+# -- events
+def test_a_scroll_that_repeats_iteration_0_for_ever_ends(sandbox: Sandbox, world: World) -> None:
+    task = world.task("first iteration")
+    task.debug_images(40, iterations=1)
+    sandbox.load(world.as_dict())
+    assert clean(sandbox, timeout=10).watcher.outcomes[task.id].files == 40
+    assert state(sandbox)[2] == []
+
+
+@pytest.mark.parametrize("page", [1, 5, 1000])
+def test_all_iterations_are_found_where_a_bulk_answer_was_cut_off(
+    sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    from cleanup_job.server import events as reader
+
+    monkeypatch.setattr(reader, "IMAGES", reader.Kind("training_debug_image", "events.debug_images", (2, 7), 100, 32, page))
+    task = world.task("many iterations", destination="s3://bucket/base")
+    task.debug_images(80)
+    sandbox.load(world.as_dict())
+    done = clean(sandbox)
+    assert dict(done.report.unknown_stores) == {"s3://bucket": 80}
+
+
+def test_images_are_found_although_the_tasks_record_tells_of_the_last_batch_only(sandbox: Sandbox, world: World) -> None:
+    task = world.task("scalars last", destination="s3://bucket/base")
+    task.debug_images(3)
+    sandbox.load(world.as_dict())
+    scalar = {"type": "training_stats_scalar", "task": task.id, "metric": "loss", "variant": "train", "iter": 9, "value": 1}
+    last_update = sandbox.store.tasks[task.id]["last_update"]
+    events.add(sandbox.store, [scalar], "__tests__")
+    kinds = [list(m["event_stats_by_type"]) for m in sandbox.store.tasks[task.id]["metric_stats"].values()]
+    assert kinds == [["training_stats_scalar"]]
+    sandbox.store.tasks.change(task.id, last_update=last_update)
+    assert clean(sandbox).watcher.kept == {task.id: Reason.UNKNOWN_STORE}
+
+
+def test_events_of_a_tasks_models_count_as_its_outputs(sandbox: Sandbox, world: World) -> None:
+    task = world.task("has model events")
+    model = task.model("weights")
+    for n, uri in enumerate((f"s3://bucket/base/lab/x.{task.id}/metrics/1.png", "s3://bucket/elsewhere/2.png")):
+        world.events.append(
+            {"type": "training_debug_image", "task": model.id, "model_event": True, "metric": "eval", "variant": "v",
+             "iter": n, "url": uri, "timestamp": 1}
+        )  # fmt: skip
+    sandbox.load(world.as_dict())
+    done = clean(sandbox)
+    assert dict(done.report.unknown_stores) == {"s3://bucket": 1}
+    assert clean(sandbox, keep_unknown=False).watcher.outcomes[task.id].external == ("s3://bucket/elsewhere/2.png",)
+
+
+# -- the fileserver
+def test_a_fileserver_without_delete_many_gets_single_files(world: World) -> None:
+    task = full(world, "exp #1 a+b %41")
+    task.plot("plot", images=2)
+    kept = full(world, "maker")
+    world.task("user", archived=False).input_model(world.models[1]["id"])
+    with Sandbox(world.as_dict(), allow_batch=False) as sandbox:
+        done = clean(sandbox)
+        assert done.watcher.deleted == {task.id, kept.id}
+        assert len(state(sandbox)[2]) == 1
+        assert {r.method for r in sandbox.requests if r.service == "files" and r.call != "/delete_many"} == {"GET", "DELETE"}
+
+
+def test_another_server_in_place_of_the_fileserver_is_an_error_before_anything_is_deleted(
+    sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full(world, "old")
+    sandbox.load(world.as_dict())
+    monkeypatch.setattr(sandbox, "files_url", sandbox.api_url)
+    with pytest.raises(SettingsError, match="does not answer like ClearML's fileserver"):
+        clean(sandbox)
+    assert len(state(sandbox)[0]) == 1
+
+
+def test_files_that_are_all_elsewhere_raise_a_doubt(sandbox: Sandbox, world: World) -> None:
+    full(world, "old")
+    sandbox.load(world.as_dict())
+    sandbox.store.files.remove("")
+    assert clean(sandbox).watcher.warnings == [
+        "none of 1 folders and files was on the fileserver: is its address the right one?"
+    ]
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_file_that_can_not_be_deleted_keeps_the_record_or_not_as_the_settings_say(
+    sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch, keep: bool
+) -> None:
+    broken, other = full(world, "broken"), full(world, "other")
+    sandbox.load(world.as_dict())
+    real = FileServer._batch_of
+
+    def fail(self: FileServer, paths):  # type: ignore[no-untyped-def]
+        bad = [path for path in paths if broken.id in path.path]
+        return {path: "disk full" for path in bad} | real(self, [path for path in paths if path not in bad])
+
+    monkeypatch.setattr(FileServer, "_batch_of", fail)
+    done = clean(sandbox, keep_on_file_error=keep)
+    assert other.id in done.watcher.deleted
+    assert (broken.id in done.watcher.failed) is keep
+    assert (broken.id in sandbox.store.tasks) is keep
+    assert len(state(sandbox)[2]) == 4
+    if keep:
+        assert "disk full" in done.watcher.outcomes[broken.id].detail
+
+
+# -- old servers
+@pytest.mark.parametrize("version", ["2.9", "2.12", "2.19", "2.20", "2.34"])
+def test_servers_too_old_for_a_call_get_the_older_form(world: World, version: str) -> None:
+    for n in range(3):
+        full(world, f"exp {n}")
+    world.task("published", status="published").model("ready", ready=True)
+    with Sandbox(world.as_dict(), max_api_version=version) as sandbox:
+        done = clean(sandbox)
+        assert len(done.watcher.deleted) == 4
+        assert len(state(sandbox)[2]) == 1
+        calls = {r.call for r in sandbox.requests}
+    assert ("tasks.delete_many" in calls) == (version not in {"2.9", "2.12"})
+    assert ("tasks.delete" in calls) == (version in {"2.9", "2.12"})
+
+
+# -- logging in
+def test_wrong_credentials_are_an_error_that_names_the_settings(sandbox: Sandbox) -> None:
+    with pytest.raises(SettingsError, match="CLEARML_API_ACCESS_KEY"):
+        Transport(Connection(sandbox.api_url, sandbox.key, "wrong", wait=0))
+
+
+def test_a_server_that_is_no_clearml_server_is_an_error(sandbox: Sandbox) -> None:
+    with pytest.raises(SettingsError, match="does not answer like ClearML's API server"):
+        Transport(Connection(sandbox.files_url, sandbox.key, sandbox.secret, wait=0))
+
+
+@pytest.mark.parametrize("host", ["http://127.0.0.1:9", "https://{api}"], ids=["nobody", "no TLS there"])
+def test_a_server_that_can_not_be_reached_ends_the_tries(sandbox: Sandbox, host: str) -> None:
+    address = host.replace("{api}", sandbox.api_url.removeprefix("http://"))
+    with pytest.raises(UnreachableError, match="in 2 tries"):
+        Transport(Connection(address, "k", "s", wait=0, attempts=2, timeout=5))
+
+
+def test_a_token_that_expires_in_mid_pass_is_renewed(sandbox: Sandbox, world: World) -> None:
+    for n in range(6):
+        full(world, f"exp {n}")
+    sandbox.load(world.as_dict())
+    expired = {"times": 0}
+
+    def expire(request: Request) -> Fault | None:
+        if request.call != "auth.login" and request.number % 4 == 0 and expired["times"] < 5 and request.service == "api":
+            expired["times"] += 1
+            return Fault(status=401, subcode=30)
+        return None
+
+    sandbox.fault = expire
+    assert len(clean(sandbox, batch_size=2).watcher.deleted) == 6
+
+
+def test_a_server_that_goes_away_ends_the_pass_and_what_it_said_is_kept(sandbox: Sandbox, world: World) -> None:
+    for n in range(6):
+        full(world, f"exp {n}")
+    sandbox.load(world.as_dict())
+    sandbox.fault = (
+        lambda _: Fault() if any(r.call == "tasks.delete_many" for r in sandbox.requests[:-1]) else None
+    )
+    with pytest.raises(UnreachableError, match="no answer from"):
+        clean(sandbox, batch_size=2, workers=1, attempts=2)
+    assert len(state(sandbox)[0]) == 4
+
+
+# -- stopping
+def test_a_stop_ends_the_pass_after_the_batches_in_progress(sandbox: Sandbox, world: World) -> None:
+    for n in range(9):
+        full(world, f"exp {n}")
+    sandbox.load(world.as_dict())
+    stop = Stop()
+
+    def ask(request: Request) -> None:
+        if request.call == "tasks.delete_many":
+            stop.reason = "SIGTERM"
+
+    sandbox.fault = ask
+    report = clean(sandbox, batch_size=3, workers=1, stop=stop).report
+    assert (report.total().tasks, report.left, report.stopped_by) == (3, 6, "SIGTERM")
+
+
+def test_a_deadline_leaves_the_rest_for_the_next_pass(sandbox: Sandbox, world: World) -> None:
+    full(world, "exp")
+    sandbox.load(world.as_dict())
+    report = clean(sandbox, deadline=1e-9).report
+    assert (report.left, report.stopped_by) == (1, "deadline")
+
+
+def test_a_passing_clock_difference_is_no_grace(sandbox: Sandbox, world: World) -> None:
+    task = full(world, "archived by a server whose clock is ahead", archived_days=-1)
+    sandbox.load(world.as_dict())
+    assert clean(sandbox).watcher.deleted == {task.id}
+    sandbox.load(world.as_dict())
+    assert not clean(sandbox, filters={"archived_for": timedelta(hours=1)}).watcher.deleted
