@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cleanup_job.cleanup import Options
-from cleanup_job.rooms import Server
 from cleanup_job.errors import SettingsError
+from cleanup_job.rooms import Server
 from cleanup_job.selection import Filters
 from cleanup_job.server import conf
 from cleanup_job.settings import Settings, load

@@ -8,7 +8,7 @@ from cleanup_job.errors import AnswerError
 from cleanup_job.order import Unit
 from cleanup_job.outcomes import Outcomes
 from cleanup_job.outputs import INTERRUPTED, Outputs
-from cleanup_job.paths import Location, ModelId, TaskId, tasks_named_in
+from cleanup_job.paths import Location, TaskId, tasks_named_in
 from cleanup_job.plan import Batch, Going, Gone, Plan, Policy, Protection, plan_batch, protection
 from cleanup_job.records import Deleted, Detail, Model, NotDeleted, References, Task
 from cleanup_job.report.outcome import Reason, TaskOutcome, Verdict

@@ -97,9 +97,7 @@ def _headline(report: Report) -> str:
     what = f"{total.tasks} tasks, {total.models} models, {files(total.files)}"
     more = f"kept {total.kept}, failed {total.failed}" + (f", not ours {total.not_ours}" if total.not_ours else "")
     meaning = EXIT_CODES.get(report.exit_code, "")
-    return (
-        f"{doing} {what}; {more}. {report.requests} requests in {seconds:.1f} s. Exit code {report.exit_code}: {meaning}."
-    )
+    return f"{doing} {what}; {more}. {report.requests} requests in {seconds:.1f} s. Exit code {report.exit_code}: {meaning}."
 
 
 def files(count: int) -> str:

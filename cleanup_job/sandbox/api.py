@@ -40,14 +40,10 @@ def _answer(store: Store, files: str, max_version: str, path: str) -> Response:
     number = _number(version)
     there = handler is not None and number >= (1, 0) and since <= _number(max_version) and name not in _newer_than(max_version)
     try:
-        if not found:
-            raise ApiError(400, 0, f"Invalid request path {path}")
-        if handler is None or not there:
-            raise ApiError(404, 0, f"Unable to find endpoint for name {name} and version {version}")
+        _check(path if not found else "", f"name {name} and version {version}" if not there else "")
         call = Call(store, *_body_of_request(), files, request.get_data(as_text=True), number)
         with store.lock:
-            data, status, subcode, message = handler(call), 200, 0, "OK"
-            shown = json.dumps(data)
+            shown, status, subcode, message = json.dumps(handler(call) if handler else {}), 200, 0, "OK"
     except ApiError as error:
         shown, status, subcode, message = "{}", error.status, error.subcode, error.message
     meta = {
@@ -65,6 +61,13 @@ def _answer(store: Store, files: str, max_version: str, path: str) -> Response:
         "error_data": {},
     }
     return Response(f'{{"meta": {json.dumps(meta)}, "data": {shown}}}', status, mimetype="application/json")
+
+
+def _check(bad_path: str, missing: str) -> None:
+    if bad_path:
+        raise ApiError(400, 0, f"Invalid request path {bad_path}")
+    if missing:
+        raise ApiError(404, 0, f"Unable to find endpoint for {missing}")
 
 
 # Since when the server has calls that older ones lack, where the endpoint's own version doesn't say it.

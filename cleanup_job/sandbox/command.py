@@ -3,6 +3,7 @@
 import argparse
 import json
 import signal
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -60,13 +61,13 @@ def _world(options: argparse.Namespace) -> Document:
     return seeded_world(options.seed, options.tasks, datetime.now(UTC)) if options.tasks else {}
 
 
-def _faults(options: argparse.Namespace) -> object:
+def _faults(options: argparse.Namespace) -> Callable[[Request], Fault | None]:
     """Some requests fail: half of them before they are carried out, half after, some without an answer."""
     chance = Random(options.seed)  # noqa: S311 -- no secret
 
     def fault(_: Request) -> Fault | None:
         if chance.random() >= options.error_rate:
             return None
-        return Fault(status=chance.choice([None, 503]), after=chance.random() < 0.5)  # noqa: PLR2004 -- half of them
+        return Fault(status=chance.choice([None, 503]), after=chance.random() < 0.5)
 
     return fault

@@ -276,7 +276,7 @@ def _get_multi_task_plots(call: Call) -> Document:
     count = 0
     for key in keys:
         for event in _last_plots(call, key):
-            variants = tree.setdefault(event.get("metric"), {}).setdefault(event.get("variant"), {})
+            variants = tree.setdefault(str(event.get("metric")), {}).setdefault(str(event.get("variant")), {})
             entry = variants.setdefault(key, {}).setdefault(
                 str(event.get("iter") or 0), {"name": call.store.tasks[key]["name"], "plots": []}
             )
@@ -289,11 +289,8 @@ def _get_multi_task_plots(call: Call) -> Document:
 def _get_task_metrics(call: Call) -> Document:
     keys, kind = call.ids("tasks"), call.body.get("event_type")
     _owners(call, keys)
-    metrics = [
-        {"task": key, "metrics": sorted({str(e.get("metric") or "") for e in call.store.events.get(key, ()) if e["type"] == kind} - {""})}
-        for key in keys
-    ]  # fmt: skip
-    return {"metrics": metrics}
+    found = {key: {str(e.get("metric") or "") for e in call.store.events.get(key, ()) if e["type"] == kind} for key in keys}
+    return {"metrics": [{"task": key, "metrics": sorted(found[key] - {""})} for key in keys]}
 
 
 @endpoint("events.get_multi_task_metrics")

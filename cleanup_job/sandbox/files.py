@@ -20,7 +20,7 @@ def make(store: Store, *, auth: bool, allow_batch: bool) -> Flask:
 
     @app.before_request
     def check() -> None:
-        if auth and request.path != "/" or (auth and request.method == "POST"):
+        if (auth and request.path != "/") or (auth and request.method == "POST"):
             _check_token()
 
     @app.route("/", methods=["GET", "HEAD"])

@@ -30,7 +30,7 @@ def _get_by_id(call: Call) -> Document:
 
 
 @endpoint("models.get_by_task_id")
-def _get_by_task_id(call: Call) -> Document:
+def _get_by_task_id(_: Call) -> Document:
     raise ApiError(301, 1, "This endpoint is no longer supported for the requested api version (use models.get_by_id/get_all)")
 
 

@@ -9,9 +9,7 @@ from cleanup_job.sandbox.deletion import artifact_urls, delete_task
 from cleanup_job.sandbox.query import PROJECT, query
 from cleanup_job.sandbox.store import Document, Store, new_id, now
 
-STATUSES = (
-    "closed completed created failed in_progress published publishing queued stopped unknown".split()  # noqa: SIM905 -- a table
-)
+STATUSES = "closed completed created failed in_progress published publishing queued stopped unknown".split()
 SHORTEST_NAME = 3
 
 
@@ -153,7 +151,12 @@ def _delete(call: Call) -> Document:
             if not all(_archived(document) for document in found):
                 raise ApiError(400, subcode, f"Project has associated {what} (use force=true): id={project['id']}")
     contents = call.flag("delete_contents")
-    answer = {"disassociated_tasks": 0 if contents else len(tasks), "deleted_models": 0, "deleted_tasks": 0, "urls": None}
+    answer: Document = {
+        "disassociated_tasks": 0 if contents else len(tasks),
+        "deleted_models": 0,
+        "deleted_tasks": 0,
+        "urls": None,
+    }
     if contents:
         urls = {
             uri

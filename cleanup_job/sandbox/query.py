@@ -42,7 +42,8 @@ TASK = Kind(
     frozenset({"status_changed", "last_update", "last_change"}),
     frozenset({"created", "started"}),
     fields=frozenset(
-        "id name user company company_origin type status status_reason status_message status_changed comment report report_assets "
+        "id name user company company_origin type status status_reason status_message status_changed comment report "
+        "report_assets "
         "created started completed published active_duration parent project output execution container models tags "
         "system_tags script last_worker last_worker_report last_update last_change last_iteration last_metrics unique_metrics "
         "metric_stats hyperparams configuration runtime last_changed_by".split()
@@ -211,7 +212,7 @@ def _in_dates(have: Any, field: str, rule: Any) -> bool:
 def _in_range(have: Any, field: str, rule: Any) -> bool:
     if rule is None or rule == []:
         return True
-    if not isinstance(rule, list) or len(rule) != 2:  # noqa: PLR2004 -- a lower and an upper bound
+    if not isinstance(rule, list) or len(rule) != 2:
         raise ApiError(400, 12, f"Validation error (Min and max values should be specified for range field {field})")
     value, low, high = _time(have) if have else None, _time(rule[0]), _time(rule[1])
     return value is not None and (low is None or value >= low) and (high is None or value <= high)
@@ -290,7 +291,7 @@ def _project(document: Document, only: Any, kind: Kind, call: Call, *, extended:
             raise ApiError(400, 14, f"Lookup error (probably an invalid field name): fields=({path})")
     shown = _linked(document, paths, kind, call) if extended else document
     wanted = [re.sub(r"\.model\..*", "", path) if extended else path for path in paths if not path.startswith("-")]
-    if not extended and any("." in path and path.partition(".")[0] in kind.links or ".model." in path for path in wanted):
+    if not extended and any(("." in path and path.partition(".")[0] in kind.links) or ".model." in path for path in wanted):
         raise ApiError(400, 14, "Lookup error (probably an invalid field name or unsupported nested field): err=Cannot resolve")
     if wanted:
         cut = _pick(shown, [path.partition(".")[0] if path.partition(".")[0] in kind.links else path for path in wanted])

@@ -68,7 +68,7 @@ class _DroppedError(ConnectionError):
 class Sandbox:
     """An embedded ClearML Server; use it as a context."""
 
-    def __init__(  # noqa: PLR0913 -- what a server can be
+    def __init__(
         self,
         world: Document | None = None,
         *,

@@ -117,10 +117,8 @@ def _one(call: Call, kind: Kind, owner: str, *, of_models: bool) -> Iterator[str
     """
     scroll, got, before = "", 0, None
     while True:
-        body = {
-            **{"task": owner, "event_type": kind.type, "order": "desc"},
-            **{"batch_size": kind.page, "scroll_id": scroll},
-        }
+        body: Document = {"task": owner, "event_type": kind.type, "order": "desc"}
+        body |= {"batch_size": kind.page, "scroll_id": scroll}
         data = call("events.get_task_events", {**body, "model_events": True} if of_models else body)
         events, total = data.get("events"), data.get("total")
         if not isinstance(events, list) or not isinstance(total, int):

@@ -32,7 +32,7 @@ class Holder:
     """Another pass, in a process of its own."""
 
     def __init__(self, name: str, namespace: str, seconds: float) -> None:
-        self.process = subprocess.Popen(  # noqa: S603 -- our own script
+        self.process = subprocess.Popen(
             [sys.executable, str(HOLDER), name, namespace, str(seconds)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -186,7 +186,7 @@ def test_the_command_line_is_refused_too_before_it_asks_clearml_for_anything(nam
     lease = {"CLEANUP_LEASE": name, "CLEANUP_LEASE_NAMESPACE": namespace}
     with hold(name, namespace, on_lost=pytest.fail) as identity:
         command = [sys.executable, "-m", "cleanup_job", "run"]
-        refused = subprocess.run(  # noqa: S603 -- our own command
+        refused = subprocess.run(
             command, env=os.environ | nobody | lease, capture_output=True, text=True, timeout=120, check=False
         )
     assert refused.returncode == LeaseHeldError.exit_code, refused.stderr

@@ -3,6 +3,7 @@
 import pytest
 from harness import NOW, clean, state
 
+from cleanup_job.errors import RefusedError
 from cleanup_job.sandbox.builder import World
 from cleanup_job.sandbox.server import Sandbox
 
@@ -47,14 +48,12 @@ def test_tasks_that_are_kept_do_not_use_up_the_budget(sandbox: Sandbox) -> None:
 
 
 def test_the_valve_refuses_before_anything_is_deleted(sandbox: Sandbox) -> None:
-    from cleanup_job.errors import RefusedError
-
     world = World(NOW)
     for n in range(4):
         world.task(f"exp {n}")
     sandbox.load(world.as_dict())
     before = state(sandbox)
-    with pytest.raises(RefusedError, match="4 tasks are to be deleted.*CLEANUP_REFUSE_ABOVE=3.*CLEANUP_REFUSE_ABOVE=4"):
+    with pytest.raises(RefusedError, match=r"4 tasks are to be deleted.*CLEANUP_REFUSE_ABOVE=3.*CLEANUP_REFUSE_ABOVE=4"):
         clean(sandbox, refuse_above=3)
     assert state(sandbox) == before
     assert clean(sandbox, refuse_above=4).report.total().tasks == 4

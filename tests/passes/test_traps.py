@@ -1,5 +1,6 @@
 """How ClearML Server really behaves, a test for each surprise."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -7,11 +8,13 @@ from harness import NOW, clean, state
 
 from cleanup_job.cleanup import Stop
 from cleanup_job.errors import SettingsError, UnreachableError
+from cleanup_job.paths import OwnedPath
 from cleanup_job.report.outcome import Reason
 from cleanup_job.sandbox import events, query
 from cleanup_job.sandbox.builder import TaskBuilder, World
 from cleanup_job.sandbox.server import Fault, Request, Sandbox
 from cleanup_job.sandbox.store import Document
+from cleanup_job.server import events as reader
 from cleanup_job.server.session import Connection, Transport
 from cleanup_job.storage.fileserver import FileServer
 
@@ -53,18 +56,14 @@ def test_a_server_that_ignores_every_filter_deletes_nothing_more(
     assert len(state(sandbox)[2]) == 4 * 4 + 1
 
 
-def test_pages_that_repeat_for_ever_end_the_listing(
-    sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pages_that_repeat_for_ever_end_the_listing(sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     full(world, "old")
     sandbox.load(world.as_dict())
     monkeypatch.setattr(query, "_page", lambda _, found: (found, {}))
     assert len(clean(sandbox).watcher.deleted) == 1
 
 
-def test_shorter_pages_than_asked_for_are_not_the_end(
-    sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_shorter_pages_than_asked_for_are_not_the_end(sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for n in range(20):
         full(world, f"exp {n}")
     sandbox.load(world.as_dict())
@@ -153,9 +152,7 @@ def test_a_difference_between_plan_and_answer_is_reported(sandbox: Sandbox, worl
     task = full(world, "published meanwhile", status="published")
     sandbox.load(world.as_dict())
     model = world.models[0]["id"]
-    sandbox.fault = (
-        lambda r: sandbox.store.models.change(model, ready=True) and None if r.call == "tasks.delete_many" else None
-    )
+    sandbox.fault = lambda r: sandbox.store.models.change(model, ready=True) and None if r.call == "tasks.delete_many" else None
     done = clean(sandbox)
     assert done.watcher.deleted == {task.id}
     assert done.watcher.warnings == [f"task {task.id}: 1 models planned, 0 deleted by the server"]
@@ -174,8 +171,6 @@ def test_a_scroll_that_repeats_iteration_0_for_ever_ends(sandbox: Sandbox, world
 def test_all_iterations_are_found_where_a_bulk_answer_was_cut_off(
     sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch, page: int
 ) -> None:
-    from cleanup_job.server import events as reader
-
     monkeypatch.setattr(reader, "IMAGES", reader.Kind("training_debug_image", "events.debug_images", (2, 7), 100, 32, page))
     task = world.task("many iterations", destination="s3://bucket/base")
     task.debug_images(80)
@@ -252,9 +247,9 @@ def test_a_file_that_can_not_be_deleted_keeps_the_record_or_not_as_the_settings_
     sandbox.load(world.as_dict())
     real = FileServer._batch_of
 
-    def fail(self: FileServer, paths):  # type: ignore[no-untyped-def]
+    def fail(self: FileServer, paths: Sequence[OwnedPath]) -> dict[OwnedPath, str]:
         bad = [path for path in paths if broken.id in path.path]
-        return {path: "disk full" for path in bad} | real(self, [path for path in paths if path not in bad])
+        return dict.fromkeys(bad, "disk full") | real(self, [path for path in paths if path not in bad])
 
     monkeypatch.setattr(FileServer, "_batch_of", fail)
     done = clean(sandbox, keep_on_file_error=keep)
@@ -319,9 +314,7 @@ def test_a_server_that_goes_away_ends_the_pass_and_what_it_said_is_kept(sandbox:
     for n in range(6):
         full(world, f"exp {n}")
     sandbox.load(world.as_dict())
-    sandbox.fault = (
-        lambda _: Fault() if any(r.call == "tasks.delete_many" for r in sandbox.requests[:-1]) else None
-    )
+    sandbox.fault = lambda _: Fault() if any(r.call == "tasks.delete_many" for r in sandbox.requests[:-1]) else None
     with pytest.raises(UnreachableError, match="no answer from"):
         clean(sandbox, batch_size=2, workers=1, attempts=2)
     assert len(state(sandbox)[0]) == 4

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 from harness import NOW, clean, state
@@ -35,12 +34,12 @@ def world() -> World:
 
 
 @pytest.fixture(scope="module")
-def expected(shared_sandbox: Sandbox) -> Iterator[tuple[list[str], list[str], list[str]]]:
+def expected(shared_sandbox: Sandbox) -> tuple[list[str], list[str], list[str]]:
     """What one undisturbed pass leaves."""
     shared_sandbox.fault = None
     shared_sandbox.load(world().as_dict())
     clean(shared_sandbox, batch_size=4, workers=1)
-    yield state(shared_sandbox)
+    return state(shared_sandbox)
 
 
 def orphans(sandbox: Sandbox) -> set[str]:
@@ -50,8 +49,7 @@ def orphans(sandbox: Sandbox) -> set[str]:
     return {
         path
         for path in files
-        if not {segment.rpartition(".")[2] for segment in path.split("/")} & set(tasks)
-        and path.rpartition("/")[2] not in named
+        if not {segment.rpartition(".")[2] for segment in path.split("/")} & set(tasks) and path.rpartition("/")[2] not in named
     }
 
 
@@ -108,9 +106,7 @@ def test_passing_failures_are_tried_again(sandbox: Sandbox, status: int) -> None
 
 
 @pytest.mark.parametrize("n", [1, 4, 9, 14, 19, 24, 29])
-def test_a_process_killed_at_a_request(
-    sandbox: Sandbox, expected: tuple[list[str], list[str], list[str]], n: int
-) -> None:
+def test_a_process_killed_at_a_request(sandbox: Sandbox, expected: tuple[list[str], list[str], list[str]], n: int) -> None:
     """SIGKILL while the server is at the n-th request."""
     sandbox.load(world().as_dict())
     sandbox.requests.clear()

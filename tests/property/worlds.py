@@ -54,7 +54,9 @@ def worlds(draw: st.DrawFn, most: int = 7) -> World:
             models.append(task.model(f"m{k}", uri=shared, ready=draw(st.integers(0, 5)) == 0))
             uris.append(models[-1].uri)
         if draw(st.integers(0, 3)) == 0:
-            task.linked_artifact("link", draw(st.sampled_from(["s3://bucket/raw.csv", f"{world.files}/zoo/raw.csv", *uris[:2]])))
+            task.linked_artifact(
+                "link", draw(st.sampled_from(["s3://bucket/raw.csv", f"{world.files}/zoo/raw.csv", *uris[:2]]))
+            )
     for _ in range(draw(st.integers(0, 3))):
         if models:
             draw(st.sampled_from(tasks)).input_model(draw(st.sampled_from(models)))
@@ -99,15 +101,8 @@ class Oracle:
 
     def must_stay(self, gone: set[str]) -> tuple[set[str], set[str]]:
         """The files and models that have to be there when exactly these tasks are gone."""
-        used = {
-            entry["model"]
-            for i, task in self.tasks.items()
-            if i not in gone
-            for entry in task["models"]["input"]
-        }
-        models = {
-            i for i, model in self.models.items() if model.get("task") not in gone or model["ready"] or i in used
-        }
+        used = {entry["model"] for i, task in self.tasks.items() if i not in gone for entry in task["models"]["input"]}
+        models = {i for i, model in self.models.items() if model.get("task") not in gone or model["ready"] or i in used}
         needed = {path_of(self.models[i]["uri"]) for i in models}
         files = {path for path in self.files if not self.owners(path) & gone or path in needed}
         return files, models

@@ -93,9 +93,7 @@ def test_the_kinds_are_what_they_say(world: dict[str, Any]) -> None:
     assert {folder.rpartition("/")[0] for folder in folders_of(world, "project_renamed")} == {"ideas/tracking"}
     assert world["roles"]["parent"] in {task.get("parent") for task in world["tasks"] if task["id"] not in archived}
     assert any("hidden" in task["system_tags"] for task in world["tasks"])
-    assert any(
-        world["roles"]["dataset"] in json.dumps(t["configuration"]) for t in world["tasks"] if t["id"] not in archived
-    )
+    assert any(world["roles"]["dataset"] in json.dumps(t["configuration"]) for t in world["tasks"] if t["id"] not in archived)
     assert any("datasets" in task["runtime"] for task in world["tasks"])
     assert any(event["type"] == "plot" for event in world["events"])
     assert task_of(world, "public")["company"] == ""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cleanup_job.outputs import External, Outputs, Owned, Unusable, UnknownStore, address_of, classify
+from cleanup_job.outputs import External, Outputs, Owned, UnknownStore, Unusable, address_of, classify
 from cleanup_job.paths import LinkedFile, TaskId
 from cleanup_job.storage.fileserver import FileServer
 

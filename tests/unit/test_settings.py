@@ -1,5 +1,7 @@
 """An empty or wrong setting never widens what is deleted."""
 
+from pathlib import Path
+
 import pytest
 
 from cleanup_job.assemble import derived, read_settings
@@ -111,7 +113,7 @@ def test_addresses_are_derived_like_the_sdk_does() -> None:
     assert derived({"CLEARML_API_HOST": "http://clearml"}, {}) == {}
 
 
-def test_a_clearml_conf_gives_the_connection(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_clearml_conf_gives_the_connection(tmp_path: Path) -> None:
     conf = tmp_path / "clearml.conf"
     conf.write_text(
         'api { api_server: "http://c:8008", files_server: "http://c:8081"\n credentials {access_key: "k", secret_key: "s"} }'
