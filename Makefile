@@ -1,0 +1,58 @@
+# The habits of this project; each target prints what it does and ends in one line.
+SHELL := bash
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: help demo test check bench docs e2e lock clean
+
+help: ## show this list
+	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /  make \1\t/' | expand -t 16
+
+$(INSTALLED): requirements/dev.txt pyproject.toml
+	@echo "== installing into .venv"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(INSTALLED) ## a whole cleanup on an embedded ClearML Server, before and after
+	@$(BIN)/clearml-cleanup demo
+
+test: $(INSTALLED) ## every test that needs no cluster
+	@echo "== tests"
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/e2e
+	@echo "tests: passed"
+
+check: $(INSTALLED) ## format, lint, types, import contracts, dependencies
+	@echo "== checks"
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
+	@$(BIN)/deptry . 2> .venv/deptry.log || { cat .venv/deptry.log; exit 1; }
+	@echo "checks: passed"
+
+bench: $(INSTALLED) ## figures beside the SDK's own deletion, in one run (about 3 minutes)
+	@$(BIN)/python benchmarks/run.py
+	@echo "figures: met"
+
+docs: $(INSTALLED) ## write docs/settings.md and the README's picture anew
+	@$(BIN)/python docs/generate_settings.py > docs/settings.md
+	@$(BIN)/python docs/generate_picture.py docs/demo.svg
+	@echo "docs: written"
+
+e2e: $(INSTALLED) ## the suites that need a Kubernetes cluster (KUBECONFIG, or the test cluster)
+	@tests/e2e/run.sh
+
+lock: $(INSTALLED) ## pin what we build and test with anew, with hashes
+	@$(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header -o requirements/runtime.txt
+	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --extra dev --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header -o requirements/dev.txt
+	@echo "locks: written"
+
+clean: ## remove what was made here
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist demo-report.*
+	@echo "clean"

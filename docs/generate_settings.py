@@ -1,0 +1,74 @@
+"""Prints docs/settings.md from the settings model: `make docs` writes it, and a test holds it there."""
+
+from typing import Any, Literal, get_args, get_origin
+
+from cleanup_job.settings import Settings, env_name, group_name
+from cleanup_job.settings_text import SECRETS
+
+HEAD = """# Settings
+
+Made from `cleanup_job/settings.py` by `make docs`; do not edit it by hand.
+
+A value is taken from the flag of `clearml-cleanup run`, else from the environment, else (for the connection) from a
+`clearml.conf`, else it is the default. `clearml-cleanup settings` prints the effective values and where each came from.
+
+Nothing that is empty, misspelled or out of bounds is read as "no limit": it ends the job with exit code 2 before anything is
+deleted. So does a name of a project, user or tag that matches nothing, and a variable that begins with `CLEANUP_` and is no
+setting. Lists are written `a,b` or `["a", "b"]`; flags may be repeated.
+"""
+
+
+def kind(annotation: Any) -> str:
+    """What may be written, in words."""
+    annotation = annotation.__origin__ if hasattr(annotation, "__metadata__") else annotation
+    if get_origin(annotation) is Literal:
+        return " or ".join(f"`{choice}`" for choice in get_args(annotation))
+    if get_origin(annotation) is tuple:
+        inner = get_args(annotation)[0]
+        return "list" if get_origin(inner) is not Literal else "list of " + ", ".join(f"`{c}`" for c in get_args(inner))
+    found = [arg for arg in get_args(annotation) if arg is not type(None)]
+    if found and get_origin(annotation) is not None:
+        return " or ".join(dict.fromkeys(kind(arg) for arg in found))
+    names = {"bool": "true or false", "int": "whole number", "float": "number", "SecretStr": "text (secret)", "Path": "path"}
+    return names.get(getattr(annotation, "__name__", ""), "text")
+
+
+def bounds(metadata: list[Any]) -> str:
+    """Limits of a number, in words."""
+    words = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+    found = [f"{sign} {getattr(item, name):g}" for item in flat(metadata) for name, sign in words.items() if hasattr(item, name)]
+    return ", ".join(found)
+
+
+def flat(metadata: list[Any]) -> list[Any]:
+    """Constraints, also those that stand in a Field of an Annotated type."""
+    return [inner for item in metadata for inner in (item.metadata if hasattr(item, "metadata") else [item])]
+
+
+def default(value: Any) -> str:
+    """A default as it would be written."""
+    if value is None or value == ():
+        return "none"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def page() -> str:
+    """The whole page."""
+    lines, group = [HEAD], ""
+    for name, field in Settings.model_fields.items():
+        if group_name(name) != group:
+            group = group_name(name)
+            lines += [f"## {group}", "", "| variable | flag | value | default | meaning |", "|---|---|---|---|---|"]
+        flag = "" if name in SECRETS else f"`--{name.replace('_', '-')}`"
+        limits = bounds(field.metadata)
+        value = kind(field.annotation) + (f", {limits}" if limits else "")
+        lines.append(f"| `{env_name(name)}` | {flag} | {value} | {default(field.default)} | {field.description} |")
+        following = list(Settings.model_fields)
+        last = following.index(name) + 1 == len(following) or group_name(following[following.index(name) + 1]) != group
+        if last:
+            lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+if __name__ == "__main__":
+    print(page(), end="")  # noqa: T201 -- its output is the page

@@ -1,0 +1,211 @@
+"""The commands as a user meets them: exit codes, what is printed, what is written."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from harness import state
+
+from cleanup_job import cli
+from cleanup_job.sandbox.builder import World
+from cleanup_job.sandbox.server import Fault, Request, Sandbox
+
+
+@pytest.fixture
+def world() -> World:
+    from datetime import UTC, datetime
+
+    return World(datetime.now(UTC))
+
+
+@pytest.fixture
+def filled(sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sandbox:
+    for n in range(4):
+        task = world.task(f"exp {n}")
+        task.artifact("data")
+        task.debug_images(2)
+    world.task("living", archived=False).artifact("data")
+    kept = world.task("kept")
+    kept.model("w", uri=f"s3://bucket/base/x.{kept.id}/w.pt")
+    sandbox.load(world.as_dict())
+    for name in list(os.environ):
+        if name.startswith(("CLEARML_", "CLEANUP_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name, value in sandbox.environment().items():
+        monkeypatch.setenv(name, value)
+    return sandbox
+
+
+def lines(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_pass_logs_one_json_object_a_line_and_exits_with_0(filled: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "--force-delete"]) == 0
+    log = lines(capsys.readouterr().out)
+    assert [line["event"] for line in log] == ["pass_started", "selected", *["task"] * 5, "pass_finished"]
+    done = log[-1]
+    assert (done["deleted"], done["kept"], done["failed"], done["exit_code"]) == (4, 1, 0, 0)
+    kept = next(line for line in log if line.get("verdict") == "kept")
+    assert kept["reason"] == "unknown_store"
+    assert str(kept["link"]).startswith("http")
+    assert "CLEANUP_UNKNOWN_STORES" in str(done["unknown_stores"])
+    assert "sandbox-secret" not in str(log)
+
+
+def test_no_arguments_mean_a_pass_as_the_cronjob_calls_it(
+    filled: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
+    assert cli.main([]) == 0
+    assert lines(capsys.readouterr().out)[-1]["deleted"] == 4
+
+
+def test_a_dry_run_deletes_nothing_and_prints_the_same_plan(filled: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    before = state(filled)
+    assert cli.main(["--dry-run", "--force-delete"]) == 0
+    planned = lines(capsys.readouterr().out)
+    assert state(filled) == before
+    assert cli.main(["--force-delete"]) == 0
+    done = lines(capsys.readouterr().out)
+    assert planned[-1]["deleted"] == done[-1]["deleted"] == 4
+    assert planned[0]["dry_run"] is True
+
+
+def test_text_for_people_says_what_was_done_and_why_something_stays(
+    filled: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["run", "--force-delete", "--log-format", "text"]) == 0
+    text = capsys.readouterr().out
+    assert "Deleted 4 tasks" in text
+    assert text.count("unknown store s3://bucket") == 1
+
+
+@pytest.mark.parametrize("ending", ["json", "html", "md"])
+def test_a_report_file_in_each_form(filled: Sandbox, tmp_path: Path, ending: str) -> None:
+    report = tmp_path / f"report.{ending}"
+    assert cli.main(["run", "--force-delete", "--report", str(report)]) == 0
+    assert "unknown_store" in report.read_text() or "store that the job does not know" in report.read_text()
+    assert [p.name for p in tmp_path.iterdir()] == [report.name]
+
+
+def test_the_last_words_go_to_kubernetes_termination_log(
+    filled: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "termination-log"
+    log.touch()
+    monkeypatch.setattr(cli, "TERMINATION_LOG", log)
+    cli.main(["run", "--force-delete"])
+    assert json.loads(log.read_text())["deleted"] == 4
+    cli.main(["run", "--workers", "0"])
+    assert "--workers" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--page-size", "5000"], "--page-size='5000' should be less than or equal to 500."),
+        (["--projects", "nosuch"], "no project is called 'nosuch'"),
+        (["--users", "nobody"], "no user is called 'nobody'"),
+        (["--tags", "never"], "no task has the tag 'never'"),
+        (["--force-delete", "--refuse-above", "2"], "CLEANUP_REFUSE_ABOVE=2"),
+    ],
+)
+def test_mistakes_end_with_2_before_anything_is_deleted(
+    filled: Sandbox, capsys: pytest.CaptureFixture[str], flags: list[str], named: str
+) -> None:
+    before = state(filled)
+    assert cli.main(["run", *flags]) == 2
+    out = capsys.readouterr()
+    assert named in " ".join((out.out + out.err).split())
+    assert "Traceback" not in out.err
+    assert state(filled) == before
+
+
+def test_wrong_credentials_end_with_2(
+    filled: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLEARML_API_SECRET_KEY", "not-the-one")
+    assert cli.main(["run"]) == 2
+    assert "not-the-one" not in capsys.readouterr().out
+
+
+def test_a_server_that_can_not_be_reached_ends_with_4(
+    filled: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLEARML_API_HOST", "http://127.0.0.1:9")
+    assert cli.main(["run", "--attempts", "1"]) == 4
+    assert lines(capsys.readouterr().out)[-1]["exit_code"] == 4
+
+
+def test_tasks_that_failed_end_with_3(filled: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    def restore(request: Request) -> None:
+        if request.call == "tasks.delete_many":
+            for task in list(filled.store.tasks):
+                filled.store.tasks.change(task, system_tags=[])
+
+    filled.fault = restore
+    assert cli.main(["run", "--force-delete"]) == 3
+    assert lines(capsys.readouterr().out)[-1]["failed"] == 4
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_the_pass_after_the_batch_with_its_own_exit_code(
+    filled: Sandbox, number: signal.Signals, code: int
+) -> None:
+    process: list[subprocess.Popen[str]] = []
+
+    def send(request: Request) -> Fault | None:
+        if request.call == "/delete_many" and request.body["files"]:
+            process[0].send_signal(number)
+        return None
+
+    filled.fault = send
+    command = [sys.executable, "-m", "cleanup_job", "run", "--force-delete", "--batch-size", "2", "--workers", "1"]
+    process.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+    out, _ = process[0].communicate(timeout=60)
+    assert process[0].returncode == code
+    done = lines(out)[-1]
+    assert (done["deleted"] + done["kept"], done["stopped_by"]) == (2, number.name)  # type: ignore[operator]
+
+
+def test_the_original_services_schedule_is_said_to_belong_to_the_cronjob(
+    filled: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLEANUP_RUN_AS_SERVICE", "true")
+    assert cli.main(["run"]) == 0
+    said = [line for line in lines(capsys.readouterr().out) if line["event"] == "warning"]
+    assert len(said) == 1
+    assert "CronJob's schedule" in str(said[0]["message"])
+
+
+def test_settings_shows_values_and_origins_and_no_secret(
+    filled: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("CLEANUP_PROJECTS", "lab")
+    assert cli.main(["settings", "--workers", "3"]) == 0
+    text = capsys.readouterr().out
+    for row in (("CLEANUP_PROJECTS", "lab", "CLEANUP_PROJECTS"), ("CLEANUP_WORKERS", "3", "--workers")):
+        assert any(all(cell in line for cell in row) for line in text.splitlines())
+    assert "sandbox-secret" not in text
+    assert "sandbox-key" not in text
+
+
+def test_help_names_every_setting_and_no_value(filled: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["run", "--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert "CLEANUP_DELETE_THRESHOLD_DAYS" in text.replace("\n", "")
+    assert "sandbox-secret" not in text
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["version"]) == 0
+    assert capsys.readouterr().out.strip() == "0.1.0"

@@ -1,0 +1,66 @@
+"""The sandbox's own promises: its log, its faults, its command."""
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+import requests
+
+from cleanup_job.sandbox.server import Fault, Sandbox
+
+
+def token(sandbox: Sandbox) -> str:
+    answer = requests.post(f"{sandbox.api_url}/auth.login", auth=(sandbox.key, sandbox.secret), timeout=10)
+    return str(answer.json()["data"]["token"])
+
+
+def test_the_log_holds_every_request_but_the_sandboxs_own(sandbox: Sandbox) -> None:
+    requests.get(f"{sandbox.api_url}/_sandbox/state", timeout=10)
+    requests.post(f"{sandbox.api_url}/v2.31/auth.login", json={}, auth=(sandbox.key, sandbox.secret), timeout=10)
+    requests.get(f"{sandbox.files_url}/a/b", timeout=10)
+    assert [(r.service, r.method, r.call) for r in sandbox.requests] == [("api", "POST", "auth.login"), ("files", "GET", "/a/b")]
+
+
+def test_a_fault_answers_or_drops_before_or_after_the_request_is_carried_out(sandbox: Sandbox) -> None:
+    sandbox.load({"files": [{"path": "a/b", "size": 1}]})
+    head = {"Authorization": f"Bearer {token(sandbox)}"}
+    sandbox.fault = lambda _: Fault(status=503, subcode=7)
+    answer = requests.delete(f"{sandbox.files_url}/a/b", headers=head, timeout=10)
+    assert (answer.status_code, answer.json()["meta"]["result_subcode"]) == (503, 7)
+    assert sandbox.state()["files"] == ["a/b"]
+    sandbox.fault = lambda _: Fault(after=True)
+    with pytest.raises(requests.ConnectionError):
+        requests.delete(f"{sandbox.files_url}/a/b", headers=head, timeout=10)
+    assert sandbox.state()["files"] == []
+
+
+def test_a_world_is_loaded_and_the_state_read_over_http(sandbox: Sandbox) -> None:
+    world = {"files": [{"path": "x/y", "size": 3}], "tasks": [], "credentials": {"key": "{KEY}", "secret": "{SECRET}"}}
+    requests.put(f"{sandbox.api_url}/_sandbox/world", json=world, timeout=10).raise_for_status()
+    state = requests.get(f"{sandbox.api_url}/_sandbox/state", timeout=10).json()
+    assert state == {"tasks": [], "models": [], "files": ["x/y"], "queues": [], "projects": []}
+    token(sandbox)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_command_says_when_it_is_ready_and_ends_with_a_signal(number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "cleanup_job", "sandbox", "--api-port", "0", "--files-port", "0", "--tasks", "80"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        ready = process.stdout.readline().split()
+        with urllib.request.urlopen(f"{ready[2]}/_sandbox/state", timeout=10) as answer:
+            assert len(json.load(answer)["tasks"]) == 80
+        process.send_signal(number)
+        assert process.wait(30) == 0
+
+
+def test_a_busy_port_is_an_error_not_a_traceback(sandbox: Sandbox) -> None:
+    port = sandbox.api_url.rpartition(":")[2]
+    command = [sys.executable, "-m", "cleanup_job", "sandbox", "--api-port", port, "--files-port", "0", "--tasks", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert port in done.stderr
