@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +18,7 @@ from rich.table import Table
 
 from cleanup_job import assemble, settings_text
 from cleanup_job.cleanup import Pass, Stop
-from cleanup_job.errors import CleanupError, LeaseHeldError
+from cleanup_job.errors import CleanupError, LeaseHeldError, SettingsError
 from cleanup_job.output import JsonOutput, Output, TextOutput
 from cleanup_job.report import document
 from cleanup_job.report.outcome import Report
@@ -35,9 +35,9 @@ STOPPED = {"SIGTERM": 143, "SIGINT": 130, "lease": LeaseHeldError.exit_code, "de
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; gives the exit code. Without one, a pass: that is how the CronJob calls it."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = _parser()
     if not words or words[0] not in {*_COMMANDS, "-h", "--help", "--version"}:
         words.insert(0, "run")
+    parser = _parser(words)
     options = parser.parse_args(words)
     stamina.instrumentation.set_on_retry_hooks([])  # the pass tells of its retries itself
     try:
@@ -167,16 +167,26 @@ def _settings(options: argparse.Namespace) -> int:
 
 def _demo(options: argparse.Namespace) -> int:
     """A pass on the embedded sandbox, before and after."""
-    from cleanup_job import demo  # noqa: PLC0415 -- needs the extra `sandbox`
-
+    with _extra():
+        from cleanup_job import demo  # noqa: PLC0415 -- needs the extra `sandbox`
     return demo.run(options)
 
 
 def _sandbox(options: argparse.Namespace) -> int:
     """The embedded ClearML Server, in the foreground."""
-    from cleanup_job.sandbox import command  # noqa: PLC0415 -- needs the extra `sandbox`
-
+    with _extra():
+        from cleanup_job.sandbox import command  # noqa: PLC0415 -- needs the extra `sandbox`
     return command.run(options)
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    """Around imports that need the extra `sandbox`."""
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        message = f"this needs `pip install 'clearml-cleanup[sandbox]'`: {missing.name} is not installed"
+        raise SettingsError(message) from None
 
 
 def _version(_: argparse.Namespace) -> int:
@@ -195,7 +205,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
 
 
 # -- arguments
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "clearml-cleanup",
         description="Deletes archived ClearML tasks past a threshold, with their models, artifacts and debug samples.",
@@ -210,21 +220,21 @@ def _parser() -> argparse.ArgumentParser:
     ):
         _add_flags(commands.add_parser(name, help=text, description=text, allow_abbrev=False))
     commands.add_parser("version", help="print the version")
-    _add_sandbox_commands(commands)
+    _add_sandbox_commands(commands, words)
     return parser
 
 
-def _add_sandbox_commands(commands: Any) -> None:
-    try:
-        from cleanup_job import demo  # noqa: PLC0415 -- needs the extra `sandbox`
-        from cleanup_job.sandbox import command  # noqa: PLC0415
-    except ModuleNotFoundError as missing:
-        text = f"needs `pip install 'clearml-cleanup[sandbox]'` ({missing.name} is not installed)"
-        commands.add_parser("demo", help=text)
-        commands.add_parser("sandbox", help=text)
+def _add_sandbox_commands(commands: Any, words: Sequence[str]) -> None:
+    texts = {"demo": "show a pass on an embedded ClearML Server", "sandbox": "run an embedded ClearML Server to try things out"}
+    parsers = {name: commands.add_parser(name, help=text, description=text) for name, text in texts.items()}
+    if not parsers.keys() & set(words):  # their imports take half a second
         return
-    demo.add_arguments(commands.add_parser("demo", help="show a pass on an embedded ClearML Server"))
-    command.add_arguments(commands.add_parser("sandbox", help="run an embedded ClearML Server for trying things out"))
+    with suppress(ModuleNotFoundError):  # said when the command is called
+        from cleanup_job import demo  # noqa: PLC0415
+        from cleanup_job.sandbox import command  # noqa: PLC0415
+
+        demo.add_arguments(parsers["demo"])
+        command.add_arguments(parsers["sandbox"])
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ A value is taken from the flag, else the environment, else (for the connection) 
 empty, misspelled or out of bounds is ever read as "no limit": it is an error that names the setting, the value and the way out.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -272,6 +273,9 @@ class Settings(BaseSettings):
     def _known_form(cls, value: Path | None) -> Path | None:
         if value is not None and value.suffix not in {".json", ".html", ".md"}:
             message = "must end in .json, .html or .md"
+            raise ValueError(message)
+        if value is not None and not os.access(value.parent, os.W_OK):
+            message = "must be in a folder that exists and can be written to"
             raise ValueError(message)
         return value
 

@@ -69,6 +69,7 @@ def test_lists_are_written_with_commas_or_as_json(text: str) -> None:
         ("CLEANUP_FILES_URL_PREFIXES", "files.example"),
         ("CLEANUP_DEADLINE_SECONDS", "0"),
         ("CLEANUP_REPORT", "report.pdf"),
+        ("CLEANUP_REPORT", "/no/such/folder/report.json"),
         ("CLEANUP_LEASE", "No_Such-"),
         ("CLEARML_API_HOST", "clearml:8008"),
     ],
