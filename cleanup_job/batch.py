@@ -1,6 +1,6 @@
 """One batch of tasks: read, plan, delete files, delete records. Safe to run in several threads."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from cleanup_job.candidates import Candidates
@@ -12,7 +12,7 @@ from cleanup_job.paths import Location, TaskId, tasks_named_in
 from cleanup_job.plan import Batch, Going, Gone, Plan, Policy, Protection, plan_batch, protection
 from cleanup_job.records import Deleted, Detail, Model, NotDeleted, References, Task
 from cleanup_job.report.outcome import Reason, TaskOutcome, Verdict
-from cleanup_job.rooms import Observer, Server, Storage
+from cleanup_job.rooms import Server, Storage
 from cleanup_job.selection import unchanged
 
 
@@ -23,7 +23,7 @@ class Batches:
     server: Server
     storage: Storage
     policy: Policy
-    observer: Observer
+    warn: Callable[[str], None]
     outcomes: Outcomes
     found: Candidates
     keep_on_file_error: bool = True
@@ -125,7 +125,7 @@ class Batches:
             ready.append(going)
             left = [*reasons, *(f"{link.path}: {failed[link]}" for link in going.linked if link in failed)]
             for reason in left:
-                self.observer.warning(f"task {going.task.id}: a file stays behind without a record: {reason}")
+                self.warn(f"task {going.task.id}: a file stays behind without a record: {reason}")
         return outcomes + self._delete_records(ready)
 
     def _delete_records(self, ready: list[Going]) -> list[TaskOutcome]:
@@ -157,7 +157,7 @@ class Batches:
         if isinstance(answer, Deleted):
             if answer.models is not None and len(going.unit) == 1 and answer.models != len(going.models):
                 planned = len(going.models)
-                self.observer.warning(f"task {task.id}: {planned} models planned, {answer.models} deleted by the server")
+                self.warn(f"task {task.id}: {planned} models planned, {answer.models} deleted by the server")
             return self.outcomes.goes(going)
         if answer is None:
             return self.outcomes.of(task, Verdict.FAILED, Reason.RECORD_ERROR, "the server's answer does not mention it")

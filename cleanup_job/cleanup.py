@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from cleanup_job import candidates
 from cleanup_job.batch import Batches
 from cleanup_job.candidates import Candidates
-from cleanup_job.errors import AnswerError, CleanupError, RefusedError, UnreachableError
+from cleanup_job.errors import AnswerError, CleanupError, RefusedError
 from cleanup_job.order import Order, Unit
 from cleanup_job.outcomes import Outcomes
 from cleanup_job.plan import Policy, Staying
@@ -80,7 +80,7 @@ class Pass:
         if found.tasks:
             self._work(found, rules)
             for doubt in self._storage.doubts():
-                self._observer.warning(doubt)
+                self._warn(doubt)
 
     def _rules(self, projects: dict[str, str]) -> Rules:
         filters = self._options.filters
@@ -118,11 +118,11 @@ class Pass:
                     units = running.pop(future)
                     try:
                         outcomes = future.result()
-                    except UnreachableError as unreachable:
-                        error, self._stop.reason = unreachable, self._stop.reason or "unreachable"
-                        outcomes = self._all_failed(found, units, Reason.UNREACHABLE, unreachable)
                     except AnswerError as refusal:
                         outcomes = self._all_failed(found, units, Reason.RECORD_ERROR, refusal)
+                    except CleanupError as end:
+                        error, self._stop.reason = end, self._stop.reason or "unreachable"
+                        outcomes = self._all_failed(found, units, Reason.UNREACHABLE, end)
                     budget -= self._settle(found, batches, order, units, outcomes)
         self._report.left = len(order)
         self._report.stopped_by = (self._stop.reason or "max_tasks") if len(order) else ""
@@ -146,7 +146,7 @@ class Pass:
             self._server,
             self._storage,
             policy,
-            self._observer,
+            self._warn,
             self._outcomes,
             found,
             self._options.keep_on_file_error,
@@ -194,6 +194,11 @@ class Pass:
     def _all_failed(self, found: Candidates, units: list[Unit], reason: Reason, error: CleanupError) -> list[TaskOutcome]:
         tasks = [found.tasks[task] for unit in units for task in unit]
         return [self._outcomes.of(task, Verdict.FAILED, reason, str(error)) for task in tasks]
+
+    def _warn(self, text: str) -> None:
+        """Called from worker threads, too."""
+        self._report.warnings.append(text)
+        self._observer.warning(text)
 
     def _note(self, outcome: TaskOutcome) -> None:
         self._report.add(outcome)

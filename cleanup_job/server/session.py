@@ -104,7 +104,7 @@ class _Session(Session):  # type: ignore[misc]  # clearml has no types
             method="post",
             service="auth",
             action="login",
-            auth=HTTPBasicAuth(self.access_key, self.secret_key),
+            auth=HTTPBasicAuth(self._connection.access_key, self._connection.secret_key),
             refresh_token_if_unauthorized=False,
         )
         if answer.status_code in {401, 403} and "result_msg" in answer.text:
@@ -139,7 +139,9 @@ class Transport:
     def token(self) -> str:
         """The bearer token of the session, for the fileserver."""
         with self._lock:
-            return str(self._session.token)
+            if self._session.get_token_valid_period_sec() <= 0:
+                self.retried(self._session.refresh_token, "auth.login")
+            return str(self._session.raw_token)
 
     def call(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         """Call ``service.action``, again for passing failures, and give the answer's data.

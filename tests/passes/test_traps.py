@@ -155,7 +155,8 @@ def test_a_difference_between_plan_and_answer_is_reported(sandbox: Sandbox, worl
     sandbox.fault = lambda r: sandbox.store.models.change(model, ready=True) and None if r.call == "tasks.delete_many" else None
     done = clean(sandbox)
     assert done.watcher.deleted == {task.id}
-    assert done.watcher.warnings == [f"task {task.id}: 1 models planned, 0 deleted by the server"]
+    assert done.report.warnings == [f"task {task.id}: 1 models planned, 0 deleted by the server"]
+    assert done.watcher.warnings == done.report.warnings
 
 
 # -- events
