@@ -79,6 +79,10 @@ def _pass(settings: Settings, origins: Mapping[str, str], report: Report, output
     for name in ("run_as_service", "cleanup_period_in_days"):
         if origins[name] != "default":
             output.warning(f"{origins[name]} is set: it belongs to the CronJob's schedule. The job runs one pass and exits.")
+    if settings.statuses and "created" not in settings.statuses and not settings.force_delete:
+        output.warning(
+            "nothing can be found: CLEANUP_STATUSES leaves out drafts, and CLEANUP_FORCE_DELETE=false allows nothing else"
+        )
     stop = Stop()
     with _signals(stop), output, _lease(settings, stop, output):
         output.started(report)

@@ -72,6 +72,8 @@ def run(options: argparse.Namespace) -> int:
     ):
         table.add_row(title, *(str(getattr(count, name)) for count in (before, planned, after, again)))
     console.print(table)
+    if after.past:
+        console.print(f"The {after.past} that are left stay for the reasons named above.")
     console.print(f"{sent} requests in the dry run and the pass together. The report is in {options.report}.")
     good = not any(codes) and before == planned and after == again and after.orphans == before.orphans
     console.print("It works." if good else "Something went wrong: see above.", style="green" if good else "red")

@@ -4,10 +4,10 @@ ClearML Server's filters fail open: a date it can't read or a misspelled field i
 else. So each record is judged here by its own fields, when it is listed and again right before it is deleted. Pure: no I/O.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from fnmatch import fnmatchcase
 
 from cleanup_job.errors import SettingsError
 from cleanup_job.records import Task
@@ -199,7 +199,8 @@ def resolve(
 def _project_ids(setting: str, wanted: Iterable[str], projects: Mapping[str, str]) -> frozenset[str]:
     found: set[str] = set()
     for one in wanted:
-        names = [name for i, name in projects.items() if i == one or fnmatchcase(name, one)] if one else []
+        pattern = re.compile(".*".join(map(re.escape, one.split("*"))), re.DOTALL)
+        names = [name for i, name in projects.items() if i == one or pattern.fullmatch(name)] if one else []
         if not names:
             message = (
                 f"{setting}: no project is called {one!r} or has this id. Project names are whole paths "

@@ -18,7 +18,7 @@ WIDTH = 108
 
 def main(target: Path) -> None:
     """Run a pass on a sandbox and draw what it printed."""
-    console = Console(record=True, width=WIDTH, file=Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 -- for a moment
+    console = Console(record=True, width=WIDTH + 6, file=Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 -- for a moment
     with Sandbox(seeded_world(7, 1500, datetime.now(UTC))) as sandbox:
         words = ["run", "--force-delete", "--log-format", "text", "--projects", "vision,language"]
         clear = {k: v for k, v in os.environ.items() if not k.startswith(("CLEARML_", "CLEANUP_"))}
@@ -29,7 +29,7 @@ def main(target: Path) -> None:
         shown = done.stdout.replace(sandbox.files_url, "http://files.example:8081")
     console.print(Text("$ clearml-cleanup run --force-delete --projects vision,language", style="bold"))
     lines = Text.from_ansi(shown).split("\n")
-    first = next(n for n, line in enumerate(lines) if "What this pass" in line.plain)
+    first = next(n for n, line in enumerate(lines) if line.plain.startswith("Deleted"))
     for line in lines[first:]:
         console.print(line)
     picture = console.export_svg(title="clearml-cleanup")

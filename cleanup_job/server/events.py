@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cleanup_job.errors import AnswerError
-from cleanup_job.server.parse import Document, event_uris
+from cleanup_job.server.parse import Document, event_uris, readable
 
 Call = Callable[[str, dict[str, Any]], dict[str, Any]]
 MANY = 500
@@ -59,11 +59,11 @@ def uris(
                 kind.bulk,
                 {"metrics": [{"task": i} for i in chunk], "iters": kind.iterations, "model_events": of_models},
             )
-            entries = _entries(data, kind.bulk)
-            whole = _whole(entries, kind)
-            for owner in (i for i in chunk if i in whole):
-                for event in _events(entries[owner]):
-                    yield from ((owner, uri) for uri in event_uris(event))
+            with readable(kind.bulk):
+                entries = _entries(data, kind.bulk)
+                whole = _whole(entries, kind)
+                found = [(i, uri) for i in chunk if i in whole for event in _events(entries[i]) for uri in event_uris(event)]
+            yield from found
             alone = [i for i in chunk if i not in whole]
         for owner in alone:
             yield from ((owner, uri) for uri in _one(call, kind, owner, of_models=of_models))
@@ -124,11 +124,12 @@ def _one(call: Call, kind: Kind, owner: str, *, of_models: bool) -> Iterator[str
         if not isinstance(events, list) or not isinstance(total, int):
             message = f"events.get_task_events of {owner}: an answer without events and their total"
             raise AnswerError(message)
-        page = hash(tuple((e.get("metric"), e.get("variant"), e.get("iter"), e.get("url")) for e in events))
+        with readable("events.get_task_events"):
+            page = hash(tuple((e.get("metric"), e.get("variant"), e.get("iter"), e.get("url")) for e in events))
+            found = [uri for event in events for uri in event_uris(event)]
         if not events or page == before:
             return
-        for event in events:
-            yield from event_uris(event)
+        yield from found
         got += len(events)
         if (got >= total and total != WINDOW) or not events[-1].get("iter"):
             return

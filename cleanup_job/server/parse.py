@@ -1,16 +1,45 @@
 """ClearML's documents into records. What lacks its id, or has it in another type, is an answer that can't be trusted."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import wraps
 from json import loads
 from sys import intern
-from typing import Any
+from typing import Any, TypeVar
 
 from cleanup_job.errors import AnswerError
 from cleanup_job.paths import ModelId, TaskId
 from cleanup_job.records import Artifact, Detail, Model, Task
 
 Document = dict[str, Any]
+Read = TypeVar("Read")
+
+
+@contextmanager
+def readable(what: str) -> Iterator[None]:
+    """Around the reading of an answer: what has another shape than the API promises can't be trusted.
+
+    Raises:
+        AnswerError: it has another shape.
+    """
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        message = f"{what}: an answer that can't be read ({error})"
+        raise AnswerError(message) from error
+
+
+def _strict(read: Callable[[Document], Read]) -> Callable[[Document], Read]:
+    """A function that reads a document, with its mistakes as errors of the answer."""
+
+    @wraps(read)
+    def reading(document: Document) -> Read:
+        with readable(read.__name__):
+            return read(document)
+
+    return reading
+
 
 TASK_FIELDS = [
     *("id", "name", "status", "type", "user", "project", "parent", "company", "tags", "system_tags"),
@@ -29,6 +58,7 @@ def documents(data: Document, key: str) -> list[Document]:
     return found
 
 
+@_strict
 def task(document: Document) -> Task:
     """A task from ``tasks.get_all``."""
     inputs = (document.get("models") or {}).get("input") or []
@@ -51,6 +81,7 @@ def task(document: Document) -> Task:
     )
 
 
+@_strict
 def detail(document: Document) -> Detail:
     """What a task's record says of its outputs (``DETAIL_FIELDS``)."""
     artifacts = (document.get("execution") or {}).get("artifacts") or []
@@ -65,6 +96,7 @@ def detail(document: Document) -> Detail:
     )
 
 
+@_strict
 def model(document: Document) -> Model:
     """A model from ``models.get_all``."""
     return Model(

@@ -1,16 +1,18 @@
 """How ClearML Server really behaves, a test for each surprise."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 from harness import NOW, clean, state
 
 from cleanup_job.cleanup import Stop
-from cleanup_job.errors import SettingsError, UnreachableError
+from cleanup_job.errors import CleanupError, SettingsError, UnreachableError
 from cleanup_job.paths import OwnedPath
 from cleanup_job.report.outcome import Reason
 from cleanup_job.sandbox import events, query
+from cleanup_job.sandbox.answer import ENDPOINTS
 from cleanup_job.sandbox.builder import TaskBuilder, World
 from cleanup_job.sandbox.server import Fault, Request, Sandbox
 from cleanup_job.sandbox.store import Document
@@ -69,6 +71,22 @@ def test_shorter_pages_than_asked_for_are_not_the_end(sandbox: Sandbox, world: W
     sandbox.load(world.as_dict())
     monkeypatch.setattr(query, "CAP", 7)
     assert len(clean(sandbox, batch_size=5).watcher.deleted) == 20
+
+
+@pytest.mark.parametrize("junk", [None, 7, "x", [], {}, [None], {"tasks": None}, {"tasks": [{"id": 5}]}, {"metrics": [{}]}])
+@pytest.mark.parametrize("call", ["tasks.get_all", "models.get_all", "events.debug_images", "tasks.delete_many"])
+def test_no_answer_however_wrong_widens_the_plan(
+    sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch, call: str, junk: object
+) -> None:
+    old = full(world, "old")
+    living = full(world, "living", archived=False)
+    sandbox.load(world.as_dict())
+    since, _ = ENDPOINTS[call]
+    monkeypatch.setitem(ENDPOINTS, call, (since, lambda _: junk))
+    with suppress(CleanupError):
+        clean(sandbox, attempts=1)
+    assert {path for path in world.stored if old.id not in path} <= set(state(sandbox)[2])
+    assert living.id in state(sandbox)[0]
 
 
 # -- changes while a pass runs

@@ -14,7 +14,7 @@ from cleanup_job.selection import Filters, Rules, age_from, resolve, unchanged
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 OLD = NOW - timedelta(days=60)
-PROJECTS = {"p1": "team", "p2": "team/a", "p3": "team/a/.pipelines/run", "p4": "teamwork", "p5": "other/a"}
+PROJECTS = {"p6": "odd [1]?", "p1": "team", "p2": "team/a", "p3": "team/a/.pipelines/run", "p4": "teamwork", "p5": "other/a"}
 
 
 def task(**fields: object) -> Task:
@@ -80,6 +80,7 @@ def test_archived_a_minute_ago_is_kept_by_the_grace() -> None:
         ({"exclude_projects": ("team*",)}, False),
         ({"exclude_projects": ("other/a",)}, True),
         ({"projects": ("team",), "exclude_projects": ("team/a",)}, False),
+        ({"projects": ("odd [1]?", "team/a")}, True),
         ({"tags": ("x", "y")}, True),
         ({"tags": ("y",)}, False),
         ({"exclude_tags": ("x",)}, False),
