@@ -1,6 +1,5 @@
-"""The report of a pass as a file: JSON, HTML or Markdown, by its ending."""
+"""The report of a pass as a file, JSON, HTML or Markdown by its ending, and as Kubernetes' termination message."""
 
-import json
 import os
 import tempfile
 from dataclasses import asdict
@@ -8,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from cleanup_job.report import html, markdown
-from cleanup_job.report.json_lines import SCHEMA, dumps, reason_text, summary
-from cleanup_job.report.outcome import REASON_TEXTS, Report
+from cleanup_job.report.json_lines import SCHEMA, dumps, summary
+from cleanup_job.report.outcome import REASON_TEXTS, Report, TaskOutcome
+from cleanup_job.report.words import EXIT_CODES, by_weight, headline, link, verdict_of
 
 TERMINATION_BYTES = 4096
 """What Kubernetes keeps of a termination message."""
+STORES_NAMED = 5
+"""Unknown stores in a termination message; the log and the report name every one."""
 
 
 def as_document(report: Report) -> dict[str, Any]:
@@ -25,30 +27,30 @@ def as_document(report: Report) -> dict[str, Any]:
         "started": report.started.isoformat(),
         "finished": report.finished.isoformat() if report.finished else None,
         "cutoff": report.cutoff.isoformat(),
+        "headline": headline(report),
+        "meaning": EXIT_CODES.get(report.exit_code, "unknown"),
         "summary": summary(report),
         "projects": [{"id": key, **asdict(row)} for key, row in sorted(report.projects.items(), key=lambda p: p[1].name)],
         "reasons": [
             {
-                "reason": reason.value,
-                "text": REASON_TEXTS[reason],
+                "reason": entry.reason.value,
+                "text": REASON_TEXTS[entry.reason],
+                "verdict": verdict.value if (verdict := verdict_of(entry)) else None,
                 "count": entry.count,
-                "examples": [
-                    {
-                        **asdict(outcome),
-                        "verdict": outcome.verdict.value,
-                        "reason": reason.value,
-                        "text": reason_text(outcome),
-                        "link": report.task_link(outcome.task, outcome.project_id),
-                    }
-                    for outcome in entry.examples
-                ],
+                "examples": [_task(outcome, report) for outcome in entry.examples],
             }
-            for reason, entry in report.reasons.items()
+            for entry in by_weight(report)
         ],
         "external_files": [{"task": task, "uri": uri} for task, uri in report.external_examples],
         "protected_files": [{"task": task, "uri": uri} for task, uri in report.protected_examples],
-        "warnings": report.warnings,
+        "warnings": list(report.warnings),
     }
+
+
+def _task(outcome: TaskOutcome, report: Report) -> dict[str, Any]:
+    stores = [{"address": address, "files": files} for address, files in outcome.unknown_stores]
+    values = {"unknown_stores": stores, "link": link(report, outcome.task, outcome.project_id) or None}
+    return asdict(outcome) | values
 
 
 def write(report: Report, path: Path) -> None:
@@ -57,27 +59,45 @@ def write(report: Report, path: Path) -> None:
     Raises:
         ValueError: the ending is none of .json, .html, .md.
     """
-    document = as_document(report)
     if path.suffix == ".json":
-        text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+        text = dumps(as_document(report), indent=2) + "\n"
     elif path.suffix == ".html":
-        text = html.render(document)
+        text = html.render(as_document(report))
     elif path.suffix == ".md":
-        text = markdown.render(document)
+        text = markdown.render(as_document(report))
     else:
         message = f"{path}: a report ends in .json, .html or .md"
         raise ValueError(message)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    Path(name).chmod(0o644)
-    Path(name).replace(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        temporary.chmod(0o644)  # mkstemp's files are for their owner only; a report is for others to read
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def termination_message(report: Report) -> str:
-    """The sum of a pass on one line that Kubernetes keeps whole."""
-    text = dumps(summary(report))
-    if len(text.encode()) > TERMINATION_BYTES:
-        short = summary(report) | {"unknown_stores": len(report.unknown_stores), "error": report.error[:1000] or None}
+    """The sum of a pass as JSON on one line, short enough for Kubernetes to keep whole."""
+    short = summary(report) | {"unknown_stores": _stores(report)}
+    text = dumps(short)
+    if _bytes(text) > TERMINATION_BYTES:
+        # Only names have no bound of their own: an error's text and the addresses of stores.
+        short["unknown_stores"] = len(report.unknown_stores)
         text = dumps(short)
-    return text.encode()[:TERMINATION_BYTES].decode(errors="ignore")
+    for field in ("error", "stopped_by"):
+        while short[field] and (more := _bytes(text) - TERMINATION_BYTES) > 0:
+            short[field] = short[field][: -max(1, more // 6)]  # no character takes more than 6 bytes here
+            text = dumps(short)
+    return text
+
+
+def _stores(report: Report) -> list[dict[str, Any]]:
+    return [{"address": address, "files": files} for address, files in report.unknown_stores.most_common(STORES_NAMED)]
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode())

@@ -1,28 +1,24 @@
 """The log of a pass: one JSON object a line. docs/log-schema.md describes every field; a test holds it there."""
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
-from cleanup_job.report.outcome import REASON_TEXTS, Report, TaskOutcome, Verdict
+from cleanup_job.report.outcome import Report, TaskOutcome, Verdict
+from cleanup_job.report.words import IN_PART, link, seconds, store_hint, store_setting
 
 SCHEMA = 1
-"""Goes up when a field changes its meaning or goes away."""
+"""Goes up when a field changes its meaning or goes away; new fields don't raise it."""
 Line = dict[str, Any]
 
-
-def _line(event: str, level: str, **fields: Any) -> Line:
-    return {"schema": SCHEMA, "time": _time(datetime.now(UTC)), "level": level, "event": event, **fields}
+_TO_ESCAPE = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-def _time(moment: datetime | None) -> str | None:
-    return moment.isoformat(timespec="milliseconds") if moment else None
-
-
-def dumps(line: Line) -> str:
-    """A line's text: no line breaks of any kind in it."""
-    text = json.dumps(line, ensure_ascii=False, default=str)
-    return text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").replace("\x85", "\\u0085")
+def dumps(line: Line, indent: int | None = None) -> str:
+    """JSON that UTF-8 can hold, readable, and without an ``indent`` on one line for every reader's idea of a line."""
+    text = json.dumps(line, ensure_ascii=False, indent=indent, default=str)
+    return _TO_ESCAPE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def pass_started(report: Report) -> Line:
@@ -63,8 +59,8 @@ def task(outcome: TaskOutcome, report: Report | None) -> Line:
         protected=list(outcome.protected),
         external=list(outcome.external),
         external_count=outcome.external_count,
-        unknown_stores=dict(outcome.unknown_stores),
-        link=report.task_link(outcome.task, outcome.project_id) if report else "",
+        unknown_stores=[{"address": address, "files": files} for address, files in outcome.unknown_stores],
+        link=(link(report, outcome.task, outcome.project_id) or None) if report else None,
     )
 
 
@@ -75,13 +71,13 @@ def warning(text: str) -> Line:
 
 def pass_finished(report: Report) -> Line:
     """The sum of a pass."""
-    return _line("pass_finished", "error" if report.exit_code else "info", **summary(report))
+    level = "info" if report.exit_code == 0 else "warning" if report.exit_code in IN_PART else "error"
+    return _line("pass_finished", level, **summary(report))
 
 
 def summary(report: Report) -> Line:
     """The sums of a pass, as they stand in the last log line, the JSON report and Kubernetes' termination message."""
     total = report.total()
-    seconds = (report.finished - report.started).total_seconds() if report.finished else 0.0
     return {
         "dry_run": report.dry_run,
         "exit_code": report.exit_code,
@@ -100,22 +96,19 @@ def summary(report: Report) -> Line:
         "protected_files": report.protected,
         "external_files": report.external,
         "reasons": {reason.value: entry.count for reason, entry in report.reasons.items()},
-        "unknown_stores": {
-            address: {"files": files, "setting": store_hint(address)} for address, files in report.unknown_stores.items()
-        },
+        "unknown_stores": [
+            {"address": address, "files": files, "setting": store_setting(address), "hint": store_hint(address)}
+            for address, files in report.unknown_stores.most_common()
+        ],
         "warnings": len(report.warnings),
         "requests": report.requests,
-        "seconds": round(seconds, 3),
+        "seconds": round(seconds(report), 3),
     }
 
 
-def store_hint(address: str) -> str:
-    """What to do about a store that the job doesn't know."""
-    if address.startswith(("http://", "https://")):
-        return f"if this is the same fileserver under another name, add it: CLEANUP_FILES_URL_PREFIXES={address}"
-    return "this kind of store is not supported yet; CLEANUP_UNKNOWN_STORES=delete_record leaves its files and deletes the rest"
+def _line(event: str, level: str, **fields: Any) -> Line:
+    return {"schema": SCHEMA, "time": _time(datetime.now(UTC)), "level": level, "event": event, **fields}
 
 
-def reason_text(outcome: TaskOutcome) -> str:
-    """Why a task stays, in words."""
-    return REASON_TEXTS[outcome.reason] if outcome.reason else ""
+def _time(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")

@@ -1,54 +1,114 @@
-"""The report of a pass in Markdown."""
+"""The report of a pass in Markdown, as GitHub and GitLab read it."""
 
+import re
 from typing import Any
 
-from cleanup_job.report.table import size
+from cleanup_job.report.words import counted, duration, left_over, moment, plain, size
 
-_SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>#|~"} | {"\n": " ", "\r": " "})
+Document = dict[str, Any]
+
+_COLUMNS = ("tasks", "models", "files", "bytes", "kept", "failed")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$!@])")
+_STARTS_A_BLOCK = re.compile(r"^(\s*)([-+=:])|^(\s*\d{1,9})([.)])")
 
 
-def render(document: dict[str, Any]) -> str:
-    """The text; names from the server can't break out of it."""
+def render(document: Document) -> str:
+    """The text of ``document.as_document``; names from the server can't break out of it."""
     summary = document["summary"]
-    title = "ClearML Cleanup: dry run" if summary["dry_run"] else "ClearML Cleanup"
     lines = [
-        f"# {title}",
+        "# ClearML Cleanup" + (": dry run" if summary["dry_run"] else ""),
         "",
-        f"{_text(document['server'])}, {document['started']}, version {document['version']}, exit code {summary['exit_code']}",
+        f"**{text(document['headline'])}**",
         "",
-        "| | |",
-        "|---|---:|",
-        *(f"| {name.replace('_', ' ')} | {_number(name, summary[name])} |" for name in _SUMS),
+        *_about(document, summary),
+        *_notes(document, summary),
+        *_projects(document["projects"]),
+    ]
+    for entry in document["reasons"]:
+        lines += _reason(entry)
+    lines += _files("Files in use elsewhere, which stay", summary["protected_files"], document["protected_files"])
+    lines += _files("Files outside the task folders, only linked to", summary["external_files"], document["external_files"])
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _about(document: Document, summary: Document) -> list[str]:
+    return [
+        f"- server: {text(document['server'] or 'unknown')}",
+        f"- started: {moment(document['started'])}",
+        f"- took: {duration(summary['seconds'])}, {counted(summary['requests'], 'request')}",
+        f"- selected: {counted(summary['selected'], 'task')} from before {moment(document['cutoff'])}",
+        f"- exit code: {summary['exit_code']}, {text(document['meaning'])}",
+        f"- version: {text(document['version'])}",
         "",
     ]
-    if summary["error"]:
-        lines += [f"**Error:** {_text(summary['error'])}", ""]
-    lines += ["## Projects", "", "| project | tasks | models | files | bytes known | kept | failed |", "|---|" + "---:|" * 6]
-    for row in document["projects"]:
-        cells = [_text(row["name"]), row["tasks"], row["models"], row["files"], size(row["bytes"]), row["kept"], row["failed"]]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    for reason in document["reasons"]:
-        lines += ["", f"## {reason['count']} stay: each {reason['text']}", ""]
-        for task in reason["examples"]:
-            name = _text(task["name"] or task["task"])
-            shown = f"[{name}]({task['link']})" if task["link"] else name
-            lines.append(f"- {shown} `{task['task']}` {_text(task['detail'])}")
-    for name, entry in summary["unknown_stores"].items():
-        lines += ["", f"Unknown store {_text(name)}: {entry['files']} files; {_text(entry['setting'])}"]
-    for title, key in (("Files in use elsewhere, which stay", "protected_files"), ("Linked files", "external_files")):
-        if document[key]:
-            lines += ["", f"## {title}", "", *(f"- {_text(entry['uri'])}" for entry in document[key])]
-    if document["warnings"]:
-        lines += ["", "## Warnings", "", *(f"- {_text(text)}" for text in document["warnings"])]
-    return "\n".join(lines) + "\n"
 
 
-_SUMS = ("selected", "deleted", "models", "files", "bytes", "kept", "failed", "not_ours", "left", "requests", "seconds")
+def _notes(document: Document, summary: Document) -> list[str]:
+    notes = [f"**Error:** {text(summary['error'])}"] if summary["error"] else []
+    notes += [text(left_over(summary["left"], summary["stopped_by"])) + "."] if summary["left"] else []
+    notes += [
+        f"**Unknown store** {code(store['address'])}: {counted(store['files'], 'file')}; "
+        f"{store['hint']}: {code(store['setting'])}"
+        for store in summary["unknown_stores"]
+    ]
+    notes += [f"**Warning:** {text(warning)}" for warning in document["warnings"]]
+    return [line for note in notes for line in (f"> {note}", "")]
 
 
-def _number(name: str, value: float) -> str:
-    return size(value) if name == "bytes" else str(value)
+def _projects(projects: list[Document]) -> list[str]:
+    if not projects:
+        return []
+    return [
+        "## Projects",
+        "",
+        "| project | tasks | models | files | bytes known | kept | failed |",
+        "|---|" + "---:|" * 6,
+        *(_row(text(row["name"] or "(no project)"), row) for row in projects),
+        _row("**total**", {name: sum(row[name] for row in projects) for name in _COLUMNS}),
+        "",
+    ]
 
 
-def _text(text: object) -> str:
-    return str(text).translate(_SPECIAL)
+def _row(name: str, row: Document) -> str:
+    numbers = (size(row[column]) if column == "bytes" else f"{row[column]:,}" for column in _COLUMNS)
+    return "| " + " | ".join((name, *numbers)) + " |"
+
+
+def _reason(entry: Document) -> list[str]:
+    state = (entry["verdict"] or "staying").replace("_", " ")
+    lines = [f"## {entry['count']:,} {state}: each {entry['text']}", "", *(_task(task) for task in entry["examples"])]
+    if entry["count"] > len(entry["examples"]):
+        lines.append(f"- and {entry['count'] - len(entry['examples']):,} more; the log names every one")
+    return [*lines, ""]
+
+
+def _task(task: Document) -> str:
+    name = task["name"] or task["task"]
+    shown = f"[{text(name)}](<{task['link']}>)" if task["link"] else _first(name)
+    detail = f": {text(task['detail'])}" if task["detail"] else ""
+    return f"- {shown} {code(task['task'])}{detail}"
+
+
+def _files(title: str, count: int, files: list[Document]) -> list[str]:
+    if not count:
+        return []
+    shown = [f"- {code(file['uri'])}" for file in files]
+    more = [f"- and {count - len(shown):,} more"] if count > len(shown) else []
+    return [f"## {title}: {count:,}", "", *shown, *more, ""]
+
+
+def text(value: object) -> str:
+    """Text in which nothing is markup."""
+    return _SPECIAL.sub(r"\\\1", plain(value))
+
+
+def _first(value: object) -> str:
+    """Text at the beginning of a line, where a dash or a number would start a list."""
+    return _STARTS_A_BLOCK.sub(lambda found: f"{found[1] or found[3] or ''}\\{found[2] or found[4]}", text(value))
+
+
+def code(value: object) -> str:
+    """Text between more backticks than it has in a row."""
+    inner = plain(value)
+    fence = "`" * (max((len(run) for run in re.findall("`+", inner)), default=0) + 1)
+    return f"{fence} {inner} {fence}" if inner[:1] in ("`", " ") or inner[-1:] in ("`", " ") else f"{fence}{inner}{fence}"

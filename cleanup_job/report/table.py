@@ -1,114 +1,132 @@
 """The report of a pass on a terminal."""
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from collections.abc import Iterable
 
-from cleanup_job.report.json_lines import store_hint
-from cleanup_job.report.outcome import REASON_TEXTS, ProjectSum, ReasonSum, Report
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.padding import Padding
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from cleanup_job.report.outcome import REASON_TEXTS, ProjectSum, ReasonSum, Report, TaskOutcome, Verdict
+from cleanup_job.report.words import (
+    EXIT_CODES,
+    IN_PART,
+    by_weight,
+    counted,
+    duration,
+    headline,
+    left_over,
+    link,
+    plain,
+    seconds,
+    size,
+    store_hint,
+    store_setting,
+    verdict_of,
+)
 
 SHOWN = 3
-"""Tasks named for each reason; the report file and the log name more."""
+"""Tasks and files named for each reason; the report file and the log name more."""
 ROWS = 25
 """Projects with a row of their own: the largest; the rest is summed up."""
 
-EXIT_CODES = {
-    0: "done",
-    1: "unexpected error",
-    2: "wrong settings or credentials, or refused",
-    3: "done in part: what is left or failed waits for the next pass",
-    4: "server unreachable",
-    5: "another pass holds the lease",
-    130: "stopped by SIGINT after the batches in progress",
-    143: "stopped by SIGTERM after the batches in progress",
-}
+_COLOURS = {Verdict.FAILED: "red", Verdict.KEPT: "yellow", Verdict.NOT_OURS: "dim"}
 
 
 def render(report: Report, console: Console) -> None:
-    """Print it all."""
+    """Print it all. Only ``Text`` is printed, never markup: names come from the server."""
+    console.print()
+    console.print(Text(headline(report), "bold"))
     if report.projects:
         console.print(_projects(report))
-    for entry in report.reasons.values():
+    for entry in by_weight(report):
         _reason(entry, report, console)
-    _files(report, console)
-    for address, count in report.unknown_stores.items():
-        text = f"unknown store {address}: {files(count)}; {store_hint(address)}"
-        console.print(text, style="yellow", markup=False, highlight=False)
+    _files(report.protected, "in use elsewhere, which stay", (uri for _, uri in report.protected_examples), console)
+    _files(report.external, "outside the task folders, only linked to", (uri for _, uri in report.external_examples), console)
+    for address, count in report.unknown_stores.most_common():
+        console.print(Text.assemble((f"unknown store {plain(address)}", "yellow"), f": {counted(count, 'file')}"))
+        _indented(Text(f"{store_hint(address)}:"), console)
+        # A line of its own, never broken: people copy it.
+        console.print(Text(f"  {plain(store_setting(address))}", "bold"), soft_wrap=True)
+    for text in report.warnings:
+        console.print(Text.assemble(("warning: ", "yellow"), plain(text)))
     if report.left:
-        console.print(f"{report.left} tasks are left for the next pass ({report.stopped_by})", highlight=False)
+        console.print(Text(left_over(report.left, report.stopped_by), "yellow"))
     if report.error:
-        console.print(f"error: {report.error}", style="red", markup=False, highlight=False)
-    console.print(_headline(report), style="bold red" if report.exit_code else "bold green", markup=False, highlight=False)
+        console.print(Text.assemble(("error: ", "bold red"), plain(report.error)))
+    console.print(_closing(report))
 
 
 def _projects(report: Report) -> Table:
-    doing = "would delete" if report.dry_run else "deleted"
-    table = Table(title=f"What this pass {doing}, by project", title_justify="left")
-    table.add_column("project", overflow="fold")
-    for name in ("tasks", "models", "files", "bytes known", "kept", "failed"):
-        table.add_column(name, justify="right")
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_footer=True)
+    total = report.total()
+    table.add_column("project", "total", overflow="fold", footer_style="bold", min_width=12)
+    names = ("tasks", "models", "files", "bytes known", "keep" if report.dry_run else "kept", "failed")
+    for name, sum_ in zip(names, _cells(total), strict=True):
+        table.add_column(name, sum_, justify="right", footer_style="bold", no_wrap=True)
     rows = sorted(report.projects.values(), key=lambda row: (-row.tasks - row.kept - row.failed, row.name))
     for row in rows[:ROWS]:
-        table.add_row(escape(row.name or "(no project)"), *_cells(row))
+        table.add_row(Text(plain(row.name) or "(no project)"), *_cells(row))
     if len(rows) > ROWS:
-        rest = ProjectSum(f"{len(rows) - ROWS} more projects")
+        rest = ProjectSum("")
         for row in rows[ROWS:]:
             rest.count_in(row)
-        table.add_row(rest.name, *_cells(rest), style="dim")
-    table.add_section()
-    table.add_row("total", *_cells(report.total()), style="bold")
+        table.add_row(f"and {len(rows) - ROWS:,} more", *_cells(rest), style="dim")
     return table
 
 
-def _cells(row: ProjectSum) -> list[str]:
-    red = f"[red]{row.failed}[/]" if row.failed else "0"
-    return [str(row.tasks), str(row.models), str(row.files), size(row.bytes), str(row.kept), red]
+def _cells(row: ProjectSum) -> list[Text]:
+    known = Text(size(row.bytes)) if row.bytes else Text("-", "dim")
+    return [
+        *(Text(f"{number:,}") for number in (row.tasks, row.models, row.files)),
+        known,
+        Text(f"{row.kept:,}", "yellow" if row.kept else ""),
+        Text(f"{row.failed:,}", "red" if row.failed else ""),
+    ]
 
 
 def _reason(entry: ReasonSum, report: Report, console: Console) -> None:
-    tasks = "1 task stays: it" if entry.count == 1 else f"{entry.count} tasks stay: each"
-    console.print(f"[yellow]{tasks}[/] {REASON_TEXTS[entry.reason]}", highlight=False)
+    verdict = verdict_of(entry)
+    states = {Verdict.FAILED: "failed", Verdict.KEPT: "stay" if entry.count > 1 else "stays", Verdict.NOT_OURS: "not ours"}
+    state = states.get(verdict, "stay") if verdict else "stay"
+    who = f"{counted(entry.count, 'task')} {state}: {'it' if entry.count == 1 else 'each'}"
+    style = _COLOURS.get(verdict, "yellow") if verdict else "yellow"
+    console.print(Text.assemble((who, style), f" {REASON_TEXTS[entry.reason]}"))
     for outcome in entry.examples[:SHOWN]:
-        link = report.task_link(outcome.task, outcome.project_id)
-        name = escape(outcome.name or outcome.task)
-        shown = f"[link={link}]{name}[/link]" if link else name
-        console.print(f"  {shown} [dim]{outcome.task}[/] {escape(outcome.detail)}", highlight=False)
-        if link and not console.is_terminal:
-            console.print(f"    {link}", style="dim", highlight=False, soft_wrap=True)
+        _task(outcome, report, console)
     if entry.count > SHOWN:
-        console.print(f"  and {entry.count - SHOWN} more", style="dim", highlight=False)
+        _indented(Text(f"and {entry.count - SHOWN:,} more", "dim"), console)
 
 
-def _files(report: Report, console: Console) -> None:
-    for count, what, examples in (
-        (report.protected, "in use elsewhere stay where they are", report.protected_examples),
-        (report.external, "outside the task folders, only linked to", report.external_examples),
-    ):
-        if count:
-            console.print(f"{files(count)} {what}, such as", highlight=False)
-            for _, uri in examples[:SHOWN]:
-                console.print(f"  {uri}", style="dim", markup=False, highlight=False, overflow="fold")
+def _task(outcome: TaskOutcome, report: Report, console: Console) -> None:
+    address = link(report, outcome.task, outcome.project_id)
+    name = Text(plain(outcome.name or outcome.task), Style(link=address or None))
+    _indented(Text.assemble(name, " ", (plain(outcome.task), "dim")), console)
+    if outcome.detail:
+        _indented(Text(plain(outcome.detail)), console, 4)
+    if address and not (console.is_terminal and console.color_system):
+        console.print(Text(f"    {address}", "dim"), soft_wrap=True)
 
 
-def _headline(report: Report) -> str:
-    total = report.total()
-    seconds = (report.finished - report.started).total_seconds() if report.finished else 0
-    doing = "Dry run: would delete" if report.dry_run else "Deleted"
-    what = f"{total.tasks} tasks, {total.models} models, {files(total.files)}"
-    more = f"kept {total.kept}, failed {total.failed}" + (f", not ours {total.not_ours}" if total.not_ours else "")
-    meaning = EXIT_CODES.get(report.exit_code, "")
-    return f"{doing} {what}; {more}. {report.requests} requests in {seconds:.1f} s. Exit code {report.exit_code}: {meaning}."
+def _files(count: int, what: str, uris: Iterable[str], console: Console) -> None:
+    if not count:
+        return
+    console.print(Text(f"{counted(count, 'file')} {what}"))
+    shown = list(uris)[:SHOWN]
+    for uri in shown:
+        console.print(Text(f"  {plain(uri)}", "dim"), overflow="fold")
+    if count > len(shown):
+        _indented(Text(f"and {count - len(shown):,} more", "dim"), console)
 
 
-def files(count: int) -> str:
-    """A number of files, in words."""
-    return "1 file" if count == 1 else f"{count} files"
+def _indented(text: Text, console: Console, by: int = 2) -> None:
+    console.print(Padding(text, (0, 0, 0, by), expand=False))
 
 
-def size(number: float) -> str:
-    """Bytes as people read them."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if number < 1024:  # noqa: PLR2004 -- of bytes
-            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1024
-    return f"{number:.1f} TiB"
+def _closing(report: Report) -> Text:
+    style = "bold green" if report.exit_code == 0 else "bold yellow" if report.exit_code in IN_PART else "bold red"
+    meaning = EXIT_CODES.get(report.exit_code, "unknown")
+    effort = f"{counted(report.requests, 'request')} in {duration(seconds(report))}"
+    return Text.assemble((f"Exit code {report.exit_code}: {meaning}", style), f" ({effort})")
