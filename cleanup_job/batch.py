@@ -76,7 +76,7 @@ class Batches:
         others = [*self.server.models(guests), *self.server.models_at(uris)]
         references = References(
             used_by=self.server.users_of(own),
-            others=tuple({model.id: model for model in others if model.id not in own}.values()),
+            others=tuple({model.id: model for model in others}.values()),
         )
         children = frozenset() if self.policy.force else self.server.published_children(ids)
         return models, protection(own.values(), references, unit_of, self.gone, self.storage.locate), children

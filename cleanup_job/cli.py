@@ -149,7 +149,7 @@ def _output(settings: Settings) -> Output:
 
 def _last_words(text: str) -> None:
     if TERMINATION_LOG.exists():
-        TERMINATION_LOG.write_text(text[:4000], encoding="utf-8")
+        TERMINATION_LOG.write_bytes(text.encode()[: document.TERMINATION_BYTES])
 
 
 # -- the other commands

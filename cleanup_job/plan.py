@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from cleanup_job.order import Unit
 from cleanup_job.outputs import Outputs
-from cleanup_job.paths import LinkedFile, Locate, Location, ModelId, OwnedPath, TaskId, overlaps, tasks_named_in
+from cleanup_job.paths import LinkedFile, Locate, Location, ModelId, OwnedPath, TaskId, in_no_folder, overlaps, tasks_named_in
 from cleanup_job.records import Model, References, Task
 from cleanup_job.report.outcome import Reason
 from cleanup_job.selection import Rules, unchanged
@@ -136,8 +136,10 @@ def protection(
     def leaves(other: Model) -> bool:
         maker = TaskId(other.task)
         place = locate(other.uri)
-        same_unit = place is not None and bool(tasks_named_in(place.path) & unit_of.get(maker, none))
-        return other.id not in stay and other.id not in gone.kept_models and (maker in gone.tasks or same_unit)
+        if place is None or other.id in stay or other.id in gone.kept_models:
+            return False
+        hosts = tasks_named_in(place.path) if not in_no_folder(place.path) else {maker}
+        return maker in gone.tasks or bool(hosts & unit_of.get(maker, none))
 
     needed = [*stay.values(), *(other for other in references.others if not leaves(other))]
     places = {locate(model.uri): model.uri for model in needed if model.uri}

@@ -101,6 +101,6 @@ class References:
     used_by: Mapping[ModelId, frozenset[TaskId]] = field(default_factory=dict)
     """For each output model, the tasks that have it as an input."""
     others: tuple[Model, ...] = ()
-    """Models of other tasks, or of none, whose file lies in a folder of the batch."""
+    """All models whose file a task of the batch holds or links to; its own may be among them."""
     published_children: frozenset[TaskId] = frozenset()
     """The tasks of the batch that have a published child."""

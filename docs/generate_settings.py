@@ -36,7 +36,9 @@ def kind(annotation: Any) -> str:
 def bounds(metadata: list[Any]) -> str:
     """Limits of a number, in words."""
     words = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
-    found = [f"{sign} {getattr(item, name):g}" for item in flat(metadata) for name, sign in words.items() if hasattr(item, name)]
+    found = [
+        f"{sign} {getattr(item, name):g}" for item in flat(metadata) for name, sign in words.items() if hasattr(item, name)
+    ]
     return ", ".join(found)
 
 

@@ -36,7 +36,10 @@ _COLOURS = {Verdict.FAILED: "red", Verdict.KEPT: "yellow", Verdict.NOT_OURS: "di
 
 
 def render(report: Report, console: Console) -> None:
-    """Print it all. Only ``Text`` is printed, never markup: names come from the server."""
+    """Print it all, but for warnings, which were printed as they came.
+
+    Only ``Text`` is printed, never markup: names come from the server.
+    """
     console.print()
     console.print(Text(headline(report), "bold"))
     if report.projects:
@@ -50,8 +53,6 @@ def render(report: Report, console: Console) -> None:
         _indented(Text(f"{store_hint(address)}:"), console)
         # A line of its own, never broken: people copy it.
         console.print(Text(f"  {plain(store_setting(address))}", "bold"), soft_wrap=True)
-    for text in report.warnings:
-        console.print(Text.assemble(("warning: ", "yellow"), plain(text)))
     if report.left:
         console.print(Text(left_over(report.left, report.stopped_by), "yellow"))
     if report.error:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,6 @@ from cleanup_job.sandbox.server import Fault, Request, Sandbox
 
 @pytest.fixture
 def world() -> World:
-    from datetime import UTC, datetime
-
     return World(datetime.now(UTC))
 
 

@@ -1,10 +1,8 @@
 """The sandbox's own promises: its log, its faults, its command."""
 
-import json
 import signal
 import subprocess
 import sys
-import urllib.request
 
 import pytest
 import requests
@@ -21,7 +19,10 @@ def test_the_log_holds_every_request_but_the_sandboxs_own(sandbox: Sandbox) -> N
     requests.get(f"{sandbox.api_url}/_sandbox/state", timeout=10)
     requests.post(f"{sandbox.api_url}/v2.31/auth.login", json={}, auth=(sandbox.key, sandbox.secret), timeout=10)
     requests.get(f"{sandbox.files_url}/a/b", timeout=10)
-    assert [(r.service, r.method, r.call) for r in sandbox.requests] == [("api", "POST", "auth.login"), ("files", "GET", "/a/b")]
+    assert [(r.service, r.method, r.call) for r in sandbox.requests] == [
+        ("api", "POST", "auth.login"),
+        ("files", "GET", "/a/b"),
+    ]
 
 
 def test_a_fault_answers_or_drops_before_or_after_the_request_is_carried_out(sandbox: Sandbox) -> None:
@@ -51,8 +52,7 @@ def test_the_command_says_when_it_is_ready_and_ends_with_a_signal(number: signal
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         ready = process.stdout.readline().split()
-        with urllib.request.urlopen(f"{ready[2]}/_sandbox/state", timeout=10) as answer:
-            assert len(json.load(answer)["tasks"]) == 80
+        assert len(requests.get(f"{ready[2]}/_sandbox/state", timeout=10).json()["tasks"]) == 80
         process.send_signal(number)
         assert process.wait(30) == 0
 

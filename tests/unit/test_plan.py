@@ -3,10 +3,12 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from cleanup_job.outputs import Outputs
 from cleanup_job.paths import Location, ModelId, TaskFile, TaskFolder, TaskId
 from cleanup_job.plan import Batch, Gone, Plan, Policy, Protection, plan_batch, protection
-from cleanup_job.records import Model, References, Task
+from cleanup_job.records import Model, NotDeleted, References, Task
 from cleanup_job.report.outcome import Reason
 from cleanup_job.selection import Rules
 
@@ -192,3 +194,27 @@ def test_a_surviving_model_with_a_file_in_the_folder_protects_it() -> None:
     assert guard([], References(others=(other,)), Gone({B}, {other.id})).places
     assert not guard([], References(others=(other,)), unit=True).places
     assert guard([], References(others=(replace(other, task=""),))).places
+
+
+def test_a_model_of_another_task_of_the_batch_protects_its_file_too() -> None:
+    other = Model(ModelId("o"), f"{folder(A)}/artifacts/x", B)
+    unit_of = {A: frozenset({A}), B: frozenset({B})}
+    assert protection([other], References(others=(other,)), unit_of, Gone(), locate).places
+
+
+def test_a_tasks_own_model_at_a_linked_file_does_not_protect_it() -> None:
+    own = Model(ModelId("m"), "http://files/zoo/base.pt", A)
+    assert not guard([own], References(others=(own,))).places
+
+
+@pytest.mark.parametrize(
+    ("message", "force"),
+    [
+        ("Task cannot be deleted (has children, use force=True): task=x, children=1", True),
+        ("Task cannot be deleted (has output models, use force=True): task=x, models=1", True),
+        ("Task cannot be deleted (due to status, use force=True): task=x, expected=created, current=completed", False),
+    ],
+)
+def test_force_is_for_published_children_and_models_alone(message: str, force: bool) -> None:
+    assert NotDeleted(400, 123, message).needs_force is force
+    assert not NotDeleted(400, 101, message).needs_force
