@@ -87,6 +87,19 @@ def test_a_renamed_and_moved_task_loses_all_its_folders(sandbox: Sandbox, world:
     assert files(sandbox) == []
 
 
+@pytest.mark.parametrize("name", ["exp #1 a+b", "100% n%41", "ünïcödé ✓", "semi;colon, 'quoted' & more", "a/b?c=d"])
+@pytest.mark.parametrize("allow_batch", [True, False])
+def test_names_that_need_quoting_are_found_and_their_neighbours_are_not(world: World, name: str, allow_batch: bool) -> None:
+    task = world.task(name, project="names/" + name)
+    task.artifact(name)
+    task.debug_images(2, metric=name)
+    task.model("weights")
+    neighbour = world.task(name, project="names/" + name, archived=False).artifact(name)
+    with Sandbox(world.as_dict(), allow_batch=allow_batch) as sandbox:
+        assert clean(sandbox).watcher.deleted == {task.id}
+        assert files(sandbox) == [world.path(neighbour)]
+
+
 def test_a_link_registered_as_an_artifact_stays_and_the_record_goes(sandbox: Sandbox, world: World) -> None:
     living = world.task("living", archived=False)
     uri = living.artifact("data")
