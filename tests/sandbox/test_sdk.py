@@ -27,7 +27,7 @@ print("id", task.id)
 DELETE = """
 import sys
 from clearml import Task
-print("deleted", Task.get_task(sys.argv[1]).delete(delete_artifacts_and_models=True, raise_on_error=True))
+print("deleted", bool(Task.get_task(sys.argv[1]).delete()))
 """
 CREATE = """
 from clearml import Task
