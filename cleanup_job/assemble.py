@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -26,7 +27,9 @@ def read_settings(flags: Mapping[str, Any], environ: Mapping[str, str] = os.envi
     """
     lower = {}
     path = environ.get("CLEARML_CONFIG_FILE", "").strip()
-    file = Path(path).expanduser() if path else Path.home() / "clearml.conf"
+    file = Path(path or "~/clearml.conf")
+    with suppress(RuntimeError):  # a user without a home has no file there
+        file = file.expanduser()
     if file.is_file():
         lower = {name: (value, str(file)) for name, value in conf.read(file).items()}
     elif path:
@@ -116,6 +119,11 @@ def connect(settings: Settings, on_retry: Callable[[str], None]) -> Parts:
         )
     )
     files = []
+    if settings.files_url_prefixes and not settings.files_host:
+        message = (
+            "CLEANUP_FILES_URL_PREFIXES is set, but not CLEARML_FILES_HOST: the address at which the job reaches the fileserver"
+        )
+        raise SettingsError(message)
     if settings.files_host:
         files.append(
             FileServer(

@@ -88,8 +88,9 @@ class Batches:
     def _outputs(self, details: Mapping[TaskId, Detail], by_file: frozenset[TaskId]) -> dict[TaskId, Outputs]:
         """All that these tasks wrote; of those in `by_file`, file by file."""
         models = self.server.models_of(details)
+        every, links = bool(self.policy.by_file), self.policy.delete_external
         outputs = {
-            task: Outputs(task, self.storage.locate, by_file=bool(self.policy.by_file) or task in by_file) for task in details
+            task: Outputs(task, self.storage.locate, by_file=every or task in by_file, with_links=links) for task in details
         }
         for task, detail in details.items():
             for artifact in detail.artifacts:
@@ -136,19 +137,19 @@ class Batches:
         answers = self.server.delete_tasks([going.task.id for going in ready], force=False) if ready else {}
         refused = {task for task, answer in answers.items() if isinstance(answer, NotDeleted) and answer.needs_force}
         if refused and self.policy.force:
-            answers |= self._force({going.task.id: going.task for going in ready if going.task.id in refused})
+            answers |= self._force({going.task.id: going for going in ready if going.task.id in refused})
         return [self._record_outcome(going, answers.get(going.task.id)) for going in ready]
 
-    def _force(self, refused: Mapping[TaskId, Task]) -> dict[TaskId, Deleted | NotDeleted]:
+    def _force(self, refused: Mapping[TaskId, Going]) -> dict[TaskId, Deleted | NotDeleted]:
         """Delete in spite of published children and models; with force the server would delete restored tasks, too."""
         now = self.server.tasks(refused)
         still = [
             task.id
             for task in now.values()
             if self.policy.rules.allows(
-                task, archived_at=refused[task.id].last_change, parent_is_pipeline=task.id in self.policy.steps
+                task, archived_at=refused[task.id].task.last_change, parent_is_pipeline=task.id in self.policy.steps
             )
-            and unchanged(refused[task.id], task)
+            and unchanged(refused[task.id].task, task, models_deleted=len(refused[task.id].unit) > 1)
         ]
         return self.server.delete_tasks(still, force=True) if still else {}
 

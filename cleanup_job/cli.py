@@ -83,6 +83,8 @@ def _pass(settings: Settings, origins: Mapping[str, str], report: Report, output
         output.warning(
             "nothing can be found: CLEANUP_STATUSES leaves out drafts, and CLEANUP_FORCE_DELETE=false allows nothing else"
         )
+    if not settings.files_host:
+        output.warning("CLEARML_FILES_HOST is not set, and can't be derived: tasks with files on the fileserver will be kept")
     stop = Stop()
     with _signals(stop), output, _lease(settings, stop, output):
         output.started(report)

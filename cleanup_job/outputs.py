@@ -5,6 +5,7 @@ single files are remembered only where its folder can't be deleted as a whole. P
 """
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
@@ -74,6 +75,8 @@ class Outputs:
     locate: Locate = field(repr=False)
     by_file: bool = False
     """Whether to remember single files."""
+    with_links: bool = False
+    """Whether to remember external files that could be deleted one by one."""
     folders: set[TaskFolder] = field(default_factory=set)
     files: set[TaskFile] = field(default_factory=set)
     count: int = 0
@@ -82,9 +85,9 @@ class Outputs:
     external: list[str] = field(default_factory=list)
     external_count: int = 0
     linked: set[LinkedFile] = field(default_factory=set)
-    """External files that could be deleted one by one (kept short like ``external``)."""
     unknown: Counter[str] = field(default_factory=Counter)
-    unusable: list[str] = field(default_factory=list)
+    unusable: str = ""
+    """The first path of this kind: one is enough to keep the task."""
 
     def add(self, uri: str, size: int | None = None) -> None:
         """Count one output in; ``size`` is in bytes, None where the record has none."""
@@ -102,7 +105,7 @@ class Outputs:
             case UnknownStore(address):
                 self.unknown[address] += 1
             case Unusable():
-                self.unusable.append(uri)
+                self.unusable = self.unusable or uri
             case External(place):
                 self._add_external(uri, place)
 
@@ -112,8 +115,6 @@ class Outputs:
         self.external_count += 1
         if len(self.external) < NAMED:
             self.external.append(uri)
-        if place is not None:
-            try:
+        if place is not None and self.with_links:
+            with suppress(ValueError):
                 self.linked.add(LinkedFile(place.store, place.path))
-            except ValueError:
-                return

@@ -193,7 +193,7 @@ def _needs_force(task: Task, batch: Batch, policy: Policy) -> Staying | None:
 def _files_hold_it(task: Task, batch: Batch, policy: Policy) -> Staying | None:
     found = batch.outputs[task.id]
     if found.unusable:
-        return Staying(task, Reason.UNUSABLE_PATH, f"{found.unusable[0]!r}: correct or remove this entry in ClearML")
+        return Staying(task, Reason.UNUSABLE_PATH, f"{found.unusable!r}: correct or remove this entry in ClearML")
     if found.unknown and policy.keep_unknown:
         stores = tuple(found.unknown.items())
         named = ", ".join(f"{address} ({files} files)" for address, files in stores)

@@ -117,17 +117,18 @@ def age_from(task: Task) -> datetime | None:
     return task.status_changed or task.last_update or task.created
 
 
-def unchanged(before: Task, now: Task) -> bool:
+def unchanged(before: Task, now: Task, *, models_deleted: bool = False) -> bool:
     """Whether nobody touched the task since it was listed.
 
-    ``last_change`` alone may move: deleting a task's parent sets it. Restoring, editing tags and moving show in other fields.
+    ``last_change`` alone may move: deleting a task's parent sets it, and so does deleting its models before it
+    (``models_deleted``). Restoring, editing tags and moving show in other fields.
     """
     same_parent = before.parent == now.parent
     parent_deleted = now.parent == f"__DELETED__{before.parent}"
     return (
         (before.status, before.status_changed, before.last_update) == (now.status, now.status_changed, now.last_update)
         and (before.tags, before.system_tags, before.project) == (now.tags, now.system_tags, now.project)
-        and ((same_parent and before.last_change == now.last_change) or parent_deleted)
+        and ((same_parent and (models_deleted or before.last_change == now.last_change)) or parent_deleted)
     )
 
 

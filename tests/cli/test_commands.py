@@ -173,6 +173,32 @@ def test_a_signal_ends_the_pass_after_the_batch_with_its_own_exit_code(
     assert (done["deleted"] + done["kept"], done["stopped_by"]) == (2, number.name)  # type: ignore[operator]
 
 
+def test_without_a_fileserver_tasks_with_files_are_kept_and_it_is_said(
+    filled: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CLEARML_FILES_HOST")
+    assert cli.main(["run", "--force-delete"]) == 0
+    log = lines(capsys.readouterr().out)
+    assert "CLEARML_FILES_HOST is not set" in str(log[0]["message"])
+    assert (log[-1]["deleted"], log[-1]["kept"]) == (0, 5)
+    assert cli.main(["run", "--files-url-prefixes", "http://files.example"]) == 2
+
+
+def test_statuses_that_leave_nothing_are_said_to(filled: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "--statuses", "completed"]) == 0
+    assert "nothing can be found" in capsys.readouterr().out
+
+
+def test_a_user_without_a_home_is_no_problem(
+    filled: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def homeless(path: Path) -> Path:
+        raise RuntimeError
+
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    assert cli.main(["run"]) == 0
+
+
 def test_the_original_services_schedule_is_said_to_belong_to_the_cronjob(
     filled: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

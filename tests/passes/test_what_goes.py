@@ -159,6 +159,18 @@ def test_a_published_model_stays_with_its_file(sandbox: Sandbox, world: World) -
     assert done.watcher.warnings == []
 
 
+def test_tasks_that_use_each_others_models_go_together_and_a_published_model_stays(sandbox: Sandbox, world: World) -> None:
+    one, other = world.task("one"), world.task("other")
+    one.input_model(other.model("b"))
+    other.input_model(one.model("a"))
+    ready = one.model("ready", ready=True)
+    sandbox.load(world.as_dict())
+    done = clean(sandbox)
+    assert done.watcher.deleted == {one.id, other.id}
+    assert state(sandbox)[:2] == ([], [ready.id])
+    assert files(sandbox) == [world.path(ready.uri)]
+
+
 def test_two_models_one_uri_the_file_goes_with_the_last_of_them(sandbox: Sandbox, world: World) -> None:
     first = world.task("first", days_old=40)
     weights = first.model("weights")

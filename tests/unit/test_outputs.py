@@ -87,8 +87,10 @@ def test_memory_does_not_grow_with_the_number_of_outputs() -> None:
     for n in range(3000):
         outputs.add(f"http://clearml-fileserver:8081/{FOLDER}/metrics/img/v/{n}.jpeg", 5)
         outputs.add(f"s3://bucket/raw/{n}")
-    assert (outputs.count, outputs.bytes, outputs.external_count) == (3000, 15_000, 3000)
-    assert (len(outputs.folders), len(outputs.files), len(outputs.external)) == (1, 0, 20)
+        outputs.add(f"http://clearml-fileserver:8081/raw/{n}")
+        outputs.add(f"http://clearml-fileserver:8081/{FOLDER}/../{n}")
+    assert (outputs.count, outputs.bytes, outputs.external_count) == (3000, 15_000, 6000)
+    assert (len(outputs.folders), len(outputs.files), len(outputs.external), len(outputs.linked)) == (1, 0, 20, 0)
 
 
 def test_a_renamed_task_has_two_folders() -> None:
@@ -99,13 +101,13 @@ def test_a_renamed_task_has_two_folders() -> None:
 
 
 def test_an_interrupted_upload_is_nobodys_file() -> None:
-    outputs = Outputs(TASK, FILES.locate)
+    outputs = Outputs(TASK, FILES.locate, with_links=True)
     outputs.add("http://clearml-fileserver:8081/uploading_file")
     assert (outputs.external_count, outputs.linked) == (0, set())
 
 
 def test_only_files_of_no_task_can_be_deleted_as_linked() -> None:
-    outputs = Outputs(TASK, FILES.locate)
+    outputs = Outputs(TASK, FILES.locate, with_links=True)
     outputs.add("http://clearml-fileserver:8081/elsewhere/input.bin")
     outputs.add(f"http://clearml-fileserver:8081/team/other.{'f' * 32}/models/w.pt")
     assert outputs.linked == {LinkedFile("fileserver", "elsewhere/input.bin")}

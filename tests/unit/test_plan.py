@@ -33,7 +33,7 @@ def task(one: TaskId = A, **fields: object) -> Task:
 
 
 def outputs(one: TaskId = A, *uris: str, by_file: bool = False) -> Outputs:
-    found = Outputs(one, locate, by_file=by_file)
+    found = Outputs(one, locate, by_file=by_file, with_links=True)
     for uri in uris or (f"{folder(one)}/artifacts/x",):
         found.add(uri, 7)
     return found
