@@ -12,12 +12,13 @@ help: ## show this list
 $(INSTALLED): requirements/dev.txt pyproject.toml
 	@echo "== installing into .venv"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 demo: $(INSTALLED) ## a whole cleanup on an embedded ClearML Server, before and after
+	@echo "== demo"
 	@$(BIN)/clearml-cleanup demo
 
 test: $(INSTALLED) ## every test that needs no cluster
@@ -35,18 +36,24 @@ check: $(INSTALLED) ## format, lint, types, import contracts, dependencies
 	@echo "checks: passed"
 
 bench: $(INSTALLED) ## figures beside the SDK's own deletion, in one run (about 3 minutes)
+	@echo "== figures"
 	@$(BIN)/python benchmarks/run.py
 	@echo "figures: met"
 
 docs: $(INSTALLED) ## write docs/settings.md and the README's picture anew
-	@$(BIN)/python docs/generate_settings.py > docs/settings.md
+	@echo "== docs"
+	@$(BIN)/python docs/generate_settings.py > .venv/settings.md
+	@mv .venv/settings.md docs/settings.md
 	@$(BIN)/python docs/generate_picture.py docs/demo.svg
 	@echo "docs: written"
 
 e2e: $(INSTALLED) ## the suites that need a Kubernetes cluster (KUBECONFIG, or the test cluster)
+	@echo "== tests on a cluster"
 	@tests/e2e/run.sh
+	@echo "e2e: passed"
 
 lock: $(INSTALLED) ## pin what we build and test with anew, with hashes
+	@echo "== locks"
 	@$(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header -o requirements/runtime.txt
 	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --extra dev --universal --python-version 3.11 \

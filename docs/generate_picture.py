@@ -32,7 +32,7 @@ def main(target: Path) -> None:
     first = next(n for n, line in enumerate(lines) if line.plain.startswith("Deleted"))
     for line in lines[first:]:
         console.print(line)
-    picture = console.export_svg(title="clearml-cleanup")
+    picture = console.export_svg(title="clearml-cleanup", unique_id="demo")
     # Without the fonts that it would load from elsewhere: any monospaced one will do.
     target.write_text(re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL), encoding="utf-8")
 

@@ -45,7 +45,13 @@ def empty(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_the_package_and_no_tests(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    assert {"cleanup_job/py.typed", "cleanup_job/cleanup.py", "cleanup_job/sandbox/server.py"} <= set(names)
+    assert {
+        "cleanup_job/py.typed",
+        "cleanup_job/cleanup.py",
+        "cleanup_job/report/page.css",
+        "cleanup_job/report/page.html",
+        "cleanup_job/report/page.js",
+    } <= set(names)
     assert not [name for name in names if name.split("/")[0] != "cleanup_job" and ".dist-info" not in name]
     metadata = zipfile.ZipFile(wheel).read(next(n for n in names if n.endswith("METADATA"))).decode()
     assert "Requires-Python: >=3.11" in metadata
@@ -54,6 +60,9 @@ def test_the_wheel_holds_the_package_and_no_tests(wheel: Path) -> None:
 
 def test_it_runs_without_the_extras(empty: Path) -> None:
     assert call(empty / "clearml-cleanup", "version").stdout.strip() == "0.1.0"
+    helped = call(empty / "clearml-cleanup", "--help")
+    assert helped.returncode == 0
+    assert all(command in helped.stdout for command in ("run", "settings", "demo", "sandbox", "version"))
     assert "CLEANUP_FORCE_DELETE" in call(empty / "clearml-cleanup", "run", "--help").stdout.replace("\n", "")
 
 

@@ -11,7 +11,8 @@ from cleanup_job import cli
 from cleanup_job.paths import TaskId
 from cleanup_job.report import json_lines
 from cleanup_job.report.outcome import REASON_TEXTS, Reason, Report, TaskOutcome, Verdict
-from cleanup_job.report.table import EXIT_CODES
+from cleanup_job.report.words import EXIT_CODES
+from cleanup_job.settings import Settings, env_name
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
@@ -32,23 +33,77 @@ def test_the_settings_page_is_the_one_that_the_model_makes() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
-        if not target.startswith(("http://", "https://")):
-            assert (page.parent / target).exists(), target
+    for target, _, anchor in (link.partition("#") for link in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8"))):
+        if target.startswith(("http:", "https:")):
+            continue
+        there = page.parent / target if target else page
+        assert there.exists(), target
+        if anchor:
+            assert anchor in anchors(there), f"{target}#{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that Markdown's hosts make of headings."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_files_that_a_page_names_exist(page: Path) -> None:
     for name in re.findall(r"`((?:tests|docs|cleanup_job|benchmarks)/[\w/.-]+)`", page.read_text(encoding="utf-8")):
         assert (ROOT / name).exists(), name
+    for name in re.findall(r"`(test_\w+\.py)`", page.read_text(encoding="utf-8")):
+        assert list(ROOT.glob(f"tests/*/{name}")), name
 
 
-def test_every_exit_code_and_command_is_documented() -> None:
-    readme = text("README.md")
-    for code in EXIT_CODES:
-        assert re.search(rf"\b{code}\b", readme)
-    for command in cli._COMMANDS:
-        assert f"clearml-cleanup {command}" in readme + text("CHANGELOG.md") or f"`{command}`" in text("CHANGELOG.md")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_settings_that_a_page_names_exist(page: Path) -> None:
+    known = {env_name(name) for name in Settings.model_fields}
+    assert set(re.findall(r"\bCLEANUP_[A-Z_]+[A-Z]\b", page.read_text(encoding="utf-8"))) <= known
+
+
+def test_the_settings_at_a_glance_have_the_defaults_of_the_model() -> None:
+    table = text("README.md").split("## Settings at a glance")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`CLEANUP_.+?) \| (.+?) \|", table, re.MULTILINE)
+    said = {variable: default for variables, default in rows for variable in re.findall(r"`(\w+)`", variables)}
+    defaults = {env_name(name): field.default for name, field in Settings.model_fields.items()}
+    assert said
+    for variable, default in said.items():
+        match defaults[variable]:
+            case None | ():
+                assert default in {"none", "all"}, variable
+            case bool() as value:
+                assert default == str(value).lower(), variable
+            case value:
+                assert float(default) == value, variable
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_make_targets_that_a_page_names_exist(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z0-9]+):", text("Makefile"), re.MULTILINE))
+    assert set(re.findall(r"(?:^|`)make ([a-z0-9]+)", page.read_text(encoding="utf-8"), re.MULTILINE)) <= targets
+
+
+def test_exactly_the_commands_are_documented() -> None:
+    table = text("docs/index.md").split("## Commands")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `clearml-cleanup (\w+)", table, re.MULTILINE)) == set(cli._COMMANDS)
+
+
+@pytest.mark.parametrize(("page", "title"), [("README.md", "## What you see"), ("docs/index.md", "## Exit codes")])
+def test_exactly_the_exit_codes_are_documented(page: str, title: str) -> None:
+    rows = re.findall(r"^\| ([\d, ]+) \|", text(page).split(title)[1].split("\n## ")[0], re.MULTILINE)
+    documented = [int(code) for row in rows for code in row.split(",")]
+    assert sorted(documented) == sorted(EXIT_CODES)
+
+
+def test_each_promise_has_its_page_its_limits_and_its_tests() -> None:
+    pages = sorted(ROOT.glob("docs/promises/*.md"))
+    assert [page.name[0] for page in pages] == list("123456")
+    for page in pages:
+        words = page.read_text(encoding="utf-8")
+        assert words.startswith(f"# Promise {page.name[0]}: ")
+        assert re.search(r"tests/\w+", words), page.name
+        assert f"promises/{page.name}" in text("docs/index.md")
 
 
 def test_every_reason_has_words() -> None:
