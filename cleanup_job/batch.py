@@ -10,7 +10,7 @@ from cleanup_job.outcomes import Outcomes
 from cleanup_job.outputs import INTERRUPTED, Outputs
 from cleanup_job.paths import Location, TaskId, tasks_named_in
 from cleanup_job.plan import Batch, Going, Gone, Plan, Policy, Protection, plan_batch, protection
-from cleanup_job.records import Deleted, Detail, Model, NotDeleted, References, Task
+from cleanup_job.records import Deleted, Detail, Model, NotDeleted, References
 from cleanup_job.report.outcome import Reason, TaskOutcome, Verdict
 from cleanup_job.rooms import Server, Storage
 from cleanup_job.selection import unchanged
