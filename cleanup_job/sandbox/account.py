@@ -1,6 +1,7 @@
 """Users, queues and the little that a client asks of a server before it works."""
 
 from cleanup_job.sandbox.answer import ApiError, Call, endpoint
+from cleanup_job.sandbox.query import QUEUE, query
 from cleanup_job.sandbox.store import Document
 
 
@@ -34,7 +35,7 @@ def _tags(call: Call) -> Document:
 def _queue(call: Call) -> Document:
     key = call.text("queue")
     if key not in call.store.queues:
-        raise ApiError(400, 701, f"Invalid queue id: id={key}")
+        raise ApiError(400, 701, f"Invalid queue id: id={key}, company={call.store.company['id']}")
     return {"queue": call.store.queues[key]}
 
 
@@ -46,7 +47,7 @@ def _next_task(call: Call) -> Document:
 
 @endpoint("queues.get_all", (2, 4))
 def _queues(call: Call) -> Document:
-    return {"queues": list(call.store.queues.values())}
+    return query(call, call.store.queues, QUEUE)
 
 
 @endpoint("server.info")

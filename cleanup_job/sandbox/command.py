@@ -1,6 +1,7 @@
 """``clearml-cleanup sandbox``: the embedded ClearML Server in the foreground."""
 
 import argparse
+import gc
 import json
 import signal
 from collections.abc import Callable
@@ -48,6 +49,7 @@ def run(options: argparse.Namespace) -> int:
         max_api_version=options.api_version,
         log_bodies=False,
     )
+    gc.freeze()  # the world is no garbage: looking through all of it again and again would stall answers
     with sandbox:
         print(f"ready: API {sandbox.api_url} files {sandbox.files_url} key {sandbox.key}", flush=True)  # noqa: T201
         ended.wait()

@@ -70,8 +70,8 @@ def delete_task(store: Store, task: Document, *, models: bool, urls: bool = Fals
     for child in children:
         store.tasks.change(child["id"], parent=DELETED + key, last_change=moment)
     store.events.pop(key, None)
-    for queue in store.queues.values() if queues else ():
-        dequeue(queue, key)
+    if queues:
+        dequeue_everywhere(store, key)
     del store.tasks[key]
     return {
         "updated_children": len(children),
@@ -111,11 +111,12 @@ def release_models(store: Store, key: str, *, delete: bool) -> tuple[int, int, l
     return deleted, updated, list(dict.fromkeys(urls))
 
 
-def dequeue(queue: Document, key: str) -> None:
-    """Take a task out of a queue."""
-    left = [entry for entry in queue["entries"] if entry["task"] != key]
-    if len(left) != len(queue["entries"]):
-        queue["entries"], queue["last_update"] = left, now()
+def dequeue_everywhere(store: Store, key: str) -> None:
+    """Take a task out of the queue that it waits in."""
+    for queue in store.queues.values():
+        left = [entry for entry in queue["entries"] if entry["task"] != key]
+        if len(left) != len(queue["entries"]):
+            queue["entries"], queue["last_update"] = left, now()
 
 
 # -- models

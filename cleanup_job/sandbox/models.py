@@ -60,6 +60,15 @@ def _edit(call: Call) -> Document:
     return {"fields": fields, "updated": 1}
 
 
+@endpoint("models.update_tags")
+def _update_tags(call: Call) -> Document:
+    keys, add, remove = call.ids(), call.body.get("add_tags") or [], call.body.get("remove_tags") or []
+    for key in keys:
+        tags = {*((call.store.models.get(key) or {}).get("tags") or ()), *add} - set(remove)
+        _change_one(call, key, tags=sorted(tags))
+    return {"updated": len(keys) * (bool(add) + bool(remove))}
+
+
 def _change_one(call: Call, key: str, **fields: object) -> None:
     if key not in call.store.models:
         company = call.store.company["id"]

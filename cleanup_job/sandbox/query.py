@@ -3,16 +3,19 @@
 Strict where the server is strict, and open where it fails open: a filter that it can't read is dropped without a word.
 """
 
+import operator
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from cleanup_job.sandbox.answer import ApiError, Call
-from cleanup_job.sandbox.builder_records import COMPANY
 from cleanup_job.sandbox.store import Document, Documents, new_id
 
+Condition = Callable[[Document], bool]
 CAP = 500
 """Documents in one page at most."""
 
@@ -60,6 +63,11 @@ MODEL = Kind(
     ),
     links=frozenset({"company", "user", "project", "task", "parent"}),
 )
+QUEUE = Kind(
+    "Queue",
+    frozenset({"id", "tags", "system_tags"}),
+    fields=frozenset("id name display_name user company created tags system_tags entries last_update metadata".split()),
+)
 PROJECT = Kind(
     "Project",
     frozenset({"id", "user", "parent", "tags", "system_tags"}),
@@ -74,7 +82,8 @@ PROJECT = Kind(
 
 def query(call: Call, documents: Documents, kind: Kind, *, extended: bool = False) -> Document:
     """The documents that a body asks for, and the scroll id where one was given."""
-    found = [document for document in _candidates(call, documents) if _matches(call, document, kind)]
+    conditions = _conditions(call, kind)
+    found = [document for document in _candidates(call, documents) if _matches(document, conditions)]
     if extended and call.body.get("allow_public") is False:
         found = [document for document in found if document.get("company")]
     _sort(found, call.body.get("order_by"), kind)
@@ -100,24 +109,38 @@ def _values(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list) else [value]
 
 
-def _matches(call: Call, document: Document, kind: Kind) -> bool:
+def _matches(document: Document, conditions: Sequence[Condition]) -> bool:
+    return all(holds(document) for holds in conditions)
+
+
+def _conditions(call: Call, kind: Kind) -> list[Condition]:
+    """What a body asks of each document. Rules are read once, not once a document: a listing of 20,000 has to stay fast."""
     body = call.body
-    hidden = "hidden" in (document.get("system_tags") or ())
-    if hidden and not body.get("search_hidden") and not _values(body.get("id")) and kind is not MODEL:
-        return False
-    return (
-        all(_in_list(_read(document, f), _widened(call, f, body[f])) for f in kind.lists if f in body and f != "id")
-        and all(
-            _in_filter(_read(document, field), rule)
-            for field, rule in (body.get("filters") or {}).items()
-            if field in kind.lists
-        )
-        and all(_in_dates(document.get(field), field, body[field]) for field in kind.dates if field in body)
-        and all(_in_range(document.get(field), field, body[field]) for field in kind.ranges if field in body)
-        and all(_like(document.get(field), body[field]) for field in kind.texts if isinstance(body.get(field), str))
-        and _in_patterns(document, body)
-        and ("ready" not in body or body["ready"] is None or document.get("ready") is body["ready"])
-    )
+    found: list[Condition] = []
+    if not body.get("search_hidden") and not _values(body.get("id")) and kind is not MODEL:
+        found.append(lambda document: "hidden" not in (document.get("system_tags") or ()))
+    for field in kind.lists & body.keys() - {"id"}:
+        found += _in_list(field, _widened(call, field, body[field]))
+    for field, rule in (body.get("filters") or {}).items():
+        if field in kind.lists:
+            found.append(partial(_in_filter, field, _filter(rule)))
+    for field in kind.dates & body.keys():
+        found += [partial(_in_date, field, *bound) for bound in _bounds(field, body[field])]
+    for field in kind.ranges & body.keys():
+        found += _in_range(field, body[field])
+    found += _texts(body, kind)
+    if body.get("ready") is not None:
+        found.append(lambda document: document.get("ready") is body["ready"])
+    return found
+
+
+def _texts(body: Document, kind: Kind) -> Iterator[Condition]:
+    for field in kind.texts & body.keys():
+        if isinstance(body[field], str):
+            yield partial(_like, [field], any, _pattern(body[field]))
+    for name, join in (("_any_", any), ("_all_", all)):
+        if body.get(name):
+            yield partial(_like, body[name].get("fields") or (), join, _pattern(body[name]["pattern"]))
 
 
 def _widened(call: Call, field: str, value: Any) -> Any:
@@ -129,8 +152,11 @@ def _widened(call: Call, field: str, value: Any) -> Any:
     return value + [key for key, project in projects.items() if project["name"].startswith(tuple(roots))] if roots else value
 
 
-def _read(document: Document, path: str) -> list[Any]:
+def _read(document: Document, path: str) -> Sequence[Any]:
     """The values at a dotted path, through lists; a missing one is no value."""
+    if "." not in path:
+        value = document.get(path)
+        return value if isinstance(value, list) else () if value is None else (value,)
     values: list[Any] = [document]
     for part in path.split("."):
         step = [value.get(part) for value in values if isinstance(value, dict)]
@@ -138,15 +164,12 @@ def _read(document: Document, path: str) -> list[Any]:
     return [value for value in values if value is not None]
 
 
-def _in_list(have: list[Any], rule: Any) -> bool:
+def _in_list(field: str, rule: Any) -> list[Condition]:
     """A list filter: OR by default; `-x` and `__$not` exclude, `__$all` and `__$and` want all, and make `-x` a plain value."""
-    wanted = _values(rule)
-    if not wanted:
-        return True
     include: list[Any] = []
     exclude: list[Any] = []
     every, plain, negate = False, False, False
-    for position, value in enumerate(wanted):
+    for position, value in enumerate(_values(rule)):
         if isinstance(value, str) and value.startswith("__$"):
             negate = value == "__$not"
             every |= value in {"__$all", "__$and"}
@@ -158,15 +181,26 @@ def _in_list(have: list[Any], rule: Any) -> bool:
             exclude.append(value[1:])
         else:
             include.append(value)
-    if any(value in have for value in exclude):
-        return False
-    return not include or (all if every else any)(value in have for value in include)
+    found: list[Condition] = []
+    if exclude:
+        found.append(lambda document: not any(value in exclude for value in _read(document, field)))
+    if include and every:
+        found.append(lambda document: all(value in _read(document, field) for value in include))
+    elif include:
+        wanted = {value for value in include if isinstance(value, str)}  # documents hold texts alone in these fields
+        found.append(lambda document: not wanted.isdisjoint(_read(document, field)))
+    return found
 
 
-def _in_filter(have: list[Any], rule: Any) -> bool:
-    """An entry of `filters`: `any` and `all`, each with `include` and `exclude`, joined by `op`."""
+def _filter(rule: Any) -> Document:
     if not isinstance(rule, dict) or set(rule) - {"op", "any", "all"}:
         raise ApiError(400, 12, f"Validation error: {rule!r} is no filter")
+    return rule
+
+
+def _in_filter(field: str, rule: Document, document: Document) -> bool:
+    """An entry of `filters`: `any` and `all`, each with `include` and `exclude`, joined by `op`."""
+    have = _read(document, field)
     parts = []
     for name, join in (("any", any), ("all", all)):
         part = rule.get(name)
@@ -179,6 +213,7 @@ def _in_filter(have: list[Any], rule: Any) -> bool:
 
 
 _DATE = re.compile(r"\s*(<=|>=|<|>|)(.*)", re.DOTALL)
+_COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "": operator.eq}
 
 
 def _time(text: Any) -> datetime | None:
@@ -189,48 +224,43 @@ def _time(text: Any) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
-def _in_dates(have: Any, field: str, rule: Any) -> bool:
-    """Bounds on a date; those that can't be read don't count. A document without the field matches no bound."""
-    for bound in [rule] if not isinstance(rule, list) else rule:
+def _bounds(field: str, rule: Any) -> Iterator[tuple[str, datetime]]:
+    """Bounds on a date; those that can't be read don't count."""
+    for bound in rule if isinstance(rule, list) else [rule]:
         if bound is None:
             continue
         if not isinstance(bound, str):
             raise ApiError(400, 16, f"Invalid value for fields (failed parsing query field): field={field}")
         match = _DATE.fullmatch(bound)
         limit = _time(match[2]) if match else None
-        if match is None or limit is None or re.fullmatch(r"\d+", match[2].strip()):
-            continue
-        value = _time(have) if have else None
-        if value is None:
-            return False
-        within = {"<": value < limit, "<=": value <= limit, ">": value > limit, ">=": value >= limit, "": value == limit}
-        if not within[match[1]]:
-            return False
-    return True
+        if match and limit and not re.fullmatch(r"\d+", match[2].strip()):
+            yield match[1], limit
 
 
-def _in_range(have: Any, field: str, rule: Any) -> bool:
+def _in_date(field: str, how: str, limit: datetime, document: Document) -> bool:
+    """A document without the field is within no bound."""
+    value = _time(document[field]) if document.get(field) else None
+    return value is not None and bool(_COMPARE[how](value, limit))
+
+
+def _in_range(field: str, rule: Any) -> list[Condition]:
     if rule is None or rule == []:
-        return True
+        return []
     if not isinstance(rule, list) or len(rule) != 2:
         raise ApiError(400, 12, f"Validation error (Min and max values should be specified for range field {field})")
-    value, low, high = _time(have) if have else None, _time(rule[0]), _time(rule[1])
-    return value is not None and (low is None or value >= low) and (high is None or value <= high)
+    bounds = [(how, limit) for how, limit in ((">=", _time(rule[0])), ("<=", _time(rule[1]))) if limit]
+    return [lambda document: bool(document.get(field)), *(partial(_in_date, field, *bound) for bound in bounds)]
 
 
-def _like(have: Any, pattern: str) -> bool:
+def _pattern(text: str) -> re.Pattern[str]:
     try:
-        return re.search(pattern, str(have or ""), re.IGNORECASE) is not None
+        return re.compile(text, re.IGNORECASE)
     except re.error as error:
         raise ApiError(400, 21, f"Malformed regular expression: err={error}, extra_info=None") from None
 
 
-def _in_patterns(document: Document, body: Document) -> bool:
-    for name, join in (("_any_", any), ("_all_", all)):
-        rule = body.get(name)
-        if rule and not join(_like(document.get(field), rule["pattern"]) for field in rule.get("fields") or ()):
-            return False
-    return True
+def _like(fields: Iterable[str], join: Callable[[Iterable[Any]], bool], pattern: re.Pattern[str], document: Document) -> bool:
+    return join(pattern.search(str(document.get(field) or "")) for field in fields)
 
 
 def _sort(found: list[Document], order: Any, kind: Kind) -> None:
@@ -241,12 +271,22 @@ def _sort(found: list[Document], order: Any, kind: Kind) -> None:
         field = str(entry).lstrip("-")
         if field.partition(".")[0] not in kind.fields:
             raise ApiError(400, 14, f'Lookup error (probably an invalid field name): err=Cannot resolve field "{field}"')
-        found.sort(key=lambda document, field=field: _key(document, field), reverse=str(entry).startswith("-"))  # type: ignore[misc]
-        found.sort(key=lambda document, field=field: not _read(document, field))  # type: ignore[misc]
+        there: list[tuple[Any, Document]] = []
+        lacking: list[Document] = []
+        for document in found:
+            values = _read(document, field)
+            if values:
+                there.append((values[0], document))
+            else:
+                lacking.append(document)
+        plain = all(isinstance(value, str) for value, _ in there)
+        there.sort(key=itemgetter(0) if plain else _rank, reverse=str(entry).startswith("-"))
+        found[:] = [*(document for _, document in there), *lacking]
 
 
-def _key(document: Document, field: str) -> Any:
-    value = next(iter(_read(document, field)), "")
+def _rank(pair: tuple[Any, Document]) -> tuple[int, float, str]:
+    """Numbers after texts: a field may hold either."""
+    value = pair[0]
     return (1, value, "") if isinstance(value, int | float) else (0, 0, str(value))
 
 
@@ -295,6 +335,8 @@ def _project(document: Document, only: Any, kind: Kind, call: Call, *, extended:
         raise ApiError(400, 14, "Lookup error (probably an invalid field name or unsupported nested field): err=Cannot resolve")
     if wanted:
         cut = _pick(shown, [path.partition(".")[0] if path.partition(".")[0] in kind.links else path for path in wanted])
+        if "company_origin" in wanted and not document.get("company"):  # public documents remember whose they were
+            cut["company_origin"] = call.store.company["id"]
         return {"id": document["id"], **cut} if extended else cut
     dropped = {path[1:] for path in paths} | {"unique_metrics"}
     return {field: value for field, value in shown.items() if field not in dropped}
@@ -307,8 +349,6 @@ def _pick(value: Any, paths: Sequence[str]) -> Any:
         return value
     cut: Document = {}
     for field in dict.fromkeys(path.partition(".")[0] for path in paths):
-        if field == "company_origin" and value.get("company") in ("", {}):
-            cut[field] = COMPANY
         if field in value:
             below = [path.partition(".")[2] for path in paths if path.partition(".")[0] == field]
             # What is below an artifact's fields can't be asked for: the server keeps artifacts by key, not as a list.

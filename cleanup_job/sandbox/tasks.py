@@ -3,11 +3,14 @@
 from typing import Any
 
 from cleanup_job.sandbox.answer import ApiError, Call, each, endpoint
-from cleanup_job.sandbox.deletion import artifact_urls, dequeue, invalid_task, own_task, release_models
+from cleanup_job.sandbox.deletion import artifact_urls, dequeue_everywhere, invalid_task, own_task, release_models
 from cleanup_job.sandbox.query import TASK, query
 from cleanup_job.sandbox.store import Document, Store, new_id, now
 
 SHORTEST_NAME = 3
+TYPES = frozenset(
+    "training testing inference data_processing application monitor controller report optimizer service qc custom".split()
+)
 SYSTEM_TAGS = (2, 3)
 """Before this version the API knew one list of tags."""
 
@@ -40,43 +43,65 @@ def _create(call: Call) -> Document:
     name, kind, moment = call.text("name"), call.text("type"), now()
     if len(name) < SHORTEST_NAME:
         raise ApiError(400, 800, "Data validation error: name=String value is too short")
+    if kind not in TYPES:
+        raise ApiError(400, 12, f"Validation error (error for field 'type': value '{kind}' is not a valid choice..)")
     project = call.body.get("project")
     if project and project not in call.store.projects:
         raise ApiError(400, 16, f"Invalid value for fields (expecting Project id): id={project}, field=project")
     blank: Document = {
         "execution": {"test_split": 0, "parameters": {}, "model_desc": {}, "model_labels": {}, "artifacts": []},
         **{field: [] for field in ("tags", "system_tags", "report_assets", "unique_metrics")},
-        **{field: {} for field in ("output", "script", "last_metrics", "metric_stats", "hyperparams", "configuration")},
+        **{field: {} for field in ("output", "last_metrics", "metric_stats", "hyperparams", "configuration")},
         **{field: {} for field in ("runtime", "container")},
+        "script": _script({}),
         "models": {"input": [], "output": []},
         "last_iteration": 0,
     }
     given = {field: value for field, value in call.body.items() if field in TASK.fields}
+    if "script" in given:
+        given["script"] = _script(given["script"] or {})
     stamp = {"created": moment, "last_update": moment, "last_change": moment, "last_changed_by": call.user}
     own = {"id": new_id(), "company": call.store.company["id"], "user": call.user, "type": kind, "status": "created"}
     return {"id": call.store.tasks.put({**blank, **given, **own, **stamp})["id"]}
 
 
+def _script(given: Document) -> Document:
+    return {"binary": "python", "repository": "", "entry_point": "", "requirements": {}, **given}
+
+
 @endpoint("tasks.edit")
-@endpoint("tasks.update")
 def _edit(call: Call) -> Document:
-    key, moment = call.text("task"), now()
-    own_task(call.store, key)
+    task = own_task(call.store, call.text("task"))
+    if task["status"] != "created" and not call.flag("force"):
+        raise ApiError(400, 110, f"Invalid task status: expected=created, status={task['status']}")
+    return _update(call)
+
+
+@endpoint("tasks.update")
+def _update(call: Call) -> Document:
+    """Tags alone are no work on a task: they leave `last_update` as it is."""
+    task, moment = own_task(call.store, call.text("task")), now()
     fields = {f: v for f, v in call.body.items() if f in TASK.fields and f not in {"id", "company"} and v is not None}
-    fields |= {"last_change": moment, "last_changed_by": call.user, "last_update": moment}
-    call.store.tasks.change(key, **fields)
-    return {"fields": fields, "updated": 1}
+    if call.body.get("output_dest"):
+        fields["output"] = {**(task.get("output") or {}), "destination": call.body["output_dest"]}
+    times = {"last_change": moment, "last_changed_by": call.user}
+    if not fields or fields.keys() - {"tags", "system_tags"}:
+        times["last_update"] = moment
+    call.store.tasks.change(task["id"], **fields, **times)
+    return {"fields": fields | times, "updated": 1}
 
 
 @endpoint("tasks.update_tags")
 def _update_tags(call: Call) -> Document:
-    keys = call.ids()
+    """Gives the number of changes: adding and removing count apiece."""
+    keys, add, remove = call.ids(), call.body.get("add_tags") or [], call.body.get("remove_tags") or []
+    missing = [key for key in keys if key not in call.store.tasks]
+    if missing:
+        raise ApiError(400, 101, f"Invalid task id: ids=({', '.join(missing)})")
     for key in keys:
-        tags = list(own_task(call.store, key).get("tags") or [])
-        left = [tag for tag in tags if tag not in (call.body.get("remove_tags") or ())]
-        added = [tag for tag in call.body.get("add_tags") or () if tag not in left]
-        call.store.tasks.change(key, tags=left + added, last_change=now(), last_changed_by=call.user)
-    return {"updated": len(keys)}
+        tags = {*(own_task(call.store, key).get("tags") or ()), *add} - set(remove)
+        call.store.tasks.change(key, tags=sorted(tags), last_change=now(), last_changed_by=call.user)
+    return {"updated": len(keys) * (bool(add) + bool(remove))}
 
 
 @endpoint("tasks.add_or_update_artifacts", (2, 10))
@@ -114,6 +139,7 @@ _FROM = {
     "completed": {"in_progress", "stopped", "failed", "completed"},
     "stopped": {"in_progress", "queued", "created", "stopped"},
     "failed": {"in_progress", "stopped", "created", "queued", "failed"},
+    "queued": {"created", "stopped", "in_progress", "queued"},
     "published": {"completed", "stopped", "failed", "closed"},
 }
 
@@ -179,21 +205,45 @@ def _publish(call: Call) -> Document:
 
 @endpoint("tasks.enqueue")
 def _enqueue(call: Call) -> Document:
-    task = own_task(call.store, call.text("task"))
-    key = call.body.get("queue") or next(iter(call.store.queues), "")
-    if key not in call.store.queues:
-        raise ApiError(400, 701, f"Invalid queue id: id={key}")
-    call.store.queues[key]["entries"].append({"task": task["id"], "added": now()})
-    execution = {**task["execution"], "queue": key}
-    return {"queued": 1, "updated": 1, "fields": set_status(call.store, task["id"], "queued", call.user, execution=execution)}
+    """`queue_name` makes the queue where there is none; a task that is run by an agent is no longer a development run."""
+    task, queue = own_task(call.store, call.text("task")), _queue(call)
+    if any(entry["task"] == task["id"] for entry in queue["entries"]):
+        raise ApiError(400, 706, f"Failed adding task to queue since task is already queued: task={task['id']}")
+    if task["status"] not in _FROM["queued"] and not call.flag("force"):
+        message = f"Invalid task status (Invalid status change): current_status={task['status']}, new_status=queued"
+        raise ApiError(400, 110, message)
+    dequeue_everywhere(call.store, task["id"])
+    queue["entries"].append({"task": task["id"], "added": now()})
+    queue["last_update"] = now()
+    tags = [tag for tag in task.get("system_tags") or () if tag != "development"]
+    execution = {**(task.get("execution") or {}), "queue": queue["id"]}
+    fields = set_status(call.store, task["id"], "queued", call.user, execution=execution, system_tags=tags)
+    shown = {field: value for field, value in fields.items() if field not in {"execution", "system_tags"}}
+    was = "created" if task["status"] == "queued" else task["status"]
+    return {"queued": 1, "updated": 1, "fields": {**shown, "enqueue_status": was, "execution.queue": queue["id"]}}
+
+
+def _queue(call: Call) -> Document:
+    queues, name, moment = call.store.queues, call.body.get("queue_name"), now()
+    if name:
+        own = {"id": new_id(), "name": name, "company": call.store.company["id"], "created": moment}
+        rest = {"tags": [], "system_tags": [], "entries": [], "last_update": moment, "metadata": {}}
+        return next((queue for queue in queues.values() if queue["name"] == name), None) or queues.put({**own, **rest})
+    default = (queue["id"] for queue in queues.values() if "default" in (queue.get("system_tags") or ()))
+    key = str(call.body.get("queue") or next(default, ""))
+    if key not in queues:
+        raise ApiError(400, 701, f"Invalid queue id: id={key}, company={call.store.company['id']}")
+    return queues[key]
 
 
 @endpoint("tasks.dequeue")
 def _dequeue(call: Call) -> Document:
     task = own_task(call.store, call.text("task"))
-    for queue in call.store.queues.values():
-        dequeue(queue, task["id"])
-    return {"dequeued": 1, "updated": 1, "fields": set_status(call.store, task["id"], "created", call.user)}
+    dequeue_everywhere(call.store, task["id"])
+    if task["status"] != "queued":
+        return {"dequeued": 1, "updated": 0, "fields": {}}
+    fields = set_status(call.store, task["id"], "created", call.user)
+    return {"dequeued": 1, "updated": 1, "fields": {**fields, "enqueue_status": None}}
 
 
 # -- the archive
@@ -201,10 +251,9 @@ def _archive_one(call: Call, key: str) -> Document:
     """Archiving stops a running task and dequeues a queued one; otherwise it touches no time but `last_change`."""
     task = own_task(call.store, key)
     if task["status"] == "in_progress":
-        set_status(call.store, key, "stopped", call.user, completed=now())
+        set_status(call.store, key, "stopped", call.user)
     elif task["status"] == "queued":
-        for queue in call.store.queues.values():
-            dequeue(queue, key)
+        dequeue_everywhere(call.store, key)
         set_status(call.store, key, "created", call.user)
     tags = sorted({*(call.store.tasks[key].get("system_tags") or ()), "archived"})
     call.store.tasks.change(
@@ -276,7 +325,8 @@ def _reset_one(call: Call, key: str) -> Document:
 
 @endpoint("tasks.reset")
 def _reset(call: Call) -> Document:
-    return {**_reset_one(call, call.text("task")), "dequeued": {}, "events": {}}
+    answer = _reset_one(call, call.text("task"))
+    return {**answer, "urls": answer["urls"] or {}, "dequeued": {}, "events": {}}
 
 
 @endpoint("tasks.reset_many")
