@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from cleanup_job.cleanup import Options
 from cleanup_job.errors import SettingsError
+from cleanup_job.retry import Retry
 from cleanup_job.rooms import Server
 from cleanup_job.selection import Filters
 from cleanup_job.server import conf
@@ -103,10 +104,11 @@ def connect(settings: Settings, on_retry: Callable[[str], None]) -> Parts:
         UnreachableError: no answer.
     """
     # Imported here: clearml takes a second to import, and `--help` or a wrong setting should not wait for it.
-    from cleanup_job.server.clearml_server import ClearMLServer  # noqa: PLC0415
-    from cleanup_job.server.session import Connection, Transport  # noqa: PLC0415
+    from cleanup_job.server.clearml_server import ClearMLServer  # noqa: PLC0415 -- see above
+    from cleanup_job.server.session import Connection, Transport  # noqa: PLC0415 -- see above
 
     assert settings.api_host and settings.access_key and settings.secret_key  # noqa: S101, PT018 -- Settings saw to it
+    retry = Retry(settings.attempts, on_retry=on_retry)
     transport = Transport(
         Connection(
             settings.api_host,
@@ -114,8 +116,7 @@ def connect(settings: Settings, on_retry: Callable[[str], None]) -> Parts:
             settings.secret_key.get_secret_value(),
             verify=settings.verify_certificate,
             timeout=settings.request_timeout_seconds,
-            attempts=settings.attempts,
-            on_retry=on_retry,
+            retry=retry,
         )
     )
     files = []
@@ -132,8 +133,7 @@ def connect(settings: Settings, on_retry: Callable[[str], None]) -> Parts:
                 transport.token,
                 verify=settings.verify_certificate,
                 timeout=settings.request_timeout_seconds,
-                attempts=settings.attempts,
-                on_retry=on_retry,
+                retry=retry,
             )
         )
     return Parts(

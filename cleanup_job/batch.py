@@ -13,7 +13,6 @@ from cleanup_job.plan import Batch, Going, Gone, Plan, Policy, Protection, plan_
 from cleanup_job.records import Deleted, Detail, Model, NotDeleted, References
 from cleanup_job.report.outcome import Reason, TaskOutcome, Verdict
 from cleanup_job.rooms import Server, Storage
-from cleanup_job.selection import unchanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +145,7 @@ class Batches:
         still = [
             task.id
             for task in now.values()
-            if self.policy.rules.allows(
-                task, archived_at=refused[task.id].task.last_change, parent_is_pipeline=task.id in self.policy.steps
-            )
-            and unchanged(refused[task.id].task, task, models_deleted=len(refused[task.id].unit) > 1)
+            if self.policy.still_allows(refused[task.id].task, task, models_deleted=len(refused[task.id].unit) > 1)
         ]
         return self.server.delete_tasks(still, force=True) if still else {}
 
@@ -161,7 +157,8 @@ class Batches:
                 self.warn(f"task {task.id}: {planned} models planned, {answer.models} deleted by the server")
             return self.outcomes.goes(going)
         if answer is None:
-            return self.outcomes.of(task, Verdict.FAILED, Reason.RECORD_ERROR, "the server's answer does not mention it")
+            detail = "the server's answer does not mention it; its files are gone already"
+            return self.outcomes.of(task, Verdict.FAILED, Reason.RECORD_ERROR, detail)
         if answer.not_ours:
             return self.outcomes.of(task, Verdict.NOT_OURS, Reason.FORBIDDEN, answer.message)
         detail = f"{answer.message} ({answer.status}/{answer.subcode}); its files are gone already"

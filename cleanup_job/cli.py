@@ -22,12 +22,12 @@ from cleanup_job.errors import CleanupError, LeaseHeldError, SettingsError
 from cleanup_job.output import JsonOutput, Output, TextOutput
 from cleanup_job.report import document
 from cleanup_job.report.outcome import Report
+from cleanup_job.report.words import EXIT_CODES
 from cleanup_job.settings import Settings, env_name, group_name
 
 TERMINATION_LOG = Path("/dev/termination-log")
 """Where Kubernetes reads a container's last words; it makes the file."""
 UNEXPECTED = 1
-USAGE = 2
 IN_PART = 3
 STOPPED = {"SIGTERM": 143, "SIGINT": 130, "lease": LeaseHeldError.exit_code, "deadline": IN_PART}
 
@@ -215,8 +215,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "clearml-cleanup",
         description="Deletes archived ClearML tasks past a threshold, with their models, artifacts and debug samples.",
-        epilog="Without a command, `run`. Exit codes: 0 done; 1 unexpected error; 2 wrong settings or credentials; "
-        "3 done in part; 4 server unreachable; 5 another pass holds the lease; 143, 130 stopped by a signal.",
+        epilog=f"Without a command, `run`. Exit codes: {'; '.join(f'{code} {text}' for code, text in EXIT_CODES.items())}.",
     )
     parser.add_argument("--version", action="version", version=version("clearml-cleanup"))
     commands = parser.add_subparsers(dest="command", metavar="command")
@@ -236,8 +235,8 @@ def _add_sandbox_commands(commands: Any, words: Sequence[str]) -> None:
     if not parsers.keys() & set(words):  # their imports take half a second
         return
     with suppress(ModuleNotFoundError):  # said when the command is called
-        from cleanup_job import demo  # noqa: PLC0415
-        from cleanup_job.sandbox import command  # noqa: PLC0415
+        from cleanup_job import demo  # noqa: PLC0415 -- see above
+        from cleanup_job.sandbox import command  # noqa: PLC0415 -- see above
 
         demo.add_arguments(parsers["demo"])
         command.add_arguments(parsers["sandbox"])

@@ -33,6 +33,15 @@ class Policy:
     needed_by_datasets: frozenset[TaskId] = frozenset()
     """Dataset versions that one which stays is made of."""
 
+    def still_allows(self, before: Task, now: Task, *, models_deleted: bool = False) -> bool:
+        """Whether a task that was selected may still be deleted: nobody touched it, and it is within the rules.
+
+        A parent deleted by this very pass moves ``last_change``, which stands in for the time of archiving: that of
+        ``before`` counts. ``models_deleted`` is as in ``unchanged``.
+        """
+        allowed = self.rules.allows(now, archived_at=before.last_change, parent_is_pipeline=now.id in self.steps)
+        return allowed and unchanged(before, now, models_deleted=models_deleted)
+
 
 @dataclass(slots=True)
 class Gone:
@@ -170,9 +179,7 @@ def _why_it_stays(task: TaskId, batch: Batch, policy: Policy) -> Staying | None:
         return Staying(before, Reason.CHANGED, "it is no longer there")
     if now.public:
         return Staying(now, Reason.PUBLIC, "a public example belongs to the server, not to its users")
-    # A parent deleted by this very pass moves last_change, which stands in for the time of archiving.
-    allowed = policy.rules.allows(now, archived_at=before.last_change, parent_is_pipeline=task in policy.steps)
-    if not (allowed and unchanged(before, now)):
+    if not policy.still_allows(before, now):
         return Staying(
             now, Reason.CHANGED, "somebody restored, re-ran or edited it while the pass ran; the next pass looks again"
         )

@@ -72,7 +72,6 @@ class Deleted:
     """The server's word that a record is gone. ``models`` is how many output models went with it; None where it didn't say."""
 
     models: int | None = None
-    model_uris: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,5 +101,3 @@ class References:
     """For each output model, the tasks that have it as an input."""
     others: tuple[Model, ...] = ()
     """All models whose file a task of the batch holds or links to; its own may be among them."""
-    published_children: frozenset[TaskId] = frozenset()
-    """The tasks of the batch that have a published child."""

@@ -7,6 +7,7 @@ from typing import Any
 from cleanup_job.cleanup import Options, Pass, Stop
 from cleanup_job.paths import TaskId
 from cleanup_job.report.outcome import Reason, Report, TaskOutcome, Verdict
+from cleanup_job.retry import Retry
 from cleanup_job.sandbox.server import Sandbox
 from cleanup_job.selection import Filters
 from cleanup_job.server.clearml_server import ClearMLServer
@@ -72,9 +73,10 @@ def clean(
     **options: Any,
 ) -> Done:
     """One pass as the CLI assembles it, but with retries that don't wait."""
-    connection = Connection(sandbox.api_url, sandbox.key, sandbox.secret, timeout=timeout, attempts=attempts, wait=0)
+    retry = Retry(attempts, wait=0)
+    connection = Connection(sandbox.api_url, sandbox.key, sandbox.secret, timeout=timeout, retry=retry)
     transport = Transport(connection)
-    files = FileServer(sandbox.files_url, prefixes, transport.token, timeout=timeout, attempts=attempts, wait=0)
+    files = FileServer(sandbox.files_url, prefixes, transport.token, timeout=timeout, retry=retry)
     watcher = Watcher()
     chosen = replace(Filters(timedelta(days=days), drafts_only=not force), **(filters or {}))
     report = Report("test", bool(options.get("dry_run")), NOW, NOW - timedelta(days=days))

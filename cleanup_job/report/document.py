@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cleanup_job.report import html, markdown
-from cleanup_job.report.json_lines import SCHEMA, dumps, summary
+from cleanup_job.report.json_lines import SCHEMA, dumps, stores, summary
 from cleanup_job.report.outcome import REASON_TEXTS, Report, TaskOutcome
 from cleanup_job.report.words import EXIT_CODES, by_weight, headline, link, verdict_of
 
@@ -48,8 +48,7 @@ def as_document(report: Report) -> dict[str, Any]:
 
 
 def _task(outcome: TaskOutcome, report: Report) -> dict[str, Any]:
-    stores = [{"address": address, "files": files} for address, files in outcome.unknown_stores]
-    values = {"unknown_stores": stores, "link": link(report, outcome.task, outcome.project_id) or None}
+    values = {"unknown_stores": stores(outcome.unknown_stores), "link": link(report, outcome.task, outcome.project_id) or None}
     return asdict(outcome) | values
 
 
@@ -82,7 +81,7 @@ def write(report: Report, path: Path) -> None:
 
 def termination_message(report: Report) -> str:
     """The sum of a pass as JSON on one line, short enough for Kubernetes to keep whole."""
-    short = summary(report) | {"unknown_stores": _stores(report)}
+    short = summary(report) | {"unknown_stores": stores(report.unknown_stores.most_common(STORES_NAMED))}
     text = dumps(short)
     if _bytes(text) > TERMINATION_BYTES:
         # Only names have no bound of their own: an error's text and the addresses of stores.
@@ -93,10 +92,6 @@ def termination_message(report: Report) -> str:
             short[field] = short[field][: -max(1, more // 6)]  # no character takes more than 6 bytes here
             text = dumps(short)
     return text
-
-
-def _stores(report: Report) -> list[dict[str, Any]]:
-    return [{"address": address, "files": files} for address, files in report.unknown_stores.most_common(STORES_NAMED)]
 
 
 def _bytes(text: str) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -59,9 +60,14 @@ def task(outcome: TaskOutcome, report: Report | None) -> Line:
         protected=list(outcome.protected),
         external=list(outcome.external),
         external_count=outcome.external_count,
-        unknown_stores=[{"address": address, "files": files} for address, files in outcome.unknown_stores],
+        unknown_stores=stores(outcome.unknown_stores),
         link=(link(report, outcome.task, outcome.project_id) or None) if report else None,
     )
+
+
+def stores(found: Iterable[tuple[str, int]]) -> list[Line]:
+    """Stores that the job doesn't know, each with its number of files."""
+    return [{"address": address, "files": files} for address, files in found]
 
 
 def warning(text: str) -> Line:

@@ -2,7 +2,7 @@
 
 from cleanup_job.sandbox.answer import ApiError, Call, endpoint
 from cleanup_job.sandbox.query import QUEUE, query
-from cleanup_job.sandbox.store import Document
+from cleanup_job.sandbox.store import Document, Store
 
 
 @endpoint("users.get_current_user")
@@ -31,17 +31,21 @@ def _tags(call: Call) -> Document:
     return found if call.flag("include_system") else {"tags": found["tags"]}
 
 
+def queue(store: Store, key: str) -> Document:
+    """A queue by its id."""
+    if key not in store.queues:
+        raise ApiError(400, 701, f"Invalid queue id: id={key}, company={store.company['id']}")
+    return store.queues[key]
+
+
 @endpoint("queues.get_by_id", (2, 4))
-def _queue(call: Call) -> Document:
-    key = call.text("queue")
-    if key not in call.store.queues:
-        raise ApiError(400, 701, f"Invalid queue id: id={key}, company={call.store.company['id']}")
-    return {"queue": call.store.queues[key]}
+def _get_queue(call: Call) -> Document:
+    return {"queue": queue(call.store, call.text("queue"))}
 
 
 @endpoint("queues.get_next_task")
 def _next_task(call: Call) -> Document:
-    entries = _queue(call)["queue"]["entries"]
+    entries = queue(call.store, call.text("queue"))["entries"]
     return {"entry": entries.pop(0)} if entries else {}
 
 

@@ -17,7 +17,6 @@ SIGNING_KEY = "the sandbox signs its tokens with this: nothing in it is worth pr
 LONGEST = 31_536_000
 """Seconds that a token may last."""
 _PATH = re.compile(r"/(?:v(\d+\.\d+)/)?([a-z_]+\.[A-Za-z_]+)/?")
-_MALFORMED = re.compile(r"/v[^/]*/.*")
 
 
 def make(store: Store, files: str, max_version: str) -> Flask:

@@ -22,9 +22,6 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 from cleanup_job.sandbox.builder_records import (
-    COMPANY,
-    Document,
-    api_time,
     dataset_struct,
     metric_key,
     model_record,
@@ -36,6 +33,7 @@ from cleanup_job.sandbox.builder_records import (
     task_record,
     task_times,
 )
+from cleanup_job.sandbox.store import COMPANY, Document, api_time
 
 DEFAULT_SIZE = 5  # bytes of a file whose size does not matter, as in the recorded worlds
 
@@ -58,7 +56,7 @@ class World:
         self.events: list[Document] = []
         self.stored: dict[str, int] = {}  # path on the fileserver, unquoted -> size
         self.elsewhere: dict[str, int] = {}  # URI of a file in any other store -> size
-        self._ids = Random(seed)  # noqa: S311 - ids, not secrets
+        self._ids = Random(seed)  # noqa: S311 -- ids, not secrets
         self._projects: dict[str, Document] = {}
         self._users = {"Default User": "__tests__"}  # the caller; as in the recorded worlds
         self._queue = queue_record(self.new_id(), self.days_ago(365))

@@ -11,17 +11,9 @@ from hashlib import md5
 from typing import Any
 from urllib.parse import quote
 
-Document = dict[str, Any]
-"""A record as the API returns it."""
-
-COMPANY = "d1bd92a3b039400cbafc60a7a5b1e52b"  # the only company of a ClearML Server, the same on each installation
+from cleanup_job.sandbox.store import COMPANY, Document, api_time
 
 _PATH_PART = {ord(c): f"0x{ord(c):02x}" for c in "#\"';?:@&=+$,%!\r\n"} | {ord("/"): ".slash."}
-
-
-def api_time(moment: datetime) -> str:
-    """A time as the API writes it: with milliseconds unless these are zero."""
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000).isoformat()
 
 
 def task_times(status: str, changed: datetime) -> Document:

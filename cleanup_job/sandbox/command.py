@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     )
     gc.freeze()  # the world is no garbage: looking through all of it again and again would stall answers
     with sandbox:
-        print(f"ready: API {sandbox.api_url} files {sandbox.files_url} key {sandbox.key}", flush=True)  # noqa: T201
+        print(f"ready: API {sandbox.api_url} files {sandbox.files_url} key {sandbox.key}", flush=True)  # noqa: T201 -- the line that says it is ready
         ended.wait()
     return 0
 

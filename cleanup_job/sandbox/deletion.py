@@ -12,6 +12,12 @@ def invalid_task(store: Store, key: str) -> ApiError:
     return ApiError(400, 101, f"Invalid task id: id={key}, company={company}", id=key, company=company)
 
 
+def invalid_model(store: Store, key: str) -> ApiError:
+    """The error for a model that isn't there."""
+    company = store.company["id"]
+    return ApiError(400, 201, f"Invalid model id: company={company}, id={key}", company=company, id=key)
+
+
 def own_task(store: Store, key: str) -> Document:
     """A task that may be changed."""
     if key not in store.tasks:
@@ -134,8 +140,7 @@ def _delete_models(call: Call) -> Document:
 def _delete_one_model(call: Call, key: str) -> Document:
     store, force, moment = call.store, call.flag("force"), now()
     if key not in store.models:
-        company = store.company["id"]
-        raise ApiError(400, 201, f"Invalid model id: company={company}, id={key}", company=company, id=key)
+        raise invalid_model(store, key)
     model = store.models[key]
     users = list(store.tasks.having("inputs", [key]))
     maker = store.tasks.get(model.get("task") or "")

@@ -4,11 +4,12 @@ import base64
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from hashlib import md5
 from time import time
 from typing import Any
 
 from cleanup_job.sandbox.answer import ApiError, Call, endpoint
+from cleanup_job.sandbox.builder_records import metric_key
+from cleanup_job.sandbox.deletion import invalid_task
 from cleanup_job.sandbox.store import Document, Store, now
 
 TYPES = ("training_stats_scalar", "training_stats_vector", "training_debug_image", "plot", "log")
@@ -72,12 +73,12 @@ def _note(store: Store, event: Document, user: str, stats: Document) -> None:
     """Note an event in its task. `metric_stats` tells of the last batch alone: the server forgets those before."""
     task = store.tasks[event["task"]]
     metric, variant, moment = str(event.get("metric") or ""), str(event.get("variant") or ""), now()
-    entry = stats.setdefault(_key(metric), {"metric": metric, "event_stats_by_type": {}})
+    entry = stats.setdefault(metric_key(metric), {"metric": metric, "event_stats_by_type": {}})
     last = entry["event_stats_by_type"].setdefault(event["type"], {"last_update": 0})
     last["last_update"] = max(last["last_update"], event["timestamp"])
     metrics = json.loads(json.dumps(task.get("last_metrics") or {}))
     if event["type"] == "training_stats_scalar":
-        _scalar(metrics.setdefault(_key(metric), {}), metric, variant, event)
+        _scalar(metrics.setdefault(metric_key(metric), {}), metric, variant, event)
     store.tasks.change(
         task["id"],
         metric_stats=dict(stats),
@@ -91,28 +92,24 @@ def _note(store: Store, event: Document, user: str, stats: Document) -> None:
 
 def _scalar(variants: Document, metric: str, variant: str, event: Document) -> None:
     value, iteration = event.get("value"), event.get("iter") or 0
-    old = variants.get(_key(variant)) or {}
+    old = variants.get(metric_key(variant)) or {}
     first = {f"{name}_value": value for name in ("min", "max", "first")}
     first |= {f"{name}_value_iteration": iteration for name in ("min", "max", "first")}
     count = old.get("count", 0) + 1
     mean = (old.get("mean_value", 0) * (count - 1) + (value or 0)) / count
-    variants[_key(variant)] = first | old | {
+    variants[metric_key(variant)] = first | old | {
         "metric": metric, "variant": variant, "value": value, "count": count, "mean_value": mean
     }  # fmt: skip
-
-
-def _key(name: str) -> str:
-    return md5(name.encode(), usedforsecurity=False).hexdigest()
 
 
 @endpoint("events.delete_for_task")
 def _delete_for_task(call: Call) -> Document:
     key = call.text("task")
     task = call.store.tasks.get(key)
-    company = call.store.company["id"]
     if task is None:
-        raise ApiError(400, 101, f"Invalid task id: id={key}, company={company}")
+        raise invalid_task(call.store, key)
     if task["status"] == "published" and not call.flag("allow_locked"):
+        company = call.store.company["id"]
         raise ApiError(400, 101, f"Cannot update events for a published task: company={company}, id={key}")
     deleted = len(call.store.events.pop(key, []))
     return {"deleted": deleted}

@@ -1,6 +1,7 @@
 """The models service, but for deletion."""
 
 from cleanup_job.sandbox.answer import ApiError, Call, each, endpoint
+from cleanup_job.sandbox.deletion import invalid_model
 from cleanup_job.sandbox.query import MODEL, query
 from cleanup_job.sandbox.store import Document, new_id, now
 from cleanup_job.sandbox.tasks import set_status
@@ -64,23 +65,25 @@ def _edit(call: Call) -> Document:
 def _update_tags(call: Call) -> Document:
     keys, add, remove = call.ids(), call.body.get("add_tags") or [], call.body.get("remove_tags") or []
     for key in keys:
-        tags = {*((call.store.models.get(key) or {}).get("tags") or ()), *add} - set(remove)
-        _change_one(call, key, tags=sorted(tags))
+        _change_one(call, key, tags=sorted({*_values(call, key, "tags"), *add} - set(remove)))
     return {"updated": len(keys) * (bool(add) + bool(remove))}
+
+
+def _values(call: Call, key: str, field: str) -> set[str]:
+    """What a list of a model holds; nothing, if the model isn't there."""
+    return set((call.store.models.get(key) or {}).get(field) or ())
 
 
 def _change_one(call: Call, key: str, **fields: object) -> None:
     if key not in call.store.models:
-        company = call.store.company["id"]
-        raise ApiError(400, 201, f"Invalid model id: company={company}, id={key}", company=company, id=key)
+        raise invalid_model(call.store, key)
     call.store.models.change(key, **fields, last_change=now())
 
 
 @endpoint("models.archive_many")
 def _archive_many(call: Call) -> Document:
     def archive(key: str) -> Document:
-        tags = set((call.store.models.get(key) or {}).get("system_tags") or ())
-        _change_one(call, key, system_tags=sorted(tags | {"archived"}))
+        _change_one(call, key, system_tags=sorted({*_values(call, key, "system_tags"), "archived"}))
         return {"archived": True}
 
     return each(call.ids(), archive)
@@ -89,8 +92,7 @@ def _archive_many(call: Call) -> Document:
 @endpoint("models.unarchive_many")
 def _unarchive_many(call: Call) -> Document:
     def unarchive(key: str) -> Document:
-        tags = set((call.store.models.get(key) or {}).get("system_tags") or ())
-        _change_one(call, key, system_tags=sorted(tags - {"archived"}))
+        _change_one(call, key, system_tags=sorted(_values(call, key, "system_tags") - {"archived"}))
         return {"unarchived": True}
 
     return each(call.ids(), unarchive)

@@ -383,8 +383,3 @@ def _entry(entry: Document, paths: Sequence[str], direction: str, call: Call) ->
     model = call.store.models.get(str(key)) or {}
     linked = {"id": key, **_pick(model, below)} if key else {}
     return {"model": linked} if below else {**entry, "model": linked}
-
-
-def documents_by_id(documents: Documents, ids: Iterable[str]) -> Iterator[Document]:
-    """Those that are there, in the order asked for."""
-    return (documents[key] for key in ids if key in documents)

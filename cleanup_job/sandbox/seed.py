@@ -30,7 +30,7 @@ from random import Random
 from typing import Any
 
 from cleanup_job.sandbox.builder import TaskBuilder, World
-from cleanup_job.sandbox.builder_records import Document
+from cleanup_job.sandbox.store import Document
 
 _PROJECTS = (
     "vision/classification",
@@ -72,7 +72,7 @@ class _Seed:
     def __init__(self, seed: int, tasks: int, now: datetime, files_url: str, outputs: bool) -> None:
         self.world = World(now, files_url, seed=seed)
         self.world.name = f"seed {seed}"
-        self.random = Random(seed)  # noqa: S311 - the same world each time is the point
+        self.random = Random(seed)  # noqa: S311 -- the same world each time is the point
         self.outputs = outputs
         kinds: tuple[Callable[[], TaskBuilder], ...] = (
             self.reporting,

@@ -13,13 +13,20 @@ from typing import Any
 from uuid import uuid4
 
 Document = dict[str, Any]
+"""A record as the API returns it."""
 DELETED = "__DELETED__"
+COMPANY = "d1bd92a3b039400cbafc60a7a5b1e52b"
+"""The only company of a ClearML Server, the same on each installation."""
+
+
+def api_time(moment: datetime) -> str:
+    """A time as the API writes it: with milliseconds unless these are zero."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000).isoformat()
 
 
 def now() -> str:
-    """This moment as the API writes times: UTC, milliseconds unless they are zero."""
-    moment = datetime.now(UTC)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000).isoformat()
+    """This moment as the API writes it."""
+    return api_time(datetime.now(UTC))
 
 
 def new_id() -> str:
@@ -162,7 +169,7 @@ class Store:
         self.events: dict[str, list[Document]] = defaultdict(list)
         """Events by the id of their task, or of their model."""
         self.files = Files()
-        self.company: Document = {"id": "d1bd92a3b039400cbafc60a7a5b1e52b", "name": "clearml"}
+        self.company: Document = {"id": COMPANY, "name": "clearml"}
         self.user: Document = {"id": "__tests__", "name": "Default User"}
         self.credentials: dict[str, str] = {}
         self.scrolls: dict[str, Any] = {}

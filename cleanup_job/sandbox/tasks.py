@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from cleanup_job.sandbox.account import queue
 from cleanup_job.sandbox.answer import ApiError, Call, each, endpoint
+from cleanup_job.sandbox.builder_records import queue_record
 from cleanup_job.sandbox.deletion import artifact_urls, dequeue_everywhere, invalid_task, own_task, release_models
 from cleanup_job.sandbox.query import TASK, query
 from cleanup_job.sandbox.store import Document, Store, new_id, now
@@ -206,34 +208,31 @@ def _publish(call: Call) -> Document:
 @endpoint("tasks.enqueue")
 def _enqueue(call: Call) -> Document:
     """`queue_name` makes the queue where there is none; a task that is run by an agent is no longer a development run."""
-    task, queue = own_task(call.store, call.text("task")), _queue(call)
-    if any(entry["task"] == task["id"] for entry in queue["entries"]):
+    task, chosen = own_task(call.store, call.text("task")), _chosen_queue(call)
+    if any(entry["task"] == task["id"] for entry in chosen["entries"]):
         raise ApiError(400, 706, f"Failed adding task to queue since task is already queued: task={task['id']}")
     if task["status"] not in _FROM["queued"] and not call.flag("force"):
         message = f"Invalid task status (Invalid status change): current_status={task['status']}, new_status=queued"
         raise ApiError(400, 110, message)
     dequeue_everywhere(call.store, task["id"])
-    queue["entries"].append({"task": task["id"], "added": now()})
-    queue["last_update"] = now()
+    chosen["entries"].append({"task": task["id"], "added": now()})
+    chosen["last_update"] = now()
     tags = [tag for tag in task.get("system_tags") or () if tag != "development"]
-    execution = {**(task.get("execution") or {}), "queue": queue["id"]}
+    execution = {**(task.get("execution") or {}), "queue": chosen["id"]}
     fields = set_status(call.store, task["id"], "queued", call.user, execution=execution, system_tags=tags)
     shown = {field: value for field, value in fields.items() if field not in {"execution", "system_tags"}}
     was = "created" if task["status"] == "queued" else task["status"]
-    return {"queued": 1, "updated": 1, "fields": {**shown, "enqueue_status": was, "execution.queue": queue["id"]}}
+    return {"queued": 1, "updated": 1, "fields": {**shown, "enqueue_status": was, "execution.queue": chosen["id"]}}
 
 
-def _queue(call: Call) -> Document:
-    queues, name, moment = call.store.queues, call.body.get("queue_name"), now()
+def _chosen_queue(call: Call) -> Document:
+    queues, name = call.store.queues, call.body.get("queue_name")
     if name:
-        own = {"id": new_id(), "name": name, "company": call.store.company["id"], "created": moment}
-        rest = {"tags": [], "system_tags": [], "entries": [], "last_update": moment, "metadata": {}}
-        return next((queue for queue in queues.values() if queue["name"] == name), None) or queues.put({**own, **rest})
-    default = (queue["id"] for queue in queues.values() if "default" in (queue.get("system_tags") or ()))
-    key = str(call.body.get("queue") or next(default, ""))
-    if key not in queues:
-        raise ApiError(400, 701, f"Invalid queue id: id={key}, company={call.store.company['id']}")
-    return queues[key]
+        found = next((there for there in queues.values() if there["name"] == name), None)
+        own = {"name": name, "company": call.store.company["id"], "system_tags": []}
+        return found or queues.put(queue_record(new_id(), now()) | own)
+    default = (there["id"] for there in queues.values() if "default" in (there.get("system_tags") or ()))
+    return queue(call.store, str(call.body.get("queue") or next(default, "")))
 
 
 @endpoint("tasks.dequeue")
@@ -255,19 +254,19 @@ def _archive_one(call: Call, key: str) -> Document:
     elif task["status"] == "queued":
         dequeue_everywhere(call.store, key)
         set_status(call.store, key, "created", call.user)
-    tags = sorted({*(call.store.tasks[key].get("system_tags") or ()), "archived"})
-    call.store.tasks.change(
-        key, system_tags=tags, status_reason="", status_message="", last_change=now(), last_changed_by=call.user
-    )
+    _set_system_tags(call, key, sorted({*(call.store.tasks[key].get("system_tags") or ()), "archived"}))
     return {"archived": True}
 
 
 def _unarchive_one(call: Call, key: str) -> Document:
-    tags = [tag for tag in own_task(call.store, key).get("system_tags") or () if tag != "archived"]
+    _set_system_tags(call, key, [tag for tag in own_task(call.store, key).get("system_tags") or () if tag != "archived"])
+    return {"unarchived": True}
+
+
+def _set_system_tags(call: Call, key: str, tags: list[str]) -> None:
     call.store.tasks.change(
         key, system_tags=tags, status_reason="", status_message="", last_change=now(), last_changed_by=call.user
     )
-    return {"unarchived": True}
 
 
 @endpoint("tasks.archive")

@@ -170,7 +170,8 @@ class ClearMLServer:
     def delete_tasks(self, ids: Sequence[TaskId], *, force: bool) -> dict[TaskId, Deleted | NotDeleted]:
         """Delete these tasks' records with their output models and events, but no files.
 
-        After a failure in mid-call the server may have done any part of it: what is left is read, not guessed.
+        After a failure in mid-call the server may have done any part of it: what is left is read, not guessed. A task that
+        the server's answer does not mention is left out.
 
         Raises:
             UnreachableError: no usable answer, after all tries.
@@ -202,31 +203,26 @@ class ClearMLServer:
                 self._unless_missing("models.delete", {"model": model, "force": True})
 
     def _delete_chunk(self, ids: list[TaskId], *, force: bool) -> dict[TaskId, Deleted | NotDeleted]:
-        options: dict[str, Any] = {"force": force, "return_file_urls": True, "delete_output_models": True}
+        options: dict[str, Any] = {"force": force, "delete_output_models": True}
         if self.version >= DELETE_EXTERNAL:
             options["delete_external_artifacts"] = False
         if self.version < DELETE_MANY:
             return {i: self._delete_one(i, options) for i in ids}
         data = self._transport.call_once("tasks.delete_many", {"ids": ids, **options})
-        outcomes: dict[TaskId, Deleted | NotDeleted] = {
-            i: NotDeleted(0, 0, "the server's answer does not mention it") for i in ids
-        }
-        for entry in _entries(data, "succeeded"):
-            if entry.get("id") in outcomes:
-                outcomes[TaskId(entry["id"])] = _deleted(entry)
-        for entry in _entries(data, "failed"):
-            error = entry.get("error") or {}
-            codes = [*(error.get("codes") or ()), 0, 0]
-            if entry.get("id") in outcomes:
-                missing = tuple(codes[:2]) == MISSING_TASK
-                outcomes[TaskId(entry["id"])] = (
-                    Deleted() if missing else NotDeleted(int(codes[0]), int(codes[1]), str(error.get("msg")))
-                )
+        outcomes: dict[TaskId, Deleted | NotDeleted] = {}
+        asked = set(ids)
+        with parse.readable("tasks.delete_many"):
+            for entry in data["succeeded"]:
+                if entry["id"] in asked:
+                    outcomes[entry["id"]] = Deleted(entry.get("deleted_models"))
+            for entry in data["failed"]:
+                if entry["id"] in asked:
+                    outcomes[entry["id"]] = _not_deleted(entry.get("error") or {})
         return outcomes
 
     def _delete_one(self, task: TaskId, options: Mapping[str, Any]) -> Deleted | NotDeleted:
         try:
-            return _deleted(self._transport.call_once("tasks.delete", {"task": task, **options}))
+            return Deleted(self._transport.call_once("tasks.delete", {"task": task, **options}).get("deleted_models"))
         except AnswerError as error:
             if (error.status, error.subcode) == MISSING_TASK:
                 return Deleted()
@@ -269,17 +265,13 @@ class ClearMLServer:
                 raise
 
 
-def _entries(data: parse.Document, key: str) -> list[parse.Document]:
-    found = data.get(key)
-    if not isinstance(found, list):
-        message = f"tasks.delete_many: an answer without {key}"
-        raise AnswerError(message)
-    return found
-
-
-def _deleted(entry: parse.Document) -> Deleted:
-    urls = (entry.get("urls") or {}).get("model_urls") or ()
-    return Deleted(entry.get("deleted_models"), tuple(map(str, urls)))
+def _not_deleted(error: parse.Document) -> Deleted | NotDeleted:
+    """An entry's error: a task that isn't there is as good as deleted."""
+    codes: list[Any] = error.get("codes") or []
+    status, subcode, *_ = [*codes, 0, 0]
+    if (status, subcode) == MISSING_TASK:
+        return Deleted()
+    return NotDeleted(int(status), int(subcode), str(error.get("msg")))
 
 
 def _chunks(ids: Iterable[Id]) -> Iterator[list[Id]]:

@@ -21,7 +21,7 @@ def read(path: Path) -> dict[str, str]:
         SettingsError: it can't be read.
     """
     # Imported here: clearml takes a second to import, and most runs are configured by the environment.
-    from clearml.utilities.pyhocon import ConfigFactory  # noqa: PLC0415
+    from clearml.utilities.pyhocon import ConfigFactory  # noqa: PLC0415 -- see above
 
     try:
         tree = ConfigFactory.parse_file(str(path))

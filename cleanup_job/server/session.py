@@ -18,11 +18,10 @@ from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 
 from cleanup_job.errors import AnswerError, CleanupError, SettingsError, UnreachableError
+from cleanup_job.retry import PASSING, Retry, time_limits
 
 API_VERSION = (2, 31)
 """The newest API version that the calls here were tried with; an older server's own is used instead."""
-PASSING = frozenset({429, 500, 502, 503, 504, 509})
-"""Statuses worth another try: HTTP's, and 509 which ClearML's SDK counts as passing too."""
 
 
 T = TypeVar("T")
@@ -41,10 +40,7 @@ class Connection:
     secret_key: str = field(repr=False)
     verify: bool | str = True
     timeout: float = 120.0
-    attempts: int = 6
-    wait: float = 0.5
-    """First wait between tries; doubles up to 60 times as much."""
-    on_retry: Callable[[str], None] = field(default=lambda _: None, repr=False)
+    retry: Retry = field(default_factory=Retry)
 
 
 class _Adapter(HTTPAdapter):
@@ -68,7 +64,7 @@ class _Session(Session):  # type: ignore[misc]  # clearml has no types
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        timeout = (min(10.0, connection.timeout), connection.timeout)
+        timeout = time_limits(connection.timeout)
         self._session_initial_timeout = self._session_timeout = self._write_session_timeout = timeout
         config = ConfigFactory.from_dict(
             {
@@ -169,22 +165,7 @@ class Transport:
 
     def tries(self, name: str) -> Iterator[stamina.Attempt]:
         """The tries of a call: a loop of contexts that swallow a ``PassingError`` as long as tries are left."""
-        connection = self._connection
-
-        def worth_it(error: Exception) -> bool:
-            if isinstance(error, PassingError):
-                connection.on_retry(f"{name}: {error}")
-                return True
-            return False
-
-        yield from stamina.retry_context(
-            on=worth_it,
-            attempts=connection.attempts,
-            timeout=None,
-            wait_initial=connection.wait,
-            wait_max=connection.wait * 60,
-            wait_jitter=connection.wait,
-        )
+        return self._connection.retry.tries(name, PassingError)
 
     def retried(self, action: Callable[[], T], name: str) -> T:
         """What an action gives, tried again for passing failures."""
@@ -198,7 +179,7 @@ class Transport:
 
     def unreachable(self, name: str, error: Exception) -> UnreachableError:
         """What to say when all tries are used up."""
-        tries = self._connection.attempts
+        tries = self._connection.retry.attempts
         return UnreachableError(f"{name}: no answer from {self._connection.api_host} in {tries} tries; the last: {error}")
 
     @staticmethod

@@ -10,16 +10,15 @@ from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 import requests
-import stamina
 from requests.adapters import HTTPAdapter
 
 from cleanup_job.errors import SettingsError, UnreachableError
 from cleanup_job.paths import LinkedFile, Location, OwnedPath, TaskFile, TaskFolder
+from cleanup_job.retry import PASSING, Retry, time_limits
 
 MANY = 500
 """Paths in one call."""
 NAME = "fileserver"
-PASSING = frozenset({429, 500, 502, 503, 504, 509})
 NO_BATCH = frozenset({403, 404, 405, 501})
 """How a fileserver answers that does not have, or not allow, ``/delete_many``; a bad token is 401."""
 PORTS = {"http": 80, "https": 443}
@@ -42,9 +41,7 @@ class FileServer:
         *,
         verify: bool | str = True,
         timeout: float = 120.0,
-        attempts: int = 6,
-        wait: float = 0.5,
-        on_retry: Callable[[str], None] = lambda _: None,
+        retry: Retry | None = None,
     ) -> None:
         """Nothing is sent yet.
 
@@ -54,21 +51,13 @@ class FileServer:
             token: Gives the bearer token of ClearML's API.
             verify: As in requests.
             timeout: Seconds for each request.
-            attempts: Tries of each request.
-            wait: Seconds before the second try; doubles up to 60 times as much.
-            on_retry: Told of each failed try.
+            retry: How often each request is tried.
         """
         self._host = host
         self._roots = tuple(dict.fromkeys(_root(address) for address in (host, *prefixes)))
         self._token = token
-        self._timeout = (min(10.0, timeout), timeout)
-        self._tries: dict[str, Any] = {
-            "attempts": attempts,
-            "wait_initial": wait,
-            "wait_max": wait * 60,
-            "wait_jitter": wait,
-        }
-        self._on_retry = on_retry
+        self._timeout = time_limits(timeout)
+        self._retry = retry or Retry()
         self._http = requests.Session()
         self._http.verify = verify
         for scheme in ("http://", "https://"):
@@ -175,7 +164,7 @@ class FileServer:
         """Send, again for passing failures."""
         error: Exception | None = None
         try:
-            for attempt in stamina.retry_context(on=self._worth_it, timeout=None, **self._tries):
+            for attempt in self._retry.tries(NAME, requests.RequestException):
                 with attempt:
                     self.sent += 1
                     answer = self._http.request(
@@ -192,16 +181,10 @@ class FileServer:
         except requests.RequestException as last:
             error = last
         message = (
-            f"the fileserver at {self._host} gave no usable answer in {self._tries['attempts']} tries; the last: {error}. "
+            f"the fileserver at {self._host} gave no usable answer in {self._retry.attempts} tries; the last: {error}. "
             "Check CLEARML_FILES_HOST: it is the address at which the job reaches it."
         )
         raise UnreachableError(message) from error
-
-    def _worth_it(self, error: Exception) -> bool:
-        if isinstance(error, requests.RequestException):
-            self._on_retry(f"fileserver: {error}")
-            return True
-        return False
 
 
 def _root(address: str) -> tuple[str, str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import kubernetes as typed_kubernetes
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml  # type: ignore[import-untyped]  # has no types
 
 kubernetes: Any = typed_kubernetes  # half of it has no types
 

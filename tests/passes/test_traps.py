@@ -11,6 +11,7 @@ from cleanup_job.cleanup import Stop
 from cleanup_job.errors import CleanupError, SettingsError, UnreachableError
 from cleanup_job.paths import OwnedPath
 from cleanup_job.report.outcome import Reason
+from cleanup_job.retry import Retry
 from cleanup_job.sandbox import events, query
 from cleanup_job.sandbox.answer import ENDPOINTS
 from cleanup_job.sandbox.builder import TaskBuilder, World
@@ -87,6 +88,26 @@ def test_no_answer_however_wrong_widens_the_plan(
         clean(sandbox, attempts=1)
     assert {path for path in world.stored if old.id not in path} <= set(state(sandbox)[2])
     assert living.id in state(sandbox)[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "detail"),
+    [
+        ({"succeeded": [], "failed": []}, "does not mention it"),
+        ({"succeeded": [{}], "failed": []}, "can't be read"),
+        ({"succeeded": [None], "failed": []}, "can't be read"),
+        ({"succeeded": [], "failed": None}, "can't be read"),
+    ],
+)
+def test_a_deletion_that_the_answer_does_not_confirm_has_failed(
+    sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch, answer: Document, detail: str
+) -> None:
+    task = full(world, "old")
+    sandbox.load(world.as_dict())
+    monkeypatch.setitem(ENDPOINTS, "tasks.delete_many", ((2, 13), lambda _: answer))
+    done = clean(sandbox)
+    assert done.watcher.failed == {task.id}
+    assert detail in done.watcher.outcomes[task.id].detail
 
 
 # -- changes while a pass runs
@@ -298,19 +319,19 @@ def test_servers_too_old_for_a_call_get_the_older_form(world: World, version: st
 # -- logging in
 def test_wrong_credentials_are_an_error_that_names_the_settings(sandbox: Sandbox) -> None:
     with pytest.raises(SettingsError, match="CLEARML_API_ACCESS_KEY"):
-        Transport(Connection(sandbox.api_url, sandbox.key, "wrong", wait=0))
+        Transport(Connection(sandbox.api_url, sandbox.key, "wrong", retry=Retry(wait=0)))
 
 
 def test_a_server_that_is_no_clearml_server_is_an_error(sandbox: Sandbox) -> None:
     with pytest.raises(SettingsError, match="does not answer like ClearML's API server"):
-        Transport(Connection(sandbox.files_url, sandbox.key, sandbox.secret, wait=0))
+        Transport(Connection(sandbox.files_url, sandbox.key, sandbox.secret, retry=Retry(wait=0)))
 
 
 @pytest.mark.parametrize("host", ["http://127.0.0.1:9", "https://{api}"], ids=["nobody", "no TLS there"])
 def test_a_server_that_can_not_be_reached_ends_the_tries(sandbox: Sandbox, host: str) -> None:
     address = host.replace("{api}", sandbox.api_url.removeprefix("http://"))
     with pytest.raises(UnreachableError, match="in 2 tries"):
-        Transport(Connection(address, "k", "s", wait=0, attempts=2, timeout=5))
+        Transport(Connection(address, "k", "s", timeout=5, retry=Retry(2, wait=0)))
 
 
 def test_a_token_that_expires_in_mid_pass_is_renewed(sandbox: Sandbox, world: World) -> None:

@@ -243,4 +243,4 @@ def test_public_and_hidden_tasks(world: World) -> None:
 
 def test_now_needs_a_time_zone() -> None:
     with pytest.raises(ValueError, match="time zone"):
-        World(datetime(2026, 11, 22))  # noqa: DTZ001 - what is refused
+        World(datetime(2026, 11, 22))  # noqa: DTZ001 -- what is refused

@@ -1,0 +1,44 @@
+"""How requests are tried again, the same for ClearML Server and its fileserver: bounded, with back-off and jitter."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import stamina
+
+PASSING = frozenset({429, 500, 502, 503, 504, 509})
+"""Statuses worth another try: HTTP's, and 509 which ClearML's SDK counts as passing too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often, and how soon."""
+
+    attempts: int = 6
+    """Tries of each request, the first one included."""
+    wait: float = 0.5
+    """Seconds before the second try; doubles up to 60 times as much."""
+    on_retry: Callable[[str], None] = field(default=lambda _: None, repr=False)
+    """Told of each failed try."""
+
+    def tries(self, name: str, passing: type[Exception]) -> Iterator[stamina.Attempt]:
+        """The tries of a call: a loop of contexts that swallow a ``passing`` error as long as tries are left."""
+
+        def worth_it(error: Exception) -> bool:
+            if isinstance(error, passing):
+                self.on_retry(f"{name}: {error}")
+                return True
+            return False
+
+        yield from stamina.retry_context(
+            on=worth_it,
+            attempts=self.attempts,
+            timeout=None,
+            wait_initial=self.wait,
+            wait_max=self.wait * 60,
+            wait_jitter=self.wait,
+        )
+
+
+def time_limits(seconds: float) -> tuple[float, float]:
+    """Limits in seconds on connecting and on each answer, as requests takes them."""
+    return min(10.0, seconds), seconds
