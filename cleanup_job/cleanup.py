@@ -76,11 +76,16 @@ class Pass:
         self._outcomes = Outcomes(projects)
         for task in found.public:
             self._note(self._outcomes.stays(Staying(task, Reason.PUBLIC, "it belongs to the server, not to its users")))
-        self._refuse_if_too_many()
+        refusal = self._refusal()
+        if refusal is not None and not self._options.dry_run:
+            self._report.left = len(found.tasks)
+            raise refusal
         if found.tasks:
             self._work(found, rules)
             for doubt in self._storage.doubts():
                 self._warn(doubt)
+        if refusal is not None:
+            raise refusal
 
     def _rules(self, projects: dict[str, str]) -> Rules:
         filters = self._options.filters
@@ -92,15 +97,15 @@ class Pass:
             tag_exists=self._server.tag_exists,
         )
 
-    def _refuse_if_too_many(self) -> None:
+    def _refusal(self) -> RefusedError | None:
+        """The valve's word: it ends a pass before its first deletion, and a dry run once all tasks are listed."""
         limit, count = self._options.refuse_above, self._report.selected
-        if limit is not None and count > limit:
-            self._report.left = count
-            message = (
-                f"{count} tasks are to be deleted, more than CLEANUP_REFUSE_ABOVE={limit} allows: nothing was deleted. "
-                f"If that is what you want, set CLEANUP_REFUSE_ABOVE={count} or higher for one pass; a dry run lists them."
-            )
-            raise RefusedError(message)
+        if limit is None or count <= limit:
+            return None
+        return RefusedError(
+            f"{count} tasks are to be deleted, more than CLEANUP_REFUSE_ABOVE={limit} allows: nothing was deleted. "
+            f"If that is what you want, set CLEANUP_REFUSE_ABOVE={count} or higher for one pass; a dry run lists them."
+        )
 
     def _work(self, found: Candidates, rules: Rules) -> None:
         """Plan and delete in batches that overlap as far as references between their tasks allow."""

@@ -158,7 +158,10 @@ def _last_words(text: str) -> None:
 def _settings(options: argparse.Namespace) -> int:
     """Print the effective values and where each came from."""
     settings, origins = assemble.read_settings(_given(options))
-    table = Table("setting", "value", "from", title="Settings", title_justify="left")
+    table = Table(title="Settings", title_justify="left")
+    table.add_column("setting", no_wrap=True)  # whole, also where the terminal is narrow: people copy them
+    table.add_column("value", overflow="fold")
+    table.add_column("from", overflow="fold")
     group = ""
     for name in Settings.model_fields:
         if group_name(name) != group:

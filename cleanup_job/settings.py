@@ -158,7 +158,8 @@ class Settings(BaseSettings):
     )
     refuse_above: int | None = _option(
         None,
-        "Valve: a pass that finds more tasks than this refuses before it deletes anything (exit code 2). Default: none.",
+        "Valve: a pass that finds more tasks than this refuses before it deletes anything (exit code 2); "
+        "a dry run lists them first. Default: none.",
         group="Limits",
         ge=1,
     )

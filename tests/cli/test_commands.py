@@ -14,6 +14,7 @@ from harness import state
 from cleanup_job import cli
 from cleanup_job.sandbox.builder import World
 from cleanup_job.sandbox.server import Fault, Request, Sandbox
+from cleanup_job.settings import Settings, env_name
 
 
 @pytest.fixture
@@ -124,6 +125,24 @@ def test_mistakes_end_with_2_before_anything_is_deleted(
     assert named in " ".join((out.out + out.err).split())
     assert "Traceback" not in out.err
     assert state(filled) == before
+
+
+def test_a_dry_run_lists_what_the_valve_refuses(filled: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "--dry-run", "--force-delete", "--refuse-above", "2", "--log-format", "json"]) == 2
+    log = lines(capsys.readouterr().out)
+    assert sum(line.get("verdict") == "deleted" for line in log) == 4
+    assert "CLEANUP_REFUSE_ABOVE=2" in str(log[-1]["error"])
+    assert log[-1]["left"] == 0
+
+
+@pytest.mark.usefixtures("filled")
+def test_the_names_of_settings_are_never_cut(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert cli.main(["settings"]) == 0
+    shown = capsys.readouterr().out
+    assert all(env_name(name) in shown for name in Settings.model_fields)
+    assert "\N{HORIZONTAL ELLIPSIS}" not in shown
+    assert len({len(line) for line in shown.splitlines()}) == 1, "no row is cut at the edge"
 
 
 def test_wrong_credentials_end_with_2(
