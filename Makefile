@@ -3,8 +3,9 @@ SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
+GO_TOOLS := .venv/go-tools
 
-.PHONY: help demo test check bench docs e2e lock clean
+.PHONY: help demo test check bench docs chart e2e lock clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /  make \1\t/' | expand -t 16
@@ -46,6 +47,20 @@ docs: $(INSTALLED) ## write docs/settings.md and the README's picture anew
 	@mv .venv/settings.md docs/settings.md
 	@$(BIN)/python docs/generate_picture.py docs/demo.svg
 	@echo "docs: written"
+
+# helm-docs and kube-score come as Go modules, with their hashes in requirements/go/go.sum.
+$(GO_TOOLS): requirements/go/go.mod requirements/go/go.sum $(INSTALLED)
+	@echo "== installing helm-docs and kube-score"
+	@cd requirements/go && GOBIN=$(CURDIR)/$(BIN) go install tool
+	@touch $@
+
+chart: $(INSTALLED) $(GO_TOOLS) ## write the chart's schema and README, and the plain manifests in k8s/ anew
+	@echo "== chart"
+	@$(BIN)/python helm/values_schema.py > .venv/values.schema.json
+	@mv .venv/values.schema.json helm/clearml-cleanup/values.schema.json
+	@$(BIN)/python helm/plain_manifests.py k8s
+	@$(BIN)/helm-docs --chart-search-root=helm --sort-values-order=file --log-level=warning
+	@echo "chart: written"
 
 e2e: $(INSTALLED) ## the suites that need a Kubernetes cluster (KUBECONFIG, or the test cluster)
 	@echo "== tests on a cluster"

@@ -220,6 +220,21 @@ class Settings(BaseSettings):
         pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
         max_length=63,
     )
+    lease_wait_seconds: float = _option(
+        300.0,
+        "Wait so many seconds for another pass to end that holds the Lease; then give up (exit code 5). 0: don't wait.",
+        group="Run",
+        ge=0,
+        le=604_800,
+        allow_inf_nan=False,
+    )
+    cronjob: str | None = _option(
+        None,
+        "Name of the CronJob on which each pass leaves a Kubernetes Event. The Helm chart sets it; without it, none is left.",
+        group="Run",
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        max_length=52,
+    )
 
     # -- output
     log_format: Literal["auto", "json", "text"] = _option(

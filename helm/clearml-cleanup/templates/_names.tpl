@@ -1,0 +1,49 @@
+{{- /* The chart's name, or the one that replaces it. */ -}}
+{{- define "clearml-cleanup.name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- /* The name of the release's objects. 52 characters: a Job's name is its CronJob's and 11 more. */ -}}
+{{- define "clearml-cleanup.fullname" -}}
+{{- $name := .Values.nameOverride | default .Chart.Name -}}
+{{- $full := printf "%s-%s" .Release.Name $name -}}
+{{- if contains $name .Release.Name }}{{ $full = .Release.Name }}{{ end -}}
+{{- .Values.fullnameOverride | default $full | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "clearml-cleanup.serviceAccountName" -}}
+{{- .Values.serviceAccount.name | default (ternary (include "clearml-cleanup.fullname" .) "default" .Values.serviceAccount.create) -}}
+{{- end -}}
+
+{{- /* Labels that select; they never change during a release's life. */ -}}
+{{- define "clearml-cleanup.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "clearml-cleanup.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end -}}
+
+{{- define "clearml-cleanup.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{ include "clearml-cleanup.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- /* An image's whole name: a dict of `registry`, `repository`, `digest` and `tag`. */ -}}
+{{- define "clearml-cleanup.image" -}}
+{{- with .registry }}{{ . }}/{{ end }}{{ .repository }}{{ with .digest }}@{{ . }}{{ else }}:{{ .tag }}{{ end -}}
+{{- end -}}
+
+{{- define "clearml-cleanup.jobImage" -}}
+{{- $own := dict "tag" (.Values.image.tag | default .Chart.AppVersion) -}}
+{{- include "clearml-cleanup.image" (merge $own .Values.image) -}}
+{{- end -}}
+
+{{- define "clearml-cleanup.sandboxImage" -}}
+{{- $image := .Values.sandbox.image -}}
+{{- $tag := $image.tag | default (printf "%s-sandbox" .Chart.AppVersion) -}}
+{{- $own := dict "tag" $tag "registry" ($image.registry | default .Values.image.registry) -}}
+{{- include "clearml-cleanup.image" (merge $own $image) -}}
+{{- end -}}

@@ -1,0 +1,59 @@
+{{- /* The connection: the sandbox's, or that of `clearml`. With a clearml.conf, only what is set wins over the file. */ -}}
+{{- define "clearml-cleanup.connection" -}}
+{{- if .Values.sandbox.enabled -}}
+{{- $sandbox := printf "http://%s-sandbox" (include "clearml-cleanup.fullname" .) -}}
+CLEARML_API_HOST: {{ printf "%s:8008" $sandbox | quote }}
+CLEARML_FILES_HOST: {{ printf "%s:8081" $sandbox | quote }}
+{{- else -}}
+{{- $defaults := not .Values.clearml.existingConfigSecret -}}
+{{- $hosts := dict
+  "CLEARML_API_HOST" (tpl .Values.clearml.apiHost . | default (ternary "http://clearml-apiserver:8008" "" $defaults))
+  "CLEARML_FILES_HOST" (tpl .Values.clearml.filesHost . | default (ternary "http://clearml-fileserver:8081" "" $defaults))
+  "CLEARML_WEB_HOST" (tpl .Values.clearml.webHost . | default (ternary "http://clearml-webserver:8080" "" $defaults)) -}}
+{{- range $name, $value := $hosts }}
+{{- if $value }}
+{{ $name }}: {{ $value | quote }}
+{{- end }}
+{{- end }}
+{{- with .Values.clearml.filesUrlPrefixes }}
+CLEANUP_FILES_URL_PREFIXES: {{ toJson . | quote }}
+{{- end }}
+{{- if not (and (kindIs "bool" .Values.clearml.verifyCertificate) .Values.clearml.verifyCertificate) }}
+CLEARML_API_HOST_VERIFY_CERT: {{ .Values.clearml.verifyCertificate | toString | quote }}
+{{- end }}
+{{- end -}}
+{{- end -}}
+
+{{- /* The settings under `cleanup` as variables. What is null or an empty list keeps the job's own default. */ -}}
+{{- define "clearml-cleanup.settings" -}}
+{{- range $name, $value := omit .Values.cleanup "cleanupPeriodInDays" }}
+{{- $none := or (kindIs "invalid" $value) (and (kindIs "slice" $value) (not $value)) (and (eq $name "runAsService") (not $value)) }}
+{{- if not $none }}
+CLEANUP_{{ $name | snakecase | upper }}: {{ ternary $value (toJson $value) (kindIs "string" $value) | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- /* The Secret with the credentials; empty where a clearml.conf has them. */ -}}
+{{- define "clearml-cleanup.credentials" -}}
+{{- $clearml := .Values.clearml -}}
+{{- $given := or $clearml.accessKey $clearml.secretKey -}}
+{{- if .Values.sandbox.enabled -}}
+{{- include "clearml-cleanup.fullname" . -}}
+{{- else if and $given $clearml.existingSecret -}}
+{{- fail "\nclearml.existingSecret and clearml.accessKey/secretKey are both set: the credentials come from one of them. Leave the other out." -}}
+{{- else if $clearml.existingSecret -}}
+{{- $clearml.existingSecret -}}
+{{- else if and $clearml.accessKey $clearml.secretKey -}}
+{{- include "clearml-cleanup.fullname" . -}}
+{{- else if $given -}}
+{{- fail (printf "\nclearml.%s is missing: credentials are an access key and a secret key." (ternary "secretKey" "accessKey" (not (empty $clearml.accessKey)))) -}}
+{{- else if not $clearml.existingConfigSecret -}}
+{{- fail "\nClearML's credentials are missing. Make some in ClearML's web app (Settings > Workspace > Create new credentials), and add\n  --set clearml.accessKey=YOUR_ACCESS_KEY,clearml.secretKey=YOUR_SECRET_KEY\nor, where a Secret holds them,\n  --set clearml.existingSecret=NAME,clearml.existingSecretKeys.accessKey=KEY,clearml.existingSecretKeys.secretKey=KEY\nTo try the chart without a ClearML Server: --set sandbox.enabled=true" -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Whether the chart makes that Secret. */ -}}
+{{- define "clearml-cleanup.ownSecret" -}}
+{{- if or .Values.sandbox.enabled (eq (include "clearml-cleanup.credentials" .) (include "clearml-cleanup.fullname" .)) }}true{{ end -}}
+{{- end -}}

@@ -1,0 +1,173 @@
+"""The chart's values.schema.json, printed: its `cleanup` part comes from the settings themselves, the rest stands here."""
+
+import json
+from typing import Any
+
+from cleanup_job.settings import Settings
+
+Schema = dict[str, Any]
+
+ELSEWHERE = {"files_url_prefixes", "lease", "lease_namespace", "cronjob"}
+"""Settings that the chart sets itself, or has under `clearml`."""
+
+STRING: Schema = {"type": "string"}
+BOOLEAN: Schema = {"type": "boolean"}
+OBJECT: Schema = {"type": "object"}
+OBJECTS: Schema = {"type": "array", "items": OBJECT}
+LABELS: Schema = {"type": "object", "additionalProperties": STRING}
+ADDRESS: Schema = {"type": "string", "pattern": r"^$|^https?://\S+$|\{\{.*\}\}"}
+PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65535}
+DNS_LABEL: Schema = {"type": "string", "pattern": "^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"}
+DNS_NAME: Schema = {"type": "string", "pattern": "^$|^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"}
+SECRET_KEY: Schema = {"type": "string", "pattern": "^[-._a-zA-Z0-9]+$"}
+
+
+def whole(minimum: int, *, none: bool = False) -> Schema:
+    """A whole number from ``minimum`` on, or null."""
+    return {"type": ["integer", "null"] if none else "integer", "minimum": minimum}
+
+
+def one_of(*values: str) -> Schema:
+    """One of these words."""
+    return {"enum": list(values)}
+
+
+def section(**properties: Schema) -> Schema:
+    """An object that has these keys and no others: a typo is an error."""
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def camel(name: str) -> str:
+    """``delete_threshold_days`` as the chart writes it."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def setting(schema: Schema) -> Schema:
+    """A setting's own schema; null keeps the job's default."""
+    kinds = schema.get("anyOf", [schema])
+    kind = next(kind for kind in kinds if kind.get("type") != "null")
+    known = ("type", "enum", "minimum", "exclusiveMinimum", "maximum", "pattern", "maxLength")
+    made = {name: kind[name] for name in known if name in kind}
+    if "enum" in made:
+        return {"enum": [*made["enum"], None], "description": schema["description"]}
+    if made["type"] == "string":
+        made["minLength"] = 1
+    if made["type"] == "number":
+        # `--set` reads 1.0 as a string. The job checks the bounds of these.
+        number = made | {"type": ["number", "null"]}
+        return {"anyOf": [number, {"type": "string", "pattern": r"^\d+(\.\d+)?$"}], "description": schema["description"]}
+    if made["type"] == "array":
+        item = kind["items"]
+        made["items"] = {"enum": item["enum"]} if "enum" in item else {"type": "string", "minLength": 1}
+    return made | {"type": [made["type"], "null"], "description": schema["description"]}
+
+
+def cleanup() -> Schema:
+    """Every setting of a pass."""
+    fields = Settings.model_json_schema()["properties"]
+    return section(
+        **{
+            camel(name): setting(schema)
+            for name, schema in fields.items()
+            if schema["group"] != "Connection" and name not in ELSEWHERE
+        }
+    )
+
+
+def image(**more: Schema) -> Schema:
+    """Where an image is found."""
+    digest = {"type": "string", "pattern": "^$|^sha256:[0-9a-f]{64}$"}
+    return section(registry=STRING, repository={"type": "string", "minLength": 1}, tag=STRING, digest=digest, **more)
+
+
+def values() -> Schema:
+    """The schema of the whole values.yaml."""
+    # Five fields, or a macro. Kubernetes refuses a time zone in the schedule: that is what `timeZone` is for.
+    schedule = {
+        "type": "string",
+        "pattern": r"^$|^@(hourly|daily|midnight|weekly|monthly|yearly|annually)$|^[^\s=@]+(\s+[^\s=]+){4}$",
+    }
+    properties = section(
+        **{"global": OBJECT},
+        nameOverride=DNS_LABEL,
+        fullnameOverride=DNS_LABEL,
+        commonLabels=LABELS,
+        image=image(pullPolicy=one_of("IfNotPresent", "Always", "Never")),
+        imagePullSecrets=OBJECTS,
+        schedule=schedule,
+        timeZone={"type": "string", "pattern": r"^$|^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$", "not": {"const": "Local"}},
+        suspend=BOOLEAN,
+        concurrencyPolicy=one_of("Forbid", "Replace", "Allow"),
+        # Kubernetes looks every ten seconds: with less, a schedule can be missed for ever.
+        startingDeadlineSeconds=whole(10, none=True),
+        successfulJobsHistoryLimit=whole(0, none=True),
+        failedJobsHistoryLimit=whole(0, none=True),
+        backoffLimit=whole(0, none=True),
+        activeDeadlineSeconds=whole(1, none=True),
+        ttlSecondsAfterFinished=whole(0, none=True),
+        terminationGracePeriodSeconds=whole(0),
+        podFailurePolicy={"type": ["object", "null"]},
+        clearml=section(
+            apiHost=ADDRESS,
+            filesHost=ADDRESS,
+            webHost=ADDRESS,
+            filesUrlPrefixes={"type": "array", "items": {"type": "string", "pattern": r"^https?://\S+$"}},
+            verifyCertificate={"anyOf": [BOOLEAN, {"type": "string", "pattern": "^/"}]},
+            accessKey=STRING,
+            secretKey=STRING,
+            existingSecret=DNS_NAME,
+            existingSecretKeys=section(accessKey=SECRET_KEY, secretKey=SECRET_KEY),
+            existingConfigSecret=DNS_NAME,
+            existingConfigSecretKey=SECRET_KEY,
+        ),
+        cleanup=cleanup(),
+        lease=section(enabled=BOOLEAN),
+        events=section(enabled=BOOLEAN),
+        serviceAccount=section(create=BOOLEAN, name=DNS_NAME, annotations=LABELS),
+        rbac=section(create=BOOLEAN),
+        labels=LABELS,
+        annotations=LABELS,
+        jobLabels=LABELS,
+        jobAnnotations=LABELS,
+        podLabels=LABELS,
+        podAnnotations=LABELS,
+        extraEnv={"type": "array", "items": {"type": "object", "required": ["name"]}},
+        envFrom=OBJECTS,
+        extraVolumes={"type": "array", "items": {"type": "object", "required": ["name"]}},
+        extraVolumeMounts={"type": "array", "items": {"type": "object", "required": ["name", "mountPath"]}},
+        initContainers={"type": "array", "items": {"type": "object", "required": ["name"]}},
+        resources=section(requests=OBJECT, limits=OBJECT, claims=OBJECTS),
+        nodeSelector=LABELS,
+        tolerations=OBJECTS,
+        affinity=section(nodeAffinity=OBJECT, podAffinity=OBJECT, podAntiAffinity=OBJECT),
+        topologySpreadConstraints=OBJECTS,
+        priorityClassName=DNS_NAME,
+        runtimeClassName=DNS_NAME,
+        hostAliases=OBJECTS,
+        dnsPolicy=one_of("", "ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"),
+        dnsConfig=OBJECT,
+        podSecurityContext=OBJECT,
+        securityContext=OBJECT,
+        networkPolicy=section(
+            enabled=BOOLEAN,
+            clearmlPeers=OBJECTS,
+            apiServerPorts={"type": "array", "items": PORT, "minItems": 1},
+            apiServerPeers=OBJECTS,
+            extraEgress=OBJECTS,
+        ),
+        sandbox=section(
+            enabled=BOOLEAN,
+            image=image(),
+            tasks=whole(0),
+            seed={"type": "integer"},
+            latencyMs={"type": "number", "minimum": 0},
+            resources=section(requests=OBJECT, limits=OBJECT, claims=OBJECTS),
+        ),
+        extraObjects={"type": "array", "items": {"type": ["object", "string"]}},
+    )
+    return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Values of clearml-cleanup", **properties}
+
+
+if __name__ == "__main__":
+    print(json.dumps(values(), indent=2))

@@ -1,0 +1,159 @@
+"""`cleanup:` and `clearml:` become the job's variables; the job itself reads them back here."""
+
+from typing import Any
+
+import pytest
+from charts import CONTAINER, ENOUGH, SANDBOX, at, default_values, nested, one, render, variables
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cleanup_job.settings import Settings, env_name, load
+
+KEYS = {"CLEARML_API_ACCESS_KEY": "key", "CLEARML_API_SECRET_KEY": "secret"}
+SET_BY_THE_CHART = {"files_url_prefixes", "lease", "lease_namespace", "cronjob"}
+OF_A_PASS = [name for name, field in Settings.model_fields.items() if (field.json_schema_extra or {})["group"] != "Connection"]  # type: ignore[index]  # every field has a group
+UNDER_CLEANUP = [name for name in OF_A_PASS if name not in SET_BY_THE_CHART]
+
+CHANGED: dict[str, Any] = {
+    "delete_threshold_days": 0,
+    "force_delete": True,
+    "archived_for_days": 0.5,
+    "projects": ["a,b", "team/*"],
+    "exclude_projects": ["c"],
+    "tags": ["old"],
+    "exclude_tags": ["keep"],
+    "types": ["training"],
+    "statuses": ["failed"],
+    "exclude_statuses": ["published"],
+    "users": ["me"],
+    "include_hidden": True,
+    "include_pipeline_steps": True,
+    "max_tasks": 10000000,
+    "refuse_above": 10000000,
+    "deadline_seconds": 0.5,
+    "external_files": "delete",
+    "on_file_error": "delete_record",
+    "unknown_stores": "delete_record",
+    "dry_run": True,
+    "page_size": 1,
+    "batch_size": 1,
+    "workers": 1,
+    "request_timeout_seconds": 600000,
+    "attempts": 1,
+    "lease_wait_seconds": 0,
+    "log_format": "json",
+    "log_level": "error",
+    "report": "report.html",
+    "run_as_service": True,
+}
+
+
+def camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(map(str.capitalize, rest))
+
+
+def read(*layers: dict[str, Any]) -> tuple[Settings, dict[str, str]]:
+    """What the job makes of the ConfigMap."""
+    return load({}, variables(render(ENOUGH, *layers)) | KEYS, {})
+
+
+def test_the_chart_has_every_setting_and_no_other() -> None:
+    assert sorted(default_values()["cleanup"]) == sorted(map(camel, UNDER_CLEANUP))
+
+
+def test_defaults_are_those_of_the_job() -> None:
+    settings, _ = read()
+    for name in OF_A_PASS:
+        if name not in {"lease", "cronjob"}:
+            assert getattr(settings, name) == Settings.model_fields[name].default, name
+
+
+@pytest.mark.parametrize("name", [name for name in UNDER_CLEANUP if name != "cleanup_period_in_days"])
+def test_a_setting_reaches_the_job(name: str) -> None:
+    value = CHANGED[name]
+    settings, origins = read(nested(f"cleanup.{camel(name)}", value))
+    got = getattr(settings, name)
+    assert (list(got) if isinstance(got, tuple) else str(got) if name == "report" else got) == value
+    assert origins[name] == env_name(name)
+
+
+@pytest.mark.parametrize("name", UNDER_CLEANUP)
+def test_null_keeps_the_default_of_the_job(name: str) -> None:
+    _, origins = read(nested(f"cleanup.{camel(name)}", None))
+    assert origins[name] == "default"
+
+
+def test_the_period_and_the_switch_of_the_original_are_not_warned_of() -> None:
+    _, origins = read(nested("cleanup.cleanupPeriodInDays", 7))
+    assert origins["cleanup_period_in_days"] == origins["run_as_service"] == "default"
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(str.strip), min_size=1, max_size=4))
+def test_no_name_of_a_project_is_bent_on_its_way(projects: list[str]) -> None:
+    settings, _ = read(nested("cleanup.projects", projects))
+    assert settings.projects == tuple(name.strip() for name in projects)
+
+
+# -- connection
+def test_without_addresses_the_services_of_clearmls_own_chart() -> None:
+    settings, _ = read()
+    assert settings.api_host == "http://clearml-apiserver:8008"
+    assert settings.files_host == "http://clearml-fileserver:8081"
+    assert settings.web_host == "http://clearml-webserver:8080"
+
+
+def test_addresses_are_templates() -> None:
+    settings, _ = read(nested("clearml.apiHost", "http://{{ .Release.Namespace }}-apiserver:8008"))
+    assert settings.api_host == "http://ml-apiserver:8008"
+
+
+def test_a_ca_bundle_is_a_path() -> None:
+    objects = render(ENOUGH, nested("clearml.verifyCertificate", "/ca/ca.crt"))
+    assert variables(objects)["CLEARML_API_HOST_VERIFY_CERT"] == "/ca/ca.crt"
+
+
+def test_a_clearml_conf_is_mounted_and_what_is_not_set_comes_from_it() -> None:
+    conf = {"clearml": {"existingConfigSecret": "conf"}}
+    objects = render(conf)
+    assert not [name for name in variables(objects) if name.startswith("CLEARML_")]
+    container = at(one("CronJob", objects), CONTAINER)
+    assert {"name": "CLEARML_CONFIG_FILE", "value": "/etc/clearml/clearml.conf"} in container["env"]
+    assert container["volumeMounts"] == [{"name": "clearml-conf", "mountPath": "/etc/clearml", "readOnly": True}]
+    assert not [entry for entry in container["env"] if entry["name"] in KEYS]
+    both = render(conf, nested("clearml.filesHost", "http://files:8081"), ENOUGH)
+    assert variables(both)["CLEARML_FILES_HOST"] == "http://files:8081"
+    assert [entry["name"] for entry in at(one("CronJob", both), CONTAINER)["env"]][:3] == [*KEYS, "CLEARML_CONFIG_FILE"]
+
+
+def test_the_sandbox_is_what_the_job_cleans_whatever_else_is_set() -> None:
+    objects = render(SANDBOX, {"clearml": {"apiHost": "https://real", "accessKey": "real", "secretKey": "real"}})
+    found = variables(objects)
+    assert found["CLEARML_API_HOST"] == "http://clearml-cleanup-sandbox:8008"
+    assert found["CLEARML_FILES_HOST"] == "http://clearml-cleanup-sandbox:8081"
+    assert "real" not in str(objects)
+    assert one("Secret", objects)["stringData"] == {"accessKey": "sandbox-key", "secretKey": "sandbox-secret"}
+
+
+def test_a_clearml_conf_is_not_mounted_beside_the_sandbox() -> None:
+    objects = render(SANDBOX, {"clearml": {"existingConfigSecret": "conf", "existingSecret": "real"}})
+    assert "volumes" not in at(one("CronJob", objects), "spec.jobTemplate.spec.template.spec")
+    assert at(one("CronJob", objects), f"{CONTAINER}.env.0.valueFrom.secretKeyRef") == {
+        "name": "clearml-cleanup",
+        "key": "accessKey",
+    }
+
+
+def test_lease_and_cronjob_are_named_for_the_job() -> None:
+    entries = at(one("CronJob", render(ENOUGH)), f"{CONTAINER}.env")
+    assert {"name": "CLEANUP_LEASE", "value": "clearml-cleanup"} in entries
+    assert {"name": "CLEANUP_CRONJOB", "value": "clearml-cleanup"} in entries
+    off = {"lease": {"enabled": False}, "events": {"enabled": False}}
+    entries = at(one("CronJob", render(ENOUGH, off)), f"{CONTAINER}.env")
+    assert [entry["name"] for entry in entries] == list(KEYS)
+
+
+def test_no_env_at_all_where_nothing_needs_it() -> None:
+    off = {"lease": {"enabled": False}, "events": {"enabled": False}}
+    container = at(one("CronJob", render({"clearml": {"existingConfigSecret": "conf"}}, off)), CONTAINER)
+    assert [entry["name"] for entry in container["env"]] == ["CLEARML_CONFIG_FILE"]
