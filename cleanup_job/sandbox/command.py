@@ -11,12 +11,15 @@ from random import Random
 from threading import Event
 
 from cleanup_job.sandbox.seed import seeded_world
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
+from cleanup_job.sandbox.server import HOST, Fault, Request, Sandbox
 from cleanup_job.sandbox.store import Document
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The sandbox's flags."""
+    parser.add_argument("--host", default=HOST, help=f"address to listen on (default: {HOST}); 0.0.0.0: all")
+    parser.add_argument("--api-url", default="", help="address at which clients reach the API server, if it is another")
+    parser.add_argument("--files-url", default="", help="address at which clients reach the fileserver, if it is another")
     parser.add_argument("--api-port", type=int, default=8008, help="port of the API server; 0: any (default: 8008)")
     parser.add_argument("--files-port", type=int, default=8081, help="port of the fileserver; 0: any (default: 8081)")
     parser.add_argument("--tasks", type=int, default=1000, help="tasks to start with; 0: none (default: 1000)")
@@ -38,6 +41,9 @@ def run(options: argparse.Namespace) -> int:
         signal.signal(number, lambda *_: ended.set())
     sandbox = Sandbox(
         _world(options),
+        host=options.host,
+        api_url=options.api_url.rstrip("/"),
+        files_url=options.files_url.rstrip("/"),
         api_port=options.api_port,
         files_port=options.files_port,
         latency=options.latency_ms / 1000,

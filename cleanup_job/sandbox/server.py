@@ -1,4 +1,4 @@
-"""The sandbox: both servers on loopback, with latency, faults and a log of requests."""
+"""The sandbox: both servers, on loopback unless told otherwise, with latency, faults and a log of requests."""
 
 import contextlib
 import json
@@ -72,8 +72,11 @@ class Sandbox:
         self,
         world: Document | None = None,
         *,
+        host: str = HOST,
         api_port: int = 0,
         files_port: int = 0,
+        api_url: str = "",
+        files_url: str = "",
         latency: float = 0.0,
         key: str = "sandbox-key",
         secret: str = "sandbox-secret",  # noqa: S107 -- nothing in a sandbox is worth protecting
@@ -83,7 +86,11 @@ class Sandbox:
         max_api_version: str = "2.34",
         log_bodies: bool = True,
     ) -> None:
-        """Bind the ports (0: any free one); `latency` is in seconds, added to each request."""
+        """Bind the ports (0: any free one); `latency` is in seconds, added to each request.
+
+        `api_url` and `files_url` are the addresses that clients know, where they are not those of the ports: the files' URIs
+        name them, as a real server's do.
+        """
         self.store = Store()
         self.key, self.secret = key, secret
         self.fault = fault
@@ -93,10 +100,11 @@ class Sandbox:
         self._version = max_api_version
         self._lock = Lock()
         self._number = 0
+        self._host = host
         self._files = self._serve(files_port, "files", files.make(self.store, auth=files_auth, allow_batch=allow_batch))
-        self.files_url = f"http://{HOST}:{self._files.server_port}"
+        self.files_url = files_url or f"http://{HOST}:{self._files.server_port}"
         self._api = self._serve(api_port, "api", api.make(self.store, self.files_url, max_api_version))
-        self.api_url = f"http://{HOST}:{self._api.server_port}"
+        self.api_url = api_url or f"http://{HOST}:{self._api.server_port}"
         self.load(world or {})
 
     def __enter__(self) -> Self:
@@ -141,7 +149,7 @@ class Sandbox:
 
     # -- serving
     def _serve(self, port: int, service: str, app: Any) -> BaseWSGIServer:
-        server = make_server(HOST, port, self._around(service, app), threaded=True, request_handler=_Handler)
+        server = make_server(self._host, port, self._around(service, app), threaded=True, request_handler=_Handler)
         server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return server
 
@@ -185,7 +193,9 @@ class Sandbox:
         return request
 
     def _own(self, environ: Document, start: Callable[..., Any], name: str) -> Iterable[bytes]:
-        """The sandbox's own paths: load a world, read the state, read the log."""
+        """The sandbox's own paths: load a world, read the state, read the log, ask whether it serves."""
+        if name == "ready":
+            return _answer(start, 200, {"ready": True})
         if name == "world" and environ["REQUEST_METHOD"] == "PUT":
             self.load(json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))))
             return _answer(start, 200, {"loaded": True})

@@ -57,6 +57,21 @@ def test_the_command_says_when_it_is_ready_and_ends_with_a_signal(number: signal
         assert process.wait(30) == 0
 
 
+def test_in_a_cluster_it_listens_everywhere_and_goes_by_the_names_it_is_given() -> None:
+    command = [sys.executable, "-m", "cleanup_job", "sandbox", "--api-port=0", "--files-port=0", "--tasks=80"]
+    names = ["--host=0.0.0.0", "--api-url=http://sandbox:8008/", "--files-url=http://sandbox:8081"]
+    with subprocess.Popen(command + names, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        ready = process.stdout.readline()
+        process.terminate()
+    assert "API http://sandbox:8008 files http://sandbox:8081 " in ready
+    sandbox = Sandbox({"models": [{"id": "m", "uri": "{FILES}/a"}]}, host="127.0.0.2", files_url="http://sandbox:8081")
+    with sandbox:
+        assert sandbox.store.models["m"]["uri"] == "http://sandbox:8081/a"
+        port = sandbox.api_url.rpartition(":")[2]
+        assert requests.get(f"http://127.0.0.2:{port}/_sandbox/ready", timeout=10).status_code == 200
+
+
 def test_a_busy_port_is_an_error_not_a_traceback(sandbox: Sandbox) -> None:
     port = sandbox.api_url.rpartition(":")[2]
     command = [sys.executable, "-m", "cleanup_job", "sandbox", "--api-port", port, "--files-port", "0", "--tasks", "0"]
