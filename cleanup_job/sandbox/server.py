@@ -161,8 +161,7 @@ class Sandbox:
             if path.startswith("/_sandbox/"):
                 return self._own(environ, start, path.removeprefix("/_sandbox/"))
             environ["sandbox.store"], environ["sandbox.version"] = self.store, self._version
-            length = int(environ.get("CONTENT_LENGTH") or 0)
-            raw = environ["wsgi.input"].read(length) if length else b""
+            raw = _whole(environ)
             environ["wsgi.input"] = _Body(raw)
             request = self._note(service, environ["REQUEST_METHOD"], path, raw)
             if self.latency:
@@ -197,13 +196,20 @@ class Sandbox:
         if name == "ready":
             return _answer(start, 200, {"ready": True})
         if name == "world" and environ["REQUEST_METHOD"] == "PUT":
-            self.load(json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))))
+            self.load(json.loads(_whole(environ)))
             return _answer(start, 200, {"loaded": True})
         if name == "state":
             return _answer(start, 200, self.state())
         if name == "requests":
             return _answer(start, 200, [vars(request) for request in self.requests])
         return _answer(start, 404, {"error": f"no /_sandbox/{name}"})
+
+
+def _whole(environ: Document) -> bytes:
+    """A request's whole body; through a proxy it comes in chunks, without a length."""
+    chunked = environ.get("wsgi.input_terminated")
+    body: bytes = environ["wsgi.input"].read(-1 if chunked else int(environ.get("CONTENT_LENGTH") or 0))
+    return body
 
 
 class _Body:

