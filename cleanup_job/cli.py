@@ -3,6 +3,7 @@
 import argparse
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -16,11 +17,11 @@ import stamina.instrumentation
 from rich.console import Console
 from rich.table import Table
 
-from cleanup_job import assemble, settings_text
+from cleanup_job import assemble, cluster_commands, settings_text
 from cleanup_job.cleanup import Pass, Stop
 from cleanup_job.errors import CleanupError, LeaseHeldError, SettingsError
 from cleanup_job.output import JsonOutput, Output, TextOutput
-from cleanup_job.report import document
+from cleanup_job.report import document, event
 from cleanup_job.report.outcome import Report
 from cleanup_job.report.words import EXIT_CODES
 from cleanup_job.settings import Settings, env_name, group_name
@@ -63,11 +64,16 @@ def _run(options: argparse.Namespace) -> int:
         _pass(settings, origins, report, output)
     except CleanupError as error:
         if report is None or output is None:
-            _last_words(f"error: {error}")
+            _without_report(str(error))
             raise
         report.error, report.exit_code = str(error), error.exit_code
+    except Exception as error:
+        # The traceback is on its way to the log; whoever looks elsewhere should not find silence.
+        _without_report(f"unexpected error: {type(error).__name__}: {error}")
+        raise
     report.finished = datetime.now(UTC)
     report.exit_code = report.exit_code or _exit_code(report)
+    _event(settings.cronjob, settings.lease_namespace, event.of_report(report, socket.gethostname()), output.warning)
     output.finished(report)
     _last_words(document.termination_message(report))
     if settings.report is not None:
@@ -86,13 +92,19 @@ def _pass(settings: Settings, origins: Mapping[str, str], report: Report, output
     if not settings.files_host:
         output.warning("CLEARML_FILES_HOST is not set, and can't be derived: tasks with files on the fileserver will be kept")
     stop = Stop()
-    with _signals(stop), output, _lease(settings, stop, output):
-        output.started(report)
-        parts = assemble.connect(settings, output.retry)
+    with _signals(stop), output:
         try:
-            Pass(parts.server, parts.stores, assemble.options(settings), report, output, stop).run()
-        finally:
-            report.requests = parts.requests()
+            with _lease(settings, stop, output):
+                output.started(report)
+                parts = assemble.connect(settings, output.retry)
+                try:
+                    Pass(parts.server, parts.stores, assemble.options(settings), report, output, stop).run()
+                finally:
+                    report.requests = parts.requests()
+        except LeaseHeldError:
+            if not stop.reason:
+                raise
+            report.stopped_by = stop.reason  # told to stop while it waited
 
 
 def _new_report(settings: Settings) -> Report:
@@ -139,7 +151,36 @@ def _lease(settings: Settings, stop: Stop, output: Output) -> Any:
         stop.reason = stop.reason or "lease"
         output.warning(reason)
 
-    return hold(settings.lease, settings.lease_namespace, on_lost=lost)
+    return hold(
+        settings.lease,
+        settings.lease_namespace,
+        wait=settings.lease_wait_seconds,
+        on_wait=output.warning,
+        stopped=lambda: bool(stop.reason),
+        on_lost=lost,
+    )
+
+
+def _event(cronjob: str | None, namespace: str | None, told: event.Event, warn: Callable[[str], None]) -> None:
+    """Tell of the pass on its CronJob, where there is one. Not being able to is no failure of the pass."""
+    if not cronjob:
+        return
+    from cleanup_job.cluster.events import EventError, leave  # noqa: PLC0415 -- kubernetes is slow to import
+
+    try:
+        leave(cronjob, namespace, kind=told.type, reason=told.reason, message=told.message, pod=socket.gethostname())
+    except EventError as error:
+        warn(str(error))
+
+
+def _without_report(error: str) -> None:
+    """Tell of a pass that has no report, and perhaps no settings."""
+    _last_words(f"error: {error}")
+    _event(os.environ.get("CLEANUP_CRONJOB"), None, event.of_error(error, socket.gethostname()), _warn)
+
+
+def _warn(text: str) -> None:
+    _errors().print(f"warning: {text}", style="yellow", markup=False, highlight=False)
 
 
 def _output(settings: Settings) -> Output:
@@ -207,6 +248,8 @@ def _version(_: argparse.Namespace) -> int:
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": _run,
     "settings": _settings,
+    "trigger": cluster_commands.trigger,
+    "status": cluster_commands.status,
     "demo": _demo,
     "sandbox": _sandbox,
     "version": _version,
@@ -227,6 +270,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         ("settings", "print the effective settings and where each came from"),
     ):
         _add_flags(commands.add_parser(name, help=text, description=text, allow_abbrev=False))
+    cluster_commands.add_arguments(commands)
     commands.add_parser("version", help="print the version")
     _add_sandbox_commands(commands, words)
     return parser

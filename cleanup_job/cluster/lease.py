@@ -19,6 +19,8 @@ _RETRY_AFTER = 1 / 12
 _REQUEST = 1 / 8
 _SECOND_LOOK = 1 / 2  # longer than a live holder needs to renew
 _ACQUIRE_PAUSES = (1.0, 2.0, 4.0)
+_LOOK_AGAIN = 2.0
+"""Seconds between two looks at a Lease that somebody else holds."""
 
 
 @contextmanager
@@ -28,29 +30,33 @@ def hold(  # noqa: PLR0913 -- all but the name have defaults, or are required by
     *,
     duration: float = 60.0,
     identity: str | None = None,
+    wait: float = 0.0,
+    on_wait: Callable[[str], None] = lambda _: None,
+    stopped: Callable[[], bool] = lambda: False,
     on_lost: Callable[[str], None],
     api: LeaseApi | None = None,
 ) -> Iterator[str]:
     """Hold the Lease while the body runs; gives the identity that holds it.
 
-    Raises `LeaseHeldError` if somebody else does. `on_lost` is called at most once, from another thread, when the Lease can
-    no longer be relied on: the body should come to an end then. Killed without a chance to release it, a holder blocks the
-    next one for `duration` seconds.
+    Raises `LeaseHeldError` if somebody else does and goes on to for `wait` seconds, or until `stopped` is true; `on_wait` is
+    told once by whom. `on_lost` is called at most once, from another thread, when the Lease can no longer be relied on: the
+    body should come to an end then. Killed without a chance to release it, a holder blocks the next one for one and a half
+    times `duration` seconds.
     """
     guard = Guard(api or KubernetesLeases(duration * _REQUEST), name, namespace, identity=identity, duration=duration)
-    guard.acquire()
-    stopped = threading.Event()
+    guard.wait(wait, on_wait, stopped)
+    over = threading.Event()
 
     def lost(reason: str) -> None:
-        if not stopped.is_set():
+        if not over.is_set():
             on_lost(reason)
 
-    keeper = threading.Thread(target=guard.keep, args=(stopped.wait, lost), name="lease", daemon=True)
+    keeper = threading.Thread(target=guard.keep, args=(over.wait, lost), name="lease", daemon=True)
     keeper.start()
     try:
         yield guard.identity
     finally:
-        stopped.set()
+        over.set()
         keeper.join(duration)
         # A renewal that hangs could take the Lease again after its release; then it may as well expire.
         if not keeper.is_alive():
@@ -86,6 +92,22 @@ class Guard:
         self._monotonic = monotonic
         self._sleep = sleep
         self._renewed = 0.0
+
+    def wait(self, seconds: float, on_wait: Callable[[str], None], stopped: Callable[[], bool]) -> None:
+        """Take the Lease as soon as it is free or its holder is dead; after so many seconds raise `LeaseHeldError`."""
+        deadline = self._monotonic() + seconds
+        told = False
+        while True:
+            try:
+                return self.acquire()
+            except LeaseHeldError as held:
+                left = deadline - self._monotonic()
+                if left <= 0 or stopped():
+                    raise
+                if not told:
+                    on_wait(f"waiting up to {seconds:.0f} s (CLEANUP_LEASE_WAIT_SECONDS): {held}")
+                    told = True
+                self._sleep(min(left, _LOOK_AGAIN))
 
     def acquire(self) -> None:
         """Take the Lease if it is free or its holder is dead, else raise `LeaseHeldError`."""
@@ -139,10 +161,11 @@ class Guard:
             return LeaseHeldError(f"Another pass took {where} at the same moment, and is done already. Run this one again.")
         since = f" since {lease.acquired:%Y-%m-%d %H:%M:%S %Z}" if lease.acquired else ""
         renewed = f", renewed {(self._now() - lease.renewed).total_seconds():.0f} s ago" if lease.renewed else ""
-        wait = f"wait {lease.duration:.0f} s, or " if lease.renewed and lease.duration else ""
+        wait = f"wait {lease.duration * (1 + _SECOND_LOOK):.0f} s, or " if lease.renewed and lease.duration else ""
         return LeaseHeldError(
             f"Another pass, {lease.holder}, holds {where}{since}{renewed}. Wait until it is done; if it is known to be dead, "
-            f"{wait}run `kubectl delete lease {self._name} --namespace {self._namespace}`."
+            f"{wait}free it: kubectl patch lease {self._name} --namespace {self._namespace} --type merge "
+            """--patch '{"spec":{"holderIdentity":null}}'"""
         )
 
     def keep(self, stopped: Callable[[float], bool], on_lost: Callable[[str], None]) -> None:

@@ -308,7 +308,8 @@ def test_the_plain_manifests_do_the_same(release: Release, another_namespace: st
     for file in (CHART.parents[1] / "k8s").glob("*.yaml"):
         (tmp_path / "base" / file.name).write_text(file.read_text())
     patch = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "clearml-cleanup"}, "data": settings}
-    own = {"namespace": another_namespace, "resources": ["base"], "patches": [{"patch": json.dumps(patch)}]}
+    target = {"kind": "ConfigMap", "name": "clearml-cleanup"}
+    own = {"namespace": another_namespace, "resources": ["base"], "patches": [{"target": target, "patch": json.dumps(patch)}]}
     (tmp_path / "kustomization.yaml").write_text(json.dumps(own))
     keys = ("--from-literal=accessKey=sandbox-key", "--from-literal=secretKey=sandbox-secret")
     plain.kubectl("create", "secret", "generic", "clearml-credentials", *keys)

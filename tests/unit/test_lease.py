@@ -9,6 +9,7 @@ import pytest
 
 from cleanup_job.cluster import api as cluster_api
 from cleanup_job.cluster.api import KubernetesLeases, LeaseChangedError, LeaseRecord
+from cleanup_job.cluster.connection import CallError
 from cleanup_job.cluster.lease import Guard, hold
 from cleanup_job.errors import LeaseHeldError, SettingsError, UnreachableError
 
@@ -124,9 +125,74 @@ def test_a_held_lease_is_refused_at_once_and_the_message_says_by_whom_and_what_t
     with pytest.raises(LeaseHeldError) as refused:
         cluster.guard().acquire()
     assert cluster.seconds == 50
-    for words in ("other-pod", "2025-01-01 00:00:00 UTC", "50 s ago", "kubectl delete lease cleanup --namespace clearml"):
+    for words in ("other-pod", "2025-01-01 00:00:00 UTC", "50 s ago", "kubectl patch lease cleanup --namespace clearml"):
         assert words in str(refused.value)
     assert refused.value.exit_code == 5
+
+
+def wait(cluster: Cluster, seconds: float, stopped: Callable[[], bool] = lambda: False) -> list[str]:
+    """Wait for the Lease; gives what was said meanwhile."""
+    said: list[str] = []
+    cluster.guard().wait(seconds, said.append, stopped)
+    return said
+
+
+def renewed_by(cluster: Cluster, holder: str, until: float) -> None:
+    """A live pass that ends at some time."""
+
+    def live() -> None:
+        if cluster.seconds < until:
+            cluster.held_by(holder, renewed=cluster.now())
+        elif cluster.holder == holder:
+            cluster.put(LeaseRecord("", None, None, DURATION))
+
+    cluster.while_asleep = live
+
+
+def test_one_that_waits_says_so_once_and_starts_soon_after_the_other_ended() -> None:
+    cluster = Cluster()
+    cluster.held_by("other-pod")
+    renewed_by(cluster, "other-pod", until=250)
+    said = wait(cluster, 300)
+    assert cluster.holder == "me"
+    assert 250 <= cluster.seconds < 255
+    assert len(said) == 1
+    assert "waiting up to 300 s (CLEANUP_LEASE_WAIT_SECONDS)" in said[0]
+    assert "other-pod" in said[0]
+
+
+def test_one_that_waited_long_enough_gives_up_and_names_the_holder() -> None:
+    cluster = Cluster()
+    cluster.held_by("other-pod")
+    renewed_by(cluster, "other-pod", until=1000)
+    with pytest.raises(LeaseHeldError, match="other-pod"):
+        wait(cluster, 300)
+    assert cluster.seconds == 300
+    assert cluster.holder == "other-pod"
+
+
+def test_one_that_waits_takes_over_from_a_holder_that_died() -> None:
+    cluster = Cluster()
+    cluster.held_by("killed")
+    wait(cluster, 300)
+    assert cluster.holder == "me"
+    assert DURATION < cluster.seconds < 2 * DURATION
+
+
+def test_one_that_is_told_to_stop_waits_no_longer() -> None:
+    cluster = Cluster()
+    cluster.held_by("other-pod")
+    renewed_by(cluster, "other-pod", until=1000)
+    with pytest.raises(LeaseHeldError):
+        wait(cluster, 300, stopped=lambda: cluster.seconds > 10)
+    assert cluster.seconds < 15
+
+
+def test_a_lease_that_only_has_a_name_is_free() -> None:
+    """As the chart makes it."""
+    cluster = Cluster(cluster_api.as_record({"metadata": {"name": "cleanup"}, "spec": {}}))
+    assert wait(cluster, 0) == []
+    assert cluster.holder == "me"
 
 
 def test_the_lease_of_a_killed_holder_is_taken_over_when_it_has_expired() -> None:
@@ -327,7 +393,8 @@ def test_without_a_cluster_the_error_names_the_setting(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("status", "verb", "error", "words"),
     [
-        (403, "get", SettingsError, "Role that allows get, create and update on leases"),
+        (403, "get", SettingsError, "Role that allows get and update on this lease"),
+        (403, "create", SettingsError, "`helm upgrade` makes it again"),
         (401, "update", SettingsError, "CLEANUP_LEASE"),
         (404, "create", SettingsError, "CLEANUP_LEASE_NAMESPACE"),
         (422, "create", SettingsError, "Check CLEANUP_LEASE"),
@@ -339,7 +406,7 @@ def test_without_a_cluster_the_error_names_the_setting(monkeypatch: pytest.Monke
 def test_each_refusal_says_which_verb_failed_and_the_way_out(
     status: int, verb: cluster_api.Verb, error: type[Exception], words: str
 ) -> None:
-    failure = cluster_api._failure(status, "the server's words", verb, "clearml", "cleanup")
+    failure = cluster_api._failure(CallError(status, "the server's words"), verb, "clearml", "cleanup")
     assert type(failure) is error
-    for expected in (words, f"to {verb}" if status != 404 else verb, "the server's words", "namespace clearml"):
+    for expected in (words, verb, "the server's words", "namespace clearml"):
         assert expected in str(failure)

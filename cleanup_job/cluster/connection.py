@@ -1,0 +1,127 @@
+"""The cluster that everything here talks to: one call in, JSON out, and what its failures mean.
+
+`kubernetes` is imported in functions only: a run without a cluster does not pay for it, and needs no such package.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+CONFLICT, NOT_FOUND, REFUSED, PASSING = 409, 404, (401, 403), (408, 429)
+
+Document = dict[str, Any]
+
+
+class NoClusterError(Exception):
+    """There is no kubeconfig, or none that can be used, and this is no pod with a token."""
+
+
+class CallError(Exception):
+    """A call that failed; ``status`` is HTTP's, 0 where there was no answer. ``str()`` is the server's own words."""
+
+    def __init__(self, status: int, said: str) -> None:
+        super().__init__(said)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The cluster of KUBECONFIG, else the one this pod runs in, else the one of ~/.kube/config."""
+
+    client: Any
+    namespace: str
+    """The namespace of whoever asks: the pod's, or the kubeconfig context's."""
+    timeout: float
+    """Seconds after which a request without an answer fails."""
+
+    def call(self, api: str, method: str, *arguments: Any, **options: Any) -> Any:
+        """Call a method of one of the package's APIs, such as `CoreV1Api`.
+
+        JSON goes in and out, without the package's models: its way to write and check times changes between versions.
+
+        Raises:
+            CallError: the API server refused, or did not answer.
+        """
+        with _failures():
+            return json.loads(self._response(api, method, *arguments, _request_timeout=self.timeout, **options).data)
+
+    def lines(self, api: str, method: str, *arguments: Any, **options: Any) -> Iterator[str]:
+        """Call a method that gives text as it comes; ends when the server does.
+
+        Raises:
+            CallError: the API server refused, or the stream was cut.
+        """
+        with _failures():
+            response = self._response(api, method, *arguments, **options)
+            try:
+                rest = b""
+                for chunk in response.stream(amt=None, decode_content=False):
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    yield from (line.decode(errors="replace") for line in lines)
+                if rest:
+                    yield rest.decode(errors="replace")
+            finally:
+                response.close()
+
+    def _response(self, api: str, method: str, *arguments: Any, **options: Any) -> Any:
+        from kubernetes import client  # noqa: PLC0415 -- see the module
+
+        package: Any = client  # half of it has no types
+        return getattr(getattr(package, api)(self.client), method)(*arguments, _preload_content=False, **options)
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    from kubernetes.client import ApiException  # noqa: PLC0415 -- see the module
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415 -- what `kubernetes` lets through
+
+    try:
+        yield
+    except ApiException as error:
+        raise CallError(error.status or 0, _said(error)) from error
+    except (HTTPError, ValueError) as error:
+        raise CallError(0, str(error)) from error
+
+
+def _said(error: Any) -> str:
+    """The API server's own words: the `message` of its Status document."""
+    try:
+        return str(json.loads(error.body)["message"])
+    except (TypeError, ValueError, KeyError):
+        return str(error.reason)
+
+
+def connect(timeout: float, context: str | None = None) -> Cluster:
+    """Find the cluster; nothing is asked of it yet.
+
+    Raises:
+        NoClusterError: there is none, or what names it can't be used.
+    """
+    try:
+        import kubernetes  # noqa: PLC0415 -- see the module
+    except ModuleNotFoundError as missing:
+        raise NoClusterError(f"the Python package `kubernetes` is not installed ({missing}).") from missing
+    package: Any = kubernetes  # half of it has no types
+    configuration = package.client.Configuration()
+    configuration.retries = False  # whoever calls retries, and knows how long it may
+    kubeconfig = os.environ.get("KUBECONFIG") or None
+    namespace = None
+    try:
+        if kubeconfig is None and context is None and POD_NAMESPACE.exists():
+            package.config.load_incluster_config(configuration)
+            namespace = POD_NAMESPACE.read_text(encoding="utf-8").strip()
+        else:
+            package.config.load_kube_config(
+                kubeconfig, context=context, client_configuration=configuration, persist_config=False
+            )
+            contexts, active = package.config.list_kube_config_contexts(kubeconfig)
+            chosen = next((entry for entry in contexts if entry["name"] == context), active)
+            namespace = chosen["context"].get("namespace")
+    except Exception as error:  # whatever stands in that file
+        raise NoClusterError(str(error)) from error
+    return Cluster(package.client.ApiClient(configuration), namespace or "default", timeout)

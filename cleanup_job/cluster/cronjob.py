@@ -1,0 +1,119 @@
+"""The installed CronJob, and Jobs made from it as `kubectl create job --from` makes them."""
+
+import secrets
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+from cleanup_job.cluster.connection import NOT_FOUND, PASSING, REFUSED, CallError, Cluster, Document, NoClusterError, connect
+from cleanup_job.errors import CleanupError, SettingsError, UnreachableError
+
+LABEL = "app.kubernetes.io/name=clearml-cleanup"
+CONTAINER = "clearml-cleanup"
+_TIMEOUT = 30.0
+
+
+def connect_as_user(context: str | None) -> Cluster:
+    """The cluster of the user's kubeconfig.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    try:
+        return connect(_TIMEOUT, context)
+    except NoClusterError as error:
+        raise SettingsError(
+            f"No cluster to ask: {error} Set KUBECONFIG to your kubeconfig, or choose one of its contexts with --context."
+        ) from error
+
+
+def explained(error: CallError, verb: str, resource: str, namespace: str) -> CleanupError:
+    """What a failed call of a user means, and the way out."""
+    if error.status in REFUSED:
+        return SettingsError(
+            f"Your account may not {verb} {resource} in namespace {namespace}: {error}. Ask for a Role there that allows it, "
+            "or choose another context or namespace with --context and --namespace."
+        )
+    if error.status and error.status not in PASSING and error.status < 500:  # noqa: PLR2004 -- HTTP's own
+        return SettingsError(f"Kubernetes refused to {verb} {resource} in namespace {namespace}: {error}.")
+    return UnreachableError(f"The Kubernetes API gave no usable answer when asked to {verb} {resource}: {error}.")
+
+
+def find(cluster: Cluster, namespace: str, name: str | None) -> Document:
+    """The CronJob of that name; without one, the only one of this project in the namespace.
+
+    Raises:
+        SettingsError: there is none, or several, or it may not be read.
+    """
+    try:
+        if name is not None:
+            found: Document = cluster.call("BatchV1Api", "read_namespaced_cron_job", name, namespace)
+            return found
+        items = cluster.call("BatchV1Api", "list_namespaced_cron_job", namespace, label_selector=LABEL)["items"]
+    except CallError as error:
+        if error.status == NOT_FOUND:
+            text = f"There is no CronJob {name} in namespace {namespace}: check --cronjob and --namespace."
+            raise SettingsError(text) from error
+        raise explained(error, "get" if name else "list", "cronjobs.batch", namespace) from error
+    if not items:
+        raise SettingsError(
+            f"There is no CronJob with the label {LABEL} in namespace {namespace}: choose its namespace with --namespace, or "
+            "name it with --cronjob."
+        )
+    if len(items) > 1:
+        names = ", ".join(sorted(item["metadata"]["name"] for item in items))
+        raise SettingsError(f"There are several in namespace {namespace}: {names}. Choose one with --cronjob.")
+    only: Document = items[0]
+    return only
+
+
+def container_of(pod_template: Document) -> Document:
+    """The container of the pass."""
+    containers: list[Document] = pod_template["spec"]["containers"]
+    return next((container for container in containers if container["name"] == CONTAINER), containers[0])
+
+
+def job_from(cronjob: Document, name: str | None, overrides: Mapping[str, str]) -> Document:
+    """A Job as `kubectl create job --from=cronjob/…` makes it, with variables that win over the CronJob's."""
+    metadata = cronjob["metadata"]
+    template = cronjob["spec"]["jobTemplate"]
+    spec = deepcopy(template["spec"])
+    container = container_of(spec["template"])
+    kept = [entry for entry in container.get("env", []) if entry["name"] not in overrides]
+    if overrides:
+        container["env"] = kept + [{"name": variable, "value": value} for variable, value in overrides.items()]
+    made = template.get("metadata") or {}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            # 63 characters are what a label may have, and the Job's name becomes one.
+            "name": name or f"{metadata['name'][:48]}-manual-{secrets.token_hex(3)}",
+            "labels": made.get("labels") or {},
+            "annotations": {"cronjob.kubernetes.io/instantiate": "manual"} | (made.get("annotations") or {}),
+            # Without blockOwnerDeletion, which would take a right more.
+            "ownerReferences": [
+                {
+                    "apiVersion": "batch/v1",
+                    "kind": "CronJob",
+                    "name": metadata["name"],
+                    "uid": metadata["uid"],
+                    "controller": True,
+                }
+            ],
+        },
+        "spec": spec,
+    }
+
+
+def create(cluster: Cluster, namespace: str, job: Mapping[str, Any]) -> str:
+    """Make the Job; gives its name.
+
+    Raises:
+        SettingsError: it may not be made, or there is one of this name.
+    """
+    try:
+        made = cluster.call("BatchV1Api", "create_namespaced_job", namespace, job)
+    except CallError as error:
+        raise explained(error, "create", "jobs.batch", namespace) from error
+    return str(made["metadata"]["name"])

@@ -1,0 +1,206 @@
+"""What there is to know of an installed release: its schedule, its lease, and how its last passes went."""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+from cleanup_job.cluster.api import as_record
+from cleanup_job.cluster.connection import NOT_FOUND, CallError, Cluster, Document
+from cleanup_job.cluster.cronjob import container_of, explained
+
+PASSES = 10
+"""Passes that are told of."""
+# Kubernetes' own words for schedules.
+_MACROS = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PassResult:
+    """One Job, and what its last pod said at its end."""
+
+    job: str
+    started: str | None
+    finished: str | None
+    manual: bool
+    state: str
+    """``running``, ``complete``, ``failed``, or ``waiting`` for its pod."""
+    reason: str
+    """Why it failed, in Kubernetes' words."""
+    exit_code: int | None
+    summary: dict[str, Any] | None
+    """The termination message, as docs/log-schema.md has it; None where the pod is gone or said something else."""
+    said: str
+    """The termination message of a pass that has no summary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A release; times are ISO 8601."""
+
+    namespace: str
+    cronjob: str
+    schedule: str
+    time_zone: str | None
+    """None: that of the cluster's controller manager, normally UTC."""
+    suspended: bool
+    last_schedule: str | None
+    last_success: str | None
+    next_run: str | None
+    """None while suspended, or where the schedule can't be read here."""
+    lease: str | None
+    holder: str | None
+    held_since: str | None
+    renewed: str | None
+    passes: list[PassResult]
+    missing: list[str]
+    """What could not be read, and why."""
+
+    def as_document(self) -> dict[str, Any]:
+        """For programs."""
+        return asdict(self)
+
+
+def read(cluster: Cluster, namespace: str, cronjob: Document, now: datetime | None = None) -> Status:
+    """Everything that the user's rights allow to be read."""
+    spec, status = cronjob["spec"], cronjob.get("status") or {}
+    name = cronjob["metadata"]["name"]
+    missing: list[str] = []
+    lease = _variable(cronjob, "CLEANUP_LEASE")
+    held = _attempt(missing, lambda: _lease(cluster, _variable(cronjob, "CLEANUP_LEASE_NAMESPACE") or namespace, lease), {})
+    jobs: list[Document] = _attempt(missing, lambda: _jobs(cluster, namespace, cronjob), [])
+    pods: dict[str, Document] = _attempt(missing, lambda: _pods(cluster, namespace), {}) if jobs else {}
+    suspended = bool(spec.get("suspend"))
+    coming = None if suspended else next_run(spec["schedule"], spec.get("timeZone"), now or datetime.now(UTC))
+    return Status(
+        namespace=namespace,
+        cronjob=name,
+        schedule=spec["schedule"],
+        time_zone=spec.get("timeZone"),
+        suspended=suspended,
+        last_schedule=status.get("lastScheduleTime"),
+        last_success=status.get("lastSuccessfulTime"),
+        next_run=coming.isoformat() if coming else None,
+        lease=lease,
+        holder=held.get("holder"),
+        held_since=held.get("since"),
+        renewed=held.get("renewed"),
+        passes=[_result(job, pods.get(job["metadata"]["name"])) for job in jobs[:PASSES]],
+        missing=missing,
+    )
+
+
+def next_run(schedule: str, time_zone: str | None, now: datetime) -> datetime | None:
+    """When a schedule fires next; None where it can't be read here."""
+    expression = _MACROS.get(schedule, schedule)
+    with suppress(CronSimError, StopIteration, LookupError, ValueError, OSError):
+        local = now.astimezone(ZoneInfo(time_zone) if time_zone else UTC)
+        found: datetime = next(CronSim(expression, local))
+        return found
+    return None
+
+
+def _variable(cronjob: Document, name: str) -> str | None:
+    entries = container_of(cronjob["spec"]["jobTemplate"]["spec"]["template"]).get("env") or []
+    return next((entry.get("value") for entry in entries if entry["name"] == name), None)
+
+
+def _attempt(missing: list[str], read: Callable[[], Any], otherwise: Any) -> Any:
+    """Read something; what the user may not read is named."""
+    try:
+        return read()
+    except _MissingError as error:
+        missing.append(str(error))
+        return otherwise
+
+
+class _MissingError(Exception):
+    """Something could not be read."""
+
+
+def _call(cluster: Cluster, what: tuple[str, str], api: str, method: str, *arguments: Any, **options: Any) -> Any:
+    try:
+        return cluster.call(api, method, *arguments, **options)
+    except CallError as error:
+        if error.status == NOT_FOUND:
+            return None
+        raise _MissingError(str(explained(error, *what, arguments[-1]))) from error
+
+
+def _lease(cluster: Cluster, namespace: str, name: str | None) -> dict[str, str | None]:
+    if name is None:
+        return {}
+    body = _call(cluster, ("get", "leases.coordination.k8s.io"), "CoordinationV1Api", "read_namespaced_lease", name, namespace)
+    if body is None:
+        return {}
+    record = as_record(body)
+    if not record.holder:
+        return {}
+    times = {"since": record.acquired, "renewed": record.renewed}
+    return {"holder": record.holder} | {key: time.isoformat() if time else None for key, time in times.items()}
+
+
+def _jobs(cluster: Cluster, namespace: str, cronjob: Document) -> list[Document]:
+    """The CronJob's Jobs, newest first."""
+    found = _call(cluster, ("list", "jobs.batch"), "BatchV1Api", "list_namespaced_job", namespace)
+    uid = cronjob["metadata"]["uid"]
+    own = [
+        job
+        for job in (found or {}).get("items", [])
+        if any(owner["uid"] == uid for owner in job["metadata"].get("ownerReferences") or [])
+    ]
+    return sorted(own, key=lambda job: str(job["metadata"]["creationTimestamp"]), reverse=True)
+
+
+def _pods(cluster: Cluster, namespace: str) -> dict[str, Document]:
+    """Each Job's newest pod."""
+    selector = "batch.kubernetes.io/job-name"
+    found = _call(cluster, ("list", "pods"), "CoreV1Api", "list_namespaced_pod", namespace, label_selector=selector)
+    pods = sorted((found or {}).get("items", []), key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+    return {pod["metadata"]["labels"][selector]: pod for pod in pods}
+
+
+def _result(job: Document, pod: Document | None) -> PassResult:
+    status = job.get("status") or {}
+    conditions = {entry["type"]: entry for entry in status.get("conditions") or [] if entry["status"] == "True"}
+    failed = conditions.get("Failed")
+    state = "complete" if "Complete" in conditions else "failed" if failed else "running" if pod else "waiting"
+    container = container_of(job["spec"]["template"])["name"]
+    ended = _terminated(pod, container) if pod else {}
+    said = ended.get("message") or ""
+    summary = None
+    with suppress(ValueError):
+        document = json.loads(said)
+        summary = document if isinstance(document, dict) else None
+    return PassResult(
+        job=job["metadata"]["name"],
+        started=status.get("startTime"),
+        finished=status.get("completionTime") or (failed or {}).get("lastTransitionTime"),
+        manual=(job["metadata"].get("annotations") or {}).get("cronjob.kubernetes.io/instantiate") == "manual",
+        state=state,
+        reason=str(failed.get("reason") or "") if failed else "",
+        exit_code=ended.get("exitCode"),
+        summary=summary,
+        said="" if summary else said,
+    )
+
+
+def _terminated(pod: Document, container: str) -> Document:
+    for entry in (pod.get("status") or {}).get("containerStatuses") or []:
+        if entry["name"] == container:
+            found: Document = (entry.get("state") or {}).get("terminated") or {}
+            return found
+    return {}

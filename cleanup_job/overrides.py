@@ -1,0 +1,53 @@
+"""Settings for a single Job, as ``trigger --set NAME=VALUE`` takes them: checked here, before anything is made."""
+
+import difflib
+import re
+from collections.abc import Sequence
+
+from cleanup_job.errors import SettingsError
+from cleanup_job.settings import PREFIX, Settings, env_name, load
+from cleanup_job.settings_text import SECRETS
+
+GUARDED = frozenset({"lease", "lease_namespace", "cronjob"})
+"""What keeps two passes apart is no matter of one Job."""
+PATHS = frozenset({"report", "config_file", "verify_certificate"})
+"""Settings that name files in the pod, which can't be looked at from here."""
+
+# Only what is given is to be checked.
+_CONNECTION = {"CLEARML_API_HOST": "http://any", "CLEARML_API_ACCESS_KEY": "any", "CLEARML_API_SECRET_KEY": "any"}
+
+
+def parse(given: Sequence[str]) -> dict[str, str]:
+    """Variables and their values, from NAME=VALUE; a name is a variable, a setting's or a value's of the chart.
+
+    Raises:
+        SettingsError: no such setting, one that can't be overridden, or a value that the job would refuse.
+    """
+    found: dict[str, str] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not sign:
+            raise SettingsError(f"--set {text}: write NAME=VALUE, for instance --set maxTasks=100.")
+        field = _field(name.strip())
+        found[env_name(field)] = value
+    checked = {variable: value for variable, value in found.items() if variable not in map(env_name, PATHS)}
+    load({}, _CONNECTION | checked, {})
+    return found
+
+
+def _field(name: str) -> str:
+    known = {written: field for field in Settings.model_fields for written in (field, env_name(field))}
+    snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.rpartition(".")[2]).lower()
+    field = known.get(name) or known.get(snake)
+    if field is None:
+        near = difflib.get_close_matches(snake, list(Settings.model_fields), 3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"`clearml-cleanup settings` lists them ({PREFIX}…)."
+        raise SettingsError(f"--set {name}: there is no such setting; {hint}")
+    if field in SECRETS:
+        raise SettingsError(
+            f"--set {name}: credentials have no place on a command line or in a Job, where many can read them. "
+            "Change the Secret that the CronJob takes them from."
+        )
+    if field in GUARDED:
+        raise SettingsError(f"--set {name}: it keeps two passes from running at once, so it is the same for all Jobs.")
+    return field
