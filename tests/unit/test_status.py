@@ -1,0 +1,164 @@
+"""What `clearml-cleanup status` knows, with all rights, with some, and with none."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from kubernetes_fake import FakeCluster, refused
+
+from cleanup_job.cluster.connection import CallError
+from cleanup_job.cluster.status import PassResult, Status, next_run, read
+from cleanup_job.cluster_commands import result
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+ENV = [{"name": "CLEANUP_LEASE", "value": "clearml-cleanup"}]
+TEMPLATE = {"spec": {"containers": [{"name": "clearml-cleanup", "env": ENV}]}}
+CRONJOB: dict[str, Any] = {
+    "metadata": {"name": "clearml-cleanup", "uid": "u1"},
+    "spec": {"schedule": "0 3 * * *", "timeZone": "Europe/Berlin", "jobTemplate": {"spec": {"template": TEMPLATE}}},
+    "status": {"lastScheduleTime": "2026-11-23T02:00:00Z", "lastSuccessfulTime": "2026-11-23T02:01:00Z"},
+}
+LEASE = {"spec": {"holderIdentity": "pod-1_1_ab", "acquireTime": "2026-11-23T11:00:00.000000Z", "renewTime": None}}
+SUMMARY = {"dry_run": False, "deleted": 1200, "files": 3, "kept": 2, "failed": 1, "left": 0, "error": None}
+
+
+def job(
+    name: str, *, created: str, owner: str = "u1", condition: str = "", manual: bool = False, reason: str = ""
+) -> dict[str, Any]:
+    conditions = [{"type": condition, "status": "True", "reason": reason}] if condition else []
+    return {
+        "metadata": {
+            "name": name,
+            "creationTimestamp": created,
+            "ownerReferences": [{"uid": owner}],
+            "annotations": {"cronjob.kubernetes.io/instantiate": "manual"} if manual else None,
+        },
+        "spec": {"template": TEMPLATE},
+        "status": {"startTime": created, "conditions": conditions},
+    }
+
+
+def pod(of: str, *, code: int | None = None, message: str = "", created: str = "1") -> dict[str, Any]:
+    state = {"running": {}} if code is None else {"terminated": {"exitCode": code, "message": message}}
+    return {
+        "metadata": {"name": f"{of}-x", "creationTimestamp": created, "labels": {"batch.kubernetes.io/job-name": of}},
+        "status": {"containerStatuses": [{"name": "clearml-cleanup", "state": state}]},
+    }
+
+
+def status(cronjob: dict[str, Any] = CRONJOB, **answers: Any) -> Status:
+    everything = {"read_namespaced_lease": LEASE, "list_namespaced_job": {"items": []}, "list_namespaced_pod": {"items": []}}
+    cluster: Any = FakeCluster(**everything | answers)
+    return read(cluster, "ml", cronjob, NOW)
+
+
+def test_schedule_lease_and_times() -> None:
+    found = status()
+    assert (found.schedule, found.time_zone, found.suspended) == ("0 3 * * *", "Europe/Berlin", False)
+    assert found.next_run == "2026-11-24T03:00:00+01:00"
+    assert (found.last_schedule, found.last_success) == ("2026-11-23T02:00:00Z", "2026-11-23T02:01:00Z")
+    assert (found.lease, found.holder, found.held_since) == ("clearml-cleanup", "pod-1_1_ab", "2026-11-23T11:00:00+00:00")
+    assert found.missing == []
+
+
+def test_suspended_it_has_no_next_run() -> None:
+    found = status({**CRONJOB, "spec": {**CRONJOB["spec"], "suspend": True}})
+    assert (found.suspended, found.next_run) == (True, None)
+
+
+@pytest.mark.parametrize("lease", [{"spec": {}}, CallError(404, "no")])
+def test_a_free_lease_has_no_holder(lease: Any) -> None:
+    found = status(read_namespaced_lease=lease)
+    assert (found.lease, found.holder, found.missing) == ("clearml-cleanup", None, [])
+
+
+def test_without_a_lease_none_is_looked_for() -> None:
+    bare = {"spec": {"containers": [{"name": "clearml-cleanup"}]}}
+    found = status({**CRONJOB, "spec": {**CRONJOB["spec"], "jobTemplate": {"spec": {"template": bare}}}})
+    assert found.lease is None
+
+
+def test_passes_are_its_own_newest_first_with_what_they_said() -> None:
+    jobs = [
+        job("old", created="1", condition="Complete"),
+        job("others", created="2", owner="u2"),
+        job("new", created="3", condition="Failed", manual=True, reason="PodFailurePolicy"),
+    ]
+    pods = [
+        pod("old", code=0, message=json.dumps(SUMMARY)),
+        pod("new", code=4, message="error: first", created="1"),
+        pod("new", code=2, message="error: wrong key", created="2"),
+    ]
+    found = status(list_namespaced_job={"items": jobs}, list_namespaced_pod={"items": pods})
+    assert [(entry.job, entry.state, entry.manual, entry.exit_code) for entry in found.passes] == [
+        ("new", "failed", True, 2),
+        ("old", "complete", False, 0),
+    ]
+    assert found.passes[0].said == "error: wrong key"
+    assert found.passes[1].summary == SUMMARY
+
+
+def test_a_pass_whose_pod_is_gone_is_what_its_job_says() -> None:
+    jobs = [job("a", created="1", condition="Failed", reason="BackoffLimitExceeded"), job("b", created="2")]
+    found = status(list_namespaced_job={"items": jobs})
+    assert [(entry.state, entry.reason, entry.exit_code) for entry in found.passes] == [
+        ("waiting", "", None),
+        ("failed", "BackoffLimitExceeded", None),
+    ]
+
+
+def test_a_pass_that_runs() -> None:
+    found = status(list_namespaced_job={"items": [job("a", created="1")]}, list_namespaced_pod={"items": [pod("a")]})
+    assert found.passes[0].state == "running"
+
+
+def test_missing_rights_are_named_and_the_rest_is_told() -> None:
+    found = status(
+        read_namespaced_lease=refused("get"),
+        list_namespaced_job={"items": [job("a", created="1")]},
+        list_namespaced_pod=refused("list"),
+    )
+    assert [entry.job for entry in found.passes] == ["a"]
+    assert "may not get leases.coordination.k8s.io in namespace ml" in found.missing[0]
+    assert "may not list pods in namespace ml" in found.missing[1]
+    assert found.next_run
+
+
+@pytest.mark.parametrize(
+    ("schedule", "zone", "expected"),
+    [
+        ("0 3 * * *", None, "2026-11-24T03:00:00+00:00"),
+        ("*/15 * * * *", None, "2026-11-23T12:15:00+00:00"),
+        ("@daily", None, "2026-11-24T00:00:00+00:00"),
+        ("@hourly", "Asia/Kolkata", "2026-11-23T18:00:00+05:30"),
+        ("0 3 30 2 *", None, None),
+        ("nonsense", None, None),
+        ("0 3 * * *", "Nowhere/Land", None),
+    ],
+)
+def test_the_next_run(schedule: str, zone: str | None, expected: str | None) -> None:
+    found = next_run(schedule, zone, NOW)
+    assert (found.isoformat() if found else None) == expected
+
+
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        ({"exit_code": 0, "summary": SUMMARY}, "done (exit code 0): deleted 1,200 tasks, 3 files, kept 2, failed 1"),
+        (
+            {"exit_code": 0, "summary": {"dry_run": True, "deleted": 1, "files": 0}},
+            "done (exit code 0): would delete 1 task, 0 files",
+        ),
+        (
+            {"exit_code": 2, "said": "error: wrong key"},
+            "wrong settings or credentials, or refused (exit code 2): error: wrong key",
+        ),
+        ({"exit_code": 137}, "unknown (exit code 137)"),
+        ({"state": "failed", "reason": "DeadlineExceeded"}, "failed: DeadlineExceeded"),
+        ({"state": "running"}, "running"),
+    ],
+)
+def test_a_pass_in_a_line(entry: dict[str, Any], text: str) -> None:
+    nothing: dict[str, Any] = {"state": "complete", "reason": "", "exit_code": None, "summary": None, "said": ""}
+    assert result(PassResult(job="a", started=None, finished=None, manual=False, **nothing | entry)) == text
