@@ -6,12 +6,14 @@ FROM ${BASE_IMAGE} AS build
 WORKDIR /src
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 COPY requirements/build.txt requirements/runtime.txt requirements/
-# pip stays outside: the second environment is all that the images get. What the locks name is what is installed.
+# pip stays outside: the second environment is all that the images get. What the locks name is what is installed, but for the
+# Kubernetes client's asyncio half, 40 MB that are never imported.
 RUN python3 -m venv /opt/build \
  && /opt/build/bin/pip install --quiet --require-hashes --requirement requirements/build.txt \
  && python3 -m venv --without-pip /opt/clearml-cleanup \
  && /opt/build/bin/pip --python /opt/clearml-cleanup/bin/python install --quiet --require-hashes --only-binary :all: \
-    --requirement requirements/runtime.txt
+    --requirement requirements/runtime.txt \
+ && rm -r /opt/clearml-cleanup/lib/python3*/site-packages/kubernetes/aio
 COPY pyproject.toml README.md LICENSE ./
 COPY cleanup_job cleanup_job
 RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --no-index --wheel-dir /dist . \
@@ -22,11 +24,10 @@ COPY requirements/sandbox.txt requirements/
 RUN /opt/build/bin/pip --python /opt/clearml-cleanup/bin/python install --quiet --require-hashes --only-binary :all: \
     --requirement requirements/sandbox.txt
 
-# The sandbox has no place beside real data, and the Kubernetes client's asyncio half, 40 MB of it, is never imported.
+# The sandbox has no place beside real data.
 FROM build AS build-job
 WORKDIR /opt/clearml-cleanup/lib
-RUN rm -r python3*/site-packages/cleanup_job/sandbox python3*/site-packages/cleanup_job/demo.py \
-    python3*/site-packages/kubernetes/aio
+RUN rm -r python3*/site-packages/cleanup_job/sandbox python3*/site-packages/cleanup_job/demo.py
 
 FROM ${BASE_IMAGE} AS base
 RUN rm -rf /usr/bin/pip* /usr/local/bin/pip* /usr/local/bin/wheel /usr/share/python-wheels /usr/lib/python3*/ensurepip \

@@ -4,8 +4,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 GO_TOOLS := .venv/go-tools
+VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
+CONTAINER_TOOL ?= docker
+IMAGE ?= clearml-cleanup
+BASE_IMAGE ?= python:3.11-slim
 
-.PHONY: help demo test check bench docs tools chart e2e lock clean
+.PHONY: help demo test check bench docs image sbom tools chart e2e lock clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /  make \1\t/' | expand -t 16
@@ -27,13 +31,15 @@ test: $(INSTALLED) ## every test that needs no cluster
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/e2e
 	@echo "tests: passed"
 
-check: $(INSTALLED) ## format, lint, types, import contracts, dependencies
+check: $(INSTALLED) ## format, lint, types, import contracts, dependencies, the Dockerfile, known vulnerabilities
 	@echo "== checks"
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
 	@$(BIN)/deptry . 2> .venv/deptry.log || { cat .venv/deptry.log; exit 1; }
+	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/python requirements/audit.py requirements/runtime.txt
 	@echo "checks: passed"
 
 bench: $(INSTALLED) ## figures beside the SDK's own deletion, in one run (about 3 minutes)
@@ -47,6 +53,25 @@ docs: $(INSTALLED) ## write docs/settings.md and the README's picture anew
 	@mv .venv/settings.md docs/settings.md
 	@$(BIN)/python docs/generate_picture.py docs/demo.svg
 	@echo "docs: written"
+
+image: ## both images, IMAGE:version and IMAGE:version-sandbox, with CONTAINER_TOOL (docker, podman or buildah)
+	@echo "== images"
+	@for target in job sandbox; do \
+	  $(CONTAINER_TOOL) build --target $$target --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg VERSION=$(VERSION) \
+	    --build-arg REVISION=$$(git rev-parse HEAD 2> /dev/null || echo unknown) \
+	    --tag $(IMAGE):$(VERSION)$$([ $$target = job ] || echo -$$target) . || exit 1; \
+	done
+	@echo "images: $(IMAGE):$(VERSION) and $(IMAGE):$(VERSION)-sandbox"
+
+sbom: $(INSTALLED) ## build/sbom.cdx.json: what is installed in the job's image, as CycloneDX
+	@echo "== sbom"
+	@rm -rf build/sbom && $(PYTHON) -m venv --without-pip build/sbom
+	@$(BIN)/python -m pip --python build/sbom/bin/python install --quiet --disable-pip-version-check --require-hashes \
+	  -r requirements/runtime.txt
+	@$(BIN)/cyclonedx-py environment build/sbom/bin/python --pyproject pyproject.toml --output-reproducible \
+	  --output-file build/sbom.cdx.json
+	@rm -r build/sbom
+	@echo "sbom: build/sbom.cdx.json"
 
 # helm-docs and kube-score come as Go modules, with their hashes in requirements/go/go.sum.
 $(GO_TOOLS): requirements/go/go.mod requirements/go/go.sum $(INSTALLED)
