@@ -96,8 +96,8 @@ class Parts:
     """How many requests were sent so far."""
 
 
-def connect(settings: Settings, on_retry: Callable[[str], None]) -> Parts:
-    """Log in to ClearML Server, and know its stores.
+def connect(settings: Settings, on_retry: Callable[[str], None], before_deletion: Callable[[], None]) -> Parts:
+    """Log in to ClearML Server, and know its stores. What ``before_deletion`` raises keeps a deletion from being sent.
 
     Raises:
         SettingsError: wrong credentials or addresses.
@@ -134,10 +134,11 @@ def connect(settings: Settings, on_retry: Callable[[str], None]) -> Parts:
                 verify=settings.verify_certificate,
                 timeout=settings.request_timeout_seconds,
                 retry=retry,
+                before_deletion=before_deletion,
             )
         )
     return Parts(
-        ClearMLServer(transport, settings.page_size),
+        ClearMLServer(transport, settings.page_size, before_deletion=before_deletion),
         Stores(tuple(files)),
         lambda: transport.sent + sum(server.sent for server in files),
     )

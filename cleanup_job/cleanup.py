@@ -7,13 +7,14 @@ whatever interrupts a pass, the next one finds the rest.
 """
 
 import time
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cleanup_job import candidates
 from cleanup_job.batch import Batches
 from cleanup_job.candidates import Candidates
-from cleanup_job.errors import AnswerError, CleanupError, RefusedError
+from cleanup_job.errors import AnswerError, CleanupError, LeaseHeldError, RefusedError
 from cleanup_job.order import Order, Unit
 from cleanup_job.outcomes import Outcomes
 from cleanup_job.plan import Policy, Staying
@@ -45,6 +46,18 @@ class Stop:
     """Asks a pass to end after the batches in progress; ``reason`` says why, empty as long as nobody asked."""
 
     reason: str = ""
+    holds_lease: Callable[[], bool] = field(default=lambda: True)
+    """Whether no other pass can have begun by now."""
+
+    def before_deletion(self) -> None:
+        """Asked before each request that deletes: a pass that lost its lease sends none any more.
+
+        Raises:
+            LeaseHeldError: it lost it.
+        """
+        if not self.holds_lease():
+            self.reason = self.reason or "lease"
+            raise LeaseHeldError("The lease was lost: another pass may have begun, and this one deletes nothing any more.")
 
 
 class Pass:
@@ -114,6 +127,7 @@ class Pass:
         budget = self._options.max_tasks if self._options.max_tasks is not None else len(order)
         running: Running = {}
         error: CleanupError | None = None
+        dropped = 0
         with ThreadPoolExecutor(self._options.workers, "batch") as pool:
             while True:
                 self._fill(running, pool, batches, order, budget)
@@ -123,14 +137,17 @@ class Pass:
                     units = running.pop(future)
                     try:
                         outcomes = future.result()
+                    except LeaseHeldError:
+                        dropped += sum(len(unit) for unit in units)  # the next pass finds what is left of them
+                        continue
                     except AnswerError as refusal:
                         outcomes = self._all_failed(found, units, Reason.RECORD_ERROR, refusal)
                     except CleanupError as end:
                         error, self._stop.reason = end, self._stop.reason or "unreachable"
                         outcomes = self._all_failed(found, units, Reason.UNREACHABLE, end)
                     budget -= self._settle(found, batches, order, units, outcomes)
-        self._report.left = len(order)
-        self._report.stopped_by = (self._stop.reason or "max_tasks") if len(order) else ""
+        self._report.left = len(order) + dropped
+        self._report.stopped_by = (self._stop.reason or "max_tasks") if self._report.left else ""
         if error is not None:
             raise error
 

@@ -94,9 +94,11 @@ def _pass(settings: Settings, origins: Mapping[str, str], report: Report, output
     stop = Stop()
     with _signals(stop), output:
         try:
-            with _lease(settings, stop, output):
+            with _lease(settings, stop, output) as held:
+                if held is not None:
+                    stop.holds_lease = held.is_safe
                 output.started(report)
-                parts = assemble.connect(settings, output.retry)
+                parts = assemble.connect(settings, output.retry, stop.before_deletion)
                 try:
                     Pass(parts.server, parts.stores, assemble.options(settings), report, output, stop).run()
                 finally:

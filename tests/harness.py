@@ -76,13 +76,15 @@ def clean(
     retry = Retry(attempts, wait=0)
     connection = Connection(sandbox.api_url, sandbox.key, sandbox.secret, timeout=timeout, retry=retry)
     transport = Transport(connection)
-    files = FileServer(sandbox.files_url, prefixes, transport.token, timeout=timeout, retry=retry)
+    stop = stop or Stop()
+    gate = stop.before_deletion
+    files = FileServer(sandbox.files_url, prefixes, transport.token, timeout=timeout, retry=retry, before_deletion=gate)
     watcher = Watcher()
     chosen = replace(Filters(timedelta(days=days), drafts_only=not force), **(filters or {}))
     report = Report("test", bool(options.get("dry_run")), NOW, NOW - timedelta(days=days))
-    server = ClearMLServer(transport, page_size)
+    server = ClearMLServer(transport, page_size, before_deletion=gate)
     try:
-        Pass(server, Stores((files,)), Options(chosen, **options), report, watcher, stop or Stop()).run()
+        Pass(server, Stores((files,)), Options(chosen, **options), report, watcher, stop).run()
     finally:
         report.requests = transport.sent + files.sent
     return Done(report, watcher)

@@ -35,8 +35,8 @@ def hold(  # noqa: PLR0913 -- all but the name have defaults, or are required by
     stopped: Callable[[], bool] = lambda: False,
     on_lost: Callable[[str], None],
     api: LeaseApi | None = None,
-) -> Iterator[str]:
-    """Hold the Lease while the body runs; gives the identity that holds it.
+) -> Iterator["Guard"]:
+    """Hold the Lease while the body runs; gives the guard, which knows whether it still does.
 
     Raises `LeaseHeldError` if somebody else does and goes on to for `wait` seconds, or until `stopped` is true; `on_wait` is
     told once by whom. `on_lost` is called at most once, from another thread, when the Lease can no longer be relied on: the
@@ -54,7 +54,7 @@ def hold(  # noqa: PLR0913 -- all but the name have defaults, or are required by
     keeper = threading.Thread(target=guard.keep, args=(over.wait, lost), name="lease", daemon=True)
     keeper.start()
     try:
-        yield guard.identity
+        yield guard
     finally:
         over.set()
         keeper.join(duration)
@@ -92,6 +92,11 @@ class Guard:
         self._monotonic = monotonic
         self._sleep = sleep
         self._renewed = 0.0
+        self._lost = False
+
+    def is_safe(self) -> bool:
+        """Whether nobody else can hold the Lease by now: it was not lost, and the last renewal is younger than its duration."""
+        return not self._lost and self._monotonic() < self._renewed + self._duration
 
     def wait(self, seconds: float, on_wait: Callable[[str], None], stopped: Callable[[], bool]) -> None:
         """Take the Lease as soon as it is free or its holder is dead; after so many seconds raise `LeaseHeldError`."""
@@ -176,14 +181,16 @@ class Guard:
                 self._renew()
                 pause = self._duration * _RENEW_EVERY
             except LeaseHeldError as taken:
+                self._lost = True
                 return on_lost(str(taken))
             except Exception as error:  # noqa: BLE001 -- whatever it is: not renewed is lost, sooner or later
                 pause = self._duration * _RETRY_AFTER
                 # The last moment: another try could end after others may take over.
                 if self._monotonic() + pause + self._duration * _REQUEST * 2 >= self._renewed + self._duration:
+                    self._lost = True
                     return on_lost(
                         f"The Lease {self._name} in namespace {self._namespace} could not be renewed in time, so that another "
-                        f"pass may start; this one stops after the batches in progress. The last try: {error}"
+                        f"pass may start; this one deletes nothing any more. The last try: {error}"
                     )
         return None
 
@@ -193,7 +200,7 @@ class Guard:
             what = "was deleted" if lease is None else f"is held by {lease.holder}" if lease.holder else "was released"
             raise LeaseHeldError(
                 f"The Lease {self._name} in namespace {self._namespace} {what} while this pass held it: "
-                "this one stops after the batches in progress."
+                "this one deletes nothing any more."
             )
         self._write(lease)
 

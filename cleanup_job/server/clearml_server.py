@@ -5,7 +5,7 @@ page, unless its last page is smaller than one that this server has been seen to
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -31,8 +31,11 @@ MISSING = frozenset({MISSING_TASK, (400, 201)})
 class ClearMLServer:
     """The server's records. Safe to use from many threads."""
 
-    def __init__(self, transport: Transport, page_size: int = MANY) -> None:
-        """``page_size``: records a listing call returns, at most 500."""
+    def __init__(
+        self, transport: Transport, page_size: int = MANY, *, before_deletion: Callable[[], None] = lambda: None
+    ) -> None:
+        """``page_size``: records a listing call returns, at most 500. What ``before_deletion`` raises ends a deletion."""
+        self._before_deletion = before_deletion
         self._transport = transport
         self._call = transport.call
         self._page_size = page_size
@@ -196,6 +199,7 @@ class ClearMLServer:
     def delete_models(self, ids: Sequence[ModelId]) -> None:
         """Delete these models' records although tasks that go with them still use them."""
         for chunk in _chunks(list(ids)):
+            self._before_deletion()
             if self.version >= DELETE_MANY:
                 self._call("models.delete_many", {"ids": chunk, "force": True, "delete_external_artifacts": False})
                 continue
@@ -208,6 +212,7 @@ class ClearMLServer:
             options["delete_external_artifacts"] = False
         if self.version < DELETE_MANY:
             return {i: self._delete_one(i, options) for i in ids}
+        self._before_deletion()
         data = self._transport.call_once("tasks.delete_many", {"ids": ids, **options})
         outcomes: dict[TaskId, Deleted | NotDeleted] = {}
         asked = set(ids)
@@ -221,6 +226,7 @@ class ClearMLServer:
         return outcomes
 
     def _delete_one(self, task: TaskId, options: Mapping[str, Any]) -> Deleted | NotDeleted:
+        self._before_deletion()
         try:
             return Deleted(self._transport.call_once("tasks.delete", {"task": task, **options}).get("deleted_models"))
         except AnswerError as error:

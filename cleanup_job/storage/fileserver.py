@@ -42,6 +42,7 @@ class FileServer:
         verify: bool | str = True,
         timeout: float = 120.0,
         retry: Retry | None = None,
+        before_deletion: Callable[[], None] = lambda: None,
     ) -> None:
         """Nothing is sent yet.
 
@@ -52,7 +53,9 @@ class FileServer:
             verify: As in requests.
             timeout: Seconds for each request.
             retry: How often each request is tried.
+            before_deletion: Called before each request that deletes; what it raises ends the deletion.
         """
+        self._before_deletion = before_deletion
         self._host = host
         self._roots = tuple(dict.fromkeys(_root(address) for address in (host, *prefixes)))
         self._token = token
@@ -75,7 +78,7 @@ class FileServer:
         Raises:
             SettingsError: it refuses the credentials, or is no fileserver.
         """
-        answer = self._send("POST", "/delete_many", json={"files": []})
+        answer = self._send("POST", "/delete_many", deletes=False, json={"files": []})
         if answer.status_code == requests.codes.unauthorized:
             message = (
                 f"the fileserver at {self._host} refused the API server's token ({_refusal(answer)}). "
@@ -84,7 +87,7 @@ class FileServer:
             raise SettingsError(message)
         self._batch = answer.status_code not in NO_BATCH
         if "files are missing" not in answer.text:
-            root = self._send("GET", "/")
+            root = self._send("GET", "/", deletes=False)
             if root.text.strip() != "OK":
                 message = (
                     f"CLEARML_FILES_HOST={self._host} does not answer like ClearML's fileserver ({_refusal(root)}). "
@@ -160,12 +163,14 @@ class FileServer:
                 failed[path] = _refusal(answer)
         return failed
 
-    def _send(self, method: str, path: str, **options: Any) -> requests.Response:
+    def _send(self, method: str, path: str, *, deletes: bool = True, **options: Any) -> requests.Response:
         """Send, again for passing failures."""
         error: Exception | None = None
         try:
             for attempt in self._retry.tries(NAME, requests.RequestException):
                 with attempt:
+                    if deletes:
+                        self._before_deletion()
                     self.sent += 1
                     answer = self._http.request(
                         method,

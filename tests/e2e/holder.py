@@ -14,8 +14,8 @@ def say(text: str) -> None:
 signal.alarm(300)  # whatever becomes of the test, this process ends
 name, namespace, seconds = sys.argv[1:]
 try:
-    with hold(name, namespace, duration=float(seconds), on_lost=lambda reason: say(f"lost {reason}")) as identity:
-        say(f"held {identity}")
+    with hold(name, namespace, duration=float(seconds), on_lost=lambda reason: say(f"lost {reason}")) as held:
+        say(f"held {held.identity}")
         sys.stdin.read()
 except LeaseHeldError as error:
     say(f"refused {error}")

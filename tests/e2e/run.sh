@@ -40,7 +40,8 @@ if [ -z "${KUBECONFIG:-}" ]; then
   for target in job sandbox; do
     name=docker.io/library/clearml-cleanup:$version
     [ "$target" = job ] || name+=-$target
-    tar=$("$cluster" build-image "$name" . --target "$target")
+    tar=$("$cluster" build-image "$name" . --target "$target" --build-arg "VERSION=$version" \
+      --build-arg "REVISION=$(git rev-parse HEAD)")
     "$cluster" load-image "$tar"
     export "CLEARML_CLEANUP_${target^^}_IMAGE_TAR=$tar"
   done

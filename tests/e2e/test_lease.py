@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml  # type: ignore[import-untyped]  # has no types
 from kubernetes import client
+from release import command
 
 from cleanup_job.cluster import lease as lease_module
 from cleanup_job.cluster.lease import hold
@@ -83,8 +85,8 @@ def holder_of(leases: client.CoordinationV1Api, name: str, namespace: str) -> st
 
 def take(name: str, namespace: str, **options: Any) -> str:
     """Hold the Lease for a moment, in this process."""
-    with hold(name, namespace, on_lost=pytest.fail, **options) as identity:
-        return identity
+    with hold(name, namespace, on_lost=pytest.fail, **options) as held:
+        return held.identity
 
 
 def test_of_passes_that_start_together_exactly_one_runs(name: str, namespace: str, start: Callable[..., Holder]) -> None:
@@ -149,9 +151,9 @@ def test_a_pass_notices_that_its_lease_was_deleted(
     what, reason = holder.says()
     assert what == "lost"
     assert "was deleted" in reason
-    with hold(name, namespace, on_lost=pytest.fail) as identity:
+    with hold(name, namespace, on_lost=pytest.fail) as held:
         assert holder.ends() == 0
-        assert holder_of(leases, name, namespace) == identity
+        assert holder_of(leases, name, namespace) == held.identity
 
 
 def test_a_pass_notices_that_its_lease_was_taken_and_leaves_it_to_the_taker(
@@ -183,32 +185,43 @@ def test_labels_that_others_put_on_the_lease_stay_and_disturb_nothing(
 
 def test_the_command_line_is_refused_too_before_it_asks_clearml_for_anything(name: str, namespace: str) -> None:
     nobody = {"CLEARML_API_HOST": "http://127.0.0.1:1", "CLEARML_API_ACCESS_KEY": "key", "CLEARML_API_SECRET_KEY": "secret"}
-    lease = {"CLEANUP_LEASE": name, "CLEANUP_LEASE_NAMESPACE": namespace}
-    with hold(name, namespace, on_lost=pytest.fail) as identity:
-        command = [sys.executable, "-m", "cleanup_job", "run"]
+    lease = {"CLEANUP_LEASE": name, "CLEANUP_LEASE_NAMESPACE": namespace, "CLEANUP_LEASE_WAIT_SECONDS": "1"}
+    with hold(name, namespace, on_lost=pytest.fail) as held:
+        words = [sys.executable, "-m", "cleanup_job", "run"]
         refused = subprocess.run(
-            command, env=os.environ | nobody | lease, capture_output=True, text=True, timeout=120, check=False
+            words, env=os.environ | nobody | lease, capture_output=True, text=True, timeout=120, check=False
         )
     assert refused.returncode == LeaseHeldError.exit_code, refused.stderr
-    assert identity in refused.stdout + refused.stderr
+    assert held.identity in refused.stdout + refused.stderr
+
+
+def test_the_way_out_that_a_refusal_names_frees_the_lease(name: str, namespace: str, start: Callable[..., Holder]) -> None:
+    dead = start(name, seconds=600)
+    assert dead.says()[0] == "held"
+    dead.process.kill()
+    dead.ends()
+    with pytest.raises(LeaseHeldError) as refused:
+        take(name, namespace)
+    way_out = re.search(r"kubectl patch .*", str(refused.value))
+    assert way_out
+    command("bash", "-c", way_out[0])
+    assert take(name, namespace)
 
 
 # -- rights
 def role(name: str) -> list[dict[str, Any]]:
-    """What the chart grants. A name can't be required of `create`: Kubernetes doesn't know it yet when it decides."""
-    return [
-        {"apiGroups": [GROUP], "resources": ["leases"], "verbs": ["create"]},
-        {"apiGroups": [GROUP], "resources": ["leases"], "resourceNames": [name], "verbs": ["get", "update"]},
-    ]
+    """What the chart grants."""
+    return [{"apiGroups": [GROUP], "resources": ["leases"], "resourceNames": [name], "verbs": ["get", "update"]}]
 
 
 def test_the_role_of_the_chart_is_enough(
     name: str, account: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, leases: client.CoordinationV1Api, namespace: str
 ) -> None:
+    leases.create_namespaced_lease(namespace, {"metadata": {"name": name}})  # as the chart does
     monkeypatch.setenv("KUBECONFIG", str(account(role(name))))
-    for _ in range(2):  # to create it, and to take it again; the namespace is the context's
-        with hold(name, on_lost=pytest.fail) as identity:
-            assert holder_of(leases, name, namespace) == identity
+    for _ in range(2):  # the namespace is the context's
+        with hold(name, on_lost=pytest.fail) as held:
+            assert holder_of(leases, name, namespace) == held.identity
     assert holder_of(leases, name, namespace) is None
 
 
@@ -218,8 +231,9 @@ def test_a_missing_right_is_an_error_that_names_it(
 ) -> None:
     rules = [{"apiGroups": [GROUP], "resources": ["leases"], "verbs": granted}] if granted else []
     monkeypatch.setenv("KUBECONFIG", str(account(rules)))
-    with pytest.raises(SettingsError, match=rf"not allow this account to {missing} .*CLEANUP_LEASE.*cannot {missing} resource"):
+    with pytest.raises(SettingsError, match=rf"not allow this account to {missing} .*cannot {missing} resource") as refused:
         take_twice(name)
+    assert "CLEANUP_LEASE" in str(refused.value)
 
 
 def take_twice(name: str) -> None:
@@ -287,11 +301,11 @@ def test_a_pass_that_loses_the_network_is_told_before_the_next_one_can_start(
     name: str, namespace: str, line: Line, kubeconfig: Path
 ) -> None:
     lost = threading.Event()
-    with hold(name, namespace, duration=6, on_lost=lambda _: lost.set()) as identity:
+    with hold(name, namespace, duration=6, on_lost=lambda _: lost.set()) as held:
         line.cut()
         assert lost.wait(60)
         os.environ["KUBECONFIG"] = str(kubeconfig)
-        with pytest.raises(LeaseHeldError, match=identity):
+        with pytest.raises(LeaseHeldError, match=held.identity):
             take(name, namespace)
 
 

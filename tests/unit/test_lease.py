@@ -346,12 +346,33 @@ def test_a_lease_taken_away_is_noticed_at_the_next_renewal_and_not_taken_back(
     assert cluster.lease == left
 
 
+def test_it_is_safe_to_delete_only_while_nobody_else_can_hold_it() -> None:
+    cluster = Cluster()
+    guard = cluster.guard()
+    assert not guard.is_safe()
+    guard.acquire()
+    cluster.seconds = DURATION - 1
+    assert guard.is_safe()
+    cluster.seconds = DURATION  # frozen: nothing was renewed, and nothing noticed
+    assert not guard.is_safe()
+
+
+def test_it_is_not_safe_after_a_loss_that_was_noticed() -> None:
+    cluster = Cluster()
+    guard = cluster.guard()
+    guard.acquire()
+    cluster.held_by("thief")
+    keep(cluster, guard, until=30)
+    assert cluster.seconds < DURATION
+    assert not guard.is_safe()
+
+
 # -- to let it go
 def test_it_is_held_while_the_body_runs_and_free_after_it() -> None:
     cluster = Cluster()
-    with hold("cleanup", api=cluster, on_lost=pytest.fail) as identity:
-        assert cluster.holder == identity
-        with pytest.raises(LeaseHeldError, match=identity), hold("cleanup", api=cluster, on_lost=pytest.fail):
+    with hold("cleanup", api=cluster, on_lost=pytest.fail) as held:
+        assert cluster.holder == held.identity
+        with pytest.raises(LeaseHeldError, match=held.identity), hold("cleanup", api=cluster, on_lost=pytest.fail):
             pytest.fail("held twice")
     assert cluster.holder == ""
 

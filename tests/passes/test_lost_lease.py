@@ -1,0 +1,48 @@
+"""A pass that lost its lease sends no request that deletes any more, wherever it was; the next pass finishes the work."""
+
+import pytest
+from harness import NOW, clean, state
+
+from cleanup_job.cleanup import Stop
+from cleanup_job.sandbox.builder import World
+from cleanup_job.sandbox.server import Request, Sandbox
+
+
+def world() -> dict[str, object]:
+    made = World(NOW)
+    for number in range(4):
+        task = made.task(f"exp {number}", days_old=40 + number)
+        task.artifact("data")
+        task.model("weights")
+        task.debug_images(2)
+    first, second = made.task("one"), made.task("other")  # they hold on to each other: their models go first, by name
+    second.input_model(first.model("a"))
+    first.input_model(second.model("b"))
+    made.task("living", archived=False).artifact("data")
+    return made.as_dict()
+
+
+def deletes(request: Request) -> bool:
+    if request.call == "/delete_many":
+        return bool(request.body["files"])  # an empty list asks whether it is allowed
+    return request.method == "DELETE" or request.call in {"tasks.delete_many", "models.delete_many"}
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("batch_size", [1, 500])
+def test_lost_after_any_request_it_deletes_nothing_more(batch_size: int, workers: int) -> None:
+    with Sandbox(world()) as sandbox:
+        clean(sandbox)
+        cleaned = state(sandbox)
+        total = len(sandbox.requests)
+    for held in range(1, total, 1 if batch_size == 500 else 5):
+        with Sandbox(world()) as sandbox:
+            stop = Stop(holds_lease=lambda held=held, sandbox=sandbox: len(sandbox.requests) < held)
+            report = clean(sandbox, stop=stop, batch_size=batch_size, workers=workers).report
+            # Other workers may have sent theirs before; none is sent once the lease is gone.
+            late = [request.call for request in sandbox.requests[held - 1 + workers :] if deletes(request)]
+            assert not late
+            assert report.stopped_by == "lease"
+            assert report.left + report.total().tasks + report.total().kept == 6
+            clean(sandbox)
+            assert state(sandbox) == cleaned
