@@ -1,5 +1,6 @@
 """One pass at a time: whoever runs one holds a Lease of the cluster while it does."""
 
+import math
 import os
 import socket
 import threading
@@ -91,7 +92,7 @@ class Guard:
         self._now = now
         self._monotonic = monotonic
         self._sleep = sleep
-        self._renewed = 0.0
+        self._renewed = -math.inf
         self._lost = False
 
     def is_safe(self) -> bool:

@@ -20,8 +20,8 @@ if ! command -v go >/dev/null; then
 fi
 make --no-print-directory tools
 
+cluster=${CLEARML_CLEANUP_CLUSTER:-../shared/cluster}/cluster.sh
 if [ -z "${KUBECONFIG:-}" ]; then
-  cluster=${CLEARML_CLEANUP_CLUSTER:-../shared/cluster}/cluster.sh
   if [ ! -x "$cluster" ]; then
     echo "e2e: no cluster: set KUBECONFIG, or CLEARML_CLEANUP_CLUSTER to the folder of cluster.sh ($cluster is not there)" >&2
     exit 1
@@ -34,14 +34,20 @@ if [ -z "${KUBECONFIG:-}" ]; then
     "$cluster" build
     "$cluster" up >/dev/null
   fi
+  KUBECONFIG=
+fi
+
+# Whether the cluster is that script's.
+own=$([ ! -x "$cluster" ] || { eval "$("$cluster" env)" && echo "$KUBECONFIG"; })
+if [ -z "$KUBECONFIG" ] || [ "$KUBECONFIG" = "$own" ]; then
   # KUBECONFIG, and the cluster's own kubectl and helm.
   eval "$("$cluster" env)"
   version=$(.venv/bin/clearml-cleanup version)
+  revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
   for target in job sandbox; do
     name=docker.io/library/clearml-cleanup:$version
     [ "$target" = job ] || name+=-$target
-    tar=$("$cluster" build-image "$name" . --target "$target" --build-arg "VERSION=$version" \
-      --build-arg "REVISION=$(git rev-parse HEAD)")
+    tar=$("$cluster" build-image "$name" . --target "$target" --build-arg "VERSION=$version" --build-arg "REVISION=$revision")
     "$cluster" load-image "$tar"
     export "CLEARML_CLEANUP_${target^^}_IMAGE_TAR=$tar"
   done
