@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 GO_TOOLS := .venv/go-tools
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
-CONTAINER_TOOL ?= docker
+CONTAINER_TOOL ?= $(notdir $(firstword $(shell command -v docker podman buildah)))
 IMAGE ?= clearml-cleanup
 BASE_IMAGE ?= python:3.11-slim
 
@@ -54,11 +54,13 @@ docs: $(INSTALLED) ## write docs/settings.md and the README's picture anew
 	@$(BIN)/python docs/generate_picture.py docs/demo.svg
 	@echo "docs: written"
 
-image: ## both images, IMAGE:version and IMAGE:version-sandbox, with CONTAINER_TOOL (docker, podman or buildah)
+image: ## both images, IMAGE:version and IMAGE:version-sandbox, with docker, podman or buildah (CONTAINER_TOOL)
 	@echo "== images"
+	@[ -n "$(CONTAINER_TOOL)" ] || { echo "images: neither docker nor podman nor buildah is in PATH"; exit 1; }
 	@for target in job sandbox; do \
 	  $(CONTAINER_TOOL) build --target $$target --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg VERSION=$(VERSION) \
 	    --build-arg REVISION=$$(git rev-parse HEAD 2> /dev/null || echo unknown) \
+	    $${PIP_CONFIG_FILE:+--secret id=pip,src="$$PIP_CONFIG_FILE"} $(BUILD_ARGUMENTS) \
 	    --tag $(IMAGE):$(VERSION)$$([ $$target = job ] || echo -$$target) . || exit 1; \
 	done
 	@echo "images: $(IMAGE):$(VERSION) and $(IMAGE):$(VERSION)-sandbox"
@@ -69,7 +71,8 @@ sbom: $(INSTALLED) ## build/sbom.cdx.json: what is installed in the job's image,
 	@$(BIN)/python -m pip --python build/sbom/bin/python install --quiet --disable-pip-version-check --require-hashes \
 	  -r requirements/runtime.txt
 	@$(BIN)/cyclonedx-py environment build/sbom/bin/python --pyproject pyproject.toml --output-reproducible \
-	  --output-file build/sbom.cdx.json
+	  --output-file build/sbom/all.json
+	@$(BIN)/python requirements/sbom.py < build/sbom/all.json > build/sbom.cdx.json
 	@rm -r build/sbom
 	@echo "sbom: build/sbom.cdx.json"
 

@@ -82,6 +82,9 @@ class Pass:
             CleanupError: nothing more can be done; what was done stands in the report.
         """
         projects = self._server.projects()
+        if self._options.dry_run:
+            for doubt in self._storage.check():  # what a real pass would stumble over
+                self._warn(doubt)
         rules = self._rules(projects)
         found = candidates.find(self._server, self._storage.locate, rules, projects)
         self._report.selected = len(found.tasks)

@@ -16,6 +16,7 @@ from cleanup_job.sandbox import api, files
 from cleanup_job.sandbox.store import Document, Store
 
 HOST = "127.0.0.1"
+_EVERYWHERE = {"", "0.0.0.0"}  # noqa: S104 -- what to look for, not where to listen
 _VERSION = re.compile(r"^/(?:v[\d.]+/)?")
 
 
@@ -101,10 +102,11 @@ class Sandbox:
         self._lock = Lock()
         self._number = 0
         self._host = host
+        known = HOST if host in _EVERYWHERE else host
         self._files = self._serve(files_port, "files", files.make(self.store, auth=files_auth, allow_batch=allow_batch))
-        self.files_url = files_url or f"http://{HOST}:{self._files.server_port}"
+        self.files_url = files_url or f"http://{known}:{self._files.server_port}"
         self._api = self._serve(api_port, "api", api.make(self.store, self.files_url, max_api_version))
-        self.api_url = api_url or f"http://{HOST}:{self._api.server_port}"
+        self.api_url = api_url or f"http://{known}:{self._api.server_port}"
         self.load(world or {})
 
     def __enter__(self) -> Self:

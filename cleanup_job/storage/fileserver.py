@@ -72,6 +72,17 @@ class FileServer:
         """Those that were gone already."""
         self._batch = True
 
+    def check(self) -> str:
+        """What makes it doubtful that this is ClearML's fileserver, else nothing. Only reads.
+
+        Raises:
+            UnreachableError: it gives no usable answer.
+        """
+        root = self._send("GET", "/", deletes=False)
+        if root.text.strip() == "OK":
+            return ""
+        return f"CLEARML_FILES_HOST={self._host} does not answer like ClearML's fileserver ({_refusal(root)})."
+
     def prepare(self) -> None:
         """Find out whether ``/delete_many`` is allowed, by an empty list, which deletes nothing.
 
@@ -86,14 +97,8 @@ class FileServer:
             )
             raise SettingsError(message)
         self._batch = answer.status_code not in NO_BATCH
-        if "files are missing" not in answer.text:
-            root = self._send("GET", "/", deletes=False)
-            if root.text.strip() != "OK":
-                message = (
-                    f"CLEARML_FILES_HOST={self._host} does not answer like ClearML's fileserver ({_refusal(root)}). "
-                    "Nothing was deleted: a wrong address would leave every file behind."
-                )
-                raise SettingsError(message)
+        if "files are missing" not in answer.text and (doubt := self.check()):
+            raise SettingsError(f"{doubt} Nothing was deleted: a wrong address would leave every file behind.")
 
     @property
     def deletes_folders(self) -> bool:

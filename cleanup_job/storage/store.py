@@ -33,6 +33,13 @@ class Store(Protocol):
     def missing(self) -> int:
         """Paths that were gone already."""
 
+    def check(self) -> str:
+        """What makes it doubtful that this is the store it should be, else nothing; called once in a dry run. Only reads.
+
+        Raises:
+            UnreachableError: it gives no usable answer.
+        """
+
     def prepare(self) -> None:
         """Find out what the store allows; called once before the first deletion, never in a dry run.
 
@@ -64,6 +71,10 @@ class Stores:
     def by_file(self) -> frozenset[str]:
         """Those that can't delete a folder as a whole."""
         return frozenset(store.name for store in self.stores if not store.deletes_folders)
+
+    def check(self) -> list[str]:
+        """See that each store is there, by reading; gives what is doubtful."""
+        return [doubt for store in self.stores if (doubt := store.check())]
 
     def prepare(self) -> None:
         """Find out what each store allows."""

@@ -41,6 +41,18 @@ def test_the_job_is_what_is_built_without_a_target() -> None:
     assert re.findall(r"^FROM .+ AS (\w+)", DOCKERFILE, re.MULTILINE)[-1] == "job"
 
 
+def test_no_base_moves_with_latest_and_no_index_stands_in_it() -> None:
+    assert "latest" not in DOCKERFILE
+    assert not re.search(r"://|index-url|trusted-host", DOCKERFILE, re.IGNORECASE)
+
+
+def test_every_download_can_come_from_an_index_that_leaves_no_trace() -> None:
+    downloads = [run for run in DOCKERFILE.replace("\\\n", " ").splitlines() if "--require-hashes" in run]
+    assert len(downloads) == 2
+    for run in downloads:
+        assert run.startswith("RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false "), run
+
+
 def test_the_user_is_a_number_that_the_chart_uses_too() -> None:
     (user,) = re.findall(r"^USER (\d+):(\d+)$", DOCKERFILE, re.MULTILINE)
     values = (ROOT / "helm" / "clearml-cleanup" / "values.yaml").read_text()

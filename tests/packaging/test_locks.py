@@ -10,9 +10,12 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
 LOCKS = {
+    "build.txt": PYPROJECT["build-system"]["requires"],
     "runtime.txt": PROJECT["dependencies"],
+    "sandbox.txt": [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["sandbox"]],
     "dev.txt": [
         *PROJECT["dependencies"],
         *PROJECT["optional-dependencies"]["sandbox"],
@@ -58,9 +61,15 @@ def test_a_lock_holds_what_the_project_asks_for(lock: str, wanted: list[str]) ->
         assert all(version in requirement.specifier for version in versions), (requirement, versions)
 
 
-def test_what_is_tested_is_what_runs() -> None:
+@pytest.mark.parametrize("lock", ["runtime.txt", "sandbox.txt"])
+def test_what_is_tested_is_what_runs(lock: str) -> None:
     tested = pins("dev.txt")
-    assert {name: tested[name] for name in pins("runtime.txt")} == pins("runtime.txt")
+    assert {name: tested[name] for name in pins(lock)} == pins(lock)
+
+
+def test_the_sandboxs_image_has_what_the_jobs_has() -> None:
+    runs = pins("sandbox.txt")
+    assert {name: runs.get(name) for name in pins("runtime.txt")} == pins("runtime.txt")
 
 
 def test_the_declared_pythons_are_the_allowed_ones() -> None:

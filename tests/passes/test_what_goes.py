@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 from harness import NOW, clean, state
 
+from cleanup_job.errors import UnreachableError
 from cleanup_job.report.outcome import Reason
 from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Sandbox
+from cleanup_job.sandbox.server import Fault, Sandbox
 
 
 @pytest.fixture
@@ -322,3 +323,16 @@ def test_a_folder_named_like_a_task_in_a_projects_name_does_not_take_the_project
     sandbox.load(world.as_dict())
     clean(sandbox)
     assert world.path(kept) in files(sandbox)
+
+
+def test_a_dry_run_finds_a_fileserver_that_is_not_there(sandbox: Sandbox) -> None:
+    sandbox.load(World(NOW).as_dict())
+    sandbox.fault = lambda request: Fault(status=503) if request.service == "files" else None
+    with pytest.raises(UnreachableError, match="CLEARML_FILES_HOST"):
+        clean(sandbox, dry_run=True)
+
+
+def test_a_dry_run_warns_of_an_address_that_is_no_fileservers(sandbox: Sandbox) -> None:
+    sandbox.load(World(NOW).as_dict())
+    sandbox.fault = lambda request: Fault(status=404) if request.service == "files" else None
+    assert any("CLEARML_FILES_HOST" in text for text in clean(sandbox, dry_run=True).watcher.warnings)

@@ -69,11 +69,16 @@ def test_in_a_cluster_it_listens_everywhere_and_goes_by_the_names_it_is_given() 
         ready = process.stdout.readline()
         process.terminate()
     assert "API http://sandbox:8008 files http://sandbox:8081 " in ready
-    sandbox = Sandbox({"models": [{"id": "m", "uri": "{FILES}/a"}]}, host="127.0.0.2", files_url="http://sandbox:8081")
-    with sandbox:
+    with Sandbox({"models": [{"id": "m", "uri": "{FILES}/a"}]}, host="127.0.0.2", files_url="http://sandbox:8081") as sandbox:
         assert sandbox.store.models["m"]["uri"] == "http://sandbox:8081/a"
-        port = sandbox.api_url.rpartition(":")[2]
-        assert requests.get(f"http://127.0.0.2:{port}/_sandbox/ready", timeout=10).status_code == 200
+        assert sandbox.api_url.startswith("http://127.0.0.2:")
+
+
+def test_both_servers_say_that_they_are_ready_without_a_token_and_without_an_entry_in_the_log(sandbox: Sandbox) -> None:
+    for url in (sandbox.api_url, sandbox.files_url):
+        answer = requests.get(f"{url}/_sandbox/ready", timeout=10)
+        assert (answer.status_code, answer.json()) == (200, {"ready": True})
+    assert sandbox.requests == []
 
 
 def test_a_busy_port_is_an_error_not_a_traceback(sandbox: Sandbox) -> None:
