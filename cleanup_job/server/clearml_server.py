@@ -199,11 +199,12 @@ class ClearMLServer:
     def delete_models(self, ids: Sequence[ModelId]) -> None:
         """Delete these models' records although tasks that go with them still use them."""
         for chunk in _chunks(list(ids)):
-            self._before_deletion()
             if self.version >= DELETE_MANY:
+                self._before_deletion()
                 self._call("models.delete_many", {"ids": chunk, "force": True, "delete_external_artifacts": False})
                 continue
             for model in chunk:
+                self._before_deletion()
                 self._unless_missing("models.delete", {"model": model, "force": True})
 
     def _delete_chunk(self, ids: list[TaskId], *, force: bool) -> dict[TaskId, Deleted | NotDeleted]:

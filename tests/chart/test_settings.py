@@ -119,8 +119,11 @@ def test_a_clearml_conf_is_mounted_and_what_is_not_set_comes_from_it() -> None:
     assert not [name for name in variables(objects) if name.startswith("CLEARML_")]
     container = at(one("CronJob", objects), CONTAINER)
     assert {"name": "CLEARML_CONFIG_FILE", "value": "/etc/clearml/clearml.conf"} in container["env"]
-    assert container["volumeMounts"][1:] == [{"name": "clearml-conf", "mountPath": "/etc/clearml", "readOnly": True}]
+    assert container["volumeMounts"] == [{"name": "clearml-conf", "mountPath": "/etc/clearml", "readOnly": True}]
     assert not [entry for entry in container["env"] if entry["name"] in KEYS]
+    volume = at(one("CronJob", objects), f"{POD}.volumes.0.secret")
+    assert volume["defaultMode"] == 0o440  # for the pod's group, which is the job's
+    assert volume["items"] == [{"key": "clearml.conf", "path": "clearml.conf"}]
     both = render(conf, nested("clearml.filesHost", "http://files:8081"), ENOUGH)
     assert variables(both)["CLEARML_FILES_HOST"] == "http://files:8081"
     assert [entry["name"] for entry in at(one("CronJob", both), CONTAINER)["env"]][:3] == [*KEYS, "CLEARML_CONFIG_FILE"]
@@ -136,8 +139,11 @@ def test_the_sandbox_is_what_the_job_cleans_whatever_else_is_set() -> None:
 
 
 def test_a_clearml_conf_is_not_mounted_beside_the_sandbox() -> None:
-    objects = render(SANDBOX, {"clearml": {"existingConfigSecret": "conf", "existingSecret": "real"}})
-    assert "conf" not in str(at(one("CronJob", objects), f"{POD}.volumes"))
+    objects = render(
+        SANDBOX,
+        {"clearml": {"existingConfigSecret": "conf", "existingSecret": "real", "existingSecretKeys": {"accessKey": "own"}}},
+    )
+    assert at(one("CronJob", objects), f"{POD}.volumes") is None
     assert at(one("CronJob", objects), f"{CONTAINER}.env.0.valueFrom.secretKeyRef") == {
         "name": "clearml-cleanup",
         "key": "accessKey",

@@ -51,6 +51,7 @@ def test_how_it_starts_and_ends(target: str) -> None:
     assert labels["licenses"] == "Apache-2.0"
     assert labels["version"] == VERSION
     assert re.fullmatch(r"[0-9a-f]{40}|unknown", labels["revision"])
+    assert labels["source"]
     assert labels["description"]
 
 
@@ -88,6 +89,7 @@ def test_no_address_and_no_secret_in_its_history(target: str) -> None:
 def test_everything_is_compiled() -> None:
     assert found("job", r"cleanup_job/__pycache__/cleanup\.cpython-\d+\.pyc")
     assert found("job", r"clearml/__pycache__/task\.cpython-\d+\.pyc")
+    assert found("job", r"^usr/(local/)?lib/python3\.\d+/json/__pycache__/decoder\.cpython-\d+\.pyc")
 
 
 def test_its_weight_is_what_the_docs_say() -> None:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cleanup_job.paths import TaskId
@@ -57,6 +57,8 @@ def test_an_error_is_the_message() -> None:
     )
 
 
+@example("ä" * 3000)
+@example("x" * 1020)
 @given(st.text(max_size=3000))
 def test_kubernetes_takes_every_message(text: str) -> None:
     message = of_error(text, "pod-1").message

@@ -140,8 +140,10 @@ def test_a_stream_that_is_cut_goes_on_where_it_was() -> None:
     code, written, _ = follow(
         read_namespaced_job=after(JOB, COMPLETE),
         list_namespaced_pod={"items": [running("p1")]},
-        read_namespaced_pod_log=after(["one", "two", CallError(0, "cut")], ["one", "two"], ["one", "two", "three"]),
-        read_namespaced_pod=after(running("p1"), running("p1"), ended("p1", 3)),
+        read_namespaced_pod_log=after(
+            ["one", "two", CallError(0, "cut")], ["one", CallError(0, "cut")], ["one", "two"], ["one", "two", "three"]
+        ),
+        read_namespaced_pod=after(running("p1"), running("p1"), running("p1"), ended("p1", 3)),
     )
     assert (code, written) == (3, ["one", "two", "three"])
 
@@ -237,6 +239,13 @@ def test_an_api_that_is_away_for_a_moment_is_waited_for() -> None:
         read_namespaced_pod=after(CallError(500, "away"), ended("p1", 0)),
     )
     assert code == 0
+
+
+def test_a_refusal_is_not_asked_for_again() -> None:
+    cluster: Any = FakeCluster(read_namespaced_job=refused("get"))
+    with pytest.raises(SettingsError):
+        Follower(cluster, "ml", "now", print, print, sleep=lambda _: None).run()
+    assert len(cluster.asked) == 1
 
 
 def test_an_api_that_stays_away_ends_it() -> None:

@@ -119,10 +119,8 @@ containers:
     securityContext:
       {{- toYaml . | nindent 6 }}
     {{- end }}
+    {{- if or $conf $values.extraVolumeMounts }}
     volumeMounts:
-      # The clearml package wants a folder for temporary files when it is imported; nothing is written there.
-      - name: tmp
-        mountPath: /tmp
       {{- if $conf }}
       - name: clearml-conf
         mountPath: /etc/clearml
@@ -131,10 +129,9 @@ containers:
       {{- with $values.extraVolumeMounts }}
       {{- toYaml . | nindent 6 }}
       {{- end }}
+    {{- end }}
+{{- if or $conf $values.extraVolumes }}
 volumes:
-  - name: tmp
-    emptyDir:
-      sizeLimit: 32Mi
   {{- if $conf }}
   - name: clearml-conf
     secret:
@@ -147,4 +144,5 @@ volumes:
   {{- with $values.extraVolumes }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
+{{- end }}
 {{- end -}}
