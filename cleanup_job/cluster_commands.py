@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -51,11 +50,12 @@ def trigger(options: argparse.Namespace) -> int:
     cronjob = find(cluster, namespace, options.cronjob)
     job = create(cluster, namespace, job_from(cronjob, options.name, given))
     told = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
-    told.print(f"job {job} in namespace {namespace}")
     later = f"kubectl logs --namespace {namespace} --follow job/{job}"
     if not options.follow:
-        told.print(f"Its log: {later}")
+        _write(job)
+        told.print(f"made in namespace {namespace}; its log: {later}")
         return 0
+    told.print(f"job {job} in namespace {namespace}")
     follower = Follower(cluster, namespace, job, write=_write, tell=lambda text: told.print(plain(text)))
     try:
         return follower.run()
@@ -111,11 +111,13 @@ def _lease(found: Status) -> str:
         return "none is used: nothing keeps two passes apart"
     if found.holder is None:
         return f"{found.lease} is free"
-    return f"{found.lease} is held by {found.holder} since {_moment(found.held_since)}, renewed {_moment(found.renewed)}"
+    since = f" since {_moment(found.held_since)}" if found.held_since else ""
+    renewed = f", renewed {_moment(found.renewed)}" if found.renewed else ", and never expires: it was written by hand"
+    return f"{found.lease} is held by {found.holder}{since}{renewed}"
 
 
 def _moment(text: str | None) -> str:
-    return moment(text) if text and datetime.fromisoformat(text) else "never"
+    return moment(text) if text else "never"
 
 
 def result(entry: PassResult) -> str:
