@@ -42,15 +42,11 @@ own=$([ ! -x "$cluster" ] || { eval "$("$cluster" env)" && echo "$KUBECONFIG"; }
 if [ -z "$KUBECONFIG" ] || [ "$KUBECONFIG" = "$own" ]; then
   # KUBECONFIG, and the cluster's own kubectl and helm.
   eval "$("$cluster" env)"
-  version=$(.venv/bin/clearml-cleanup version)
-  revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
-  for target in job sandbox; do
-    name=docker.io/library/clearml-cleanup:$version
-    [ "$target" = job ] || name+=-$target
-    tar=$("$cluster" build-image "$name" . --target "$target" --build-arg "VERSION=$version" --build-arg "REVISION=$revision")
-    "$cluster" load-image "$tar"
-    export "CLEARML_CLEANUP_${target^^}_IMAGE_TAR=$tar"
-  done
+  built=$(IMAGE=docker.io/library/clearml-cleanup tests/image/build.sh)
+  { read -r job; read -r sandbox; } <<<"$built"
+  "$cluster" load-image "$job"
+  "$cluster" load-image "$sandbox"
+  export CLEARML_CLEANUP_JOB_IMAGE_TAR=$job CLEARML_CLEANUP_SANDBOX_IMAGE_TAR=$sandbox
 fi
 
 .venv/bin/python -m pytest tests/e2e "$@"
