@@ -31,6 +31,11 @@ def test_a_secret_of_the_users_is_used_as_it_is() -> None:
     assert "Secret" not in {item["kind"] for item in render(values)}
 
 
+def test_a_secret_of_the_users_is_not_overwritten_whatever_its_name() -> None:
+    """Its name may be the one that the chart would have given."""
+    assert "Secret" not in {item["kind"] for item in render({"clearml": {"existingSecret": "clearml-cleanup"}})}
+
+
 def test_the_values_file_for_clearmls_own_chart() -> None:
     values = yaml.safe_load((CHART / "values-clearml.yaml").read_text())
     assert refs(values) == [("clearml-conf", "test_user_key"), ("clearml-conf", "test_user_secret")]

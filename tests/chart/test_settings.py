@@ -159,7 +159,7 @@ def test_lease_and_cronjob_are_named_for_the_job() -> None:
     assert [entry["name"] for entry in entries] == list(KEYS)
 
 
-def test_no_env_at_all_where_nothing_needs_it() -> None:
+def test_a_clearml_conf_alone_is_all_that_a_pass_is_told_of() -> None:
     off = {"lease": {"enabled": False}, "events": {"enabled": False}}
     container = at(one("CronJob", render({"clearml": {"existingConfigSecret": "conf"}}, off)), CONTAINER)
     assert [entry["name"] for entry in container["env"]] == ["CLEARML_CONFIG_FILE"]

@@ -81,7 +81,6 @@ containers:
       {{- end }}
       - configMapRef:
           name: {{ $fullname | quote }}
-    {{- if or $credentials $conf (and $kubernetes (or $values.lease.enabled $values.events.enabled)) $values.extraEnv }}
     env:
       {{- if $credentials }}
       - name: CLEARML_API_ACCESS_KEY
@@ -110,7 +109,6 @@ containers:
       {{- with $values.extraEnv }}
       {{- toYaml . | nindent 6 }}
       {{- end }}
-    {{- end }}
     {{- with $values.resources }}
     resources:
       {{- toYaml . | nindent 6 }}

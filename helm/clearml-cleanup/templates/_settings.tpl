@@ -55,5 +55,5 @@ CLEANUP_{{ $name | snakecase | upper }}: {{ ternary $value (toJson $value) (kind
 
 {{- /* Whether the chart makes that Secret. */ -}}
 {{- define "clearml-cleanup.ownSecret" -}}
-{{- if or .Values.sandbox.enabled (eq (include "clearml-cleanup.credentials" .) (include "clearml-cleanup.fullname" .)) }}true{{ end -}}
+{{- if or .Values.sandbox.enabled (and (include "clearml-cleanup.credentials" .) (not .Values.clearml.existingSecret)) }}true{{ end -}}
 {{- end -}}
