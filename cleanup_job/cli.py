@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import stamina.instrumentation
 from rich.console import Console
@@ -38,8 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] not in {*_COMMANDS, "-h", "--help", "--version"}:
         words.insert(0, "run")
-    parser = _parser(words)
-    options = parser.parse_args(words)
+    options = _parser(words).parse_args(words)
     stamina.instrumentation.set_on_retry_hooks([])  # the pass tells of its retries itself
     try:
         return _COMMANDS[options.command](options)
@@ -73,11 +72,15 @@ def _run(options: argparse.Namespace) -> int:
         raise
     report.finished = datetime.now(UTC)
     report.exit_code = report.exit_code or _exit_code(report)
+    if settings.report is not None:
+        try:
+            document.write(report, settings.report)
+        except OSError as error:
+            report.error = report.error or f"CLEANUP_REPORT={settings.report} could not be written: {error}"
+            report.exit_code = report.exit_code or UNEXPECTED
+    _last_words(document.termination_message(report))
     _event(settings.cronjob, settings.lease_namespace, event.of_report(report, socket.gethostname()), output.warning)
     output.finished(report)
-    _last_words(document.termination_message(report))
-    if settings.report is not None:
-        document.write(report, settings.report)
     return report.exit_code
 
 
@@ -178,7 +181,8 @@ def _event(cronjob: str | None, namespace: str | None, told: event.Event, warn: 
 def _without_report(error: str) -> None:
     """Tell of a pass that has no report, and perhaps no settings."""
     _last_words(f"error: {error}")
-    _event(os.environ.get("CLEANUP_CRONJOB"), None, event.of_error(error, socket.gethostname()), _warn)
+    cronjob, namespace = (os.environ.get(name) for name in ("CLEANUP_CRONJOB", "CLEANUP_LEASE_NAMESPACE"))
+    _event(cronjob, namespace or None, event.of_error(error, socket.gethostname()), _warn)
 
 
 def _warn(text: str) -> None:
@@ -259,8 +263,16 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
 
 
 # -- arguments
+class _Parser(argparse.ArgumentParser):
+    """Words that a pass can't take end it before it began: told of where Kubernetes shows it."""
+
+    def error(self, message: str) -> NoReturn:
+        _without_report(message)
+        super().error(message)
+
+
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = (_Parser if words[0] == "run" else argparse.ArgumentParser)(
         "clearml-cleanup",
         description="Deletes archived ClearML tasks past a threshold, with their models, artifacts and debug samples.",
         epilog=f"Without a command, `run`. Exit codes: {'; '.join(f'{code} {text}' for code, text in EXIT_CODES.items())}.",

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cleanup_job import overrides
-from cleanup_job.cluster.cronjob import connect_as_user, create, find, job_from
+from cleanup_job.cluster.cronjob import connect_as_user, container_of, create, find, job_from
 from cleanup_job.cluster.follow import Follower
 from cleanup_job.cluster.status import PassResult, Status, read
 from cleanup_job.report.json_lines import dumps
@@ -48,7 +48,9 @@ def trigger(options: argparse.Namespace) -> int:
     cluster = connect_as_user(options.context)
     namespace = options.namespace or cluster.namespace
     cronjob = find(cluster, namespace, options.cronjob)
-    job = create(cluster, namespace, job_from(cronjob, options.name, given))
+    made = job_from(cronjob, options.name, given)
+    overrides.check_arguments(given, container_of(made["spec"]["template"]).get("args") or [])
+    job = create(cluster, namespace, made)
     told = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     later = f"kubectl logs --namespace {namespace} --follow job/{job}"
     if not options.follow:
@@ -89,6 +91,7 @@ def _print(found: Status, console: Console) -> None:
         "Next run": _moment(found.next_run) if found.next_run else "none: it is suspended" if found.suspended else "unknown",
         "Last scheduled": _moment(found.last_schedule),
         "Last success": _moment(found.last_success),
+        "Active jobs": ", ".join(found.active) or "none",
         "Lease": _lease(found),
     }
     grid = Table.grid(padding=(0, 2))
@@ -107,13 +110,17 @@ def _print(found: Status, console: Console) -> None:
 
 
 def _lease(found: Status) -> str:
-    if found.lease is None:
+    lease = found.lease
+    if lease is None:
         return "none is used: nothing keeps two passes apart"
-    if found.holder is None:
-        return f"{found.lease} is free"
-    since = f" since {_moment(found.held_since)}" if found.held_since else ""
-    renewed = f", renewed {_moment(found.renewed)}" if found.renewed else ", and never expires: it was written by hand"
-    return f"{found.lease} is held by {found.holder}{since}{renewed}"
+    if lease.state == "absent":
+        return f"{lease.name} is not there: `helm upgrade` makes it, or the next pass where it may"
+    if lease.holder is None:
+        return f"{lease.name} is {lease.state}"
+    since = f" since {_moment(lease.since)}" if lease.since else ""
+    renewed = f", renewed {_moment(lease.renewed)}" if lease.renewed else ", and never expires: it was written by hand"
+    dead = ": its holder seems to be dead, and the next pass takes it over" if lease.state == "expired" else ""
+    return f"{lease.name} is held by {lease.holder}{since}{renewed}{dead}"
 
 
 def _moment(text: str | None) -> str:

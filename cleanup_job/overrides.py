@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cleanup_job.errors import SettingsError
 from cleanup_job.settings import PREFIX, Settings, env_name, load
@@ -30,9 +30,26 @@ def parse(given: Sequence[str]) -> dict[str, str]:
             raise SettingsError(f"--set {text}: write NAME=VALUE, for instance --set maxTasks=100.")
         field = _field(name.strip())
         found[env_name(field)] = value
-    checked = {variable: value for variable, value in found.items() if variable not in map(env_name, PATHS)}
+    paths = {env_name(field) for field in PATHS}
+    # A path is only looked at where it is empty, which is wrong anywhere.
+    checked = {variable: value for variable, value in found.items() if variable not in paths or not value.strip()}
     load({}, _CONNECTION | checked, {})
     return found
+
+
+def check_arguments(found: Mapping[str, str], arguments: Sequence[str]) -> None:
+    """Check that no argument of the CronJob's container, which would win, stands against a variable.
+
+    Raises:
+        SettingsError: one does.
+    """
+    given = {argument.partition("=")[0] for argument in arguments}
+    for field in Settings.model_fields:
+        flag = field.replace("_", "-")
+        if env_name(field) in found and (stands := given & {f"--{flag}", f"--no-{flag}"}):
+            raise SettingsError(
+                f"--set {field}: the CronJob's container has the argument {stands.pop()}, which would win. Change it there."
+            )
 
 
 def _field(name: str) -> str:
@@ -40,7 +57,7 @@ def _field(name: str) -> str:
     snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.rpartition(".")[2]).lower()
     field = known.get(name) or known.get(snake)
     if field is None:
-        near = difflib.get_close_matches(snake, list(Settings.model_fields), 3)
+        near = difflib.get_close_matches(snake.removeprefix(PREFIX.lower()), list(Settings.model_fields), 3)
         hint = f"did you mean {' or '.join(near)}?" if near else f"`clearml-cleanup settings` lists them ({PREFIX}…)."
         raise SettingsError(f"--set {name}: there is no such setting; {hint}")
     if field in SECRETS:

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol
 
-from cleanup_job.cluster.connection import CONFLICT, NOT_FOUND, PASSING, REFUSED, CallError, NoClusterError, connect
+from cleanup_job.cluster.connection import CONFLICT, NOT_FOUND, CallError, NoClusterError, connect
 from cleanup_job.errors import CleanupError, SettingsError, UnreachableError
 
 Verb = Literal["get", "create", "update"]
@@ -27,6 +27,13 @@ class LeaseRecord:
     transitions: int = 0
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """As it was read. Its `resourceVersion` makes a `replace` fail when somebody else was faster."""
+
+    def expired(self, now: datetime) -> bool:
+        """Whether the holder did not renew it in time."""
+        # Without times it was written by hand, by someone who wants no pass to run.
+        if self.renewed is None or not self.duration:
+            return False
+        return now > self.renewed + timedelta(seconds=self.duration)
 
 
 class LeaseApi(Protocol):
@@ -92,19 +99,19 @@ class KubernetesLeases:
 
 def _failure(error: CallError, verb: Verb, namespace: str, name: str) -> CleanupError:
     lease = f"the Lease {name} (CLEANUP_LEASE) in namespace {namespace}"
-    if error.status in REFUSED and verb == "create":
+    if error.refused and verb == "create":
         return SettingsError(
             f"There is no Lease {name} (CLEANUP_LEASE) in namespace {namespace}, and Kubernetes does not allow this account to "
             f"create it: {error}. `helm upgrade` makes it again; or allow create on leases of coordination.k8s.io there."
         )
-    if error.status in REFUSED:
+    if error.refused:
         return SettingsError(
             f"Kubernetes does not allow this account to {verb} {lease}: {error}. Bind it to a Role that allows get and "
             "update on this lease of coordination.k8s.io, as the Helm chart does; or unset CLEANUP_LEASE to run unguarded."
         )
     if error.status == NOT_FOUND:
         return SettingsError(f"Can't {verb} {lease}: {error}. Set CLEANUP_LEASE_NAMESPACE to a namespace that exists.")
-    if 400 <= error.status < 500 and error.status not in PASSING:  # noqa: PLR2004 -- HTTP's own
+    if not error.passing:
         return SettingsError(f"Kubernetes refused to {verb} {lease}: {error}. Check CLEANUP_LEASE.")
     return UnreachableError(
         f"The Kubernetes API gave no usable answer when asked to {verb} {lease}: {error}. Without it nothing can be said about "

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-CONFLICT, NOT_FOUND, REFUSED, PASSING = 409, 404, (401, 403), (408, 429)
+UNKNOWN_USER, FORBIDDEN, NOT_FOUND, CONFLICT = 401, 403, 404, 409
+_SILENCE = 60.0
+"""Seconds without a byte after which a stream is taken for cut: a broken line is silent."""
 
 Document = dict[str, Any]
 
@@ -27,6 +29,16 @@ class CallError(Exception):
     def __init__(self, status: int, said: str) -> None:
         super().__init__(said)
         self.status = status
+
+    @property
+    def refused(self) -> bool:
+        """Whoever asks is unknown to the cluster, or lacks a right."""
+        return self.status in {UNKNOWN_USER, FORBIDDEN}
+
+    @property
+    def passing(self) -> bool:
+        """The same call may succeed later."""
+        return self.status in {0, 408, 429} or self.status >= 500  # noqa: PLR2004 -- HTTP's own
 
 
 @dataclass(frozen=True)
@@ -57,7 +69,7 @@ class Cluster:
             CallError: the API server refused, or the stream was cut.
         """
         with _failures():
-            response = self._response(api, method, *arguments, **options)
+            response = self._response(api, method, *arguments, _request_timeout=(self.timeout, _SILENCE), **options)
             try:
                 rest = b""
                 for chunk in response.stream(amt=None, decode_content=False):
@@ -119,9 +131,15 @@ def connect(timeout: float, context: str | None = None) -> Cluster:
             package.config.load_kube_config(
                 kubeconfig, context=context, client_configuration=configuration, persist_config=False
             )
-            contexts, active = package.config.list_kube_config_contexts(kubeconfig)
-            chosen = next((entry for entry in contexts if entry["name"] == context), active)
-            namespace = chosen["context"].get("namespace")
+            namespace = _namespace(package, kubeconfig, context)
     except Exception as error:  # whatever stands in that file
         raise NoClusterError(str(error)) from error
     return Cluster(package.client.ApiClient(configuration), namespace or "default", timeout)
+
+
+def _namespace(package: Any, kubeconfig: str | None, context: str | None) -> str | None:
+    """The namespace of a context. The package's own listing of contexts fails where none is current."""
+    merged = package.config.kube_config.KubeConfigMerger(kubeconfig or package.config.KUBE_CONFIG_DEFAULT_LOCATION).config
+    chosen = merged["contexts"].get_with_name(context or merged["current-context"])["context"]
+    namespace: str | None = chosen.safe_get("namespace")
+    return namespace

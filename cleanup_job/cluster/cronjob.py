@@ -5,7 +5,16 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from cleanup_job.cluster.connection import NOT_FOUND, PASSING, REFUSED, CallError, Cluster, Document, NoClusterError, connect
+from cleanup_job.cluster.connection import (
+    FORBIDDEN,
+    NOT_FOUND,
+    UNKNOWN_USER,
+    CallError,
+    Cluster,
+    Document,
+    NoClusterError,
+    connect,
+)
 from cleanup_job.errors import CleanupError, SettingsError, UnreachableError
 
 LABEL = "app.kubernetes.io/name=clearml-cleanup"
@@ -29,12 +38,17 @@ def connect_as_user(context: str | None) -> Cluster:
 
 def explained(error: CallError, verb: str, resource: str, namespace: str) -> CleanupError:
     """What a failed call of a user means, and the way out."""
-    if error.status in REFUSED:
+    if error.status == UNKNOWN_USER:
+        return SettingsError(
+            f"The cluster does not accept your credentials: {error}. Log in to it again, or choose another context of your "
+            "kubeconfig with --context."
+        )
+    if error.status == FORBIDDEN:
         return SettingsError(
             f"Your account may not {verb} {resource} in namespace {namespace}: {error}. Ask for a Role there that allows it, "
             "or choose another context or namespace with --context and --namespace."
         )
-    if error.status and error.status not in PASSING and error.status < 500:  # noqa: PLR2004 -- HTTP's own
+    if not error.passing:
         return SettingsError(f"Kubernetes refused to {verb} {resource} in namespace {namespace}: {error}.")
     return UnreachableError(f"The Kubernetes API gave no usable answer when asked to {verb} {resource}: {error}.")
 
@@ -88,7 +102,7 @@ def job_from(cronjob: Document, name: str | None, overrides: Mapping[str, str]) 
         "kind": "Job",
         "metadata": {
             # 63 characters are what a label may have, and the Job's name becomes one.
-            "name": name or f"{metadata['name'][:48]}-manual-{secrets.token_hex(3)}",
+            "name": name or f"{metadata['name'][:48].rstrip('-.')}-manual-{secrets.token_hex(3)}",
             "labels": made.get("labels") or {},
             "annotations": {"cronjob.kubernetes.io/instantiate": "manual"} | (made.get("annotations") or {}),
             # Without blockOwnerDeletion, which would take a right more.

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from cleanup_job.cluster.connection import CallError, NoClusterError, connect
 
 COMPONENT = "clearml-cleanup"
-_TIMEOUT = 5.0
+_TIMEOUT = 3.0
 """Seconds. An event is a courtesy: a pass does not hang for it."""
 
 
@@ -51,7 +51,10 @@ def leave(  # noqa: PLR0913 -- what an Event has
     except NoClusterError as error:
         raise EventError(f"no event was left on CronJob {cronjob} (CLEANUP_CRONJOB): {error}") from error
     except CallError as error:
-        raise EventError(
-            f"no event was left on CronJob {cronjob} (CLEANUP_CRONJOB): {error}. It takes get on this CronJob and create on "
-            "events, as the Helm chart's Role allows; unset CLEANUP_CRONJOB to have none."
-        ) from error
+        text = f"no event was left on CronJob {cronjob} (CLEANUP_CRONJOB): {error}"
+        if error.refused:
+            text += (
+                ". It takes get on this CronJob and create on events, as the Helm chart's Role allows; unset CLEANUP_CRONJOB "
+                "to have none."
+            )
+        raise EventError(text) from error

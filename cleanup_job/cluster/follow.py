@@ -1,20 +1,54 @@
 """A Job's log as it is written, through retries and broken streams, until the Job has ended."""
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from cleanup_job.cluster.connection import NOT_FOUND, PASSING, CallError, Cluster, Document
+from cleanup_job.cluster.connection import NOT_FOUND, CallError, Cluster, Document
 from cleanup_job.cluster.cronjob import container_of, explained
 from cleanup_job.errors import SettingsError
 
 _PAUSE = 1.0
 _MISSES = 30
 """Calls in a row that may go unanswered, a pause apart."""
+_QUIET = 10
+"""Pauses after which a start that just takes long is told of."""
 _STARTING = {"ContainerCreating", "PodInitializing"}
 UNKNOWN = 1
 """The exit code where none is known: the pod never ran, or is gone."""
+
+_STAMPED = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d) (.*)", re.DOTALL)
+_Stamp = tuple[datetime, str]
+
+
+class _Place:
+    """How far a log was read, by Kubernetes' time of each line: what stands before may be gone when it is read anew."""
+
+    def __init__(self) -> None:
+        self._last: _Stamp | None = None
+        self._at_last = 0
+        self._again = 0
+        self._behind = False
+
+    def anew(self) -> None:
+        """The log is read from its beginning."""
+        self._behind, self._again = self._last is not None, 0
+
+    def is_new(self, stamp: _Stamp) -> bool:
+        """Whether the line that comes now was not read before."""
+        if self._behind and self._last is not None:
+            if stamp < self._last:
+                return False
+            if stamp == self._last and self._again < self._at_last:
+                self._again += 1
+                return False
+        self._behind = False
+        self._at_last = self._at_last + 1 if stamp == self._last else 1
+        self._last = stamp
+        return True
 
 
 @dataclass
@@ -37,11 +71,13 @@ class Follower:
         """
         code = UNKNOWN
         followed: set[str] = set()
+        quiet = 0
         while True:
             job = self._job()
             ended = _end(job)  # before the pods are listed: then no pod can be missed
             container = container_of(job["spec"]["template"])["name"]
             pods = [pod for pod in self._pods() if pod["metadata"]["name"] not in followed]
+            told = len(self._told)
             for pod in pods:
                 name = pod["metadata"]["name"]
                 if _started(pod, container):
@@ -49,6 +85,7 @@ class Follower:
                         self.tell(f"the Job tries again: pod {name}")
                     followed.add(name)
                     code = self._follow(name, container)
+                    quiet = 0
                 else:
                     self._explain(pod)
             if ended:
@@ -56,58 +93,86 @@ class Follower:
                     self._once(f"Job {self.job} failed: {ended.get('reason')}: {ended.get('message')}")
                 return code
             if not pods:
-                self._explain_none()
+                self._explain_none(job)
+            quiet = quiet + 1 if told == len(self._told) else 0
+            if quiet == _QUIET:
+                self._once(f"still waiting for {'pod ' + pods[0]['metadata']['name'] if pods else 'a pod'} to start")
             self.sleep(_PAUSE)
 
     def _follow(self, pod: str, container: str) -> int:
         """Write one pod's log; gives its exit code."""
-        written = 0
+        place = _Place()
+        misses = 0
         while True:
-            seen = 0
-            try:
-                arguments = (pod, self.namespace)
-                for line in self.cluster.lines(
-                    "CoreV1Api", "read_namespaced_pod_log", *arguments, container=container, follow=True
-                ):
-                    seen += 1
-                    if seen > written:  # else the stream was cut, and starts anew
-                        self.write(line)
-            except CallError as error:
-                if error.status and error.status != NOT_FOUND and error.status not in PASSING:
-                    raise explained(error, "get", "pods/log", self.namespace) from error
-            written = max(written, seen)
+            cut = self._read(pod, container, place)
             found = self._ask("CoreV1Api", "read_namespaced_pod", pod, resource="pods")
             if found is None:
                 self.tell(f"pod {pod} is gone")
                 return UNKNOWN
             state = _state(found, container)
-            if "terminated" in state:
-                return int(state["terminated"]["exitCode"])
-            if found["status"].get("phase") in {"Succeeded", "Failed"}:
-                return UNKNOWN
+            over = "terminated" in state or found["status"].get("phase") in {"Succeeded", "Failed"}
+            misses = misses + 1 if over and cut else 0
+            if over and (not cut or misses > _MISSES):  # else its last lines are still to be read
+                if cut:
+                    self.tell(f"the end of the log of pod {pod} could not be read")
+                return int(state["terminated"]["exitCode"]) if "terminated" in state else UNKNOWN
             self.sleep(_PAUSE)
+
+    def _read(self, pod: str, container: str, place: _Place) -> bool:
+        """Write what is new until the stream ends; gives whether it was cut."""
+        place.anew()
+        options = {"container": container, "follow": True, "timestamps": True}
+        try:
+            for line in self.cluster.lines("CoreV1Api", "read_namespaced_pod_log", pod, self.namespace, **options):
+                stamped = _STAMPED.fullmatch(line)
+                if stamped is None:
+                    self._once(line)  # the node's own words, such as that the log is gone
+                elif place.is_new((datetime.fromisoformat(stamped[1] + stamped[3]), (stamped[2] or "").ljust(9, "0"))):
+                    self.write(stamped[4])
+        except CallError as error:
+            if error.refused:
+                raise explained(error, "get", "pods/log", self.namespace) from error
+            if not error.passing and error.status != NOT_FOUND:
+                self._once(f"the log of pod {pod} can't be read: {error}")
+            return error.passing
+        return False
 
     # -- what stands in the way
     def _explain(self, pod: Document) -> None:
         """Why a pod does not start."""
         name, status = pod["metadata"]["name"], pod.get("status", {})
-        for entry in status.get("conditions") or []:
-            if entry["type"] == "PodScheduled" and entry["status"] == "False":
-                self._once(f"pod {name} can't be scheduled: {entry.get('message')}")
+        found = []
+        if status.get("phase") == "Failed":
+            found.append(f"pod {name} failed before it started: {status.get('reason')}: {status.get('message')}")
+        found += [
+            f"pod {name} can't be scheduled: {entry.get('message')}"
+            for entry in status.get("conditions") or []
+            if entry["type"] == "PodScheduled" and entry["status"] == "False"
+        ]
         for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
             waiting = (container.get("state") or {}).get("waiting") or {}
             if waiting.get("reason") not in {None, *_STARTING}:
-                self._once(f"pod {name} does not start: {waiting['reason']}: {waiting.get('message')}")
+                found.append(f"pod {name} does not start: {waiting['reason']}: {waiting.get('message')}")
+        if not found:  # such as a Secret to mount that is not there: it shows nowhere else
+            events = self._events(f"involvedObject.name={name},type=Warning")
+            found = [f"pod {name}: {entry.get('reason')}: {entry.get('message')}" for entry in events]
+        for text in found:
+            self._once(text)
 
-    def _explain_none(self) -> None:
+    def _explain_none(self, job: Document) -> None:
         """Why there is no pod."""
-        selector = f"involvedObject.name={self.job},reason=FailedCreate"
+        if job["spec"].get("suspend"):
+            self._once(f"Job {self.job} is suspended (spec.suspend): it makes no pod")
+        for entry in self._events(f"involvedObject.name={self.job},reason=FailedCreate"):
+            self._once(f"Job {self.job} has no pod: {entry.get('message')}")
+
+    def _events(self, selector: str) -> list[Document]:
         try:
             found = self.cluster.call("CoreV1Api", "list_namespaced_event", self.namespace, field_selector=selector)
         except CallError:
-            return  # a courtesy, which may take a right that the user has not
-        for entry in found["items"]:
-            self._once(f"Job {self.job} has no pod: {entry.get('message')}")
+            return []  # a courtesy, which may take a right that the user has not
+        events: list[Document] = found["items"]
+        return events
 
     def _once(self, text: str) -> None:
         if text not in self._told:
@@ -137,8 +202,7 @@ class Follower:
                 if error.status == NOT_FOUND:
                     return None
                 misses += 1
-                passing = not error.status or error.status in PASSING or error.status >= 500  # noqa: PLR2004 -- HTTP's own
-                if not passing or misses > _MISSES:
+                if not error.passing or misses > _MISSES:
                     raise explained(error, verb, resource, self.namespace) from error
             self.sleep(_PAUSE)
 

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from cleanup_job.cluster.api import KubernetesLeases, LeaseApi, LeaseChangedError, LeaseRecord
 from cleanup_job.errors import LeaseHeldError, UnreachableError
@@ -22,6 +22,8 @@ _SECOND_LOOK = 1 / 2  # longer than a live holder needs to renew
 _ACQUIRE_PAUSES = (1.0, 2.0, 4.0)
 _LOOK_AGAIN = 2.0
 """Seconds between two looks at a Lease that somebody else holds."""
+_HEED = 0.2
+"""Seconds within which a wait notices that it should end."""
 
 
 @contextmanager
@@ -94,15 +96,27 @@ class Guard:
         self._sleep = sleep
         self._renewed = -math.inf
         self._lost = False
+        self._stopped: Callable[[], bool] = lambda: False
+        self._say: Callable[[str], None] = lambda _: None
 
     def is_safe(self) -> bool:
         """Whether nobody else can hold the Lease by now: it was not lost, and the last renewal is younger than its duration."""
         return not self._lost and self._monotonic() < self._renewed + self._duration
 
     def wait(self, seconds: float, on_wait: Callable[[str], None], stopped: Callable[[], bool]) -> None:
-        """Take the Lease as soon as it is free or its holder is dead; after so many seconds raise `LeaseHeldError`."""
+        """Take the Lease as soon as it is free or its holder is dead; after so many seconds raise `LeaseHeldError`.
+
+        `on_wait` is told once why it takes time. It ends at once when `stopped` is true, with the same error.
+        """
         deadline = self._monotonic() + seconds
-        told = False
+        told: list[str] = []
+
+        def say(text: str) -> None:
+            if not told:
+                told.append(text)
+                on_wait(text)
+
+        self._stopped, self._say = stopped, say
         while True:
             try:
                 return self.acquire()
@@ -110,10 +124,17 @@ class Guard:
                 left = deadline - self._monotonic()
                 if left <= 0 or stopped():
                     raise
-                if not told:
-                    on_wait(f"waiting up to {seconds:.0f} s (CLEANUP_LEASE_WAIT_SECONDS): {held}")
-                    told = True
-                self._sleep(min(left, _LOOK_AGAIN))
+                say(f"waiting up to {seconds:.0f} s (CLEANUP_LEASE_WAIT_SECONDS): {held}")
+                self._pause(min(left, _LOOK_AGAIN))
+
+    def _pause(self, seconds: float) -> None:
+        """Sleep, but heed a signal: `sleep` itself goes on after one."""
+        left = seconds
+        while left > 0 and not self._stopped():
+            self._sleep(min(left, _HEED))
+            left -= _HEED
+        if self._stopped():
+            raise LeaseHeldError(f"Told to stop while waiting for the Lease {self._name} in namespace {self._namespace}.")
 
     def acquire(self) -> None:
         """Take the Lease if it is free or its holder is dead, else raise `LeaseHeldError`."""
@@ -121,7 +142,7 @@ class Guard:
             try:
                 return self._acquire()
             except UnreachableError:
-                self._sleep(pause)
+                self._pause(pause)
         return self._acquire()
 
     def _acquire(self) -> None:
@@ -129,11 +150,16 @@ class Guard:
             lease = self._read_or_make()
             # It is ours already where an earlier try got through and only its answer did not.
             if lease.holder not in ("", self.identity):
-                if not self._expired(lease):
+                if not lease.expired(self._now()):
                     raise self._held_by(lease)
                 # Expired by this node's clock, which may be wrong. A holder that lives writes the Lease meanwhile, whatever its
                 # own clock says, and `replace` then fails, because `lease` is older than that.
-                self._sleep(lease.duration * _SECOND_LOOK)
+                look = lease.duration * _SECOND_LOOK
+                self._say(
+                    f"the Lease {self._name} in namespace {self._namespace} expired in the hands of {lease.holder}; "
+                    f"taking it over in {look:.0f} s, unless it is renewed meanwhile"
+                )
+                self._pause(look)
             taken = replace(lease, holder=self.identity, acquired=self._now(), transitions=lease.transitions + 1)
             self._write(taken)
         except LeaseChangedError:
@@ -154,12 +180,6 @@ class Guard:
         began = self._monotonic()
         self._api.replace(self._namespace, self._name, replace(lease, renewed=self._now(), duration=self._duration))
         self._renewed = began
-
-    def _expired(self, lease: LeaseRecord) -> bool:
-        # Without times it was written by hand, by someone who wants no pass to run.
-        if lease.renewed is None or not lease.duration:
-            return False
-        return self._now() > lease.renewed + timedelta(seconds=lease.duration)
 
     def _held_by(self, lease: LeaseRecord | None) -> LeaseHeldError:
         where = f"the Lease {self._name} in namespace {self._namespace}"

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,6 +16,8 @@ from cleanup_job.cluster.cronjob import container_of, explained
 
 PASSES = 10
 """Passes that are told of."""
+FIELDS = 5
+"""Of a schedule; a library may read six, Kubernetes does not."""
 # Kubernetes' own words for schedules.
 _MACROS = {
     "@hourly": "0 * * * *",
@@ -48,6 +50,19 @@ class PassResult:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaseStatus:
+    """The Lease that the CronJob's passes hold, one at a time."""
+
+    name: str
+    namespace: str
+    state: str
+    """``free``, ``held``, ``expired`` (its holder did not renew it in time), ``absent``, or ``unknown``."""
+    holder: str | None = None
+    since: str | None = None
+    renewed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """A release; times are ISO 8601."""
 
@@ -61,10 +76,10 @@ class Status:
     last_success: str | None
     next_run: str | None
     """None while suspended, or where the schedule can't be read here."""
-    lease: str | None
-    holder: str | None
-    held_since: str | None
-    renewed: str | None
+    active: list[str]
+    """Jobs that have not ended."""
+    lease: LeaseStatus | None
+    """None: no lease is used."""
     passes: list[PassResult]
     missing: list[str]
     """What could not be read, and why."""
@@ -79,12 +94,17 @@ def read(cluster: Cluster, namespace: str, cronjob: Document, now: datetime | No
     spec, status = cronjob["spec"], cronjob.get("status") or {}
     name = cronjob["metadata"]["name"]
     missing: list[str] = []
-    lease = _variable(cronjob, "CLEANUP_LEASE")
-    held = _attempt(missing, lambda: _lease(cluster, _variable(cronjob, "CLEANUP_LEASE_NAMESPACE") or namespace, lease), {})
-    jobs: list[Document] = _attempt(missing, lambda: _jobs(cluster, namespace, cronjob), [])
+    now = now or datetime.now(UTC)
+    lease = _lease(cluster, cronjob, namespace, now, missing)
+    jobs: list[Document] | None = _attempt(missing, lambda: _jobs(cluster, namespace, cronjob), None)
     pods: dict[str, Document] = _attempt(missing, lambda: _pods(cluster, namespace), {}) if jobs else {}
+    passes = [_result(job, pods.get(job["metadata"]["name"])) for job in jobs or []]
+    if jobs is None:  # the CronJob knows those that it started
+        active = [entry["name"] for entry in status.get("active") or []]
+    else:
+        active = [entry.job for entry in passes if entry.state in {"running", "waiting"}]
     suspended = bool(spec.get("suspend"))
-    coming = None if suspended else next_run(spec["schedule"], spec.get("timeZone"), now or datetime.now(UTC))
+    coming = None if suspended else next_run(spec["schedule"], spec.get("timeZone"), now)
     return Status(
         namespace=namespace,
         cronjob=name,
@@ -94,22 +114,25 @@ def read(cluster: Cluster, namespace: str, cronjob: Document, now: datetime | No
         last_schedule=status.get("lastScheduleTime"),
         last_success=status.get("lastSuccessfulTime"),
         next_run=coming.isoformat() if coming else None,
+        active=active,
         lease=lease,
-        holder=held.get("holder"),
-        held_since=held.get("since"),
-        renewed=held.get("renewed"),
-        passes=[_result(job, pods.get(job["metadata"]["name"])) for job in jobs[:PASSES]],
+        passes=passes[:PASSES],
         missing=missing,
     )
 
 
 def next_run(schedule: str, time_zone: str | None, now: datetime) -> datetime | None:
     """When a schedule fires next; None where it can't be read here."""
-    expression = _MACROS.get(schedule, schedule)
+    expression = _MACROS.get(schedule, schedule).replace("?", "*")
+    days = [field for field in expression.split()[2::2] if field != "*"]
+    if len(expression.split()) != FIELDS or (len(days) > 1 and any(field.startswith("*") for field in days)):
+        return None  # `*/2` beside another day: cron means both days, Kubernetes either
     with suppress(CronSimError, StopIteration, LookupError, ValueError, OSError):
-        local = now.astimezone(ZoneInfo(time_zone) if time_zone else UTC)
-        found: datetime = next(CronSim(expression, local))
-        return found
+        for found in CronSim(expression, now.astimezone(ZoneInfo(time_zone) if time_zone else UTC)):
+            # In the hour that summer time leaves out, cron runs late and Kubernetes not at all.
+            plain: datetime = found.replace(tzinfo=None)
+            if next(CronSim(expression, plain - timedelta(minutes=1))) == plain:
+                return plain.replace(tzinfo=found.tzinfo, fold=found.fold)
     return None
 
 
@@ -140,17 +163,27 @@ def _call(cluster: Cluster, what: tuple[str, str], api: str, method: str, *argum
         raise _MissingError(str(explained(error, *what, arguments[-1]))) from error
 
 
-def _lease(cluster: Cluster, namespace: str, name: str | None) -> dict[str, str | None]:
+def _lease(cluster: Cluster, cronjob: Document, namespace: str, now: datetime, missing: list[str]) -> LeaseStatus | None:
+    name = _variable(cronjob, "CLEANUP_LEASE")
     if name is None:
-        return {}
-    body = _call(cluster, ("get", "leases.coordination.k8s.io"), "CoordinationV1Api", "read_namespaced_lease", name, namespace)
-    if body is None:
-        return {}
+        return None
+    where = _variable(cronjob, "CLEANUP_LEASE_NAMESPACE") or namespace
+    what = ("get", "leases.coordination.k8s.io")
+    unknown: Document = {}
+    read = ("CoordinationV1Api", "read_namespaced_lease", name, where)
+    body = _attempt(missing, lambda: _call(cluster, what, *read), unknown)
+    if body is None or body is unknown:
+        return LeaseStatus(name, where, "absent" if body is None else "unknown")
     record = as_record(body)
     if not record.holder:
-        return {}
-    times = {"since": record.acquired, "renewed": record.renewed}
-    return {"holder": record.holder} | {key: time.isoformat() if time else None for key, time in times.items()}
+        return LeaseStatus(name, where, "free")
+    return LeaseStatus(
+        name,
+        where,
+        "expired" if record.expired(now) else "held",
+        record.holder,
+        *(time.isoformat() if time else None for time in (record.acquired, record.renewed)),
+    )
 
 
 def _jobs(cluster: Cluster, namespace: str, cronjob: Document) -> list[Document]:
@@ -184,7 +217,7 @@ def _result(job: Document, pod: Document | None) -> PassResult:
     summary = None
     with suppress(ValueError):
         document = json.loads(said)
-        summary = document if isinstance(document, dict) else None
+        summary = document if isinstance(document, dict) and isinstance(document.get("deleted"), int) else None
     return PassResult(
         job=job["metadata"]["name"],
         started=status.get("startTime"),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cleanup_job.report.outcome import Report
-from cleanup_job.report.words import IN_PART, by_weight, headline, left_over, plain
+from cleanup_job.report.words import IN_PART, STOPPED, by_weight, headline, left_over, plain
 
 MESSAGE_BYTES = 1024
 """What Kubernetes takes of an Event's message."""
@@ -23,13 +23,15 @@ class Event:
 
 def of_report(report: Report, pod: str) -> Event:
     """The Event of a pass; ``pod`` is where its log is."""
-    if report.error:
-        return of_error(report.error, pod)
-    parts = [headline(report)]
+    parts = [report.error.rstrip(".") + "."] if report.error else []
+    if not report.error or report.reasons or report.total().tasks:
+        parts.append(headline(report))
     if reasons := [f"{entry.reason.value} {entry.count:,}" for entry in by_weight(report)[:REASONS_NAMED]]:
         parts.append(f"Reasons: {', '.join(reasons)}.")
     if report.left:
         parts.append(f"{left_over(report.left, report.stopped_by)}.")
+    elif report.stopped_by:
+        parts.append(f"It ended early: {STOPPED.get(report.stopped_by, report.stopped_by)}.")
     done = report.exit_code == 0
     name = "DryRun" if report.dry_run else "Cleanup"
     ending = "Completed" if done else "Incomplete" if report.exit_code in IN_PART else "Failed"
@@ -37,7 +39,7 @@ def of_report(report: Report, pod: str) -> Event:
 
 
 def of_error(error: str, pod: str) -> Event:
-    """The Event of a pass that ended with an error, or never began."""
+    """The Event of a pass that has no report: it never began, or nobody thought of what happened."""
     return Event("Warning", "CleanupFailed", _message(error, pod))
 
 

@@ -1,5 +1,7 @@
 """What a pass tells Kubernetes, and that it tells nothing where there is none."""
 
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -87,6 +89,88 @@ def test_a_missing_right_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "connect", lambda _: Cluster())
     with pytest.raises(events.EventError, match=r"cannot get cronjobs.*get on this CronJob and create on events"):
         events.leave("nightly", None, kind="Normal", reason="r", message="m", pod="p")
+
+
+def test_settings_that_cannot_be_read_leave_it_where_the_environment_says(
+    filled: Sandbox, left: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLEANUP_LEASE_NAMESPACE", "ml")
+    assert cli.main(["run", "--workers", "0"]) == 2
+    assert (left[0]["cronjob"], left[0]["namespace"]) == ("nightly", "ml")
+
+
+def test_a_dry_run_that_refuses_is_not_called_a_cleanup(filled: Sandbox, left: list[dict[str, Any]]) -> None:
+    assert cli.main(["run", "--dry-run", "--refuse-above", "1", "--force-delete"]) == 2
+    assert left[0]["reason"] == "DryRunFailed"
+    assert "CLEANUP_REFUSE_ABOVE" in left[0]["message"]
+    assert "Dry run: would delete 4 tasks" in left[0]["message"]
+
+
+# -- the last words
+@pytest.fixture
+def last_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Kubernetes' file for them."""
+    words = tmp_path / "termination-log"
+    words.touch()
+    monkeypatch.setattr(cli, "TERMINATION_LOG", words)
+    return words
+
+
+@pytest.mark.parametrize(
+    ("flags", "code"),
+    [
+        (["--force-delete"], 0),
+        (["--force-delete", "--dry-run"], 0),
+        (["--force-delete", "--deadline-seconds", "0.000001"], 3),
+        (["--force-delete", "--refuse-above", "1"], 2),
+        (["--api-host", "http://127.0.0.1:1", "--attempts", "1"], 4),
+    ],
+)
+def test_a_report_is_the_last_word(filled: Sandbox, last_words: Path, flags: list[str], code: int) -> None:
+    assert cli.main(["run", *flags]) == code
+    said = json.loads(last_words.read_text())
+    assert (said["exit_code"], bool(said["error"])) == (code, code in {2, 4})
+
+
+def test_a_refused_lease_is_a_last_word_too(filled: Sandbox, last_words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lease_held(monkeypatch, "")
+    assert cli.main(["run"]) == 5
+    said = json.loads(last_words.read_text())
+    assert said["exit_code"] == 5
+    assert "pod-1" in said["error"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "--workers", "0"], "CLEANUP_WORKERS|--workers=0|--workers"),
+        (["run", "--wrokers", "2"], "unrecognized arguments: --wrokers"),
+        (["--wrokers", "2"], "unrecognized arguments: --wrokers"),
+    ],
+)
+def test_a_pass_that_never_began_has_a_last_word(
+    filled: Sandbox, last_words: Path, left: list[dict[str, Any]], arguments: list[str], words: str
+) -> None:
+    try:
+        code = cli.main(arguments)
+    except SystemExit as end:
+        code = int(str(end.code))
+    assert code == 2
+    assert re.search(words, last_words.read_text())
+    assert re.search(words, left[0]["message"])
+
+
+def test_a_report_that_cannot_be_written_is_said_in_the_end(
+    filled: Sandbox, last_words: Path, left: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cli.document, "write", full)
+    assert cli.main(["run", "--force-delete", "--report", str(tmp_path / "report.html")]) == 1
+    assert "No space left on device" in json.loads(last_words.read_text())["error"]
+    assert "No space left on device" in left[0]["message"]
+    assert "Deleted 4 tasks" in left[0]["message"]
 
 
 # -- waiting for the lease

@@ -1,9 +1,7 @@
 """One pass at a time, against a real API server."""
 
-import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import threading
@@ -13,11 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # has no types
 from kubernetes import client
+from line import Line
 from release import command
 
 from cleanup_job.cluster import lease as lease_module
@@ -250,45 +247,6 @@ def test_a_namespace_that_is_not_there_is_an_error_that_names_the_setting(kubeco
 
 
 # -- the network
-class Line:
-    """A line to the API server that can be cut."""
-
-    def __init__(self, kubeconfig: Path, folder: Path) -> None:
-        config = yaml.safe_load(kubeconfig.read_text())
-        address = urlsplit(config["clusters"][0]["cluster"]["server"])
-        self._target = (address.hostname, address.port or 443)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._open = [self._listener]
-        config["clusters"][0]["cluster"] |= {
-            "server": f"https://127.0.0.1:{self._listener.getsockname()[1]}",
-            "tls-server-name": address.hostname,
-        }
-        self.kubeconfig = folder / "line.kubeconfig"
-        self.kubeconfig.write_text(json.dumps(config))
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                near, _ = self._listener.accept()
-                far = socket.create_connection(self._target)
-                self._open += [near, far]
-                for source, sink in ((near, far), (far, near)):
-                    threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
-
-    @staticmethod
-    def _carry(source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(65536):
-                sink.sendall(data)
-
-    def cut(self) -> None:
-        for end in self._open:
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
-
-
 @pytest.fixture
 def line(kubeconfig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
     line = Line(kubeconfig, tmp_path)

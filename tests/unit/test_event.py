@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cleanup_job.paths import TaskId
-from cleanup_job.report.event import MESSAGE_BYTES, of_error, of_report
+from cleanup_job.report.event import MESSAGE_BYTES, Event, of_error, of_report
 from cleanup_job.report.outcome import Reason, Report, TaskOutcome, Verdict
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -48,13 +48,25 @@ def test_it_says_what_was_done_what_was_not_and_where_the_log_is() -> None:
 
 
 def test_an_error_is_the_message() -> None:
-    event = of_report(report(2, error="CLEARML_API_ACCESS_KEY is wrong"), "pod-1")
-    assert event == of_error("CLEARML_API_ACCESS_KEY is wrong", "pod-1")
+    nothing = Report("1", False, NOW, NOW, exit_code=2, error="CLEARML_API_ACCESS_KEY is wrong")
+    event = of_report(nothing, "pod-1")
     assert (event.type, event.reason, event.message) == (
         "Warning",
         "CleanupFailed",
-        "CLEARML_API_ACCESS_KEY is wrong (pod pod-1)",
+        "CLEARML_API_ACCESS_KEY is wrong. (pod pod-1)",
     )
+    assert of_error("wrong", "pod-1") == Event("Warning", "CleanupFailed", "wrong (pod pod-1)")
+
+
+def test_after_an_error_it_says_what_was_done_before_it() -> None:
+    event = of_report(report(4, error="The server is gone."), "pod-1")
+    assert event.message == "The server is gone. Deleted 1 task, 2 models and 3 files. (pod pod-1)"
+    assert of_report(report(2, dry_run=True, error="Too many."), "pod-1").reason == "DryRunFailed"
+
+
+def test_a_pass_that_was_stopped_before_it_began_says_so() -> None:
+    stopped = Report("1", False, NOW, NOW, exit_code=143, stopped_by="SIGTERM")
+    assert "It ended early: it was told to stop (SIGTERM)." in of_report(stopped, "pod-1").message
 
 
 @example("ä" * 3000)

@@ -188,6 +188,35 @@ def test_one_that_is_told_to_stop_waits_no_longer() -> None:
     assert cluster.seconds < 15
 
 
+def test_told_to_stop_in_the_middle_of_a_second_look_it_leaves_the_lease_at_once() -> None:
+    cluster = Cluster()
+    cluster.held_by("killed")
+    cluster.seconds = DURATION + 1
+    before = cluster.lease
+    with pytest.raises(LeaseHeldError, match="Told to stop"):
+        wait(cluster, 300, stopped=lambda: cluster.seconds > DURATION + 5)
+    assert cluster.seconds < DURATION + 6
+    assert cluster.lease == before
+
+
+def test_told_to_stop_while_the_api_is_away_it_ends_at_once() -> None:
+    cluster = Cluster()
+    cluster.failing = 99
+    with pytest.raises(LeaseHeldError, match="Told to stop"):
+        wait(cluster, 300, stopped=lambda: cluster.seconds > 2)
+    assert cluster.seconds < 3
+
+
+@pytest.mark.parametrize("seconds", [0, 300])
+def test_taking_over_from_a_dead_holder_takes_time_and_says_so_once(seconds: float) -> None:
+    cluster = Cluster()
+    cluster.held_by("killed")
+    cluster.seconds = DURATION + 1
+    (said,) = wait(cluster, seconds)
+    assert "expired in the hands of killed; taking it over in 30 s" in said
+    assert cluster.holder == "me"
+
+
 def test_a_lease_that_only_has_a_name_is_free() -> None:
     """As the chart makes it."""
     cluster = Cluster(cluster_api.as_record({"metadata": {"name": "cleanup"}, "spec": {}}))

@@ -3,7 +3,7 @@
 import pytest
 
 from cleanup_job.errors import SettingsError
-from cleanup_job.overrides import parse
+from cleanup_job.overrides import check_arguments, parse
 
 
 @pytest.mark.parametrize("name", ["CLEANUP_MAX_TASKS", "max_tasks", "maxTasks", "cleanup.maxTasks"])
@@ -31,6 +31,8 @@ def test_paths_in_the_pod_are_not_looked_for_here() -> None:
     [
         ("maxTasks", "write NAME=VALUE"),
         ("maxTask=1", "did you mean max_tasks"),
+        ("CLEANUP_TAG=a", "did you mean tags"),
+        ("report=", "CLEANUP_REPORT: set but empty"),
         ("nonsense=1", "there is no such setting"),
         ("maxTasks=0", "CLEANUP_MAX_TASKS='0' should be greater than or equal to 1"),
         ("maxTasks=", "CLEANUP_MAX_TASKS: set but empty"),
@@ -49,3 +51,10 @@ def test_it_refuses_by_name(given: str, words: str) -> None:
 
 def test_how_long_to_wait_for_the_lease_may_be_said() -> None:
     assert parse(["leaseWaitSeconds=0"]) == {"CLEANUP_LEASE_WAIT_SECONDS": "0"}
+
+
+@pytest.mark.parametrize("argument", ["--no-dry-run", "--dry-run", "--dry-run=x"])
+def test_an_argument_of_the_container_that_would_win_is_named(argument: str) -> None:
+    with pytest.raises(SettingsError, match=r"container has the argument --(no-)?dry-run, which would win"):
+        check_arguments({"CLEANUP_DRY_RUN": "true"}, ["run", "--workers=2", argument])
+    check_arguments({"CLEANUP_MAX_TASKS": "1"}, ["run", "--workers=2", argument])

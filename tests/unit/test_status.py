@@ -8,7 +8,7 @@ import pytest
 from kubernetes_fake import FakeCluster, refused
 
 from cleanup_job.cluster.connection import CallError
-from cleanup_job.cluster.status import PassResult, Status, next_run, read
+from cleanup_job.cluster.status import LeaseStatus, PassResult, Status, next_run, read
 from cleanup_job.cluster_commands import result
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -58,7 +58,7 @@ def test_schedule_lease_and_times() -> None:
     assert (found.schedule, found.time_zone, found.suspended) == ("0 3 * * *", "Europe/Berlin", False)
     assert found.next_run == "2026-11-24T03:00:00+01:00"
     assert (found.last_schedule, found.last_success) == ("2026-11-23T02:00:00Z", "2026-11-23T02:01:00Z")
-    assert (found.lease, found.holder, found.held_since) == ("clearml-cleanup", "pod-1_1_ab", "2026-11-23T11:00:00+00:00")
+    assert found.lease == LeaseStatus("clearml-cleanup", "ml", "held", "pod-1_1_ab", "2026-11-23T11:00:00+00:00")
     assert found.missing == []
 
 
@@ -67,10 +67,26 @@ def test_suspended_it_has_no_next_run() -> None:
     assert (found.suspended, found.next_run) == (True, None)
 
 
-@pytest.mark.parametrize("lease", [{"spec": {}}, CallError(404, "no")])
-def test_a_free_lease_has_no_holder(lease: Any) -> None:
+@pytest.mark.parametrize(
+    ("lease", "state"),
+    [
+        ({"spec": {}}, "free"),
+        ({"metadata": {"name": "clearml-cleanup"}}, "free"),
+        (CallError(404, "no"), "absent"),
+        ({"spec": LEASE["spec"] | {"renewTime": "2026-11-23T11:59:00.000000Z", "leaseDurationSeconds": 61}}, "held"),
+        ({"spec": LEASE["spec"] | {"renewTime": "2026-11-23T11:59:00.000000Z", "leaseDurationSeconds": 59}}, "expired"),
+    ],
+)
+def test_what_a_lease_can_be(lease: Any, state: str) -> None:
     found = status(read_namespaced_lease=lease)
-    assert (found.lease, found.holder, found.missing) == ("clearml-cleanup", None, [])
+    assert found.lease
+    assert (found.lease.state, found.missing) == (state, [])
+
+
+def test_a_lease_that_may_not_be_read_is_not_called_free() -> None:
+    found = status(read_namespaced_lease=refused("get"))
+    assert found.lease
+    assert (found.lease.state, len(found.missing)) == ("unknown", 1)
 
 
 def test_without_a_lease_none_is_looked_for() -> None:
@@ -111,6 +127,30 @@ def test_a_pass_whose_pod_is_gone_is_what_its_job_says() -> None:
 def test_a_pass_that_runs() -> None:
     found = status(list_namespaced_job={"items": [job("a", created="1")]}, list_namespaced_pod={"items": [pod("a")]})
     assert found.passes[0].state == "running"
+    assert found.active == ["a"]
+
+
+def test_active_are_those_that_have_not_ended_however_many_came_after() -> None:
+    jobs = [job(f"done-{number}", created=str(number), condition="Complete") for number in range(2, 9)]
+    jobs += [job(f"new-{number}", created=f"9{number}", condition="Failed") for number in range(9)]
+    found = status(list_namespaced_job={"items": [job("long", created="1"), *jobs]})
+    assert (found.active, len(found.passes)) == (["long"], 10)
+
+
+def test_without_the_right_to_list_jobs_the_cronjob_says_which_are_active() -> None:
+    found = status({**CRONJOB, "status": {"active": [{"name": "a"}]}}, list_namespaced_job=refused("list"))
+    assert (found.active, found.passes) == (["a"], [])
+    assert "may not list jobs.batch" in found.missing[0]
+
+
+@pytest.mark.parametrize("message", ["{}", "[1]", '"done"', '{"deleted": "many"}'])
+def test_what_is_no_summary_is_shown_as_it_is(message: str) -> None:
+    found = status(
+        list_namespaced_job={"items": [job("a", created="1")]},
+        list_namespaced_pod={"items": [pod("a", code=1, message=message)]},
+    )
+    assert (found.passes[0].summary, found.passes[0].said) == (None, message)
+    assert message in result(found.passes[0])
 
 
 def test_missing_rights_are_named_and_the_rest_is_told() -> None:
@@ -132,7 +172,13 @@ def test_missing_rights_are_named_and_the_rest_is_told() -> None:
         ("*/15 * * * *", None, "2026-11-23T12:15:00+00:00"),
         ("@daily", None, "2026-11-24T00:00:00+00:00"),
         ("@hourly", "Asia/Kolkata", "2026-11-23T18:00:00+05:30"),
+        ("0 0 ? * MON", None, "2026-11-30T00:00:00+00:00"),
+        ("0 0 13 * 5", None, "2026-11-27T00:00:00+00:00"),
+        ("0 0 */2 * 1", None, None),
         ("0 3 30 2 *", None, None),
+        ("0 3 * * * *", None, None),
+        ("@every 1h", None, None),
+        ("TZ=UTC 0 3 * * *", None, None),
         ("nonsense", None, None),
         ("0 3 * * *", "Nowhere/Land", None),
     ],
@@ -140,6 +186,17 @@ def test_missing_rights_are_named_and_the_rest_is_told() -> None:
 def test_the_next_run(schedule: str, zone: str | None, expected: str | None) -> None:
     found = next_run(schedule, zone, NOW)
     assert (found.isoformat() if found else None) == expected
+
+
+def test_an_hour_that_summer_time_leaves_out_has_no_run() -> None:
+    before = datetime(2027, 3, 27, 12, tzinfo=UTC)
+    assert str(next_run("30 2 * * *", "Europe/Berlin", before)) == "2027-03-29 02:30:00+02:00"
+    assert str(next_run("0 3 * * *", "Europe/Berlin", before)) == "2027-03-28 03:00:00+02:00"
+
+
+def test_an_hour_that_comes_twice_has_each_run_where_it_is() -> None:
+    between = datetime(2026, 10, 25, 0, 50, tzinfo=UTC)  # 02:50 in summer time
+    assert str(next_run("*/15 * * * *", "Europe/Berlin", between)) == "2026-10-25 02:00:00+01:00"
 
 
 @pytest.mark.parametrize(
