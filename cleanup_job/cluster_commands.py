@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from cleanup_job import overrides
 from cleanup_job.cluster.cronjob import connect_as_user, container_of, create, find, job_from
@@ -100,7 +100,9 @@ def _print(found: Status, console: Console) -> None:
     console.print(grid)
     for text in found.missing:
         console.print(f"Not known: {plain(text)}", style="yellow")
-    table = Table("job", "started", "by", "result", title="Last passes", title_justify="left")
+    table = Table(
+        Column("job", no_wrap=True, overflow="fold"), "started", "by", "result", title="Last passes", title_justify="left"
+    )
     for entry in found.passes:
         table.add_row(entry.job, _moment(entry.started), "hand" if entry.manual else "schedule", plain(result(entry)))
     if found.passes:

@@ -1,6 +1,7 @@
 """`clearml-cleanup status` as people read it."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -105,3 +106,10 @@ def test_programs_get_the_same_as_json(shown: Any) -> None:
 
 def test_nothing_from_the_cluster_moves_the_cursor(shown: Any) -> None:
     assert "\x1b" not in shown(lease=lease("held", "evil\x1b[2J"))
+
+
+def test_names_of_jobs_are_whole_on_a_narrow_terminal(shown: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """People copy them."""
+    monkeypatch.setenv("COLUMNS", "80")
+    name = "clearml-cleanup-manual-022b6a"
+    assert name in shown(passes=[replace(PASS, job=name)])
