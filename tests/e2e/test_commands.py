@@ -156,7 +156,9 @@ class Following:
 
     def __init__(self, namespace: str, folder: Path, kubeconfig: Path | None = None) -> None:
         self._out, self._err = folder / "out", folder / "err"
-        words = [sys.executable, "-m", "cleanup_job", "trigger", "--namespace", namespace, "--follow"]
+        # Whoever started the tests in the background made them ignore Ctrl-C; a user's shell does not.
+        words = ["env", "--default-signal=INT", sys.executable, "-m", "cleanup_job", "trigger"]
+        words += ["--namespace", namespace, "--follow"]
         environment = os.environ | ({"KUBECONFIG": str(kubeconfig)} if kubeconfig else {})
         with self._out.open("w") as out, self._err.open("w") as err:
             self.process = subprocess.Popen(words, stdout=out, stderr=err, env=environment, cwd=ROOT)

@@ -31,8 +31,7 @@ class Api(BaseHTTPRequestHandler):
         if "/cut/" in self.path:
             self.close_connection = True
             return
-        if "/silent/" in self.path:
-            self.over.wait(60)
+        if "/silent/" in self.path and self.over.wait(10):
             return
         self._chunk(b"")
 

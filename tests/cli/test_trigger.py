@@ -1,0 +1,59 @@
+"""`clearml-cleanup trigger`: what it makes, what it prints, and when it makes nothing."""
+
+from typing import Any
+
+import pytest
+from kubernetes_fake import FakeCluster
+
+from cleanup_job import cli, cluster_commands
+
+
+def cronjob(*arguments: str) -> dict[str, Any]:
+    container = {"name": "clearml-cleanup", "image": "x", "args": list(arguments)}
+    template = {"spec": {"template": {"spec": {"containers": [container]}}}}
+    return {"metadata": {"name": "nightly", "uid": "u1"}, "spec": {"schedule": "@daily", "jobTemplate": template}}
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
+    found = FakeCluster(
+        list_namespaced_cron_job={"items": [cronjob()]}, create_namespaced_job={"metadata": {"name": "nightly-manual-1"}}
+    )
+    monkeypatch.setattr(cluster_commands, "connect_as_user", lambda _: found)
+    return found
+
+
+def made(cluster: FakeCluster) -> list[dict[str, Any]]:
+    return [arguments[1] for method, arguments, _ in cluster.asked if method == "create_namespaced_job"]
+
+
+def test_the_jobs_name_is_for_programs_and_the_rest_for_people(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["trigger", "--dry-run", "--set", "maxTasks=5", "--set", "dryRun=false"]) == 0
+    (job,) = made(cluster)
+    variables = {entry["name"]: entry["value"] for entry in job["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert variables == {"CLEANUP_MAX_TASKS": "5", "CLEANUP_DRY_RUN": "true"}, "--dry-run has the last word"
+    out, err = capsys.readouterr()
+    assert out == "nightly-manual-1\n"
+    assert "kubectl logs --namespace ml --follow job/nightly-manual-1" in " ".join(err.split())
+
+
+def test_another_namespace_is_asked(cluster: FakeCluster) -> None:
+    assert cli.main(["trigger", "--namespace", "other"]) == 0
+    assert [arguments[0] for _, arguments, _ in cluster.asked] == ["other", "other"]
+
+
+@pytest.mark.parametrize(
+    "words", [["--set", "maxTask=5"], ["--set", "secretKey=x"], ["--set", "cronjob=x"], ["--set", "workers=0"]]
+)
+def test_a_wrong_setting_makes_nothing_and_asks_nothing(cluster: FakeCluster, words: list[str]) -> None:
+    assert cli.main(["trigger", *words]) == 2
+    assert cluster.asked == []
+
+
+def test_a_dry_run_that_an_argument_would_undo_is_not_made(cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
+    cluster.answers["list_namespaced_cron_job"] = {"items": [cronjob("run", "--no-dry-run")]}
+    assert cli.main(["trigger", "--dry-run"]) == 2
+    assert made(cluster) == []
+    assert "--no-dry-run" in capsys.readouterr().err
