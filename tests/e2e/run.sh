@@ -42,7 +42,7 @@ own=$([ ! -x "$cluster" ] || { eval "$("$cluster" env)" && echo "$KUBECONFIG"; }
 if [ -z "$KUBECONFIG" ] || [ "$KUBECONFIG" = "$own" ]; then
   # KUBECONFIG, and the cluster's own kubectl and helm.
   eval "$("$cluster" env)"
-  built=$(IMAGE=docker.io/library/clearml-cleanup tests/image/build.sh)
+  built=$(IMAGE=clearml-cleanup tests/image/build.sh)
   { read -r job; read -r sandbox; } <<<"$built"
   "$cluster" load-image "$job"
   "$cluster" load-image "$sandbox"
