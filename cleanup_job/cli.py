@@ -28,6 +28,7 @@ from cleanup_job.settings import Settings, env_name, group_name
 
 TERMINATION_LOG = Path("/dev/termination-log")
 """Where Kubernetes reads a container's last words; it makes the file."""
+POD = socket.gethostname()
 UNEXPECTED = 1
 IN_PART = 3
 STOPPED = {"SIGTERM": 143, "SIGINT": 130, "lease": LeaseHeldError.exit_code, "deadline": IN_PART}
@@ -79,7 +80,7 @@ def _run(options: argparse.Namespace) -> int:
             report.error = report.error or f"CLEANUP_REPORT={settings.report} could not be written: {error}"
             report.exit_code = report.exit_code or UNEXPECTED
     _last_words(document.termination_message(report))
-    _event(settings.cronjob, settings.lease_namespace, event.of_report(report, socket.gethostname()), output.warning)
+    _event(settings.cronjob, settings.lease_namespace, event.of_report(report, POD), output.warning)
     output.finished(report)
     return report.exit_code
 
@@ -173,7 +174,7 @@ def _event(cronjob: str | None, namespace: str | None, told: event.Event, warn: 
     from cleanup_job.cluster.events import EventError, leave  # noqa: PLC0415 -- kubernetes is slow to import
 
     try:
-        leave(cronjob, namespace, kind=told.type, reason=told.reason, message=told.message, pod=socket.gethostname())
+        leave(cronjob, namespace, kind=told.type, reason=told.reason, message=told.message, pod=POD)
     except EventError as error:
         warn(str(error))
 
@@ -182,7 +183,7 @@ def _without_report(error: str) -> None:
     """Tell of a pass that has no report, and perhaps no settings."""
     _last_words(f"error: {error}")
     cronjob, namespace = (os.environ.get(name) for name in ("CLEANUP_CRONJOB", "CLEANUP_LEASE_NAMESPACE"))
-    _event(cronjob, namespace or None, event.of_error(error, socket.gethostname()), _warn)
+    _event(cronjob, namespace or None, event.of_error(error, POD), _warn)
 
 
 def _warn(text: str) -> None:

@@ -56,6 +56,9 @@ TaskType = Literal[
 Statuses = Annotated[tuple[Status, ...], NoDecode, BeforeValidator(as_list)]
 TaskTypes = Annotated[tuple[TaskType, ...], NoDecode, BeforeValidator(as_list)]
 
+_DNS_NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+"""What Kubernetes takes as the name of most objects."""
+
 
 def _option(default: Any, text: str, *, env: str | None = None, group: str, **bounds: Any) -> Any:
     return Field(default, description=text, json_schema_extra={"env": env, "group": group}, **bounds)
@@ -210,7 +213,7 @@ class Settings(BaseSettings):
         "Name of the Kubernetes Lease that keeps two passes from running at once. The Helm chart sets it; "
         "without it, nothing guards.",
         group="Run",
-        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        pattern=_DNS_NAME,
         max_length=253,
     )
     lease_namespace: str | None = _option(
@@ -232,7 +235,7 @@ class Settings(BaseSettings):
         None,
         "Name of the CronJob on which each pass leaves a Kubernetes Event. The Helm chart sets it; without it, none is left.",
         group="Run",
-        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        pattern=_DNS_NAME,
         max_length=52,
     )
 

@@ -19,6 +19,7 @@ ADDRESS: Schema = {"type": "string", "pattern": r"^$|^https?://\S+$|\{\{.*\}\}"}
 PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65535}
 DNS_LABEL: Schema = {"type": "string", "pattern": "^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"}
 DNS_NAME: Schema = {"type": "string", "pattern": "^$|^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"}
+NAMED: Schema = {"type": "array", "items": {"type": "object", "required": ["name"]}}
 SECRET_KEY: Schema = {"type": "string", "pattern": "^[-._a-zA-Z0-9]+$"}
 
 
@@ -88,6 +89,7 @@ def values() -> Schema:
         "type": "string",
         "pattern": r"^$|^@(hourly|daily|midnight|weekly|monthly|yearly|annually)$|^[^\s=@]+(\s+[^\s=]+){4}$",
     }
+    resources = section(requests=OBJECT, limits=OBJECT, claims=OBJECTS)
     properties = section(
         **{"global": OBJECT},
         nameOverride=DNS_LABEL,
@@ -132,12 +134,12 @@ def values() -> Schema:
         jobAnnotations=LABELS,
         podLabels=LABELS,
         podAnnotations=LABELS,
-        extraEnv={"type": "array", "items": {"type": "object", "required": ["name"]}},
+        extraEnv=NAMED,
         envFrom=OBJECTS,
-        extraVolumes={"type": "array", "items": {"type": "object", "required": ["name"]}},
+        extraVolumes=NAMED,
         extraVolumeMounts={"type": "array", "items": {"type": "object", "required": ["name", "mountPath"]}},
-        initContainers={"type": "array", "items": {"type": "object", "required": ["name"]}},
-        resources=section(requests=OBJECT, limits=OBJECT, claims=OBJECTS),
+        initContainers=NAMED,
+        resources=resources,
         nodeSelector=LABELS,
         tolerations=OBJECTS,
         affinity=section(nodeAffinity=OBJECT, podAffinity=OBJECT, podAntiAffinity=OBJECT),
@@ -162,7 +164,7 @@ def values() -> Schema:
             tasks=whole(0),
             seed={"type": "integer"},
             latencyMs={"type": "number", "minimum": 0},
-            resources=section(requests=OBJECT, limits=OBJECT, claims=OBJECTS),
+            resources=resources,
         ),
         extraObjects={"type": "array", "items": {"type": ["object", "string"]}},
     )

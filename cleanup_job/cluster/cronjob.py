@@ -1,7 +1,7 @@
 """The installed CronJob, and Jobs made from it as `kubectl create job --from` makes them."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -19,6 +19,8 @@ from cleanup_job.errors import CleanupError, SettingsError, UnreachableError
 
 LABEL = "app.kubernetes.io/name=clearml-cleanup"
 CONTAINER = "clearml-cleanup"
+JOB_NAME = "batch.kubernetes.io/job-name"
+"""The label of a pod that names its Job."""
 _TIMEOUT = 30.0
 
 
@@ -85,6 +87,23 @@ def container_of(pod_template: Document) -> Document:
     """The container of the pass."""
     containers: list[Document] = pod_template["spec"]["containers"]
     return next((container for container in containers if container["name"] == CONTAINER), containers[0])
+
+
+def by_age(items: Iterable[Document]) -> list[Document]:
+    """The oldest first."""
+    return sorted(items, key=lambda item: str(item["metadata"]["creationTimestamp"]))
+
+
+def ending(job: Document) -> Document | None:
+    """The condition, `Complete` or `Failed`, that says how the Job ended; None while it has not."""
+    conditions = (job.get("status") or {}).get("conditions") or []
+    return next((entry for entry in conditions if entry["type"] in {"Complete", "Failed"} and entry["status"] == "True"), None)
+
+
+def state_of(pod: Document, container: str) -> Document:
+    """The state of a pod's container: `waiting`, `running` or `terminated`, with what is known of it."""
+    statuses = (pod.get("status") or {}).get("containerStatuses") or []
+    return next((status.get("state") or {} for status in statuses if status["name"] == container), {})
 
 
 def job_from(cronjob: Document, name: str | None, overrides: Mapping[str, str]) -> Document:

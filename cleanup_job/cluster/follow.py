@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from cleanup_job.cluster.connection import NOT_FOUND, CallError, Cluster, Document
-from cleanup_job.cluster.cronjob import container_of, explained
+from cleanup_job.cluster.cronjob import JOB_NAME, by_age, container_of, ending, explained, state_of
 from cleanup_job.errors import SettingsError
 
 _PAUSE = 1.0
@@ -74,7 +74,7 @@ class Follower:
         quiet = 0
         while True:
             job = self._job()
-            ended = _end(job)  # before the pods are listed: then no pod can be missed
+            ended = ending(job)  # before the pods are listed: then no pod can be missed
             container = container_of(job["spec"]["template"])["name"]
             pods = [pod for pod in self._pods() if pod["metadata"]["name"] not in followed]
             told = len(self._told)
@@ -109,7 +109,7 @@ class Follower:
             if found is None:
                 self.tell(f"pod {pod} is gone")
                 return UNKNOWN
-            state = _state(found, container)
+            state = state_of(found, container)
             over = "terminated" in state or found["status"].get("phase") in {"Succeeded", "Failed"}
             misses = misses + 1 if over and cut else 0
             if over and (not cut or misses > _MISSES):  # else its last lines are still to be read
@@ -187,10 +187,9 @@ class Follower:
         return found
 
     def _pods(self) -> list[Document]:
-        selector = f"batch.kubernetes.io/job-name={self.job}"
+        selector = f"{JOB_NAME}={self.job}"
         found = self._ask("CoreV1Api", "list_namespaced_pod", resource="pods", verb="list", label_selector=selector)
-        pods: list[Document] = (found or {}).get("items") or []
-        return sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+        return by_age((found or {}).get("items") or [])
 
     def _ask(self, api: str, method: str, *name: str, resource: str, verb: str = "get", **options: Any) -> Document | None:
         """A call that is tried again where the API is away for a moment; None where there is no such object."""
@@ -207,16 +206,5 @@ class Follower:
             self.sleep(_PAUSE)
 
 
-def _end(job: Document) -> Document | None:
-    """The condition that says how the Job ended."""
-    conditions = job.get("status", {}).get("conditions") or []
-    return next((entry for entry in conditions if entry["type"] in {"Complete", "Failed"} and entry["status"] == "True"), None)
-
-
-def _state(pod: Document, container: str) -> Document:
-    statuses = pod.get("status", {}).get("containerStatuses") or []
-    return next((status.get("state") or {} for status in statuses if status["name"] == container), {})
-
-
 def _started(pod: Document, container: str) -> bool:
-    return bool({"running", "terminated"} & set(_state(pod, container)))
+    return bool({"running", "terminated"} & set(state_of(pod, container)))

@@ -12,7 +12,7 @@ from cronsim import CronSim, CronSimError
 
 from cleanup_job.cluster.api import as_record
 from cleanup_job.cluster.connection import NOT_FOUND, CallError, Cluster, Document
-from cleanup_job.cluster.cronjob import container_of, explained
+from cleanup_job.cluster.cronjob import JOB_NAME, by_age, container_of, ending, explained, state_of
 
 PASSES = 10
 """Passes that are told of."""
@@ -195,24 +195,22 @@ def _jobs(cluster: Cluster, namespace: str, cronjob: Document) -> list[Document]
         for job in (found or {}).get("items", [])
         if any(owner["uid"] == uid for owner in job["metadata"].get("ownerReferences") or [])
     ]
-    return sorted(own, key=lambda job: str(job["metadata"]["creationTimestamp"]), reverse=True)
+    return by_age(own)[::-1]
 
 
 def _pods(cluster: Cluster, namespace: str) -> dict[str, Document]:
     """Each Job's newest pod."""
-    selector = "batch.kubernetes.io/job-name"
-    found = _call(cluster, ("list", "pods"), "CoreV1Api", "list_namespaced_pod", namespace, label_selector=selector)
-    pods = sorted((found or {}).get("items", []), key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
-    return {pod["metadata"]["labels"][selector]: pod for pod in pods}
+    found = _call(cluster, ("list", "pods"), "CoreV1Api", "list_namespaced_pod", namespace, label_selector=JOB_NAME)
+    return {pod["metadata"]["labels"][JOB_NAME]: pod for pod in by_age((found or {}).get("items", []))}
 
 
 def _result(job: Document, pod: Document | None) -> PassResult:
     status = job.get("status") or {}
-    conditions = {entry["type"]: entry for entry in status.get("conditions") or [] if entry["status"] == "True"}
-    failed = conditions.get("Failed")
-    state = "complete" if "Complete" in conditions else "failed" if failed else "running" if pod else "waiting"
+    end = ending(job)
+    failed = end if end and end["type"] == "Failed" else None
+    state = str(end["type"]).lower() if end else "running" if pod else "waiting"
     container = container_of(job["spec"]["template"])["name"]
-    ended = _terminated(pod, container) if pod else {}
+    ended = state_of(pod, container).get("terminated") or {} if pod else {}
     said = ended.get("message") or ""
     summary = None
     with suppress(ValueError):
@@ -229,11 +227,3 @@ def _result(job: Document, pod: Document | None) -> PassResult:
         summary=summary,
         said="" if summary else said,
     )
-
-
-def _terminated(pod: Document, container: str) -> Document:
-    for entry in (pod.get("status") or {}).get("containerStatuses") or []:
-        if entry["name"] == container:
-            found: Document = (entry.get("state") or {}).get("terminated") or {}
-            return found
-    return {}
