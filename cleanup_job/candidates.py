@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cleanup_job.paths import Locate, Location, ModelId, TaskId, in_no_folder, tasks_named_in
+from cleanup_job.paths import Location, ModelId, TaskId, in_no_folder, tasks_named_in
 from cleanup_job.records import Task
-from cleanup_job.rooms import Server
+from cleanup_job.rooms import Server, Storage
 from cleanup_job.selection import Rules, age_from
 
 
@@ -27,12 +27,12 @@ class Candidates:
     guests: dict[TaskId, set[ModelId]] = field(default_factory=lambda: defaultdict(set))
     """For each task, other tasks' models that lie in its folder."""
     loose: dict[Location, set[ModelId]] = field(default_factory=lambda: defaultdict(set))
-    """Models whose file lies in no task's folder, by its place."""
+    """Models whose file lies in no task's folder, by its place; where such files may be deleted as links at all."""
     needed_by_datasets: set[TaskId] = field(default_factory=set)
     """Dataset versions that a version which is no candidate can't be read without."""
 
 
-def find(server: Server, locate: Locate, rules: Rules, projects: Mapping[str, str]) -> Candidates:
+def find(server: Server, storage: Storage, rules: Rules, projects: Mapping[str, str]) -> Candidates:
     """Read the listing to its end, and then the references between the tasks that it brought."""
     tasks: dict[TaskId, Task] = {}
     perhaps: dict[TaskId, Task] = {}
@@ -52,12 +52,12 @@ def find(server: Server, locate: Locate, rules: Rules, projects: Mapping[str, st
     named = frozenset(one for name in projects.values() for one in tasks_named_in(name)) & tasks.keys()
     found = Candidates({task.id: task for task in ours}, public, named, steps)
     if ours:
-        _add_models(found, server, locate)
+        _add_models(found, server, storage)
         _add_datasets(found, server)
     return found
 
 
-def _add_models(found: Candidates, server: Server, locate: Locate) -> None:
+def _add_models(found: Candidates, server: Server, storage: Storage) -> None:
     """Who uses a model that a candidate made, and whose model lies in a candidate's folder.
 
     Every model is looked at: the server can't search for addresses that begin in a certain way, and the same file may stand in
@@ -67,15 +67,16 @@ def _add_models(found: Candidates, server: Server, locate: Locate) -> None:
     for task in found.tasks.values():
         for used in task.input_models:
             consumers[used].add(task.id)
+    links = storage.links
     for model in server.all_models():
         maker = TaskId(model.task)
         if maker in found.tasks:
             for consumer in consumers.get(model.id, ()):
                 found.holds[consumer].add(maker)
-        place = locate(model.uri)
+        place = storage.locate(model.uri)
         if place is None:
             continue
-        if in_no_folder(place.path):
+        if place.store in links and in_no_folder(place.path):
             found.loose[place].add(model.id)
         for host in tasks_named_in(place.path):
             if host in found.tasks and host != maker:

@@ -86,7 +86,7 @@ class Pass:
             for doubt in self._storage.check():  # what a real pass would stumble over
                 self._warn(doubt)
         rules = self._rules(projects)
-        found = candidates.find(self._server, self._storage.locate, rules, projects)
+        found = candidates.find(self._server, self._storage, rules, projects)
         self._report.selected = len(found.tasks)
         self._observer.selected(len(found.tasks))
         self._outcomes = Outcomes(projects)
@@ -161,8 +161,9 @@ class Pass:
             rules,
             force=not rules.drafts_only,
             keep_unknown=self._options.keep_unknown,
-            delete_external=self._options.delete_external,
+            links=self._storage.links if self._options.delete_external else frozenset(),
             by_file=self._storage.by_file,
+            lists=self._storage.lists,
             shared_folders=found.shared_folders,
             steps=found.steps,
             needed_by_datasets=frozenset(found.needed_by_datasets),
@@ -191,7 +192,7 @@ class Pass:
         plan = batches.plan(units)
         outcomes = [self._outcomes.stays(staying) for staying in plan.staying]
         if self._options.dry_run:
-            return outcomes + [self._outcomes.goes(going) for going in plan.going]
+            return outcomes + batches.measure(plan)
         return outcomes + batches.delete(plan)
 
     def _time_to_stop(self) -> bool:

@@ -5,6 +5,7 @@ single files are remembered only where its folder can't be deleted as a whole. P
 """
 
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import unquote
@@ -75,12 +76,14 @@ class Outputs:
     locate: Locate = field(repr=False)
     by_file: bool = False
     """Whether to remember single files."""
-    with_links: bool = False
-    """Whether to remember external files that could be deleted one by one."""
+    links: frozenset[str] = frozenset()
+    """Stores whose external files to remember, since they could be deleted one by one."""
+    measured: Callable[[str], bool] = field(default=lambda _: False, repr=False)
+    """Tells by its name whether a store tells itself how many files go, and their bytes: these are not counted here."""
     folders: set[TaskFolder] = field(default_factory=set)
     files: set[TaskFile] = field(default_factory=set)
     count: int = 0
-    """Owned files on known stores."""
+    """Owned files on known stores that don't count themselves."""
     bytes: int = 0
     external: list[str] = field(default_factory=list)
     external_count: int = 0
@@ -97,8 +100,9 @@ class Outputs:
             case Owned(file):
                 if self.by_file and file in self.files:
                     return
-                self.count += 1
-                self.bytes += size or 0
+                if not self.measured(file.store):
+                    self.count += 1
+                    self.bytes += size or 0
                 self.folders.add(file.folder)
                 if self.by_file:
                     self.files.add(file)
@@ -115,6 +119,6 @@ class Outputs:
         self.external_count += 1
         if len(self.external) < NAMED:
             self.external.append(uri)
-        if place is not None and self.with_links:
+        if place is not None and place.store in self.links:
             with suppress(ValueError):
                 self.linked.add(LinkedFile(place.store, place.path))

@@ -101,8 +101,46 @@ class LinkedFile:
             raise ValueError(message)
 
 
-OwnedPath = TaskFolder | TaskFile
+@dataclass(frozen=True, slots=True, order=True)
+class PartOfFolder:
+    """A task folder but for some paths in it, each of which stays with everything below; for stores that can list.
+
+    Raises:
+        ValueError: nothing is to stay, or a path leaves the folder.
+    """
+
+    folder: TaskFolder
+    keep: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.keep or not all(is_clean(path) for path in self.keep):
+            message = f"{self.keep!r} are no paths in {self.folder.path!r}"
+            raise ValueError(message)
+
+    @property
+    def store(self) -> str:
+        """The store's name."""
+        return self.folder.store
+
+    @property
+    def path(self) -> str:
+        """The folder's path in the store."""
+        return self.folder.path
+
+
+OwnedPath = TaskFolder | TaskFile | PartOfFolder
 """What the storage room accepts."""
+
+
+def left_alone(path: OwnedPath, rest: str) -> bool:
+    """Whether what lies at ``rest`` below a folder is left where it is when the folder goes.
+
+    That is what was asked to stay, and what lies in the folder of another task: its record answers for it.
+    """
+    folder, keep = (path.folder, path.keep) if isinstance(path, PartOfFolder) else (path, ())
+    others = (segment for segment in rest.split("/")[:-1] if _FOLDER_OF_A_TASK.fullmatch(segment))
+    assert isinstance(folder, TaskFolder)  # noqa: S101 -- a single file has nothing below it
+    return any(overlaps(kept, rest) for kept in keep) or any(not other.endswith("." + folder.task) for other in others)
 
 
 def owned_file(place: Location, task: TaskId) -> TaskFile | None:

@@ -3,12 +3,24 @@
 The one place that decides on deletion: nothing is deleted that is not in a plan. Pure functions on data, no I/O.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cleanup_job.order import Unit
 from cleanup_job.outputs import Outputs
-from cleanup_job.paths import LinkedFile, Locate, Location, ModelId, OwnedPath, TaskId, in_no_folder, overlaps, tasks_named_in
+from cleanup_job.paths import (
+    LinkedFile,
+    Locate,
+    Location,
+    ModelId,
+    OwnedPath,
+    PartOfFolder,
+    TaskFolder,
+    TaskId,
+    in_no_folder,
+    overlaps,
+    tasks_named_in,
+)
 from cleanup_job.records import Model, References, Task
 from cleanup_job.report.outcome import Reason
 from cleanup_job.selection import Rules, unchanged
@@ -23,9 +35,12 @@ class Policy:
     """Whether published children and models may be overruled (``force_delete``)."""
     keep_unknown: bool = True
     """Whether a file on an unknown store keeps its record."""
-    delete_external: bool = False
+    links: frozenset[str] = frozenset()
+    """Stores where files that a task only links to go, too (``external_files``)."""
     by_file: frozenset[str] = frozenset()
     """Stores that can't delete a folder as a whole."""
+    lists: Callable[[str], bool] = field(default=lambda _: False)
+    """Tells by its name whether a store can list: there a folder goes but for what has to stay."""
     shared_folders: frozenset[TaskId] = frozenset()
     """Tasks whose id a project's name ends in: what looks like their folder may hold that project's tasks."""
     steps: frozenset[TaskId] = frozenset()
@@ -96,9 +111,9 @@ class Protection:
     places: Mapping[Location, str] = field(default_factory=dict)
     """Each with the URI that names it."""
 
-    def of(self, folder_store: str, path: str) -> list[Location]:
-        """The protected places that are, hold or lie in a path."""
-        return [place for place in self.places if place.store == folder_store and overlaps(place.path, path)]
+    def of(self, path: str) -> list[Location]:
+        """The protected places that are, hold or lie in a path; in whatever store, which may have another name there."""
+        return [place for place in self.places if overlaps(place.path, path)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,28 +220,36 @@ def _files_hold_it(task: Task, batch: Batch, policy: Policy) -> Staying | None:
         stores = tuple(found.unknown.items())
         named = ", ".join(f"{address} ({files} files)" for address, files in stores)
         return Staying(task, Reason.UNKNOWN_STORE, named, stores)
-    if not found.by_file and any(batch.guard.of(folder.store, folder.path) for folder in found.folders):
+    unlisted = [folder for folder in found.folders if not policy.lists(folder.store)]
+    if not found.by_file and any(batch.guard.of(folder.path) for folder in unlisted):
         return Staying(task, Reason.CHANGED, "a file of it came into use while the pass ran; the next pass looks again")
     return None
 
 
 def _going(task: TaskId, unit: Unit, batch: Batch, policy: Policy) -> Going:
     found, guard, models = batch.outputs[task], batch.guard, batch.models.get(task, ())
-    needed = {folder: guard.of(folder.store, folder.path) for folder in found.folders}
+    needed = {folder: guard.of(folder.path) for folder in found.folders}
     apart_here = policy.by_file if task not in policy.shared_folders else {folder.store for folder in found.folders}
-    whole = {folder for folder, places in needed.items() if not places and folder.store not in apart_here}
-    apart = [file for file in found.files if file.folder not in whole]
-    free = [file for file in apart if not guard.of(file.store, file.path)]
-    paths: list[OwnedPath] = [*whole, *free]
-    linked = [link for link in found.linked if policy.delete_external and not guard.of(link.store, link.path)]
+    whole: list[OwnedPath] = []
+    named: set[TaskFolder] = set()
+    """Folders in which every file has to be named."""
+    for folder, places in needed.items():
+        if folder.store in apart_here or (places and not policy.lists(folder.store)):
+            named.add(folder)
+        elif not places:
+            whole.append(folder)
+        elif all(place.path.startswith(folder.path + "/") for place in places):
+            whole.append(PartOfFolder(folder, tuple(sorted(place.path[len(folder.path) + 1 :] for place in places))))
+    apart = [file for file in found.files if file.folder in named]
+    free = [file for file in apart if not guard.of(file.path)]
     return Going(
         task=batch.now[task],
         unit=unit,
-        paths=tuple(sorted(paths, key=lambda owned: (owned.store, owned.path))),
-        linked=tuple(sorted(linked)),
+        paths=tuple(sorted([*whole, *free], key=lambda owned: (owned.store, owned.path))),
+        linked=tuple(sorted(link for link in found.linked if not guard.of(link.path))),
         models=tuple(model for model in models if model.id not in guard.models),
         kept_models=tuple(model.id for model in models if model.id in guard.models),
-        files=found.count - len(apart) + len(free),
+        files=found.count - sum(not policy.lists(file.store) for file in set(apart) - set(free)),
         bytes=found.bytes,
         protected=tuple(sorted({guard.places[place] for places in needed.values() for place in places})),
         external=tuple(found.external),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from cleanup_job.paths import ModelId, TaskId
+from cleanup_job.paths import LinkedFile, ModelId, OwnedPath, TaskId
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,24 @@ class NotDeleted:
     def not_ours(self) -> bool:
         """A public example, or one that this key may not write."""
         return self.status == 403  # noqa: PLR2004 -- HTTP's Forbidden
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What a folder holds, or held: files, and their bytes."""
+
+    files: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What became of paths that a store was asked to delete (or to measure): all others are gone (or can go)."""
+
+    failed: Mapping[OwnedPath | LinkedFile, str] = field(default_factory=dict)
+    """Each with the reason."""
+    sizes: Mapping[OwnedPath, Size] = field(default_factory=dict)
+    """In stores that can list: what was there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from cleanup_job.errors import SettingsError
-from cleanup_job.settings_text import as_list, http_address, mistakes, true_or_path, unknown_name
+from cleanup_job.settings_text import as_list, folder, http_address, mistakes, true_or_path, unknown_name
 
 PREFIX = "CLEANUP_"
 # What Kubernetes (docker-style service links) sets in every pod of a namespace that has a Service named `cleanup…`.
@@ -33,6 +33,7 @@ _SERVICE_LINK = re.compile(r"CLEANUP(_\w+)?_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(as_list)]
 Address = Annotated[str, AfterValidator(http_address)]
 Addresses = Annotated[tuple[Address, ...], NoDecode, BeforeValidator(as_list)]
+Folders = Annotated[tuple[Annotated[str, AfterValidator(folder)], ...], NoDecode, BeforeValidator(as_list)]
 Days = Annotated[float, Field(ge=0, le=36_500, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0, le=604_800, allow_inf_nan=False)]
 
@@ -176,6 +177,18 @@ class Settings(BaseSettings):
     files_url_prefixes: Addresses = _option(
         (),
         "Further addresses of the same fileserver, as they stand in records: a public name, one from before a move.",
+        group="Files",
+    )
+    mounted_folders: Folders = _option(
+        (),
+        "Folders that are mounted into the pod, by absolute paths as they stand in records (`file:///mnt/share/…` or plain): "
+        "task folders below them can be deleted.",
+        group="Files",
+    )
+    stores_verify_certificate: Annotated[bool | str, BeforeValidator(true_or_path)] = _option(
+        True,
+        "Whether to verify the TLS certificates of object stores, or the path of a CA bundle to verify them with. "
+        "An entry's own `verify` in clearml.conf's `sdk.aws.s3` wins.",
         group="Files",
     )
     external_files: Literal["keep", "delete"] = _option(

@@ -4,7 +4,7 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -48,6 +48,15 @@ def http_address(value: str) -> str:
         message = "is no address; write http://host:port or https://host, without user, query or fragment"
         raise ValueError(message)
     return text
+
+
+def folder(value: str) -> str:
+    """An absolute path of a folder, without a final slash; not the root of everything."""
+    path = PurePosixPath(value)
+    if not path.is_absolute() or ".." in path.parts or len(path.parts) == 1:
+        message = "is no folder; write an absolute path, such as /mnt/share"
+        raise ValueError(message)
+    return str(path)
 
 
 def true_or_path(value: object) -> bool | str:

@@ -1,5 +1,6 @@
 """A pass over a sandbox, in this process, with the real rooms around it."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from cleanup_job.selection import Filters
 from cleanup_job.server.clearml_server import ClearMLServer
 from cleanup_job.server.session import Connection, Transport
 from cleanup_job.storage.fileserver import FileServer
-from cleanup_job.storage.store import Stores
+from cleanup_job.storage.store import Store, Stores
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -70,9 +71,10 @@ def clean(
     stop: Stop | None = None,
     attempts: int = 4,
     timeout: float = 30,
+    stores: Callable[[Retry, Callable[[], None]], Sequence[Store]] = lambda *_: (),
     **options: Any,
 ) -> Done:
-    """One pass as the CLI assembles it, but with retries that don't wait."""
+    """One pass as the CLI assembles it, but with retries that don't wait; with ``stores`` beside the fileserver."""
     retry = Retry(attempts, wait=0)
     connection = Connection(sandbox.api_url, sandbox.key, sandbox.secret, timeout=timeout, retry=retry)
     transport = Transport(connection)
@@ -83,10 +85,11 @@ def clean(
     chosen = replace(Filters(timedelta(days=days), drafts_only=not force), **(filters or {}))
     report = Report("test", bool(options.get("dry_run")), NOW, NOW - timedelta(days=days))
     server = ClearMLServer(transport, page_size, before_deletion=gate)
+    places = Stores((files, *stores(retry, gate)))
     try:
-        Pass(server, Stores((files,)), Options(chosen, **options), report, watcher, stop).run()
+        Pass(server, places, Options(chosen, **options), report, watcher, stop).run()
     finally:
-        report.requests = transport.sent + files.sent
+        report.requests = transport.sent + places.sent
     return Done(report, watcher)
 
 

@@ -1,6 +1,7 @@
-"""The connection in a clearml.conf."""
+"""The connection, and the credentials of stores, in a clearml.conf."""
 
 from pathlib import Path
+from typing import Any
 
 from cleanup_job.errors import SettingsError
 
@@ -12,6 +13,7 @@ KEYS = {
     "secret_key": "api.credentials.secret_key",
     "verify_certificate": "api.verify_certificate",
 }
+STORES = ("aws.s3", "google.storage", "azure.storage")
 
 
 def read(path: Path) -> dict[str, str]:
@@ -20,13 +22,28 @@ def read(path: Path) -> dict[str, str]:
     Raises:
         SettingsError: it can't be read.
     """
+    tree = _parse(path)
+    values = {name: tree.get(key, None) for name, key in KEYS.items()}
+    return {name: str(value) for name, value in values.items() if value is not None and str(value).strip()}
+
+
+def stores(path: Path) -> dict[str, dict[str, Any]]:
+    """The parts of ``sdk`` that have to do with object stores, such as ``aws.s3``; those that are missing are left out.
+
+    Raises:
+        SettingsError: the file can't be read.
+    """
+    tree = _parse(path)
+    parts = {name: tree.get(f"sdk.{name}", None) for name in STORES}
+    return {name: dict(part.as_plain_ordered_dict()) for name, part in parts.items() if hasattr(part, "as_plain_ordered_dict")}
+
+
+def _parse(path: Path) -> Any:
     # Imported here: clearml takes a second to import, and most runs are configured by the environment.
     from clearml.utilities.pyhocon import ConfigFactory  # noqa: PLC0415 -- see above
 
     try:
-        tree = ConfigFactory.parse_file(str(path))
+        return ConfigFactory.parse_file(str(path))
     except Exception as error:  # noqa: BLE001 -- pyhocon raises whatever its parser does
         message = f"CLEARML_CONFIG_FILE={path} can't be read: {type(error).__name__}. It must be ClearML's HOCON format."
         raise SettingsError(message) from None
-    values = {name: tree.get(key, None) for name, key in KEYS.items()}
-    return {name: str(value) for name, value in values.items() if value is not None and str(value).strip()}

@@ -5,7 +5,7 @@ in place of the list: only a list of quoted task folders, or files in them, is e
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
@@ -13,7 +13,8 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from cleanup_job.errors import SettingsError, UnreachableError
-from cleanup_job.paths import LinkedFile, Location, OwnedPath, TaskFile, TaskFolder
+from cleanup_job.paths import LinkedFile, Location, OwnedPath, PartOfFolder, TaskFile, TaskFolder
+from cleanup_job.records import Removed
 from cleanup_job.retry import PASSING, Retry, time_limits
 
 MANY = 500
@@ -25,13 +26,14 @@ PORTS = {"http": 80, "https": 443}
 _MISSING = re.compile(r"File .* not found", re.DOTALL)
 """The fileserver's own 404; that of a proxy, or of another server, is no proof that a file is gone."""
 
-Path = TypeVar("Path", TaskFolder | TaskFile, LinkedFile)
+Path = TypeVar("Path", TaskFile, LinkedFile)
 
 
 class FileServer:
     """Deletes on a fileserver. Safe to use from many threads."""
 
-    name = NAME
+    lists = False
+    links = frozenset({NAME})
 
     def __init__(  # noqa: PLR0913 -- all of them are how to reach it
         self,
@@ -66,10 +68,7 @@ class FileServer:
         for scheme in ("http://", "https://"):
             self._http.mount(scheme, HTTPAdapter(pool_maxsize=64))
         self.sent = 0
-        self.found = 0
-        """Folders and files that were there to be deleted."""
-        self.missing = 0
-        """Those that were gone already."""
+        self._found = self._missing = 0
         self._batch = True
 
     def check(self) -> str:
@@ -101,9 +100,19 @@ class FileServer:
             raise SettingsError(f"{doubt} Nothing was deleted: a wrong address would leave every file behind.")
 
     @property
-    def deletes_folders(self) -> bool:
-        """Whether it allows ``/delete_many`` (taken for granted until ``prepare``)."""
-        return self._batch
+    def by_file(self) -> frozenset[str]:
+        """Itself where it does not allow ``/delete_many`` (taken for granted until ``prepare``)."""
+        return frozenset() if self._batch else frozenset({NAME})
+
+    def holds(self, name: str) -> bool:
+        """Whether this is the fileserver's name."""
+        return name == NAME
+
+    def doubts(self) -> list[str]:
+        """Not one path was there: perhaps this is another server, and the files were left behind elsewhere."""
+        if self._missing and not self._found:
+            return [f"none of {self._missing} folders and files was on the fileserver: is its address the right one?"]
+        return []
 
     def locate(self, uri: str) -> Location | None:
         """The unquoted path of a URI below one of the addresses."""
@@ -118,21 +127,26 @@ class FileServer:
                     return Location(NAME, unquote(below[len(root_path) + 1 :]).lstrip("/"))
         return None
 
-    def delete(self, paths: Sequence[OwnedPath]) -> Mapping[OwnedPath, str]:
-        """Delete folders and files; gives what failed, each with the reason."""
-        if not self.deletes_folders:
-            folders = [path for path in paths if isinstance(path, TaskFolder)]
-            files = [path for path in paths if not isinstance(path, TaskFolder)]
-            refused: dict[OwnedPath, str] = dict.fromkeys(folders, "this fileserver does not delete folders")
-            return refused | dict(self._one_by_one(files).items())
-        failed: dict[OwnedPath, str] = {}
-        for chunk in _chunks(paths):
-            failed |= self._batch_of(chunk)
-        return failed
+    def measure(self, paths: Sequence[OwnedPath]) -> Removed:
+        """Nothing: it can't list."""
+        del paths
+        return Removed()
 
-    def delete_linked(self, files: Sequence[LinkedFile]) -> Mapping[LinkedFile, str]:
+    def delete(self, paths: Sequence[OwnedPath]) -> Removed:
+        """Delete folders and files."""
+        failed: dict[OwnedPath | LinkedFile, str] = {}
+        files = [path for path in paths if isinstance(path, TaskFile)]
+        folders = [path for path in paths if isinstance(path, TaskFolder)]
+        if not self._batch:
+            return Removed(failed | dict.fromkeys(folders, "this fileserver does not delete folders") | self._one_by_one(files))
+        for chunk in _chunks([*folders, *files]):
+            failed |= {path: why for path, why in self._batch_of(chunk).items()}
+        failed |= {path: "this fileserver can't list" for path in paths if isinstance(path, PartOfFolder)}
+        return Removed(failed)
+
+    def delete_linked(self, files: Sequence[LinkedFile]) -> Removed:
         """Delete files one by one: a single DELETE never takes a folder."""
-        return self._one_by_one(files)
+        return Removed(dict(self._one_by_one(files).items()))
 
     def _batch_of(self, paths: Sequence[OwnedPath]) -> dict[OwnedPath, str]:
         by_name = {quote(path.path, safe="/"): path for path in paths}
@@ -149,9 +163,9 @@ class FileServer:
         for name, path in by_name.items():
             why = errors.get(name, "the fileserver's answer does not mention it")
             if name in done:
-                self.found += 1
+                self._found += 1
             elif why == "Not found":
-                self.missing += 1
+                self._missing += 1
             else:
                 failed[path] = why
         return failed
@@ -161,9 +175,9 @@ class FileServer:
         for path in paths:
             answer = self._send("DELETE", "/" + quote(path.path, safe="/"))
             if answer.status_code == requests.codes.ok:
-                self.found += 1
+                self._found += 1
             elif answer.status_code == requests.codes.not_found and _MISSING.fullmatch(answer.text):
-                self.missing += 1
+                self._missing += 1
             else:
                 failed[path] = _refusal(answer)
         return failed

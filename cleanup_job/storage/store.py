@@ -1,37 +1,42 @@
 """What every store can do, and all stores of a pass together.
 
-A store takes nothing but paths that only a task folder, or a file in one, can be made into. Deleting what is already gone is
+A store takes nothing but paths that only a task folder, or files in one, can be made into. Deleting what is already gone is
 success. A failure is an outcome, not an exception, unless the store can't be reached at all.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from cleanup_job.paths import LinkedFile, Location, OwnedPath
+from cleanup_job.records import Removed, Size
 
 Path = OwnedPath | LinkedFile
+P = TypeVar("P", OwnedPath, LinkedFile)
 
 
 class Store(Protocol):
-    """A place where outputs are kept: a fileserver, a bucket, a mounted root."""
+    """A place, or places of one kind, where outputs are kept: a fileserver, the object stores, a mounted folder."""
 
     @property
-    def name(self) -> str:
-        """What its locations are marked with: unique among the stores of a pass."""
+    def by_file(self) -> frozenset[str]:
+        """Names of its places where a task folder does not go as a whole: every file in it has to be named."""
 
     @property
-    def deletes_folders(self) -> bool:
-        """Whether a task folder goes as a whole; where not, every file in it has to be named."""
+    def links(self) -> frozenset[str]:
+        """Names of its places where files that a task only links to may be deleted, if the settings say so."""
 
     @property
-    def found(self) -> int:
-        """Paths that were there to be deleted, so far."""
+    def lists(self) -> bool:
+        """Whether it can list: then a part of a folder can go, and sizes are exact."""
 
     @property
-    def missing(self) -> int:
-        """Paths that were gone already."""
+    def sent(self) -> int:
+        """Requests so far."""
+
+    def holds(self, name: str) -> bool:
+        """Whether locations with this store's name are in it."""
 
     def check(self) -> str:
         """What makes it doubtful that this is the store it should be, else nothing; called once in a dry run. Only reads.
@@ -47,17 +52,23 @@ class Store(Protocol):
             SettingsError: it refuses the credentials, or is no such store.
         """
 
+    def doubts(self) -> list[str]:
+        """What to tell at the end of a pass: files that were all elsewhere, bytes that are not freed."""
+
     def locate(self, uri: str) -> Location | None:
         """The place of this URI in the store, None where it lies elsewhere. No I/O."""
 
-    def delete(self, paths: Sequence[OwnedPath]) -> Mapping[OwnedPath, str]:
-        """Delete folders and files; gives what failed, each with the reason.
+    def measure(self, paths: Sequence[OwnedPath]) -> Removed:
+        """What ``delete`` would find there; only reads, and only in stores that can list."""
+
+    def delete(self, paths: Sequence[OwnedPath]) -> Removed:
+        """Delete folders and files.
 
         Raises:
             UnreachableError: the store gives no usable answer, retries included.
         """
 
-    def delete_linked(self, files: Sequence[LinkedFile]) -> Mapping[LinkedFile, str]:
+    def delete_linked(self, files: Sequence[LinkedFile]) -> Removed:
         """Delete single files that a task only linked to; never a folder. As ``delete`` otherwise."""
 
 
@@ -69,8 +80,22 @@ class Stores:
 
     @property
     def by_file(self) -> frozenset[str]:
-        """Those that can't delete a folder as a whole."""
-        return frozenset(store.name for store in self.stores if not store.deletes_folders)
+        """Places where a task folder does not go as a whole."""
+        return frozenset(name for store in self.stores for name in store.by_file)
+
+    @property
+    def links(self) -> frozenset[str]:
+        """Places where files that a task only links to may be deleted."""
+        return frozenset(name for store in self.stores for name in store.links)
+
+    @property
+    def sent(self) -> int:
+        """Requests to all of them so far."""
+        return sum(store.sent for store in self.stores)
+
+    def lists(self, name: str) -> bool:
+        """Whether the store of this name can list."""
+        return any(store.lists for store in self.stores if store.holds(name))
 
     def check(self) -> list[str]:
         """See that each store is there, by reading; gives what is doubtful."""
@@ -82,29 +107,35 @@ class Stores:
             store.prepare()
 
     def doubts(self) -> list[str]:
-        """Stores where not one path was there: perhaps the wrong address, and files were left behind elsewhere."""
-        return [
-            f"none of {store.missing} folders and files was on the {store.name}: is its address the right one?"
-            for store in self.stores
-            if store.missing and not store.found
-        ]
+        """What the stores have to tell at the end."""
+        return [doubt for store in self.stores for doubt in store.doubts()]
 
     def locate(self, uri: str) -> Location | None:
         """The place of a URI in the first store that holds it; None where none does."""
         return next((place for store in self.stores if (place := store.locate(uri)) is not None), None)
 
-    def delete(self, paths: Iterable[OwnedPath], linked: Iterable[LinkedFile] = ()) -> dict[Path, str]:
-        """Delete in all stores; gives what failed, each with the reason."""
-        owned_in: dict[str, list[OwnedPath]] = defaultdict(list)
-        linked_in: dict[str, list[LinkedFile]] = defaultdict(list)
-        for owned in dict.fromkeys(paths):
-            owned_in[owned.store].append(owned)
-        for link in dict.fromkeys(linked):
-            linked_in[link.store].append(link)
-        failed: dict[Path, str] = {}
-        for store in self.stores:
-            if store.name in owned_in:
-                failed |= dict(store.delete(owned_in[store.name]).items())
-            if store.name in linked_in:
-                failed |= dict(store.delete_linked(linked_in[store.name]).items())
-        return failed
+    def measure(self, paths: Iterable[OwnedPath]) -> Removed:
+        """What is there, in the stores that can list."""
+        return _sum(store.measure(some) for store, some in self._by_store(paths) if store.lists)
+
+    def delete(self, paths: Iterable[OwnedPath], linked: Iterable[LinkedFile] = ()) -> Removed:
+        """Delete in all stores."""
+        owned = [store.delete(some) for store, some in self._by_store(paths)]
+        return _sum([*owned, *(store.delete_linked(some) for store, some in self._by_store(linked))])
+
+    def _by_store(self, paths: Iterable[P]) -> list[tuple[Store, list[P]]]:
+        """Each path once, under the store that holds it."""
+        there: dict[str, list[P]] = defaultdict(list)
+        for path in dict.fromkeys(paths):
+            there[path.store].append(path)
+        found = ((store, [path for name in there if store.holds(name) for path in there[name]]) for store in self.stores)
+        return [(store, some) for store, some in found if some]
+
+
+def _sum(parts: Iterable[Removed]) -> Removed:
+    failed: dict[Path, str] = {}
+    sizes: dict[OwnedPath, Size] = {}
+    for part in parts:
+        failed |= part.failed
+        sizes |= part.sizes
+    return Removed(failed, sizes)

@@ -1,0 +1,303 @@
+"""Object stores: S3 and what speaks its protocol, Google Cloud Storage, Azure Blob Storage.
+
+A task folder is a prefix: it is listed, deleted in requests of up to 1,000 keys, and listed again, since a store may say that
+it deleted what it did not (measured with obstore 0.12: a key that ends in ``/`` stays). Folders are worked on side by side; keys
+are forgotten as soon as they are gone.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Lock
+
+import obstore
+from obstore.exceptions import BaseError, GenericError, InvalidPathError, UnauthenticatedError
+
+from cleanup_job.paths import LinkedFile, Location, OwnedPath, TaskFile, left_alone
+from cleanup_job.records import Removed, Size
+from cleanup_job.retry import Retry
+from cleanup_job.storage.buckets import Buckets, Client, NoAccessError
+
+MANY = 1000
+"""Keys in a request: what S3 takes. obstore sends them to Azure in parts, and one by one where a store knows no other way."""
+THREADS = 16
+"""Folders in work at the same time, over all batches."""
+_ERRORS = (BaseError, OSError)
+"""What obstore raises: its own errors, and Python's for files that are missing or not permitted."""
+_REFUSED = re.compile(r"status code: 4(?!08|29)")
+"""A status that another try won't change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An object in a listing. ``size`` is in bytes."""
+
+    path: str
+    size: int
+    modified: datetime
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """An open bucket, and what is known of it."""
+
+    name: str
+    reader: Client
+    deleter: Client
+    """Never tries again by itself: each deletion asks first whether it may."""
+    found: int = 0
+    missing: int = 0
+    versioned: bool | None = None
+
+
+@dataclass(slots=True)
+class _Work:
+    """Some folders of one bucket on their way."""
+
+    bucket: _Bucket
+    paths: Sequence[OwnedPath]
+    deletes: bool
+    failed: dict[OwnedPath, str] = field(default_factory=dict)
+    sizes: dict[OwnedPath, Size] = field(default_factory=dict)
+    keys: list[str] = field(default_factory=list)
+    error: str = ""
+    """Why keys were refused, if any were."""
+
+
+class _PassingError(Exception):
+    """A deletion that is worth another try."""
+
+
+class ObjectStores:
+    """Deletes in all buckets that the credentials open. Safe to use from many threads."""
+
+    lists = True
+    by_file: frozenset[str] = frozenset()
+    links: frozenset[str] = frozenset()
+    """None: what a task links to in a bucket may be anybody's."""
+
+    def __init__(
+        self, buckets: Buckets, *, retry: Retry | None = None, before_deletion: Callable[[], None] = lambda: None
+    ) -> None:
+        """Nothing is sent yet. What ``before_deletion`` raises keeps a request that deletes from being sent."""
+        self._buckets = buckets
+        self._retry = retry or Retry()
+        self._before_deletion = before_deletion
+        self._open: dict[str, _Bucket] = {}
+        self._broken: dict[str, str] = {}
+        """Buckets that can't be used in this pass, each with the reason: nobody waits for them twice."""
+        self._lock = Lock()
+        self._pool = ThreadPoolExecutor(THREADS, "bucket")
+        self.locate = buckets.locate
+        self.sent = 0
+
+    def holds(self, name: str) -> bool:
+        """Whether this is a bucket's name."""
+        return name.startswith(("s3://", "gs://", "azure://"))
+
+    def check(self) -> str:
+        """Nothing: which buckets there are shows in the tasks."""
+        return ""
+
+    def prepare(self) -> None:
+        """Nothing, likewise."""
+
+    def doubts(self) -> list[str]:
+        """Buckets where nothing was found, and such as keep what is deleted."""
+        buckets = sorted(self._open.values(), key=lambda bucket: bucket.name)
+        return [
+            *(
+                f"none of {bucket.missing} folders was in {bucket.name}: is this the right server and bucket?"
+                for bucket in buckets
+                if bucket.missing and not bucket.found
+            ),
+            *(
+                f"{bucket.name} keeps versions: what is deleted is hidden, and its bytes are freed only when a lifecycle rule of the "
+                "bucket lets noncurrent versions expire"
+                for bucket in buckets
+                if bucket.versioned
+            ),
+        ]
+
+    def measure(self, paths: Sequence[OwnedPath]) -> Removed:
+        """What is in these folders, and which can't be listed."""
+        return self._all(paths, deletes=False)
+
+    def delete(self, paths: Sequence[OwnedPath]) -> Removed:
+        """Delete folders, parts of folders and files, and see that they are gone."""
+        return self._all(paths, deletes=True)
+
+    def delete_linked(self, files: Sequence[LinkedFile]) -> Removed:
+        """None, ever."""
+        return Removed(dict.fromkeys(files, "files that a task only links to are not deleted in object stores"))
+
+    def entries(self, place: Location) -> Iterator[Entry]:
+        """Everything below a place, in the order of the keys, as it is listed.
+
+        Raises:
+            NoAccessError: the bucket can't be opened or listed.
+        """
+        bucket = self._bucket(place.store)
+        try:
+            yield from self._listed(bucket, place.path or None)
+        except _ERRORS as error:
+            raise NoAccessError(_reason(error)) from error
+
+    # -- work
+    def _all(self, paths: Sequence[OwnedPath], *, deletes: bool) -> Removed:
+        failed: dict[OwnedPath | LinkedFile, str] = {}
+        running: list[Future[_Work]] = []
+        for name in {path.store for path in paths}:
+            here = [path for path in paths if path.store == name]
+            try:
+                bucket = self._bucket(name)
+            except NoAccessError as error:
+                failed |= {path: f"{name}: {error}" for path in here}
+                continue
+            parts = (here[start::THREADS] for start in range(min(THREADS, len(here))))
+            running += [self._pool.submit(self._some, _Work(bucket, part, deletes)) for part in parts]
+        sizes: dict[OwnedPath, Size] = {}
+        done = [future.exception() or future.result() for future in running]  # all have ended before an error is raised
+        for work in done:
+            if isinstance(work, BaseException):
+                raise work
+            failed |= {path: why for path, why in work.failed.items()}
+            sizes |= work.sizes
+        return Removed(failed, sizes)
+
+    def _some(self, work: _Work) -> _Work:
+        """Go through folders one after the other, with full requests for all of them together."""
+        for path in work.paths:
+            broken = self._broken.get(work.bucket.name)
+            if broken is not None:
+                work.failed[path] = broken
+                continue
+            try:
+                work.sizes[path] = self._take(work, path)
+            except _ERRORS as error:
+                work.failed[path] = self._note(work.bucket, error)
+        self._flush(work)
+        found = [path for path, size in work.sizes.items() if size.files]
+        for path in found if work.deletes else ():
+            try:
+                left = next(self._inside(work.bucket, path), None)
+            except _ERRORS as error:
+                work.failed[path] = self._note(work.bucket, error)
+            else:
+                if left is not None:
+                    why = work.error or "it is still there after its deletion; remove it by other means"
+                    work.failed[path] = f"{left.path}: {why}"
+        work.sizes = {path: size for path, size in work.sizes.items() if path not in work.failed}
+        with self._lock:
+            work.bucket.found += len(found)
+            work.bucket.missing += sum(not size.files for size in work.sizes.values())
+        return work
+
+    def _take(self, work: _Work, path: OwnedPath) -> Size:
+        """Count a folder, and give its keys to deletion as they are listed."""
+        files = size = 0
+        for entry in self._inside(work.bucket, path):
+            files, size = files + 1, size + entry.size
+            if work.bucket.versioned is None:
+                self._see_versions(work.bucket, entry.path)
+            if work.deletes:
+                work.keys.append(entry.path)
+                if len(work.keys) == MANY:
+                    self._flush(work)
+        return Size(files, size)
+
+    def _flush(self, work: _Work) -> None:
+        if not work.keys:
+            return
+        keys, work.keys = work.keys, []
+        try:
+            for attempt in self._retry.tries(work.bucket.name, _PassingError):
+                with attempt:
+                    self._before_deletion()
+                    self._count()
+                    try:
+                        obstore.delete(work.bucket.deleter, keys)
+                    except GenericError as error:
+                        if _REFUSED.search(str(error)):
+                            raise
+                        raise _PassingError(_reason(error)) from error
+        except FileNotFoundError:
+            return  # Google and Azure say so when one key is gone already, and delete all others
+        except _ERRORS as error:
+            work.error = _reason(error)
+        except _PassingError as error:
+            work.error = str(error)
+
+    def _inside(self, bucket: _Bucket, path: OwnedPath) -> Iterator[Entry]:
+        """What goes with a path."""
+        if isinstance(path, TaskFile):
+            self._count()
+            try:
+                meta = obstore.head(bucket.reader, path.path)
+            except FileNotFoundError:
+                return
+            yield Entry(meta["path"], meta["size"], meta["last_modified"])
+            return
+        start = len(path.path) + 1
+        for entry in self._listed(bucket, path.path + "/"):
+            if not left_alone(path, entry.path[start:]):
+                yield entry
+
+    def _listed(self, bucket: _Bucket, prefix: str | None) -> Iterator[Entry]:
+        self._count()
+        for page in obstore.list(bucket.reader, prefix=prefix, chunk_size=MANY):
+            for meta in page:
+                yield Entry(meta["path"], meta["size"], meta["last_modified"])
+            if len(page) == MANY:
+                self._count()
+
+    def _count(self) -> None:
+        with self._lock:
+            self.sent += 1
+
+    # -- buckets
+    def _bucket(self, name: str) -> _Bucket:
+        with self._lock:
+            if name in self._broken:
+                raise NoAccessError(self._broken[name])
+            if name not in self._open:
+                try:
+                    reader, deleter = (self._buckets.open(name, retries=retries) for retries in (True, False))
+                except NoAccessError as error:
+                    self._broken[name] = str(error)
+                    raise
+                except _ERRORS as error:
+                    self._broken[name] = _reason(error)
+                    raise NoAccessError(self._broken[name]) from error
+                self._open[name] = _Bucket(name, reader, deleter)
+            return self._open[name]
+
+    def _note(self, bucket: _Bucket, error: Exception) -> str:
+        """The reason why something can't be listed; where it would be the same for the whole bucket, it is not asked again."""
+        reason = f"{bucket.name}: {_reason(error)}"
+        if isinstance(error, InvalidPathError):
+            return f"{reason}. The job can't name this key: remove it by other means"
+        if isinstance(error, GenericError | UnauthenticatedError):
+            with self._lock:
+                self._broken.setdefault(bucket.name, reason)
+        return reason
+
+    @staticmethod
+    def _see_versions(bucket: _Bucket, key: str) -> None:
+        """Whether a bucket keeps versions: S3 and Azure then name an object's; Google always does."""
+        if bucket.name.startswith("gs://"):
+            bucket.versioned = False
+            return
+        try:
+            bucket.versioned = obstore.head(bucket.reader, key).get("version") not in {None, "null"}
+        except _ERRORS:
+            return
+
+
+def _reason(error: Exception) -> str:
+    """An error in a line, without obstore's view of its own inside."""
+    text = str(error).partition("\n\nDebug source")[0]
+    codes = re.search(r"<Code>(\w+)</Code>.*?<Message>([^<]*)</Message>", text, re.DOTALL)
+    return f"{codes[1]}: {codes[2]}" if codes else " ".join(text.split())[:300]
