@@ -1,9 +1,9 @@
 """Buckets and containers: where a URI lies in one, and how to open it with the credentials that ClearML's users have.
 
 ClearML's SDK keeps credentials in clearml.conf (``sdk.aws.s3``, ``sdk.google.storage``, ``sdk.azure.storage``) or in its
-environment variables; its own classes read them here, so that what could be written can be deleted. Where there are none, the
-platform's chain is asked: web identity (IRSA), pod and instance roles, Workload Identity, managed identities. An object's key is
-the text of its URI after the bucket, literally: the SDK quotes names before they become keys.
+environment variables; its own classes read them here: what could be written can be deleted. Where there are none, the
+platform's chain is asked: web identity (IRSA), pod and instance roles, Workload Identity, managed identities. An object's key
+is the text of its URI after the bucket, literally: the SDK quotes names before they become keys.
 """
 
 import os
@@ -71,7 +71,9 @@ class Buckets:
                 read[section] = kind.from_config(dict(conf.get(section, {})))
                 hosts = [str(entry.get("host") or "").lower() for entry in conf.get(section, {}).get("credentials", ())]
             except (AttributeError, TypeError, ValueError) as error:
-                message = f"clearml.conf: sdk.{section} can't be read ({error}). Correct it: it must be as ClearML's SDK takes it."
+                message = (
+                    f"clearml.conf: sdk.{section} can't be read ({error}). Correct it: it must be as ClearML's SDK takes it."
+                )
                 raise SettingsError(message) from error
             if section == "aws.s3":
                 self._hosts = frozenset(hosts) - {""}
@@ -100,7 +102,7 @@ class Buckets:
         Raises:
             NoAccessError: there are no usable credentials.
         """
-        wait = timedelta(seconds=self._retry.wait)
+        wait = timedelta(seconds=max(self._retry.wait, 0.001))  # obstore panics at 0
         common: dict[str, Any] = {
             "retry_config": {
                 "max_retries": self._retry.attempts - 1 if retries else 0,

@@ -140,7 +140,7 @@ class FileServer:
         if not self._batch:
             return Removed(failed | dict.fromkeys(folders, "this fileserver does not delete folders") | self._one_by_one(files))
         for chunk in _chunks([*folders, *files]):
-            failed |= {path: why for path, why in self._batch_of(chunk).items()}
+            failed |= dict(self._batch_of(chunk).items())
         failed |= {path: "this fileserver can't list" for path in paths if isinstance(path, PartOfFolder)}
         return Removed(failed)
 

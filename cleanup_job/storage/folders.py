@@ -8,6 +8,7 @@ is not mounted.
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from stat import S_ISDIR
 
@@ -107,12 +108,12 @@ class MountedFolders:
         self._before_deletion()
         count = size = 0
         while found := next(some := files(top, path), None):  # reading a folder may skip entries while others are deleted
-            for file in (found, *some):
+            for file in chain((found,), some):
                 (top / file.rest if file.rest else top).unlink()
                 count, size = count + 1, size + file.size
         if not isinstance(path, TaskFile) and top.exists():
             for folder, _, _ in os.walk(top, topdown=False):
-                if not any(os.scandir(folder)):
+                if not os.listdir(folder):  # noqa: PTH208 -- as os.walk gives it
                     Path(folder).rmdir()
         return Size(count, size)
 

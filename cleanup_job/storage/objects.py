@@ -1,7 +1,7 @@
 """Object stores: S3 and what speaks its protocol, Google Cloud Storage, Azure Blob Storage.
 
-A task folder is a prefix: it is listed, deleted in requests of up to 1,000 keys, and listed again, since a store may say that
-it deleted what it did not (measured with obstore 0.12: a key that ends in ``/`` stays). Folders are worked on side by side; keys
+A task folder is a prefix: it is listed, deleted in requests of up to 1,000 keys, and listed again, since a store may say it
+deleted what it did not (measured with obstore 0.12: a key that ends in ``/`` stays). Folders are worked on side by side; keys
 are forgotten as soon as they are gone.
 """
 
@@ -28,6 +28,8 @@ _ERRORS = (BaseError, OSError)
 """What obstore raises: its own errors, and Python's for files that are missing or not permitted."""
 _REFUSED = re.compile(r"status code: 4(?!08|29)")
 """A status that another try won't change."""
+_PLATFORM = "169.254.169.254"
+"""Where clouds tell their machines' credentials: the last to be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +116,8 @@ class ObjectStores:
                 if bucket.missing and not bucket.found
             ),
             *(
-                f"{bucket.name} keeps versions: what is deleted is hidden, and its bytes are freed only when a lifecycle rule of the "
-                "bucket lets noncurrent versions expire"
+                f"{bucket.name} keeps versions: what is deleted is hidden, and its bytes are freed only when a lifecycle rule "
+                "of the bucket lets noncurrent versions expire"
                 for bucket in buckets
                 if bucket.versioned
             ),
@@ -154,7 +156,7 @@ class ObjectStores:
             try:
                 bucket = self._bucket(name)
             except NoAccessError as error:
-                failed |= {path: f"{name}: {error}" for path in here}
+                failed |= dict.fromkeys(here, f"{name}: {error}")
                 continue
             parts = (here[start::THREADS] for start in range(min(THREADS, len(here))))
             running += [self._pool.submit(self._some, _Work(bucket, part, deletes)) for part in parts]
@@ -163,7 +165,7 @@ class ObjectStores:
         for work in done:
             if isinstance(work, BaseException):
                 raise work
-            failed |= {path: why for path, why in work.failed.items()}
+            failed |= dict(work.failed.items())
             sizes |= work.sizes
         return Removed(failed, sizes)
 
@@ -299,5 +301,10 @@ class ObjectStores:
 def _reason(error: Exception) -> str:
     """An error in a line, without obstore's view of its own inside."""
     text = str(error).partition("\n\nDebug source")[0]
+    if _PLATFORM in text:
+        return (
+            "no credentials: neither clearml.conf nor the environment has any for it, and the platform gave none "
+            f"({' '.join(text.split())[:200]}). See docs/stores.md"
+        )
     codes = re.search(r"<Code>(\w+)</Code>.*?<Message>([^<]*)</Message>", text, re.DOTALL)
     return f"{codes[1]}: {codes[2]}" if codes else " ".join(text.split())[:300]

@@ -184,11 +184,11 @@ def azure_container(port: int, name: str, tls: Certificate) -> Bucket:
     client.create_container()
     entry = {"account_name": ACCOUNT, "account_key": ACCOUNT_KEY, "container_name": name}
     return Bucket(
-        f"azure://{ACCOUNT_HOST}:{port}/{name}",
+        f"azure://{ACCOUNT_HOST}/{name}",
         {"azure.storage": {"containers": [entry]}},
         lambda key, data: client.upload_blob(key, data) and None,
         lambda: set(client.list_blob_names()),
-        {"AZURE_STORAGE_ENDPOINT": endpoint},
+        {"AZURE_STORAGE_ENDPOINT": endpoint, "TEST_AZURE": f"{ACCOUNT_HOST}:{port}"},
         str(tls.authority),
     )
 

@@ -32,7 +32,22 @@ def fill(bucket: Bucket, top: TaskFolder, rests: Iterable[str]) -> None:
 
 
 # Quoted names are literal in a key; what the SDK does not quote comes as it is.
-ODD = ["a%20b", "c#d", "e?f", "g*h", "i[j]", "k\\l", "mä", "n+o", "p q", "models/x.pt", "tilde~", "a&b<c>", "quote'\"", "per%ZZ"]
+ODD = [
+    "a%20b",
+    "c#d",
+    "e?f",
+    "g*h",
+    "i[j]",
+    "k\\l",
+    "mä",
+    "n+o",
+    "p q",
+    "models/x.pt",
+    "tilde~",
+    "a&b<c>",
+    "quote'\"",
+    "per%ZZ",
+]
 
 
 def test_a_folder_goes_with_all_in_it_and_nothing_beside_it(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:

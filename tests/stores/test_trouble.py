@@ -1,0 +1,253 @@
+"""Object stores that refuse, lie or are not there: a folder that can't be cleared is a failure with its reason."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import obstore
+import pytest
+from harness import NOW, clean, state
+from obstore.exceptions import GenericError
+from servers import Bucket, Certificate, s3_bucket, s3_server
+
+from cleanup_job.errors import LeaseHeldError, SettingsError
+from cleanup_job.paths import TaskFolder, TaskId
+from cleanup_job.report.outcome import Reason
+from cleanup_job.retry import Retry
+from cleanup_job.sandbox.builder import World
+from cleanup_job.sandbox.server import Sandbox
+from cleanup_job.storage.buckets import Buckets, region_of
+from cleanup_job.storage.objects import ObjectStores
+
+TASK = TaskId("a" * 32)
+
+
+def stores(conf: dict[str, Any], gate: Callable[[], None] = lambda: None, **options: Any) -> ObjectStores:
+    retry = Retry(2, wait=0)
+    return ObjectStores(Buckets(conf, timeout=10, retry=retry, **options), retry=retry, before_deletion=gate)
+
+
+def folder(found: ObjectStores, uri: str, task: TaskId = TASK) -> TaskFolder:
+    place = found.locate(f"{uri}/base/lab/exp.{task}")
+    assert place is not None
+    return TaskFolder(place.store, place.path, task)
+
+
+@pytest.mark.parametrize("key", ["models/", "artifacts/x/"])
+def test_a_folder_marker_that_stays_keeps_the_folder(s3_one: Bucket, key: str) -> None:
+    found = stores(s3_one.conf)
+    top = folder(found, s3_one.uri)
+    for rest in (key, "models/w.pt"):
+        s3_one.put(f"{top.path}/{rest}", b"1")
+    done = found.delete([top])
+    assert "still there after its deletion" in done.failed[top]
+    assert s3_one.keys() == {f"{top.path}/{key}"}
+
+
+@pytest.mark.parametrize("key", ["models//w.pt", "models/./w.pt", "models/../w.pt", "/x", "models/tab\tx"])
+def test_a_key_that_can_not_be_named_keeps_its_folder_and_no_other(s3_one: Bucket, key: str) -> None:
+    found = stores(s3_one.conf)
+    odd, plain = folder(found, s3_one.uri), folder(found, s3_one.uri, TaskId("b" * 32))
+    s3_one.put(f"{odd.path}/{key}", b"1")
+    s3_one.put(f"{plain.path}/x", b"1")
+    done = found.delete([odd, plain])
+    assert "can't name this key" in done.failed[odd]
+    assert list(done.failed) == [odd]
+    assert s3_one.keys() == {f"{odd.path}/{key}"}
+
+
+def test_a_bucket_that_is_not_there_is_no_success(s3: str) -> None:
+    host = {"host": s3, "key": "user", "secret": "password", "secure": False}
+    found = stores({"aws.s3": {"credentials": [host]}})
+    tops = [folder(found, f"s3://{s3}/missing", TaskId(digit * 32)) for digit in "abc"]
+    done = found.delete(tops)
+    assert done.failed.keys() == set(tops)
+    assert all("NoSuchBucket" in why for why in done.failed.values())
+
+
+def test_a_server_that_is_not_there_is_asked_once_for_all_folders() -> None:
+    host = {"host": "127.0.0.1:9", "key": "user", "secret": "password", "secure": False}
+    found = stores({"aws.s3": {"credentials": [host]}})
+    tops = [folder(found, "s3://127.0.0.1:9/bucket", TaskId(f"{n:032x}")) for n in range(40)]
+    assert len(found.delete(tops).failed) == 40
+    before = found.sent
+    assert len(found.delete(tops).failed) == 40
+    assert found.sent == before
+
+
+@pytest.mark.parametrize("uri", ["s3://127.0.0.1:9/bucket", "gs://bucket", "azure://account.blob.core.windows.net/container"])
+def test_a_bucket_without_credentials_fails_its_tasks_alone(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, uri: str
+) -> None:
+    for name in ("AWS_METADATA_ENDPOINT", "AWS_CONTAINER_CREDENTIALS_FULL_URI"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:9")
+    world = World(NOW)
+    there, elsewhere = world.task("on the fileserver"), world.task("in a bucket", destination=f"{uri}/base")
+    for task in (there, elsewhere):
+        task.artifact("data")
+    sandbox.load(world.as_dict())
+    for dry_run in (True, False):
+        done = clean(sandbox, stores=lambda _, gate: [stores({}, gate, environ={})], dry_run=dry_run)
+        assert done.watcher.deleted == {there.id}
+        assert done.watcher.outcomes[TaskId(elsewhere.id)].reason is Reason.FILE_ERROR
+    assert state(sandbox)[0] == [elsewhere.id]
+
+
+def test_wrong_credentials_are_told(s3_one: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        text = "status code: 403 Forbidden: <Error><Code>AccessDenied</Code><Message>Not you</Message></Error>"
+        raise PermissionError(text)
+
+    found = stores(s3_one.conf)
+    top = folder(found, s3_one.uri)
+    s3_one.put(f"{top.path}/x", b"1")
+    monkeypatch.setattr(obstore, "delete", refuse)
+    assert found.delete([top]).failed == {top: f"{top.path}/x: AccessDenied: Not you"}
+
+
+def test_a_partial_failure_is_told_of_the_folder_it_concerns(s3_one: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One key of a request is refused, as by a lock on the object: the others go."""
+    found = stores(s3_one.conf)
+    locked, free = folder(found, s3_one.uri), folder(found, s3_one.uri, TaskId("b" * 32))
+    for top in (locked, free):
+        s3_one.put(f"{top.path}/x", b"1")
+    really = obstore.delete
+
+    def partly(client: Any, keys: list[str]) -> None:
+        really(client, [key for key in keys if str(TASK) not in key])
+        raise PermissionError("status code: 403: object is locked")
+
+    monkeypatch.setattr(obstore, "delete", partly)
+    done = found.delete([locked, free])
+    assert list(done.failed) == [locked]
+    assert "object is locked" in done.failed[locked]
+    assert done.sizes.keys() == {free}
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["before", "after"])
+def test_a_passing_failure_is_tried_again(s3_one: Bucket, monkeypatch: pytest.MonkeyPatch, lost: bool) -> None:
+    found = stores(s3_one.conf)
+    top = folder(found, s3_one.uri)
+    s3_one.put(f"{top.path}/x", b"1")
+    really, tries = obstore.delete, []
+
+    def fail_once(client: Any, keys: list[str]) -> None:
+        tries.append(keys)
+        if len(tries) > 1 or lost:
+            really(client, keys)
+        if len(tries) == 1:
+            raise GenericError("Generic S3 error: status code: 503 Slow Down")
+
+    monkeypatch.setattr(obstore, "delete", fail_once)
+    assert found.delete([top]).failed == {}
+    assert len(tries) == 2
+    assert s3_one.keys() == set()
+
+
+def test_nothing_is_deleted_once_the_lease_is_lost(s3_one: Bucket) -> None:
+    def lost() -> None:
+        raise LeaseHeldError("lost")
+
+    found = stores(s3_one.conf, lost)
+    top = folder(found, s3_one.uri)
+    s3_one.put(f"{top.path}/x", b"1")
+    with pytest.raises(LeaseHeldError):
+        found.delete([top])
+    assert len(s3_one.keys()) == 1
+
+
+def test_a_bucket_that_keeps_versions_is_named(s3: str) -> None:
+    bucket = s3_bucket(s3, f"bkt-{uuid4().hex[:12]}")
+    client = boto3.client(
+        "s3", endpoint_url=f"http://{s3}", aws_access_key_id="k", aws_secret_access_key="s", region_name="us-east-1"
+    )
+    client.put_bucket_versioning(Bucket=bucket.uri.rpartition("/")[2], VersioningConfiguration={"Status": "Enabled"})
+    found = stores(bucket.conf)
+    top = folder(found, bucket.uri)
+    bucket.put(f"{top.path}/x", b"1")
+    assert found.delete([top]).failed == {}
+    assert bucket.keys() == set()
+    assert "keeps versions" in found.doubts()[0]
+
+
+# -- where, and with which credentials
+def test_the_region_of_a_bucket_is_asked_for(s3: str) -> None:
+    name = f"bkt-{uuid4().hex[:12]}"
+    client = boto3.client(
+        "s3", endpoint_url=f"http://{s3}", aws_access_key_id="k", aws_secret_access_key="s", region_name="eu-west-1"
+    )
+    client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    assert region_of(name, f"http://{s3}") == "eu-west-1"
+    assert region_of("missing-one", f"http://{s3}") == ""
+    assert region_of(name, "http://127.0.0.1:9") == ""
+
+
+@pytest.mark.parametrize(
+    ("verify", "fails"), [("own", False), (False, False), (True, True)], ids=["own authority", "unverified", "refused"]
+)
+def test_tls_with_an_authority_of_ones_own(
+    tmp_path: Path, tls: Certificate, monkeypatch: pytest.MonkeyPatch, verify: bool | str, fails: bool
+) -> None:
+    with s3_server(tmp_path, tls) as host:
+        bucket = s3_bucket(host, "bucket", verify=str(tls.authority), secure=True)
+        entry = bucket.conf["aws.s3"]["credentials"][0]
+        entry.pop("verify")
+        ca = str(tls.authority) if verify == "own" else verify
+        for conf, options in ((entry, {"verify": ca}), ({**entry, "verify": ca}, {})):
+            found = stores({"aws.s3": {"credentials": [conf]}}, **options)
+            top = folder(found, bucket.uri)
+            bucket.put(f"{top.path}/x", b"1")
+            assert bool(found.delete([top]).failed) is fails
+
+
+def test_keys_of_an_entry_are_not_mixed_with_a_token_of_the_environment(
+    s3_one: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of somebody else")
+    client: Any = Buckets(s3_one.conf).open(s3_one.uri, retries=True)
+    assert client.credential_provider()["token"] is None
+
+
+@pytest.mark.parametrize(
+    "conf",
+    [
+        {"aws.s3": {"credentials": [{"bucket": "b", "no such": 1}]}},
+        {"aws.s3": {"credentials": "x"}},
+        {"google.storage": {"credentials": [{"wrong": 1}]}},
+        {"azure.storage": {"containers": [{"wrong": 1}]}},
+    ],
+)
+def test_credentials_that_can_not_be_read_end_the_pass_before_it_begins(conf: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match=r"clearml\.conf: sdk\."):
+        Buckets(conf)
+
+
+def test_an_aws_profile_is_no_silent_other_account() -> None:
+    found = stores({"aws.s3": {"profile": "team"}}, environ={"AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
+    top = folder(found, "s3://bucket")
+    assert "profiles are not read" in found.delete([top]).failed[top]
+
+
+@pytest.mark.parametrize(
+    ("uri", "store", "path"),
+    [
+        ("s3://bucket/a/b%20c#d?e", "s3://bucket", "a/b%20c#d?e"),
+        ("S3://bucket/a", "s3://bucket", "a"),
+        ("s3://host:9000/bucket/a/b", "s3://host:9000/bucket", "a/b"),
+        ("s3://MinIO.lan/bucket/a", "s3://minio.lan/bucket", "a"),
+        ("s3://bucket//a", "s3://bucket", "/a"),
+        ("gs://bucket/a/b", "gs://bucket", "a/b"),
+        ("azure://Acc.blob.core.windows.net/cont/a/b", "azure://acc.blob.core.windows.net/cont", "a/b"),
+        ("s3:///a", None, None),
+        ("s3://host:9000", None, None),
+        ("http://bucket/a", None, None),
+        ("/mnt/a", None, None),
+        ("uploading_file", None, None),
+    ],
+)
+def test_where_a_uri_is(uri: str, store: str | None, path: str | None) -> None:
+    place = Buckets({"aws.s3": {"credentials": [{"host": "minio.lan", "key": "k", "secret": "s"}]}}).locate(uri)
+    assert (place and place.store, place and place.path) == (store, path)
