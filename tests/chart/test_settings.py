@@ -31,6 +31,8 @@ CHANGED: dict[str, Any] = {
     "max_tasks": 10000000,
     "refuse_above": 10000000,
     "deadline_seconds": 0.5,
+    "mounted_folders": ["/mnt/share"],
+    "stores_verify_certificate": False,
     "external_files": "delete",
     "on_file_error": "delete_record",
     "unknown_stores": "delete_record",
