@@ -11,13 +11,15 @@ from urllib.parse import urlsplit
 
 from cleanup_job.cleanup import Options
 from cleanup_job.errors import SettingsError
+from cleanup_job.paths import Location
 from cleanup_job.retry import Retry
 from cleanup_job.rooms import Server
 from cleanup_job.selection import Filters
 from cleanup_job.server import conf
 from cleanup_job.settings import Settings, load
+from cleanup_job.settings_text import folder
 from cleanup_job.storage.fileserver import FileServer
-from cleanup_job.storage.folders import MountedFolders
+from cleanup_job.storage.folders import SCHEME, MountedFolders
 from cleanup_job.storage.store import Store, Stores
 
 
@@ -110,12 +112,18 @@ def connect(settings: Settings, on_retry: Callable[[str], None], before_deletion
         SettingsError: wrong credentials or addresses.
         UnreachableError: no answer.
     """
+    retry = Retry(settings.attempts, on_retry=on_retry)
+    server, transport = _log_in(settings, retry, before_deletion)
+    places = stores(settings, transport.token, retry, before_deletion)
+    return Parts(server, places, lambda: transport.sent + places.sent)
+
+
+def _log_in(settings: Settings, retry: Retry, before_deletion: Callable[[], None]) -> tuple[Any, Any]:
     # Imported here: clearml takes a second to import, and `--help` or a wrong setting should not wait for it.
     from cleanup_job.server.clearml_server import ClearMLServer  # noqa: PLC0415 -- see above
     from cleanup_job.server.session import Connection, Transport  # noqa: PLC0415 -- see above
 
     assert settings.api_host and settings.access_key and settings.secret_key  # noqa: S101, PT018 -- Settings saw to it
-    retry = Retry(settings.attempts, on_retry=on_retry)
     transport = Transport(
         Connection(
             settings.api_host,
@@ -126,9 +134,7 @@ def connect(settings: Settings, on_retry: Callable[[str], None], before_deletion
             retry=retry,
         )
     )
-    places = stores(settings, transport.token, retry, before_deletion)
-    server = ClearMLServer(transport, settings.page_size, before_deletion=before_deletion)
-    return Parts(server, places, lambda: transport.sent + places.sent)
+    return ClearMLServer(transport, settings.page_size, before_deletion=before_deletion), transport
 
 
 def stores(settings: Settings, token: Callable[[], str], retry: Retry, before_deletion: Callable[[], None]) -> Stores:
@@ -137,9 +143,6 @@ def stores(settings: Settings, token: Callable[[], str], retry: Retry, before_de
     Raises:
         SettingsError: the credentials of stores in clearml.conf can't be read.
     """
-    from cleanup_job.storage.buckets import Buckets  # noqa: PLC0415 -- clearml, likewise
-    from cleanup_job.storage.objects import ObjectStores  # noqa: PLC0415 -- likewise
-
     found: list[Store] = []
     if settings.files_host:
         found.append(
@@ -160,6 +163,15 @@ def stores(settings: Settings, token: Callable[[], str], retry: Retry, before_de
         raise SettingsError(message)
     if settings.mounted_folders:
         found.append(MountedFolders(settings.mounted_folders, before_deletion=before_deletion))
+    found.append(object_stores(settings, retry, before_deletion))
+    return Stores(tuple(found))
+
+
+def object_stores(settings: Settings, retry: Retry, before_deletion: Callable[[], None]) -> Any:
+    """The buckets that the credentials of clearml.conf and of the environment open."""
+    from cleanup_job.storage.buckets import Buckets  # noqa: PLC0415 -- clearml, likewise
+    from cleanup_job.storage.objects import ObjectStores  # noqa: PLC0415 -- likewise
+
     file = config_file(settings.config_file)
     buckets = Buckets(
         conf.stores(file) if file else {},
@@ -167,5 +179,36 @@ def stores(settings: Settings, token: Callable[[], str], retry: Retry, before_de
         timeout=settings.request_timeout_seconds,
         retry=retry,
     )
-    found.append(ObjectStores(buckets, retry=retry, before_deletion=before_deletion))
-    return Stores(tuple(found))
+    return ObjectStores(buckets, retry=retry, before_deletion=before_deletion)
+
+
+def sweep_places(
+    settings: Settings, on_retry: Callable[[str], None], before_deletion: Callable[[], None]
+) -> tuple[Any, list[tuple[Any, Location]]]:
+    """The server, and the places to sweep with the stores that they are in.
+
+    Raises:
+        SettingsError: wrong credentials or addresses, or a place that can't be listed.
+        UnreachableError: no answer.
+    """
+    retry = Retry(settings.attempts, on_retry=on_retry)
+    places: list[tuple[Any, Location]] = []
+    buckets = object_stores(settings, retry, before_deletion)
+    for address in settings.sweep_stores:
+        place = buckets.locate(address)
+        if place is not None:
+            places.append((buckets, Location(place.store, place.path.strip("/"))))
+            continue
+        try:
+            path = folder(address.removeprefix("file://"))
+        except ValueError:
+            message = (
+                f"--store {address}: write s3://bucket, gs://bucket, azure://account.blob.core.windows.net/container or the "
+                "absolute path of a mounted folder. A fileserver can't be listed through its address: mount its volume."
+            )
+            raise SettingsError(message) from None
+        mounted = MountedFolders([path], before_deletion=before_deletion)
+        if doubt := mounted.check():
+            raise SettingsError(doubt)
+        places.append((mounted, Location(SCHEME + path, "")))
+    return _log_in(settings, retry, before_deletion)[0], places

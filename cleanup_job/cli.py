@@ -2,34 +2,31 @@
 
 import argparse
 import os
-import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
-from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 import stamina.instrumentation
 from rich.console import Console
 from rich.table import Table
 
-from cleanup_job import assemble, cluster_commands, settings_text
+from cleanup_job import assemble, cluster_commands, pod, settings_text, sweep_command
 from cleanup_job.cleanup import Pass, Stop
 from cleanup_job.errors import CleanupError, LeaseHeldError, SettingsError
+from cleanup_job.flags import add_flags, given
 from cleanup_job.output import JsonOutput, Output, TextOutput
 from cleanup_job.report import document, event
 from cleanup_job.report.outcome import Report
 from cleanup_job.report.words import EXIT_CODES
 from cleanup_job.settings import Settings, env_name, group_name
 
-TERMINATION_LOG = Path("/dev/termination-log")
-"""Where Kubernetes reads a container's last words; it makes the file."""
 POD = socket.gethostname()
 UNEXPECTED = 1
+FLAGS = [name for name in Settings.model_fields if group_name(name) != "Sweep"]
 IN_PART = 3
 STOPPED = {"SIGTERM": 143, "SIGINT": 130, "lease": LeaseHeldError.exit_code, "deadline": IN_PART}
 
@@ -58,7 +55,7 @@ def _run(options: argparse.Namespace) -> int:
     output: Output | None = None
     report: Report | None = None
     try:
-        settings, origins = assemble.read_settings(_given(options))
+        settings, origins = assemble.read_settings(given(options))
         output = _output(settings)
         report = _new_report(settings)
         _pass(settings, origins, report, output)
@@ -79,7 +76,7 @@ def _run(options: argparse.Namespace) -> int:
         except OSError as error:
             report.error = report.error or f"CLEANUP_REPORT={settings.report} could not be written: {error}"
             report.exit_code = report.exit_code or UNEXPECTED
-    _last_words(document.termination_message(report))
+    pod.last_words(document.termination_message(report))
     _event(settings.cronjob, settings.lease_namespace, event.of_report(report, POD), output.warning)
     output.finished(report)
     return report.exit_code
@@ -96,9 +93,9 @@ def _pass(settings: Settings, origins: Mapping[str, str], report: Report, output
     if not settings.files_host:
         output.warning("CLEARML_FILES_HOST is not set, and can't be derived: tasks with files on the fileserver will be kept")
     stop = Stop()
-    with _signals(stop), output:
+    with pod.signals(stop), output:
         try:
-            with _lease(settings, stop, output) as held:
+            with pod.lease(settings, stop, output.warning) as held:
                 if held is not None:
                     stop.holds_lease = held.is_safe
                 output.started(report)
@@ -131,42 +128,6 @@ def _exit_code(report: Report) -> int:
     return IN_PART if report.total().failed else 0
 
 
-@contextmanager
-def _signals(stop: Stop) -> Iterator[None]:
-    """SIGTERM and SIGINT end the pass after the batches in progress; a second one ends it at once."""
-
-    def ask(number: int, _: FrameType | None) -> None:
-        stop.reason = stop.reason or signal.Signals(number).name
-        signal.signal(number, signal.SIG_DFL)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _lease(settings: Settings, stop: Stop, output: Output) -> Any:
-    """The one-pass-at-a-time guard, where there is one."""
-    if settings.lease is None:
-        return nullcontext()
-    from cleanup_job.cluster.lease import hold  # noqa: PLC0415 -- kubernetes is slow to import
-
-    def lost(reason: str) -> None:
-        stop.reason = stop.reason or "lease"
-        output.warning(reason)
-
-    return hold(
-        settings.lease,
-        settings.lease_namespace,
-        wait=settings.lease_wait_seconds,
-        on_wait=output.warning,
-        stopped=lambda: bool(stop.reason),
-        on_lost=lost,
-    )
-
-
 def _event(cronjob: str | None, namespace: str | None, told: event.Event, warn: Callable[[str], None]) -> None:
     """Tell of the pass on its CronJob, where there is one. Not being able to is no failure of the pass."""
     if not cronjob:
@@ -181,7 +142,7 @@ def _event(cronjob: str | None, namespace: str | None, told: event.Event, warn: 
 
 def _without_report(error: str) -> None:
     """Tell of a pass that has no report, and perhaps no settings."""
-    _last_words(f"error: {error}")
+    pod.last_words(f"error: {error}")
     cronjob, namespace = (os.environ.get(name) for name in ("CLEANUP_CRONJOB", "CLEANUP_LEASE_NAMESPACE"))
     _event(cronjob, namespace or None, event.of_error(error, POD), _warn)
 
@@ -197,15 +158,10 @@ def _output(settings: Settings) -> Output:
     return JsonOutput(sys.stdout, settings.log_level)
 
 
-def _last_words(text: str) -> None:
-    if TERMINATION_LOG.exists():
-        TERMINATION_LOG.write_bytes(text.encode()[: document.TERMINATION_BYTES])
-
-
 # -- the other commands
 def _settings(options: argparse.Namespace) -> int:
     """Print the effective values and where each came from."""
-    settings, origins = assemble.read_settings(_given(options))
+    settings, origins = assemble.read_settings(given(options))
     table = Table(title="Settings", title_justify="left")
     table.add_column("setting", no_wrap=True)  # whole, also where the terminal is narrow: people copy them
     table.add_column("value", overflow="fold")
@@ -255,6 +211,7 @@ def _version(_: argparse.Namespace) -> int:
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": _run,
     "settings": _settings,
+    "sweep": sweep_command.sweep,
     "trigger": cluster_commands.trigger,
     "status": cluster_commands.status,
     "demo": _demo,
@@ -284,7 +241,8 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         ("run", "one cleanup pass (the default)"),
         ("settings", "print the effective settings and where each came from"),
     ):
-        _add_flags(commands.add_parser(name, help=text, description=text, allow_abbrev=False))
+        add_flags(commands.add_parser(name, help=text, description=text, allow_abbrev=False), FLAGS)
+    sweep_command.add_arguments(commands)
     cluster_commands.add_arguments(commands)
     commands.add_parser("version", help="print the version")
     _add_sandbox_commands(commands, words)
@@ -302,29 +260,6 @@ def _add_sandbox_commands(commands: Any, words: Sequence[str]) -> None:
 
         demo.add_arguments(parsers["demo"])
         command.add_arguments(parsers["sandbox"])
-
-
-def _add_flags(parser: argparse.ArgumentParser) -> None:
-    """A flag for each setting but the secrets, which have no place on a command line."""
-    groups: dict[str, Any] = {}
-    for name, field in Settings.model_fields.items():
-        if name in settings_text.SECRETS:
-            continue
-        group = groups.setdefault(group_name(name), parser.add_argument_group(group_name(name)))
-        flag = "--" + name.replace("_", "-")
-        text = f"{field.description} [{env_name(name)}]".replace("%", "%%")
-        if field.annotation is bool:
-            group.add_argument(flag, dest=name, action=argparse.BooleanOptionalAction, default=None, help=text)
-        elif field.default == ():
-            group.add_argument(flag, dest=name, action="append", metavar="A,B", help=text)
-        else:
-            group.add_argument(flag, dest=name, metavar="VALUE", help=text)
-
-
-def _given(options: argparse.Namespace) -> dict[str, Any]:
-    """The settings that stand on the command line."""
-    given = {name: value for name, value in vars(options).items() if name in Settings.model_fields and value is not None}
-    return {name: ",".join(value) if isinstance(value, list) else value for name, value in given.items()}
 
 
 def _errors() -> Console:

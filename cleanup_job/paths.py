@@ -13,7 +13,7 @@ TaskId = NewType("TaskId", str)
 ModelId = NewType("ModelId", str)
 
 _ID = re.compile(r"[0-9A-Za-z_-]{8,64}")
-_FOLDER_OF_A_TASK = re.compile(r".*\.[0-9a-f]{32}")
+_FOLDER_OF_A_TASK = re.compile(r".*\.[0-9a-f]{32}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -28,9 +28,14 @@ Locate = Callable[[str], Location | None]
 """Gives the place that a URI names, or None where no configured store holds it."""
 
 
+def names_a_task(segment: str) -> bool:
+    """Whether a segment of a path is named like a task folder that the ClearML SDK made: it ends in 32 hexadecimal digits."""
+    return _FOLDER_OF_A_TASK.fullmatch(segment) is not None
+
+
 def in_no_folder(path: str) -> bool:
     """Whether a path lies in no folder that is named like a task's."""
-    return not any(_FOLDER_OF_A_TASK.fullmatch(segment) for segment in path.split("/")[:-1])
+    return not any(names_a_task(segment) for segment in path.split("/")[:-1])
 
 
 def is_clean(path: str) -> bool:
@@ -138,7 +143,7 @@ def left_alone(path: OwnedPath, rest: str) -> bool:
     That is what was asked to stay, and what lies in the folder of another task: its record answers for it.
     """
     folder, keep = (path.folder, path.keep) if isinstance(path, PartOfFolder) else (path, ())
-    others = (segment for segment in rest.split("/")[:-1] if _FOLDER_OF_A_TASK.fullmatch(segment))
+    others = (segment for segment in rest.split("/")[:-1] if names_a_task(segment))
     assert isinstance(folder, TaskFolder)  # noqa: S101 -- a single file has nothing below it
     return any(overlaps(kept, rest) for kept in keep) or any(not other.endswith("." + folder.task) for other in others)
 

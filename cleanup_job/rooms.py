@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from cleanup_job.paths import LinkedFile, Locate, ModelId, OwnedPath, TaskId
+from cleanup_job.orphans import FoundFolder
+from cleanup_job.paths import LinkedFile, Locate, Location, ModelId, OwnedPath, TaskId
 from cleanup_job.records import Deleted, Detail, Model, NotDeleted, Removed, Task
 from cleanup_job.report.outcome import TaskOutcome
 from cleanup_job.selection import Query
@@ -48,6 +49,22 @@ class Storage(Protocol):
     def doubts(self) -> list[str]: ...
     def measure(self, paths: Iterable[OwnedPath]) -> Removed: ...
     def delete(self, paths: Iterable[OwnedPath], linked: Iterable[LinkedFile]) -> Removed: ...
+
+
+class SweepServer(Protocol):
+    """ClearML Server as a sweep asks it."""
+
+    def existing(self, ids: Iterable[TaskId]) -> frozenset[TaskId]: ...
+    def is_gone(self, task: TaskId) -> bool: ...
+    def all_models(self) -> Iterator[Model]: ...
+    def models_of(self, tasks: Iterable[TaskId]) -> dict[TaskId, list[Model]]: ...
+
+
+class SweepStorage(Protocol):
+    """A store that can list."""
+
+    def folders(self, place: Location) -> Iterator[FoundFolder]: ...
+    def delete(self, paths: Sequence[OwnedPath]) -> Removed: ...
 
 
 class Observer(Protocol):

@@ -61,8 +61,8 @@ _DNS_NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 """What Kubernetes takes as the name of most objects."""
 
 
-def _option(default: Any, text: str, *, env: str | None = None, group: str, **bounds: Any) -> Any:
-    return Field(default, description=text, json_schema_extra={"env": env, "group": group}, **bounds)
+def _option(default: Any, text: str, *, env: str | None = None, flag: str = "", group: str, **bounds: Any) -> Any:
+    return Field(default, description=text, json_schema_extra={"env": env, "flag": flag, "group": group}, **bounds)
 
 
 class Settings(BaseSettings):
@@ -265,6 +265,42 @@ class Settings(BaseSettings):
         None, "Write a report to this file; its ending chooses the form: .json, .html or .md.", group="Output"
     )
 
+    # -- the sweep
+    sweep_stores: Names = _option(
+        (),
+        "Where to look for task folders without a record: `s3://`, `gs://` and `azure://` URLs, and absolute paths of mounted "
+        "folders, such as the fileserver's volume.",
+        flag="--store",
+        group="Sweep",
+    )
+    sweep_delete: bool = _option(
+        False,
+        "Delete those that are older than the grace period. Without it they are only reported.",
+        flag="--delete",
+        group="Sweep",
+    )
+    sweep_grace_days: Annotated[float, Field(ge=1, le=36_500, allow_inf_nan=False)] = _option(
+        30.0,
+        "Folders in which a file changed within so many days stay.",
+        flag="--grace-days",
+        group="Sweep",
+    )
+    sweep_known_one_in: int = _option(
+        10,
+        "The sweep refuses (exit code 2) where the server knows fewer than one in so many of the folders' tasks: that is the "
+        "wrong server, or a fresh database.",
+        flag="--known-one-in",
+        group="Sweep",
+        ge=1,
+        le=1_000_000,
+    )
+    sweep_i_know: str | None = _option(
+        None,
+        "The host name of the API server, to sweep however few of the tasks it knows.",
+        flag="--i-know",
+        group="Sweep",
+    )
+
     # -- the original service's schedule
     cleanup_period_in_days: float = _option(
         1.0,
@@ -325,16 +361,23 @@ class Settings(BaseSettings):
 
 def env_name(field: str) -> str:
     """The environment variable of a setting."""
-    extra = Settings.model_fields[field].json_schema_extra
-    assert isinstance(extra, dict)  # noqa: S101 -- every field is made by _option
-    return str(extra["env"] or PREFIX + field.upper())
+    return _extra(field, "env") or PREFIX + field.upper()
+
+
+def flag_name(field: str) -> str:
+    """The flag of a setting."""
+    return _extra(field, "flag") or "--" + field.replace("_", "-")
 
 
 def group_name(field: str) -> str:
     """The heading that a setting stands under."""
+    return _extra(field, "group")
+
+
+def _extra(field: str, name: str) -> str:
     extra = Settings.model_fields[field].json_schema_extra
     assert isinstance(extra, dict)  # noqa: S101 -- every field is made by _option
-    return str(extra["group"])
+    return str(extra[name] or "")
 
 
 def load(
@@ -367,7 +410,7 @@ def load(
         if variable in environ:
             values[name], origins[name] = environ[variable].strip(), variable
     for name, value in flags.items():
-        values[name], origins[name] = value, "--" + name.replace("_", "-")
+        values[name], origins[name] = value, flag_name(name)
     try:
         return Settings(**values), origins
     except ValidationError as error:

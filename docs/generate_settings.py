@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, get_args, get_origin
 
-from cleanup_job.settings import Settings, env_name, group_name
+from cleanup_job.settings import Settings, env_name, flag_name, group_name
 from cleanup_job.settings_text import SECRETS
 
 HEAD = """# Settings
@@ -61,7 +61,7 @@ def page() -> str:
         if group_name(name) != group:
             group = group_name(name)
             lines += [f"## {group}", "", "| variable | flag | value | default | meaning |", "|---|---|---|---|---|"]
-        flag = "" if name in SECRETS else f"`--{name.replace('_', '-')}`"
+        flag = "" if name in SECRETS else f"`{flag_name(name)}`"
         limits = bounds(field.metadata)
         value = kind(field.annotation) + (f", {limits}" if limits else "")
         lines.append(f"| `{env_name(name)}` | {flag} | {value} | {default(field.default)} | {field.description} |")

@@ -24,7 +24,7 @@ def dumps(line: Line, indent: int | None = None) -> str:
 
 def pass_started(report: Report) -> Line:
     """A pass begins."""
-    return _line(
+    return line(
         "pass_started",
         "info",
         version=report.version,
@@ -36,13 +36,13 @@ def pass_started(report: Report) -> Line:
 
 def selected(total: int) -> Line:
     """All pages are read."""
-    return _line("selected", "info", tasks=total)
+    return line("selected", "info", tasks=total)
 
 
 def task(outcome: TaskOutcome, report: Report | None) -> Line:
     """What became of one task."""
     level = {Verdict.FAILED: "error", Verdict.KEPT: "warning"}.get(outcome.verdict, "info")
-    return _line(
+    return line(
         "task",
         level,
         verdict=outcome.verdict.value,
@@ -72,13 +72,13 @@ def stores(found: Iterable[tuple[str, int]]) -> list[Line]:
 
 def warning(text: str) -> Line:
     """Something that people should look at."""
-    return _line("warning", "warning", message=text)
+    return line("warning", "warning", message=text)
 
 
 def pass_finished(report: Report) -> Line:
     """The sum of a pass."""
     level = "info" if report.exit_code == 0 else "warning" if report.exit_code in IN_PART else "error"
-    return _line("pass_finished", level, **summary(report))
+    return line("pass_finished", level, **summary(report))
 
 
 def summary(report: Report) -> Line:
@@ -112,7 +112,8 @@ def summary(report: Report) -> Line:
     }
 
 
-def _line(event: str, level: str, **fields: Any) -> Line:
+def line(event: str, level: str, **fields: Any) -> Line:
+    """A line with what all of them have."""
     return {"schema": SCHEMA, "time": _time(datetime.now(UTC)), "level": level, "event": event, **fields}
 
 

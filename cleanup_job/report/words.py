@@ -105,6 +105,8 @@ def store_setting(address: str) -> str:
     """The setting to add for a store that the job doesn't know."""
     if address.startswith(("http://", "https://")):
         return f"CLEANUP_FILES_URL_PREFIXES={address}"
+    if address.startswith("file:"):
+        return "CLEANUP_MOUNTED_FOLDERS=/the/folder"
     return "CLEANUP_UNKNOWN_STORES=delete_record"
 
 
@@ -112,7 +114,9 @@ def store_hint(address: str) -> str:
     """When to add it."""
     if address.startswith(("http://", "https://")):
         return "if this is the same fileserver under another name, add it to the setting"
-    return "this kind of store is not supported yet; the setting deletes the records and leaves the files"
+    if address.startswith("file:"):
+        return "if this folder can be mounted, mount it where the records say, and name it in the setting"
+    return "this kind of store is not supported; the setting deletes the records and leaves the files"
 
 
 def link(report: Report, task: TaskId, project_id: str) -> str:

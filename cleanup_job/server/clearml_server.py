@@ -79,6 +79,25 @@ class ClearMLServer:
         """These tasks as they are now; those that are gone are left out."""
         return {task.id: task for task in map(parse.task, self._by_id(ids, parse.TASK_FIELDS))}
 
+    def existing(self, ids: Iterable[TaskId]) -> frozenset[TaskId]:
+        """Those of these tasks that have a record, whatever its state."""
+        wanted = set(ids)
+        found: set[str] = set()
+        for chunk in _chunks(sorted(wanted)):
+            body = {"id": chunk, "search_hidden": True, "only_fields": ["id"]}
+            found |= {d["id"] for d in self._pages("tasks", body, MANY)}
+        return frozenset(TaskId(i) for i in wanted & found)
+
+    def is_gone(self, task: TaskId) -> bool:
+        """Whether the server says that there is no such task; a list that lacks it would say nothing."""
+        try:
+            self._call("tasks.get_by_id", {"task": task, "only_fields": ["id"]})
+        except AnswerError as error:
+            if (error.status, error.subcode) == MISSING_TASK:
+                return True
+            raise
+        return False
+
     def details(self, ids: Iterable[TaskId]) -> dict[TaskId, Detail]:
         """What these tasks' own records say of their outputs."""
         return {TaskId(d["id"]): parse.detail(d) for d in self._by_id(ids, parse.DETAIL_FIELDS)}

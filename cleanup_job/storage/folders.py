@@ -8,12 +8,14 @@ is not mounted.
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from stat import S_ISDIR
 
 from cleanup_job.errors import SettingsError
-from cleanup_job.paths import LinkedFile, Location, OwnedPath, PartOfFolder, TaskFile, TaskFolder, left_alone
+from cleanup_job.orphans import Entry, FoundFolder, folder_of
+from cleanup_job.paths import LinkedFile, Location, OwnedPath, PartOfFolder, TaskFile, TaskFolder, in_no_folder, left_alone
 from cleanup_job.records import Removed, Size
 
 SCHEME = "file://"
@@ -86,6 +88,30 @@ class MountedFolders:
     def delete_linked(self, files: Sequence[LinkedFile]) -> Removed:
         """None, ever."""
         return Removed(dict.fromkeys(files, "files that a task only links to are not deleted in mounted folders"))
+
+    def folders(self, place: Location) -> Iterator[FoundFolder]:
+        """All task folders at or below a place.
+
+        Raises:
+            SettingsError: something below it can't be read.
+        """
+        root = Path(place.store.removeprefix(SCHEME))
+        pending = [place.path]
+        try:
+            while pending:
+                below = pending.pop()
+                folder = folder_of(place.store, f"{below}/x")
+                if folder is not None:
+                    found = FoundFolder(folder)
+                    for file in walk(root / below):
+                        found.add(Entry(f"{below}/{file.rest}", file.size, datetime.fromtimestamp(file.modified, UTC)))
+                    yield found
+                elif in_no_folder(f"{below}/x"):
+                    with os.scandir(root / below) as entries:
+                        inside = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+                    pending += [f"{below}/{name}" if below else name for name in reversed(inside)]
+        except OSError as error:
+            raise SettingsError(f"{error.filename or root} can't be read: {error.strerror or error}") from error
 
     def _all(self, paths: Sequence[OwnedPath], action: Callable[[OwnedPath, Path], Size]) -> Removed:
         failed: dict[OwnedPath | LinkedFile, str] = {}
@@ -167,8 +193,8 @@ def _sum(found: Iterable[Found]) -> Size:
 
 def _doubt(root: str) -> str:
     if not Path(root).is_dir():
-        return f"CLEANUP_MOUNTED_FOLDERS: {root} is no folder here; mount it, or take it out."
+        return f"{root} is no folder here; mount it, or take it out."
     with os.scandir(root) as entries:
         if not any(entries):
-            return f"CLEANUP_MOUNTED_FOLDERS: {root} is empty; nothing seems to be mounted there. Mount it, or take it out."
+            return f"{root} is empty; nothing seems to be mounted there. Mount it, or take it out."
     return ""

@@ -9,12 +9,13 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
 from threading import Lock
 
 import obstore
 from obstore.exceptions import BaseError, GenericError, InvalidPathError, UnauthenticatedError
 
+from cleanup_job.errors import SettingsError
+from cleanup_job.orphans import Entry, FoundFolder, grouped
 from cleanup_job.paths import LinkedFile, Location, OwnedPath, TaskFile, left_alone
 from cleanup_job.records import Removed, Size
 from cleanup_job.retry import Retry
@@ -30,15 +31,6 @@ _REFUSED = re.compile(r"status code: 4(?!08|29)")
 """A status that another try won't change."""
 _PLATFORM = "169.254.169.254"
 """Where clouds tell their machines' credentials: the last to be asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An object in a listing. ``size`` is in bytes."""
-
-    path: str
-    size: int
-    modified: datetime
 
 
 @dataclass(slots=True)
@@ -135,17 +127,19 @@ class ObjectStores:
         """None, ever."""
         return Removed(dict.fromkeys(files, "files that a task only links to are not deleted in object stores"))
 
-    def entries(self, place: Location) -> Iterator[Entry]:
-        """Everything below a place, in the order of the keys, as it is listed.
+    def folders(self, place: Location) -> Iterator[FoundFolder]:
+        """All task folders at or below a place, as the listing brings them.
 
         Raises:
-            NoAccessError: the bucket can't be opened or listed.
+            SettingsError: the bucket can't be opened or listed.
         """
-        bucket = self._bucket(place.store)
         try:
-            yield from self._listed(bucket, place.path or None)
+            bucket = self._bucket(place.store)
+            yield from grouped(place.store, self._listed(bucket, place.path or None))
+        except NoAccessError as error:
+            raise SettingsError(f"{place.store}: {error}") from error
         except _ERRORS as error:
-            raise NoAccessError(_reason(error)) from error
+            raise SettingsError(f"{place.store} can't be listed: {_reason(error)}") from error
 
     # -- work
     def _all(self, paths: Sequence[OwnedPath], *, deletes: bool) -> Removed:

@@ -23,7 +23,7 @@ def filled(sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch, tmp_
         task.debug_images(2)
     world.task("living", archived=False).artifact("data")
     kept = world.task("kept")
-    kept.model("w", uri=f"s3://bucket/base/x.{kept.id}/w.pt")
+    kept.model("w", uri=f"http://files.old.example/x/x.{kept.id}/w.pt")
     sandbox.load(world.as_dict())
     for name in list(os.environ):
         if name.startswith(("CLEARML_", "CLEANUP_")):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from harness import state
 
-from cleanup_job import cli
+from cleanup_job import cli, pod
 from cleanup_job.sandbox.server import Fault, Request, Sandbox
 from cleanup_job.settings import Settings, env_name
 
@@ -27,7 +27,7 @@ def test_a_pass_logs_one_json_object_a_line_and_exits_with_0(filled: Sandbox, ca
     kept = next(line for line in log if line.get("verdict") == "kept")
     assert kept["reason"] == "unknown_store"
     assert str(kept["link"]).startswith("http")
-    assert "CLEANUP_UNKNOWN_STORES" in str(done["unknown_stores"])
+    assert "CLEANUP_FILES_URL_PREFIXES" in str(done["unknown_stores"])
     assert "sandbox-secret" not in str(log)
 
 
@@ -56,7 +56,7 @@ def test_text_for_people_says_what_was_done_and_why_something_stays(
     assert cli.main(["run", "--force-delete", "--log-format", "text"]) == 0
     text = capsys.readouterr().out
     assert "Deleted 4 tasks" in text
-    assert text.count("unknown store s3://bucket") == 1
+    assert text.count("unknown store http://files.old.example") == 1
 
 
 @pytest.mark.parametrize("ending", ["json", "html", "md"])
@@ -72,7 +72,7 @@ def test_the_last_words_go_to_kubernetes_termination_log(
 ) -> None:
     log = tmp_path / "termination-log"
     log.touch()
-    monkeypatch.setattr(cli, "TERMINATION_LOG", log)
+    monkeypatch.setattr(pod, "TERMINATION_LOG", log)
     cli.main(["run", "--force-delete"])
     assert json.loads(log.read_text())["deleted"] == 4
     cli.main(["run", "--workers", "0"])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cleanup_job import cli
+from cleanup_job import cli, pod
 from cleanup_job.cluster import events, lease
 from cleanup_job.cluster.connection import CallError
 from cleanup_job.errors import LeaseHeldError
@@ -61,7 +61,7 @@ def test_an_unexpected_error_is_not_silent(
     monkeypatch.setattr(cli, "_pass", broken)
     words = tmp_path / "termination-log"
     words.touch()
-    monkeypatch.setattr(cli, "TERMINATION_LOG", words)
+    monkeypatch.setattr(pod, "TERMINATION_LOG", words)
     with pytest.raises(ZeroDivisionError):
         cli.main(["run"])
     assert "unexpected error: ZeroDivisionError: a bug" in left[0]["message"]
@@ -112,7 +112,7 @@ def last_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Kubernetes' file for them."""
     words = tmp_path / "termination-log"
     words.touch()
-    monkeypatch.setattr(cli, "TERMINATION_LOG", words)
+    monkeypatch.setattr(pod, "TERMINATION_LOG", words)
     return words
 
 

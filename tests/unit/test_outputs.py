@@ -101,13 +101,13 @@ def test_a_renamed_task_has_two_folders() -> None:
 
 
 def test_an_interrupted_upload_is_nobodys_file() -> None:
-    outputs = Outputs(TASK, FILES.locate, with_links=True)
+    outputs = Outputs(TASK, FILES.locate, links=frozenset({"fileserver"}))
     outputs.add("http://clearml-fileserver:8081/uploading_file")
     assert (outputs.external_count, outputs.linked) == (0, set())
 
 
 def test_only_files_of_no_task_can_be_deleted_as_linked() -> None:
-    outputs = Outputs(TASK, FILES.locate, with_links=True)
+    outputs = Outputs(TASK, FILES.locate, links=frozenset({"fileserver"}))
     outputs.add("http://clearml-fileserver:8081/elsewhere/input.bin")
     outputs.add(f"http://clearml-fileserver:8081/team/other.{'f' * 32}/models/w.pt")
     assert outputs.linked == {LinkedFile("fileserver", "elsewhere/input.bin")}

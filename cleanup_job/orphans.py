@@ -1,0 +1,64 @@
+"""What looks exactly like a task folder, and what does not. Pure: no I/O."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from cleanup_job.paths import TaskFolder, TaskId, is_clean, names_a_task
+
+KINDS = frozenset({"artifacts", "models", "metrics"})
+"""What the ClearML SDK makes in a task folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file or object in a listing, by its whole path in the store. ``size`` is in bytes."""
+
+    path: str
+    size: int
+    modified: datetime
+
+
+@dataclass(slots=True)
+class FoundFolder:
+    """A folder in a listing that is named like a task's."""
+
+    folder: TaskFolder
+    files: int = 0
+    bytes: int = 0
+    youngest: datetime | None = None
+    """When the file in it that changed last did so."""
+    odd: str = ""
+    """A path in it that the SDK would not have made, if there is one: then nobody touches it."""
+
+    def add(self, entry: Entry) -> None:
+        """Count in a file of this folder."""
+        self.files += 1
+        self.bytes += entry.size
+        self.youngest = max(self.youngest or entry.modified, entry.modified)
+        kind, *rest = entry.path[len(self.folder.path) + 1 :].split("/")
+        if not (kind in KINDS and rest and is_clean(entry.path) and not any(names_a_task(segment) for segment in rest[:-1])):
+            self.odd = self.odd or entry.path
+
+
+def folder_of(store: str, path: str) -> TaskFolder | None:
+    """The task folder that a file is in: the first segment that is named like one, if there is a project above it."""
+    segments = path.split("/")
+    at = next((n for n, segment in enumerate(segments[:-1]) if names_a_task(segment)), 0)
+    top = "/".join(segments[: at + 1])
+    return TaskFolder(store, top, TaskId(top.rpartition(".")[2])) if at and is_clean(top) else None
+
+
+def grouped(store: str, entries: Iterable[Entry]) -> Iterator[FoundFolder]:
+    """The folders in a listing that is in the order of its paths, as object stores give it; one is in memory at a time."""
+    now: FoundFolder | None = None
+    for entry in entries:
+        folder = folder_of(store, entry.path)
+        if now is not None and folder != now.folder:
+            yield now
+            now = None
+        if folder is not None:
+            now = now or FoundFolder(folder)
+            now.add(entry)
+    if now is not None:
+        yield now

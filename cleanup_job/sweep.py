@@ -1,0 +1,125 @@
+"""Orphans: task folders in a store whose record is long gone.
+
+A folder is listed first, and its task asked for afterwards: a task has its record before its first file, so one that is being
+written meanwhile is known. Deletion takes a second listing once the first one has shown that this is the right server, and
+looks at each folder again; the server has to say of each task that there is none, not merely leave it out of a list.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import islice
+
+from cleanup_job.errors import RefusedError
+from cleanup_job.orphans import FoundFolder
+from cleanup_job.paths import Location, TaskFolder, TaskId, tasks_named_in
+from cleanup_job.report.sweep import Orphan, Sum, SweepReport, Verdict
+from cleanup_job.rooms import SweepServer, SweepStorage
+
+MANY = 500
+"""Folders whose tasks are asked for together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the settings say of one sweep."""
+
+    delete: bool = False
+    grace: timedelta = timedelta(days=30)
+    known_one_in: int = 10
+    """At least one folder in so many has to be known, or this is taken for the wrong server; 0: whatever it is."""
+
+
+class Sweep:
+    """One sweep over some stores."""
+
+    def __init__(
+        self,
+        server: SweepServer,
+        options: Options,
+        report: SweepReport,
+        tell: Callable[[Orphan], None],
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """``report`` is filled in as the sweep goes; ``tell`` hears of each orphan once."""
+        self._server = server
+        self._options = options
+        self._report = report
+        self._tell = tell
+        self._stopped = stopped
+
+    def run(self, places: list[tuple[SweepStorage, Location]]) -> None:
+        """Look through all places; then, if that is wanted, once more to delete.
+
+        Raises:
+            CleanupError: the server or a store gives no usable answer, or too few of the folders are known to the server.
+        """
+        for storage, place in places:
+            for orphan in self._orphans(storage, place, count=True):
+                if not self._options.delete:
+                    self._note(orphan)
+        self._refuse_the_wrong_server()
+        if self._options.delete:
+            for storage, place in places:
+                for orphan in self._orphans(storage, place, count=False):
+                    self._note(self._delete(storage, orphan) if orphan.verdict is Verdict.FOUND else orphan)
+
+    def _note(self, orphan: Orphan) -> None:
+        self._report.sums.setdefault(orphan.verdict, Sum()).add(orphan)
+        self._tell(orphan)
+
+    def _orphans(self, storage: SweepStorage, place: Location, *, count: bool) -> Iterator[Orphan]:
+        """The folders of a place that nobody knows, each with what may become of it."""
+        hosts = self._hosts_of_models()
+        listing = storage.folders(place)
+        while (chunk := list(islice(listing, MANY))) and not self._stopped():
+            ids = {found.folder.task for found in chunk}
+            unknown = ids - self._server.existing(ids) - hosts
+            unknown -= self._server.models_of(unknown).keys() if unknown else set()
+            if count:
+                self._report.folders += len(chunk)
+                self._report.known += sum(found.folder.task not in unknown for found in chunk)
+            for found in chunk:
+                if found.folder.task in unknown and not self._stopped():
+                    yield self._judged(found)
+
+    def _hosts_of_models(self) -> set[TaskId]:
+        """The tasks in whose folders models of others lie, or models without a task."""
+        found: set[TaskId] = set()
+        for model in self._server.all_models():
+            found |= {task for task in tasks_named_in(model.uri) if task != model.task}
+        return found
+
+    def _judged(self, found: FoundFolder) -> Orphan:
+        verdict = Verdict.FOUND
+        if found.odd:
+            verdict = Verdict.ODD
+        elif found.youngest is None or found.youngest > self._report.started - self._options.grace:
+            verdict = Verdict.YOUNG
+        folder = found.folder
+        return Orphan(folder.store, folder.path, folder.task, verdict, found.files, found.bytes, found.youngest, found.odd)
+
+    def _refuse_the_wrong_server(self) -> None:
+        report, one_in = self._report, self._options.known_one_in
+        if not self._stopped() and one_in and report.known * one_in < report.folders:
+            raise RefusedError(
+                f"{report.server} knows {report.known} of {report.folders} tasks whose folders are there, fewer than one in "
+                f"{one_in} (CLEANUP_SWEEP_KNOWN_ONE_IN): on a wrong server, or a fresh database, all would be orphans. "
+                f"Nothing was deleted. If this is the right server, say so: --i-know {report.server}"
+            )
+
+    def _delete(self, storage: SweepStorage, orphan: Orphan) -> Orphan:
+        """Delete one, if it is still an orphan by its own listing and by the server's word."""
+        folder = TaskFolder(orphan.store, orphan.path, orphan.task)
+        found = next(storage.folders(Location(orphan.store, orphan.path)), None)
+        if found is None or found.folder != folder:
+            return replace(orphan, verdict=Verdict.ODD, detail="it has changed since it was listed")
+        again = self._judged(found)
+        if again.verdict is not Verdict.FOUND:
+            return again
+        if not self._server.is_gone(orphan.task) or self._server.models_of([orphan.task]):
+            return replace(orphan, verdict=Verdict.ODD, detail="its task, or a model of it, has a record after all")
+        removed = storage.delete([folder])
+        if folder in removed.failed:
+            return replace(again, verdict=Verdict.FAILED, detail=removed.failed[folder])
+        return replace(again, verdict=Verdict.DELETED)
