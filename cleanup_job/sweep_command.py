@@ -83,6 +83,8 @@ def _sweep(settings: Settings, report: SweepReport, output: "_Output") -> None:
                     0 if settings.sweep_i_know else settings.sweep_known_one_in,
                 )
                 Sweep(server, wanted, report, output.orphan, lambda: bool(stop.reason)).run(places)
+                for doubt in {doubt: None for storage, _ in places for doubt in storage.doubts()}:
+                    output.warning(doubt)
         except LeaseHeldError:
             if not stop.reason:
                 raise

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from threading import Lock
 
 import obstore
@@ -16,7 +17,7 @@ from obstore.exceptions import BaseError, GenericError, InvalidPathError, Unauth
 
 from cleanup_job.errors import SettingsError
 from cleanup_job.orphans import Entry, FoundFolder, grouped
-from cleanup_job.paths import LinkedFile, Location, OwnedPath, TaskFile, left_alone
+from cleanup_job.paths import LinkedFile, Location, OwnedPath, TaskFile, left_alone, names_a_task
 from cleanup_job.records import Removed, Size
 from cleanup_job.retry import Retry
 from cleanup_job.storage.buckets import Buckets, Client, NoAccessError
@@ -86,6 +87,8 @@ class ObjectStores:
         self._pool = ThreadPoolExecutor(THREADS, "bucket")
         self.locate = buckets.locate
         self.sent = 0
+        self._unlisted: list[str] = []
+        """Where a sweep could not look."""
 
     def holds(self, name: str) -> bool:
         """Whether this is a bucket's name."""
@@ -102,6 +105,7 @@ class ObjectStores:
         """Buckets where nothing was found, and such as keep what is deleted."""
         buckets = sorted(self._open.values(), key=lambda bucket: bucket.name)
         return [
+            *(f"not looked at, since a key can't be read: {where}" for where in self._unlisted),
             *(
                 f"none of {bucket.missing} folders was in {bucket.name}: is this the right server and bucket?"
                 for bucket in buckets
@@ -135,7 +139,7 @@ class ObjectStores:
         """
         try:
             bucket = self._bucket(place.store)
-            yield from grouped(place.store, self._listed(bucket, place.path or None))
+            yield from grouped(place.store, self._listed_around(bucket, place.path))
         except NoAccessError as error:
             raise SettingsError(f"{place.store}: {error}") from error
         except _ERRORS as error:
@@ -241,13 +245,37 @@ class ObjectStores:
             if not left_alone(path, entry.path[start:]):
                 yield entry
 
-    def _listed(self, bucket: _Bucket, prefix: str | None) -> Iterator[Entry]:
+    def _listed(self, bucket: _Bucket, prefix: str | None, after: str | None = None) -> Iterator[Entry]:
         self._count()
-        for page in obstore.list(bucket.reader, prefix=prefix, chunk_size=MANY):
+        for page in obstore.list(bucket.reader, prefix=prefix, offset=after, chunk_size=MANY):
             for meta in page:
                 yield Entry(meta["path"], meta["size"], meta["last_modified"])
             if len(page) == MANY:
                 self._count()
+
+    def _listed_around(self, bucket: _Bucket, prefix: str, after: str = "") -> Iterator[Entry]:
+        """A listing in order, around keys that obstore can't read: one of them fails all of its listing.
+
+        It goes on folder by folder then. A task folder with such a key comes with a path that marks it as odd.
+        """
+        last = after
+        try:
+            for entry in self._listed(bucket, prefix or None, after or None):
+                last = entry.path
+                yield entry
+        except InvalidPathError:
+            if prefix and names_a_task(prefix.rpartition("/")[2]):
+                yield Entry(f"{prefix}//", 0, datetime.now(UTC))
+                return
+            self._count()
+            try:
+                inside = sorted(obstore.list_with_delimiter(bucket.reader, prefix=prefix or None)["common_prefixes"])
+            except InvalidPathError as error:
+                self._unlisted.append(f"{bucket.name}/{prefix}: {_reason(error)}")
+                return
+            for folder in inside:
+                if last < f"{folder}0":  # 0 follows the slash: not all of it came before the failure
+                    yield from self._listed_around(bucket, folder, last if last.startswith(f"{folder}/") else "")
 
     def _count(self) -> None:
         with self._lock:
