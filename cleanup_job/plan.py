@@ -246,7 +246,7 @@ def _going(task: TaskId, unit: Unit, batch: Batch, policy: Policy) -> Going:
         task=batch.now[task],
         unit=unit,
         paths=tuple(sorted([*whole, *free], key=lambda owned: (owned.store, owned.path))),
-        linked=tuple(sorted(link for link in found.linked if not guard.of(link.path))),
+        linked=tuple(sorted(link for link in found.linked if link.store in policy.links and not guard.of(link.path))),
         models=tuple(model for model in models if model.id not in guard.models),
         kept_models=tuple(model.id for model in models if model.id in guard.models),
         files=found.count - sum(not policy.lists(file.store) for file in set(apart) - set(free)),

@@ -8,7 +8,7 @@ from cleanup_job.settings import Settings
 Schema = dict[str, Any]
 
 ELSEWHERE = {"files_url_prefixes", "lease", "lease_namespace", "cronjob"}
-"""Settings that the chart sets itself, or has under `clearml`."""
+"""Settings that the chart sets itself, or has under `clearml`; those of the sweep are under `sweep`."""
 
 STRING: Schema = {"type": "string"}
 BOOLEAN: Schema = {"type": "boolean"}
@@ -71,7 +71,7 @@ def cleanup() -> Schema:
         **{
             camel(name): setting(schema)
             for name, schema in fields.items()
-            if schema["group"] != "Connection" and name not in ELSEWHERE
+            if schema["group"] not in {"Connection", "Sweep"} and name not in ELSEWHERE
         }
     )
 
@@ -124,6 +124,20 @@ def values() -> Schema:
             existingConfigSecretKey=SECRET_KEY,
         ),
         cleanup=cleanup(),
+        sweep=section(
+            enabled=BOOLEAN,
+            schedule=schedule | {"minLength": 1},
+            suspend=BOOLEAN,
+            stores={"type": "array", "items": {"type": "string", "pattern": "^(s3|gs|azure|file)://.|^/."}},
+            delete=BOOLEAN,
+            graceDays={"type": "number", "minimum": 1},
+            knownOneIn=whole(1),
+            backoffLimit=whole(0),
+            activeDeadlineSeconds=whole(1, none=True),
+            fileserver=section(existingClaim=DNS_NAME, mountPath={"type": "string", "pattern": "^/."}, subPath=STRING),
+            podSecurityContext=OBJECT,
+            resources=resources,
+        ),
         lease=section(enabled=BOOLEAN),
         events=section(enabled=BOOLEAN),
         serviceAccount=section(create=BOOLEAN, name=DNS_NAME, annotations=LABELS),

@@ -17,7 +17,8 @@ from cleanup_job.cluster.connection import (
 )
 from cleanup_job.errors import CleanupError, SettingsError, UnreachableError
 
-LABEL = "app.kubernetes.io/name=clearml-cleanup"
+LABEL = "app.kubernetes.io/name=clearml-cleanup,app.kubernetes.io/component!=sweep"
+"""The CronJob of passes; that of sweeps has a component of its own."""
 CONTAINER = "clearml-cleanup"
 JOB_NAME = "batch.kubernetes.io/job-name"
 """The label of a pod that names its Job."""

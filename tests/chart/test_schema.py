@@ -62,7 +62,14 @@ def test_it_is_refused_by_name(path: str, value: Any, named: str) -> None:
         render(ENOUGH, nested(path, value))
 
 
-KUBERNETES_OWN = ("podSecurityContext", "securityContext", "podFailurePolicy", "resources.", "sandbox.resources.")
+KUBERNETES_OWN = (
+    "podSecurityContext",
+    "securityContext",
+    "podFailurePolicy",
+    "resources.",
+    "sandbox.resources.",
+    "sweep.resources.",
+)
 """What stands below these is for Kubernetes to check."""
 
 

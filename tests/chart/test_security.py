@@ -109,7 +109,7 @@ def test_with_a_clearml_conf_the_addresses_are_asked_for() -> None:
 def test_it_holds_passes_and_the_test_but_not_the_sandbox() -> None:
     policy = one("NetworkPolicy", render(SANDBOX, {"networkPolicy": {"enabled": True}}))
     expression = policy["spec"]["podSelector"]["matchExpressions"][0]
-    assert expression == {"key": "app.kubernetes.io/component", "operator": "In", "values": ["job", "test"]}
+    assert expression == {"key": "app.kubernetes.io/component", "operator": "In", "values": ["job", "sweep", "test"]}
     cronjob = one("CronJob", render(SANDBOX))
     labels = at(cronjob, "spec.jobTemplate.spec.template.metadata.labels")
     assert labels["app.kubernetes.io/component"] == "job"

@@ -160,8 +160,8 @@ WITHOUT = [
     ("rbac.create", False, "RoleBinding"),
     ("lease.enabled", False, "Lease"),
 ]
-ELSEWHERE = "cleanup."
-"""tests/chart/test_settings.py has these."""
+ELSEWHERE = ("cleanup.", "sweep.")
+"""tests/chart/test_settings.py and test_sweep.py have these."""
 
 
 def named(table: list[Any], index: int) -> list[Any]:

@@ -9,7 +9,7 @@ import pytest
 
 from cleanup_job import cli
 from cleanup_job.paths import TaskId
-from cleanup_job.report import json_lines
+from cleanup_job.report import json_lines, sweep
 from cleanup_job.report.outcome import REASON_TEXTS, Reason, Report, TaskOutcome, Verdict
 from cleanup_job.report.words import EXIT_CODES
 from cleanup_job.settings import Settings, env_name
@@ -120,6 +120,8 @@ def test_the_log_schema_names_every_field_and_no_other() -> None:
         "task": json_lines.task(outcome, report),
         "warning": json_lines.warning("w"),
         "pass_finished": json_lines.pass_finished(report),
+        "orphan": sweep.orphan_line(sweep.Orphan("s", "p", outcome.task, sweep.Verdict.FOUND, 1, 1, moment)),
+        "sweep_finished": sweep.finished_line(sweep.SweepReport("1", "host", delete=False, started=moment)),
     }
     page = text("docs/log-schema.md")
     assert re.findall(r"^## (\w+)", page, re.MULTILINE) == list(made)

@@ -33,7 +33,7 @@ def task(one: TaskId = A, **fields: object) -> Task:
 
 
 def outputs(one: TaskId = A, *uris: str, by_file: bool = False) -> Outputs:
-    found = Outputs(one, locate, by_file=by_file, links=frozenset({"fileserver"}))
+    found = Outputs(one, locate, by_file=by_file, links=frozenset({"files"}))
     for uri in uris or (f"{folder(one)}/artifacts/x",):
         found.add(uri, 7)
     return found
@@ -97,7 +97,7 @@ def test_an_external_file_stays_and_the_record_goes() -> None:
 
 
 def test_external_files_go_one_by_one_where_the_settings_say_so_and_nobody_needs_them() -> None:
-    policy = replace(FORCE, links=frozenset({"fileserver"}))
+    policy = replace(FORCE, links=frozenset({"files"}))
     found = outputs(A, "http://files/zoo/base.pt", "http://files/zoo/other.pt")
     guard = Protection(frozenset(), {Location("files", "zoo/base.pt"): "http://files/zoo/base.pt"})
     assert [link.path for link in plan(policy, found=found, guard=guard).going[0].linked] == ["zoo/other.pt"]

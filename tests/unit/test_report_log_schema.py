@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cleanup_job.paths import TaskId
-from cleanup_job.report import json_lines
+from cleanup_job.report import json_lines, sweep
 from cleanup_job.report.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.report.words import STOPPED
 
@@ -36,12 +36,17 @@ def lines(*, known: bool) -> dict[str, dict[str, Any]]:
     report.add(outcome)
     if known:
         report.web, report.error, report.stopped_by, report.finished = "https://web", "e", "SIGTERM", MOMENT
+    swept = sweep.SweepReport("1.0", "host", delete=False, started=MOMENT, finished=MOMENT)
+    if known:
+        swept.error, swept.stopped_by = "e", "SIGTERM"
     made = (
         json_lines.pass_started(report),
         json_lines.selected(1),
         json_lines.task(outcome, report),
         json_lines.warning("w"),
         json_lines.pass_finished(report),
+        sweep.orphan_line(sweep.Orphan("s3://b", "p", outcome.task, sweep.Verdict.FOUND, 1, 2, MOMENT if known else None)),
+        sweep.finished_line(swept),
     )
     return {str(line["event"]): line for line in made}
 
@@ -72,7 +77,7 @@ def test_fields_that_the_page_calls_nullable_can_be_null() -> None:
 
 
 def test_every_word_of_a_closed_list_is_documented() -> None:
-    for word in (*Reason, *Verdict, *STOPPED):
+    for word in (*Reason, *Verdict, *STOPPED, *sweep.Verdict):
         assert f"`{word}`" in PAGE
 
 

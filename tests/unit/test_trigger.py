@@ -28,7 +28,9 @@ CRONJOB: dict[str, Any] = {
 def test_the_only_one_is_found_by_its_label() -> None:
     cluster = FakeCluster(list_namespaced_cron_job={"items": [CRONJOB]})
     assert find(cluster, "ml", None) == CRONJOB  # type: ignore[arg-type]  # a fake
-    assert cluster.asked[0][2] == {"label_selector": "app.kubernetes.io/name=clearml-cleanup"}
+    assert cluster.asked[0][2] == {
+        "label_selector": "app.kubernetes.io/name=clearml-cleanup,app.kubernetes.io/component!=sweep"
+    }
 
 
 @pytest.mark.parametrize(

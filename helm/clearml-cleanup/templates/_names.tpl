@@ -11,6 +11,11 @@
 {{- .Values.fullnameOverride | default $full | trunc 52 | trimSuffix "-" -}}
 {{- end -}}
 
+{{- /* The name of the sweep's objects, within a CronJob's 52 characters too. */ -}}
+{{- define "clearml-cleanup.sweepName" -}}
+{{- include "clearml-cleanup.fullname" . | trunc 46 | trimSuffix "-" }}-sweep
+{{- end -}}
+
 {{- define "clearml-cleanup.serviceAccountName" -}}
 {{- .Values.serviceAccount.name | default (ternary (include "clearml-cleanup.fullname" .) "default" .Values.serviceAccount.create) -}}
 {{- end -}}

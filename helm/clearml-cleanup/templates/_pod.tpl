@@ -4,17 +4,18 @@
 {{- end -}}
 
 {{- /*
-The pod of a pass. A dict: `root`, the chart's context; `args`, arguments of the container; `alone`, true for a pass that
-neither holds the lease nor leaves an event.
+The pod of a pass, or of a sweep. A dict: `root`, the chart's context; `args`, arguments of the container; `alone`, true for
+a pass that neither holds the lease nor leaves an event; `sweep`, true for a sweep.
 */ -}}
 {{- define "clearml-cleanup.podSpec" -}}
 {{- $root := .root -}}
 {{- $values := .root.Values -}}
-{{- $kubernetes := and (not .alone) (include "clearml-cleanup.usesKubernetes" $root) -}}
+{{- $kubernetes := and (not .alone) (include "clearml-cleanup.usesKubernetes" $root) (or (not .sweep) $values.lease.enabled) -}}
 {{- $fullname := include "clearml-cleanup.fullname" $root -}}
 {{- $credentials := include "clearml-cleanup.credentials" $root -}}
 {{- $existing := and $values.clearml.existingSecret (not $values.sandbox.enabled) -}}
 {{- $conf := and $values.clearml.existingConfigSecret (not $values.sandbox.enabled) -}}
+{{- $claim := and .sweep $values.sweep.fileserver.existingClaim -}}
 restartPolicy: Never
 serviceAccountName: {{ include "clearml-cleanup.serviceAccountName" $root | quote }}
 automountServiceAccountToken: {{ ternary true false (not (empty $kubernetes)) }}
@@ -32,7 +33,14 @@ priorityClassName: {{ . | quote }}
 {{- with $values.runtimeClassName }}
 runtimeClassName: {{ . | quote }}
 {{- end }}
-{{- with $values.podSecurityContext }}
+{{- $security := deepCopy $values.podSecurityContext }}
+{{- if .sweep }}
+{{- /* One by one: merge takes 0 and false for nothing. */}}
+{{- range $name, $value := $values.sweep.podSecurityContext }}
+{{- $_ := set $security $name $value }}
+{{- end }}
+{{- end }}
+{{- with $security }}
 securityContext:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -100,16 +108,25 @@ containers:
       {{- end }}
       {{- if and $kubernetes $values.lease.enabled }}
       - name: CLEANUP_LEASE
-        value: {{ $fullname | quote }}
+        value: {{ ternary (include "clearml-cleanup.sweepName" $root) $fullname (not (empty .sweep)) | quote }}
       {{- end }}
-      {{- if and $kubernetes $values.events.enabled }}
+      {{- if .sweep }}
+      - name: CLEANUP_SWEEP_STORES
+        value: {{ compact (append $values.sweep.stores (ternary $values.sweep.fileserver.mountPath "" (not (empty $claim)))) | toJson | quote }}
+      - name: CLEANUP_SWEEP_DELETE
+        value: {{ $values.sweep.delete | quote }}
+      - name: CLEANUP_SWEEP_GRACE_DAYS
+        value: {{ $values.sweep.graceDays | quote }}
+      - name: CLEANUP_SWEEP_KNOWN_ONE_IN
+        value: {{ $values.sweep.knownOneIn | int64 | quote }}
+      {{- else if and $kubernetes $values.events.enabled }}
       - name: CLEANUP_CRONJOB
         value: {{ $fullname | quote }}
       {{- end }}
       {{- with $values.extraEnv }}
       {{- toYaml . | nindent 6 }}
       {{- end }}
-    {{- with $values.resources }}
+    {{- with ternary $values.sweep.resources $values.resources (not (empty .sweep)) }}
     resources:
       {{- toYaml . | nindent 6 }}
     {{- end }}
@@ -117,8 +134,16 @@ containers:
     securityContext:
       {{- toYaml . | nindent 6 }}
     {{- end }}
-    {{- if or $conf $values.extraVolumeMounts }}
+    {{- if or $conf $claim $values.extraVolumeMounts }}
     volumeMounts:
+      {{- if $claim }}
+      - name: fileserver
+        mountPath: {{ $values.sweep.fileserver.mountPath | quote }}
+        readOnly: {{ not $values.sweep.delete }}
+        {{- with $values.sweep.fileserver.subPath }}
+        subPath: {{ . | quote }}
+        {{- end }}
+      {{- end }}
       {{- if $conf }}
       - name: clearml-conf
         mountPath: /etc/clearml
@@ -128,8 +153,14 @@ containers:
       {{- toYaml . | nindent 6 }}
       {{- end }}
     {{- end }}
-{{- if or $conf $values.extraVolumes }}
+{{- if or $conf $claim $values.extraVolumes }}
 volumes:
+  {{- if $claim }}
+  - name: fileserver
+    persistentVolumeClaim:
+      claimName: {{ $claim | quote }}
+      readOnly: {{ not $values.sweep.delete }}
+  {{- end }}
   {{- if $conf }}
   - name: clearml-conf
     secret:

@@ -29,7 +29,11 @@
 
 {{- /* The shortest time in seconds between two starts; a day for what starts daily or less often. */ -}}
 {{- define "clearml-cleanup.intervalSeconds" -}}
-{{- $schedule := include "clearml-cleanup.schedule" . | trim -}}
+{{- include "clearml-cleanup.intervalOf" (include "clearml-cleanup.schedule" .) -}}
+{{- end -}}
+
+{{- define "clearml-cleanup.intervalOf" -}}
+{{- $schedule := . | trim -}}
 {{- if hasPrefix "@" $schedule -}}
 {{- ternary 3600 86400 (eq $schedule "@hourly") -}}
 {{- else -}}
