@@ -17,7 +17,7 @@ from cleanup_job.rooms import Server
 from cleanup_job.selection import Filters
 from cleanup_job.server import conf
 from cleanup_job.settings import Settings, load
-from cleanup_job.settings_text import folder
+from cleanup_job.settings_text import folder, threshold_of
 from cleanup_job.storage.fileserver import FileServer
 from cleanup_job.storage.folders import SCHEME, MountedFolders
 from cleanup_job.storage.store import Store, Stores
@@ -82,6 +82,9 @@ def options(settings: Settings) -> Options:
             users=settings.users,
             include_hidden=settings.include_hidden,
             include_pipeline_steps=settings.include_pipeline_steps,
+            keep_tags=settings.keep_tags,
+            keep_projects=settings.keep_projects,
+            thresholds=tuple(map(_threshold, settings.threshold_rules)),
         ),
         dry_run=settings.dry_run,
         batch_size=settings.batch_size,
@@ -91,8 +94,15 @@ def options(settings: Settings) -> Options:
         deadline=settings.deadline_seconds,
         keep_unknown=settings.unknown_stores == "keep_record",
         delete_external=settings.external_files == "delete",
+        protect_used_datasets=settings.protect_used_datasets,
+        delete_empty_projects=settings.delete_empty_projects,
         keep_on_file_error=settings.on_file_error == "keep_record",
     )
+
+
+def _threshold(text: str) -> tuple[str, str, timedelta | None]:
+    project, days = threshold_of(text)
+    return text, project, timedelta(days=days) if days is not None else None
 
 
 @dataclass(frozen=True, slots=True)

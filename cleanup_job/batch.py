@@ -149,14 +149,30 @@ class Batches:
         if mutual:
             # The server keeps a model that another task uses, and in a circle there always is one.
             self.server.delete_models(mutual)
-        answers = self.server.delete_tasks([going.task.id for going in ready], force=False) if ready else {}
-        refused = {task for task, answer in answers.items() if isinstance(answer, NotDeleted) and answer.needs_force}
-        if refused and self.policy.force:
-            answers |= self._force({going.task.id: going for going in ready if going.task.id in refused})
+        with_steps = {going.unit for going in ready if going.task.id in self.policy.steps}
+        last = {going.task.id: going for going in ready if going.unit in with_steps and going.task.id not in self.policy.steps}
+        first = [going for going in ready if going.task.id not in last]
+        answers = self._delete_some(first)
+        # A controller is what the next pass finds its steps by: its record goes when theirs are gone.
+        left = {going.unit for going in first if not isinstance(answers.get(going.task.id), Deleted)}
+        answers |= self._delete_some([going for going in last.values() if going.unit not in left])
+        answers |= {i: NotDeleted(0, 0, "a step of it is still there") for i, going in last.items() if going.unit in left}
         return [self._record_outcome(going, answers.get(going.task.id)) for going in ready]
 
+    def _delete_some(self, ready: list[Going]) -> dict[TaskId, Deleted | NotDeleted]:
+        answers = self.server.delete_tasks([going.task.id for going in ready], force=False) if ready else {}
+        refused = {
+            task
+            for task, answer in answers.items()
+            if isinstance(answer, NotDeleted)
+            and ((answer.needs_force and self.policy.force) or (answer.not_archived and task in self.policy.steps))
+        }
+        if refused:
+            answers |= self._force({going.task.id: going for going in ready if going.task.id in refused})
+        return answers
+
     def _force(self, refused: Mapping[TaskId, Going]) -> dict[TaskId, Deleted | NotDeleted]:
-        """Delete in spite of published children and models; with force the server would delete restored tasks, too."""
+        """Delete published children and models, and steps that are not archived; force would delete restored tasks, too."""
         now = self.server.tasks(refused)
         still = [
             task.id

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cleanup_job.paths import Location, ModelId, TaskId, in_no_folder, tasks_named_in
+from cleanup_job.plan import Staying
 from cleanup_job.records import Task
+from cleanup_job.report.outcome import Reason
 from cleanup_job.rooms import Server, Storage
-from cleanup_job.selection import Rules, age_from
+from cleanup_job.selection import Rules, age_from, is_controller
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,41 +22,93 @@ class Candidates:
     """Those that would be old enough, but are public examples."""
     shared_folders: frozenset[TaskId] = frozenset()
     """Those whose id a project's name ends in: what looks like their folder may hold that project's tasks."""
+    kept: tuple[Staying, ...] = ()
+    """Those that would be old enough, but stay by a rule or as a part of a pipeline."""
     steps: frozenset[TaskId] = frozenset()
-    """Those whose parent is a pipeline's controller."""
+    """Those that go along with their pipeline's controller, archived or not."""
     holds: dict[TaskId, set[TaskId]] = field(default_factory=lambda: defaultdict(set))
     """For each task, those whose outputs it needs."""
     guests: dict[TaskId, set[ModelId]] = field(default_factory=lambda: defaultdict(set))
     """For each task, other tasks' models that lie in its folder."""
     loose: dict[Location, set[ModelId]] = field(default_factory=lambda: defaultdict(set))
     """Models whose file lies in no task's folder, by its place; where such files may be deleted as links at all."""
-    needed_by_datasets: set[TaskId] = field(default_factory=set)
-    """Dataset versions that a version which is no candidate can't be read without."""
+    needed_datasets: dict[TaskId, str] = field(default_factory=dict)
+    """Dataset versions that one which is no candidate can't be read without, or that somebody used; with words for it."""
 
 
-def find(server: Server, storage: Storage, rules: Rules, projects: Mapping[str, str]) -> Candidates:
+def find(
+    server: Server, storage: Storage, rules: Rules, projects: Mapping[str, str], *, protect_used_datasets: bool = False
+) -> Candidates:
     """Read the listing to its end, and then the references between the tasks that it brought."""
     tasks: dict[TaskId, Task] = {}
-    perhaps: dict[TaskId, Task] = {}
+    hidden_steps: set[TaskId] = set()
     for task in server.archived_tasks(rules.query()):
         if rules.allows(task):
             tasks[task.id] = task
-        elif task.parent and rules.allows(task, parent_is_pipeline=True):
-            perhaps[task.id] = task
-    steps: frozenset[TaskId] = frozenset()
-    if perhaps:
-        pipelines = server.pipelines({TaskId(task.parent) for task in perhaps.values()})
-        steps = frozenset(task.id for task in perhaps.values() if task.parent in pipelines)
-        tasks |= {step: perhaps[step] for step in steps}
-    ours = [task for task in tasks.values() if not task.public]
-    ours.sort(key=_most_recent_first)
+        elif task.archived and task.project in rules.pipeline_projects and rules.allows(task, is_step=True):
+            tasks[task.id] = task
+            hidden_steps.add(task.id)
     public = tuple(task for task in tasks.values() if task.public)
-    named = frozenset(one for name in projects.values() for one in tasks_named_in(name)) & tasks.keys()
-    found = Candidates({task.id: task for task in ours}, public, named, steps)
+    ours = {task.id: task for task in tasks.values() if not task.public}
+    kept = [Staying(task, Reason.KEEP_RULE, why) for task in ours.values() if (why := rules.keeps(task))]
+    for staying in kept:
+        del ours[staying.task.id]
+    pipelines = _Pipelines(server, rules, ours)
+    pipelines.sort_out()
+    named = frozenset(one for name in projects.values() for one in tasks_named_in(name)) & ours.keys()
+    ordered = dict(sorted(ours.items(), key=lambda item: _most_recent_first(item[1])))
+    steps = frozenset((pipelines.steps | hidden_steps) & ours.keys())
+    found = Candidates(ordered, public, named, (*kept, *pipelines.kept), steps, pipelines.holds)
     if ours:
         _add_models(found, server, storage)
-        _add_datasets(found, server)
+        _add_datasets(found, server, protect_used=protect_used_datasets)
     return found
+
+
+class _Pipelines:
+    """Steps stay as long as their controller does; with ``include_pipeline_steps`` they go with it, all of them or none."""
+
+    def __init__(self, server: Server, rules: Rules, tasks: dict[TaskId, Task]) -> None:
+        self._server = server
+        self._rules = rules
+        self._tasks = tasks
+        self.kept: list[Staying] = []
+        self.steps: set[TaskId] = set()
+        self.holds: dict[TaskId, set[TaskId]] = defaultdict(set)
+
+    def sort_out(self) -> None:
+        """Add the steps of controllers that go, and take out the controllers and steps that have to stay."""
+        if self._rules.include_pipeline_steps:
+            self._add_steps()
+        self._keep_steps_of_others()
+
+    def _add_steps(self) -> None:
+        controllers = [task.id for task in self._tasks.values() if is_controller(task)]
+        steps = [task for task in self._server.children(controllers) if self._rules.is_step(task)]
+        for step in steps:
+            why = self._rules.keeps(step)
+            if step.public or why or not self._rules.allows(step, is_step=True):
+                controller = self._tasks.pop(TaskId(step.parent), None)
+                if controller is not None:
+                    why = why or "it is active, too young, or left out by a filter"
+                    detail = f"its step {step.id} has to stay: {why}"
+                    self.kept.append(Staying(controller, Reason.IN_USE, detail))
+        for step in steps:
+            if step.parent in self._tasks:
+                self._tasks[step.id] = step
+                self.steps.add(step.id)
+                self.holds[step.id].add(TaskId(step.parent))
+
+    def _keep_steps_of_others(self) -> None:
+        steps = [task for task in self._tasks.values() if task.parent and self._rules.is_step(task)]
+        controllers = self._server.pipelines({TaskId(step.parent) for step in steps}) if steps else frozenset()
+        for step in steps:
+            controller = TaskId(step.parent)
+            if controller in self._tasks:
+                self.holds[controller].add(step.id)
+            elif controller in controllers:
+                del self._tasks[step.id]
+                self.kept.append(Staying(step, Reason.PIPELINE_STEP, f"the controller is task {controller}"))
 
 
 def _add_models(found: Candidates, server: Server, storage: Storage) -> None:
@@ -84,14 +138,22 @@ def _add_models(found: Candidates, server: Server, storage: Storage) -> None:
                 found.holds[maker].add(host)
 
 
-def _add_datasets(found: Candidates, server: Server) -> None:
-    if not any("dataset" in task.system_tags for task in found.tasks.values()):
+def _add_datasets(found: Candidates, server: Server, *, protect_used: bool) -> None:
+    versions = [task.id for task in found.tasks.values() if "dataset" in task.system_tags]
+    if not versions:
         return
     for version, ancestors in server.dataset_ancestors():
         if version in found.tasks:
             found.holds[version].update(ancestors)
         else:
-            found.needed_by_datasets.update(ancestors & found.tasks.keys())
+            why = f"version {version}, which stays, can't be read without this one"
+            found.needed_datasets.update(dict.fromkeys(ancestors & found.tasks.keys(), why))
+    for version in versions if protect_used else ():
+        for user in server.dataset_users(version) - {version}:
+            if user in found.tasks:
+                found.holds[user].add(version)
+            else:
+                found.needed_datasets.setdefault(version, f"task {user}, which stays, used it (CLEANUP_PROTECT_USED_DATASETS)")
 
 
 def _most_recent_first(task: Task) -> tuple[float, TaskId]:

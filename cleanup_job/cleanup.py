@@ -11,13 +11,13 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from cleanup_job import candidates
+from cleanup_job import candidates, projects
 from cleanup_job.batch import Batches
 from cleanup_job.candidates import Candidates
 from cleanup_job.errors import AnswerError, CleanupError, LeaseHeldError, RefusedError
 from cleanup_job.order import Order, Unit
 from cleanup_job.outcomes import Outcomes
-from cleanup_job.plan import Policy, Staying
+from cleanup_job.plan import Gone, Policy, Staying
 from cleanup_job.report.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.rooms import Observer, Server, Storage
 from cleanup_job.selection import Filters, Rules, resolve
@@ -39,6 +39,8 @@ class Options:
     keep_unknown: bool = True
     delete_external: bool = False
     keep_on_file_error: bool = True
+    protect_used_datasets: bool = False
+    delete_empty_projects: bool = False
 
 
 @dataclass(slots=True)
@@ -81,15 +83,18 @@ class Pass:
         Raises:
             CleanupError: nothing more can be done; what was done stands in the report.
         """
-        projects = self._server.projects()
+        names = self._server.projects()
         if self._options.dry_run:
             for doubt in self._storage.check():  # what a real pass would stumble over
                 self._warn(doubt)
-        rules = self._rules(projects)
-        found = candidates.find(self._server, self._storage, rules, projects)
+        rules = self._rules(names)
+        protect = self._options.protect_used_datasets
+        found = candidates.find(self._server, self._storage, rules, names, protect_used_datasets=protect)
         self._report.selected = len(found.tasks)
         self._observer.selected(len(found.tasks))
-        self._outcomes = Outcomes(projects)
+        self._outcomes = Outcomes(names, rules.rule_of)
+        for staying in found.kept:
+            self._note(self._outcomes.stays(staying))
         for task in found.public:
             self._note(self._outcomes.stays(Staying(task, Reason.PUBLIC, "it belongs to the server, not to its users")))
         refusal = self._refusal()
@@ -97,7 +102,9 @@ class Pass:
             self._report.left = len(found.tasks)
             raise refusal
         if found.tasks:
-            self._work(found, rules)
+            gone = self._work(found, rules)
+            if self._options.delete_empty_projects and not self._stop.reason:
+                self._empty_projects(found, gone)
             for doubt in self._storage.doubts():
                 self._warn(doubt)
         if refusal is not None:
@@ -123,8 +130,21 @@ class Pass:
             f"If that is what you want, set CLEANUP_REFUSE_ABOVE={count} or higher for one pass; a dry run lists them."
         )
 
-    def _work(self, found: Candidates, rules: Rules) -> None:
-        """Plan and delete in batches that overlap as far as references between their tasks allow."""
+    def _empty_projects(self, found: Candidates, gone: Gone) -> None:
+        """Delete the projects that this pass emptied. One that is refused is no failure: its tasks are gone."""
+        touched = {found.tasks[task].project for task in gone.tasks} - {""}
+        for project in projects.emptied(self._server, touched, gone):
+            try:
+                if not self._options.dry_run:
+                    self._server.delete_project(project.id)
+            except AnswerError as error:
+                self._warn(f"project {project.name}: it is empty, but was not deleted: {error}")
+                continue
+            self._report.emptied.append(project.name)
+            self._observer.project(project.name)
+
+    def _work(self, found: Candidates, rules: Rules) -> Gone:
+        """Plan and delete in batches that overlap as far as references between their tasks allow; gives what is gone then."""
         batches = self._batches(found, rules)
         order = Order(found.tasks, found.holds)
         budget = self._options.max_tasks if self._options.max_tasks is not None else len(order)
@@ -153,6 +173,7 @@ class Pass:
         self._report.stopped_by = (self._stop.reason or "max_tasks") if self._report.left else ""
         if error is not None:
             raise error
+        return batches.gone
 
     def _batches(self, found: Candidates, rules: Rules) -> Batches:
         if not self._options.dry_run:
@@ -166,7 +187,7 @@ class Pass:
             lists=self._storage.lists,
             shared_folders=found.shared_folders,
             steps=found.steps,
-            needed_by_datasets=frozenset(found.needed_by_datasets),
+            needed_datasets=found.needed_datasets,
         )
         return Batches(
             self._server,

@@ -1,7 +1,7 @@
 """From what was planned and answered to outcome records."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from cleanup_job.plan import Going, Staying
 from cleanup_job.records import Task
@@ -10,14 +10,16 @@ from cleanup_job.report.outcome import Reason, TaskOutcome, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """Makes outcome records; knows the projects' names by id."""
+    """Makes outcome records; knows the projects' names by id, and by which threshold a task was judged."""
 
     projects: Mapping[str, str]
+    rule_of: Callable[[Task], str] = field(default=lambda _: "")
 
     def of(self, task: Task, verdict: Verdict, reason: Reason | None = None, detail: str = "") -> TaskOutcome:
         """One task's outcome."""
         project = self.projects.get(task.project, task.project)
-        return TaskOutcome(task.id, task.name, project, task.project, verdict, reason, detail)
+        rule = self.rule_of(task)
+        return TaskOutcome(task.id, task.name, project, task.project, verdict, reason, detail, rule=rule)
 
     def goes(self, going: Going) -> TaskOutcome:
         """A task that is gone, or in a dry run would be."""

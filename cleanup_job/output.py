@@ -22,6 +22,7 @@ class Output(Protocol):
     def started(self, report: Report) -> None: ...
     def selected(self, total: int) -> None: ...
     def outcome(self, outcome: TaskOutcome) -> None: ...
+    def project(self, name: str) -> None: ...
     def warning(self, text: str) -> None: ...
     def retry(self, text: str) -> None: ...
     def finished(self, report: Report) -> None: ...
@@ -56,6 +57,9 @@ class JsonOutput:
 
     def outcome(self, outcome: TaskOutcome) -> None:
         self._print(json_lines.task(outcome, self._report))
+
+    def project(self, name: str) -> None:
+        self._print(json_lines.project(name, dry_run=bool(self._report and self._report.dry_run)))
 
     def warning(self, text: str) -> None:
         self._print(json_lines.warning(text))
@@ -104,6 +108,8 @@ class TextOutput:
     def outcome(self, outcome: TaskOutcome) -> None:
         self._failed += outcome.verdict is Verdict.FAILED
         self._progress.update(self._bar, advance=1, failed=f"{self._failed} failed" if self._failed else "")
+
+    def project(self, name: str) -> None: ...
 
     def warning(self, text: str) -> None:
         if self._least <= LEVELS.index("warning"):

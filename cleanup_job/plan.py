@@ -44,9 +44,9 @@ class Policy:
     shared_folders: frozenset[TaskId] = frozenset()
     """Tasks whose id a project's name ends in: what looks like their folder may hold that project's tasks."""
     steps: frozenset[TaskId] = frozenset()
-    """Selected tasks whose parent is a pipeline's controller."""
-    needed_by_datasets: frozenset[TaskId] = frozenset()
-    """Dataset versions that one which stays is made of."""
+    """Tasks that go along with their pipeline's controller, archived or not."""
+    needed_datasets: Mapping[TaskId, str] = field(default_factory=dict)
+    """Dataset versions that something which stays needs, each with words for it."""
 
     def still_allows(self, before: Task, now: Task, *, models_deleted: bool = False) -> bool:
         """Whether a task that was selected may still be deleted: nobody touched it, and it is within the rules.
@@ -54,8 +54,8 @@ class Policy:
         A parent deleted by this very pass moves ``last_change``, which stands in for the time of archiving: that of
         ``before`` counts. ``models_deleted`` is as in ``unchanged``.
         """
-        allowed = self.rules.allows(now, archived_at=before.last_change, parent_is_pipeline=now.id in self.steps)
-        return allowed and unchanged(before, now, models_deleted=models_deleted)
+        allowed = self.rules.allows(now, archived_at=before.last_change, is_step=now.id in self.steps)
+        return allowed and not self.rules.keeps(now) and unchanged(before, now, models_deleted=models_deleted)
 
 
 @dataclass(slots=True)
@@ -65,6 +65,12 @@ class Gone:
     tasks: set[TaskId] = field(default_factory=set)
     kept_models: set[ModelId] = field(default_factory=set)
     """Models of these tasks that stay."""
+
+    def takes(self, there: TaskId | Model) -> bool:
+        """Whether a task, or a model, is among what is gone."""
+        if isinstance(there, Model):
+            return there.task in self.tasks and there.id not in self.kept_models
+        return there in self.tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +204,8 @@ def _why_it_stays(task: TaskId, batch: Batch, policy: Policy) -> Staying | None:
         return Staying(
             now, Reason.CHANGED, "somebody restored, re-ran or edited it while the pass ran; the next pass looks again"
         )
-    if task in policy.needed_by_datasets:
-        return Staying(now, Reason.DATASET_IN_USE, "a dataset version that stays can't be read without this one")
+    if task in policy.needed_datasets:
+        return Staying(now, Reason.DATASET_IN_USE, policy.needed_datasets[task])
     return _needs_force(now, batch, policy) or _files_hold_it(now, batch, policy)
 
 

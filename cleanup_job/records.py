@@ -57,6 +57,16 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
+class Project:
+    """A project's record. ``name`` is the whole path."""
+
+    id: str
+    name: str
+    hidden: bool = False
+    public: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Detail:
     """What a task's own record says of its outputs."""
 
@@ -86,6 +96,11 @@ class NotDeleted:
     def needs_force(self) -> bool:
         """Refused for published children or models; 400/123 also stands for "not archived", which force must not overrule."""
         return (self.status, self.subcode) == (400, 123) and ("children" in self.message or "models" in self.message)
+
+    @property
+    def not_archived(self) -> bool:
+        """Refused since the task is not in the archive: steps of a pipeline need not be."""
+        return (self.status, self.subcode) == (400, 123) and "status" in self.message
 
     @property
     def not_ours(self) -> bool:

@@ -28,6 +28,18 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class Threshold:
+    """A threshold of its own for some projects."""
+
+    text: str
+    """As the setting has it."""
+    projects: frozenset[str]
+    """Ids, sub-projects included."""
+    cutoff: datetime | None
+    """As ``Rules.cutoff``; None: never."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """The filters of one pass, with names resolved to ids and days to moments."""
 
@@ -49,6 +61,10 @@ class Rules:
     users: frozenset[str] = frozenset()
     include_hidden: bool = False
     include_pipeline_steps: bool = False
+    keep_tags: frozenset[str] = frozenset()
+    keep_projects: frozenset[str] | None = None
+    thresholds: tuple[Threshold, ...] = ()
+    """The first that has a task's project counts."""
     pipeline_projects: frozenset[str] = field(default=frozenset(), repr=False)
     """Projects in which the SDK keeps pipelines (``…/.pipelines/…``)."""
 
@@ -65,25 +81,60 @@ class Rules:
             self.include_hidden or self.include_pipeline_steps,
         )
 
-    def allows(self, task: Task, *, archived_at: datetime | None = None, parent_is_pipeline: bool = False) -> bool:
-        """Whether the task may be deleted, by its own fields alone.
+    def allows(self, task: Task, *, archived_at: datetime | None = None, is_step: bool = False) -> bool:
+        """Whether the task may be deleted, by its own fields alone; ``keeps`` has the last word.
 
         Args:
             task: The record as the server holds it now.
             archived_at: When it was archived, where that is known better than by ``last_change``.
-            parent_is_pipeline: Whether its parent is a pipeline's controller.
+            is_step: Whether it goes with its pipeline's controller: it need not be archived, but must not be active.
         """
         since = age_from(task)
         archived_at = archived_at or task.last_change
+        with_controller = is_step and self.include_pipeline_steps
         return (
-            task.archived
+            (task.archived or (with_controller and task.status not in ACTIVE))
             and since is not None
-            and since < self.cutoff
-            and (self.archived_before is None or archived_at is None or archived_at <= self.archived_before)
+            and since < self._cutoff(task)
+            and (
+                not task.archived or self.archived_before is None or archived_at is None or archived_at <= self.archived_before
+            )
             and (task.status == DRAFT or not self.drafts_only)
             and self._in_filters(task)
-            and self._visible(task, parent_is_pipeline=parent_is_pipeline)
+            and ("hidden" not in task.system_tags or self.include_hidden or with_controller)
         )
+
+    def keeps(self, task: Task) -> str:
+        """The rule that keeps a task whatever else may be said of it, in words; empty where there is none."""
+        tags = self.keep_tags.intersection(task.tags)
+        if tags:
+            return f"the tag {min(tags)!r} is in CLEANUP_KEEP_TAGS"
+        if self.keep_projects is not None and task.project in self.keep_projects:
+            return "its project is in CLEANUP_KEEP_PROJECTS"
+        by_project = self.keep_projects is not None or self.thresholds
+        if by_project and task.project not in self.known_projects | {""}:
+            return "its project was made after the pass had begun: nobody can tell whether a rule keeps it"
+        threshold = self._threshold(task)
+        if threshold is not None and threshold.cutoff is None:
+            return f"{threshold.text!r} in CLEANUP_THRESHOLD_RULES"
+        return ""
+
+    def rule_of(self, task: Task) -> str:
+        """The entry of the table of thresholds that a task's age was measured by; empty for the threshold of all."""
+        threshold = self._threshold(task)
+        return threshold.text if threshold is not None else ""
+
+    def is_step(self, task: Task) -> bool:
+        """Whether a task is a step if its parent is a controller: a clone of a controller has that as its parent, too."""
+        return not is_controller(task) and ("hidden" in task.system_tags or task.project in self.pipeline_projects)
+
+    def _threshold(self, task: Task) -> Threshold | None:
+        return next((threshold for threshold in self.thresholds if task.project in threshold.projects), None)
+
+    def _cutoff(self, task: Task) -> datetime:
+        """What is never deleted would be by the threshold of all: so it is told of as kept."""
+        threshold = self._threshold(task)
+        return self.cutoff if threshold is None or threshold.cutoff is None else threshold.cutoff
 
     def _in_filters(self, task: Task) -> bool:
         tags = set(task.tags)
@@ -101,10 +152,10 @@ class Rules:
             and (not self.users or task.user in self.users)
         )
 
-    def _visible(self, task: Task, *, parent_is_pipeline: bool) -> bool:
-        if "hidden" not in task.system_tags or self.include_hidden:
-            return True
-        return self.include_pipeline_steps and (parent_is_pipeline or task.project in self.pipeline_projects)
+
+def is_controller(task: Task) -> bool:
+    """Whether a task is a pipeline's controller."""
+    return task.type == "controller" or "pipeline" in task.system_tags
 
 
 def age_from(task: Task) -> datetime | None:
@@ -149,6 +200,10 @@ class Filters:
     users: tuple[str, ...] = ()
     include_hidden: bool = False
     include_pipeline_steps: bool = False
+    keep_tags: tuple[str, ...] = ()
+    keep_projects: tuple[str, ...] = ()
+    thresholds: tuple[tuple[str, str, timedelta | None], ...] = ()
+    """Each with its text, a project, and an age from which its tasks go; None: never."""
 
 
 def resolve(
@@ -171,7 +226,12 @@ def resolve(
     Raises:
         SettingsError: a project, user or tag matches nothing.
     """
-    for setting, tags in (("CLEANUP_TAGS", filters.tags), ("CLEANUP_EXCLUDE_TAGS", filters.exclude_tags)):
+    named = (
+        ("CLEANUP_TAGS", filters.tags),
+        ("CLEANUP_EXCLUDE_TAGS", filters.exclude_tags),
+        ("CLEANUP_KEEP_TAGS", filters.keep_tags),
+    )
+    for setting, tags in named:
         for tag in tags:
             if not tag_exists(tag):
                 message = f"{setting}: no task has the tag {tag!r}. Correct it, or take it out: an unknown tag filters nothing."
@@ -193,6 +253,14 @@ def resolve(
         users=_user_ids(filters.users, users) if filters.users else frozenset(),
         include_hidden=filters.include_hidden,
         include_pipeline_steps=filters.include_pipeline_steps,
+        keep_tags=frozenset(filters.keep_tags),
+        keep_projects=_project_ids("CLEANUP_KEEP_PROJECTS", filters.keep_projects, projects) if filters.keep_projects else None,
+        thresholds=tuple(
+            Threshold(
+                text, _project_ids("CLEANUP_THRESHOLD_RULES", [project], projects), now - age if age is not None else None
+            )
+            for text, project, age in filters.thresholds
+        ),
         pipeline_projects=frozenset(i for i, name in projects.items() if ".pipelines" in name.split("/")),
     )
 

@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from cleanup_job.errors import SettingsError
-from cleanup_job.settings_text import as_list, folder, http_address, mistakes, true_or_path, unknown_name
+from cleanup_job.settings_text import as_list, folder, http_address, mistakes, threshold, true_or_path, unknown_name
 
 PREFIX = "CLEANUP_"
 # What Kubernetes (docker-style service links) sets in every pod of a namespace that has a Service named `cleanup…`.
@@ -33,6 +33,7 @@ _SERVICE_LINK = re.compile(r"CLEANUP(_\w+)?_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(as_list)]
 Address = Annotated[str, AfterValidator(http_address)]
 Addresses = Annotated[tuple[Address, ...], NoDecode, BeforeValidator(as_list)]
+Thresholds = Annotated[tuple[Annotated[str, AfterValidator(threshold)], ...], NoDecode, BeforeValidator(as_list)]
 Folders = Annotated[tuple[Annotated[str, AfterValidator(folder)], ...], NoDecode, BeforeValidator(as_list)]
 Days = Annotated[float, Field(ge=0, le=36_500, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0, le=604_800, allow_inf_nan=False)]
@@ -138,18 +139,46 @@ class Settings(BaseSettings):
     )
     tags: Names = _option((), "Only tasks with one of these tags. Default: all.", group="Which tasks")
     exclude_tags: Names = _option((), "No tasks with one of these tags; wins over `tags`.", group="Which tasks")
+    keep_tags: Names = _option(
+        (),
+        "Tasks with one of these tags stay, whatever any other setting says, and are reported as kept.",
+        group="Which tasks",
+    )
+    keep_projects: Names = _option(
+        (),
+        "Tasks of these projects stay, likewise; written like `projects`.",
+        group="Which tasks",
+    )
+    threshold_rules: Thresholds = _option(
+        (),
+        "Thresholds for some projects: `playground/*=7, vision=90, vision/golden=never`. Projects are written like `projects`; "
+        "the first entry that fits a task counts, and `delete_threshold_days` for tasks that are in none.",
+        group="Which tasks",
+    )
     types: TaskTypes = _option((), "Only tasks of these types, such as `training`. Default: all.", group="Which tasks")
     statuses: Statuses = _option((), "Only tasks in these statuses. Default: all.", group="Which tasks")
     exclude_statuses: Statuses = _option((), "No tasks in these statuses; wins over `statuses`.", group="Which tasks")
     users: Names = _option((), "Only tasks of these users, by name or id. Default: all.", group="Which tasks")
     include_hidden: bool = _option(
         False,
-        "Also delete archived tasks that ClearML hides from its lists (system tag `hidden`).",
+        "Also delete archived tasks that ClearML hides from its lists (system tag `hidden`), also of datasets and pipelines.",
         group="Which tasks",
     )
     include_pipeline_steps: bool = _option(
         False,
-        "Also delete hidden archived tasks that are steps of a pipeline. Steps that are not archived always stay.",
+        "A pipeline's archived controller takes its steps along, hidden ones and such as are not archived too: all of them, or "
+        "none. Without it, steps that are archived themselves go with or after their controller.",
+        group="Which tasks",
+    )
+
+    protect_used_datasets: bool = _option(
+        False,
+        "Keep dataset versions that a task which stays has used. Those that a surviving version is made of stay in any case.",
+        group="Which tasks",
+    )
+    delete_empty_projects: bool = _option(
+        False,
+        "At the end, delete the projects that this pass emptied, with their hidden sub-projects.",
         group="Which tasks",
     )
 

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 SECRETS = frozenset({"access_key", "secret_key"})
+LONGEST = 36_500
+"""Days that a threshold can have."""
 MASK = "********"
 
 
@@ -57,6 +59,25 @@ def folder(value: str) -> str:
         message = "is no folder; write an absolute path, such as /mnt/share"
         raise ValueError(message)
     return str(path)
+
+
+def threshold(value: str) -> str:
+    """An entry such as ``vision=90`` or ``vision/golden=never``."""
+    threshold_of(value)
+    return value
+
+
+def threshold_of(value: str) -> tuple[str, float | None]:
+    """Its project, and its age in days; None for ``never``."""
+    project, _, days = (part.strip() for part in value.rpartition("="))
+    try:
+        age = None if days == "never" else float(days)
+    except ValueError:
+        age = -1.0
+    if not project or (age is not None and not 0 <= age <= LONGEST):
+        message = f"has an entry {value!r}; write PROJECT=DAYS or PROJECT=never, with days from 0 to {LONGEST}"
+        raise ValueError(message)
+    return project, age
 
 
 def true_or_path(value: object) -> bool | str:

@@ -25,6 +25,7 @@ class Watcher:
 
     outcomes: dict[TaskId, TaskOutcome] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    projects: list[str] = field(default_factory=list)
 
     def selected(self, total: int) -> None:
         pass
@@ -32,6 +33,9 @@ class Watcher:
     def outcome(self, outcome: TaskOutcome) -> None:
         assert outcome.task not in self.outcomes, "a task has one outcome"
         self.outcomes[outcome.task] = outcome
+
+    def project(self, name: str) -> None:
+        self.projects.append(name)
 
     def warning(self, text: str) -> None:
         self.warnings.append(text)

@@ -43,6 +43,7 @@ def as_document(report: Report) -> dict[str, Any]:
         ],
         "external_files": [{"task": task, "uri": uri} for task, uri in report.external_examples],
         "protected_files": [{"task": task, "uri": uri} for task, uri in report.protected_examples],
+        "emptied_projects": list(report.emptied),
         "warnings": list(report.warnings),
     }
 

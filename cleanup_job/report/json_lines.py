@@ -61,6 +61,7 @@ def task(outcome: TaskOutcome, report: Report | None) -> Line:
         external=list(outcome.external),
         external_count=outcome.external_count,
         unknown_stores=stores(outcome.unknown_stores),
+        rule=outcome.rule or None,
         link=(link(report, outcome.task, outcome.project_id) or None) if report else None,
     )
 
@@ -73,6 +74,11 @@ def stores(found: Iterable[tuple[str, int]]) -> list[Line]:
 def warning(text: str) -> Line:
     """Something that people should look at."""
     return line("warning", "warning", message=text)
+
+
+def project(name: str, *, dry_run: bool) -> Line:
+    """A project that was deleted since the pass had emptied it."""
+    return line("project_deleted", "info", project=name, dry_run=dry_run)
 
 
 def pass_finished(report: Report) -> Line:
@@ -106,6 +112,8 @@ def summary(report: Report) -> Line:
             {"address": address, "files": files, "setting": store_setting(address), "hint": store_hint(address)}
             for address, files in report.unknown_stores.most_common()
         ],
+        "rules": dict(report.rules),
+        "emptied_projects": len(report.emptied),
         "warnings": len(report.warnings),
         "requests": report.requests,
         "seconds": round(seconds(report), 3),

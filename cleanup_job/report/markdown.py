@@ -26,6 +26,8 @@ def render(document: Document) -> str:
     ]
     for entry in document["reasons"]:
         lines += _reason(entry)
+    lines += _list("Emptied projects", document["emptied_projects"])
+    lines += _list("By a threshold of its project", [f"{rule}: {counted(n, 'task')}" for rule, n in summary["rules"].items()])
     lines += _files("Files in use elsewhere, which stay", summary["protected_files"], document["protected_files"])
     lines += _files("Files outside the task folders, only linked to", summary["external_files"], document["external_files"])
     return "\n".join(lines).rstrip() + "\n"
@@ -87,6 +89,10 @@ def _task(task: Document) -> str:
     shown = f"[{text(name)}](<{task['link']}>)" if task["link"] else _first(name)
     detail = f": {text(task['detail'])}" if task["detail"] else ""
     return f"- {shown} {code(task['task'])}{detail}"
+
+
+def _list(title: str, entries: list[str]) -> list[str]:
+    return [f"## {title}: {len(entries):,}", "", *(f"- {code(entry)}" for entry in entries), ""] if entries else []
 
 
 def _files(title: str, count: int, files: list[Document]) -> list[str]:

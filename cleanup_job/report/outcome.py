@@ -32,6 +32,8 @@ class Reason(StrEnum):
     NEEDS_FORCE = "needs_force"
     IN_USE = "in_use"
     DATASET_IN_USE = "dataset_in_use"
+    KEEP_RULE = "keep_rule"
+    PIPELINE_STEP = "pipeline_step"
     PUBLIC = "public"
     FORBIDDEN = "forbidden"
     FILE_ERROR = "file_error"
@@ -45,7 +47,9 @@ REASON_TEXTS = {
     Reason.CHANGED: "was restored, re-run or changed since it was selected",
     Reason.NEEDS_FORCE: "has published children or models, and force_delete is off",
     Reason.IN_USE: "made something that a task which stays still uses",
-    Reason.DATASET_IN_USE: "is an ancestor of a dataset version that stays",
+    Reason.DATASET_IN_USE: "is a dataset version that one which stays is made of, or that a task which stays used",
+    Reason.KEEP_RULE: "is kept by a rule of yours",
+    Reason.PIPELINE_STEP: "is a step of a pipeline whose controller stays",
     Reason.PUBLIC: "is a public example",
     Reason.FORBIDDEN: "may not be written with this key",
     Reason.FILE_ERROR: "has files that could not be deleted",
@@ -79,6 +83,8 @@ class TaskOutcome:
     external_count: int = 0
     unknown_stores: tuple[tuple[str, int], ...] = ()
     """Addresses of stores that the job doesn't know, each with its number of files."""
+    rule: str = ""
+    """The entry of ``threshold_rules`` that its age was measured by; empty for the threshold of all."""
 
 
 @dataclass(slots=True)
@@ -140,11 +146,17 @@ class Report:
     external_examples: list[tuple[TaskId, str]] = field(default_factory=list)
     protected_examples: list[tuple[TaskId, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    rules: Counter[str] = field(default_factory=Counter)
+    """Tasks that went by each entry of ``threshold_rules``."""
+    emptied: list[str] = field(default_factory=list)
+    """Names of projects that were deleted since nothing was left in them."""
 
     def add(self, outcome: TaskOutcome) -> None:
         """Count one task in."""
         row = self.projects.setdefault(outcome.project_id, ProjectSum(outcome.project))
         if outcome.verdict is Verdict.DELETED:
+            if outcome.rule:
+                self.rules[outcome.rule] += 1
             row.tasks += 1
             row.models += outcome.models
             row.files += outcome.files

@@ -48,6 +48,13 @@ def render(report: Report, console: Console) -> None:
         _reason(entry, report, console)
     _files(report.protected, "in use elsewhere, which stay", (uri for _, uri in report.protected_examples), console)
     _files(report.external, "outside the task folders, only linked to", (uri for _, uri in report.external_examples), console)
+    if report.rules:
+        taken = ", ".join(f"{plain(rule)} {counted(count, 'task')}" for rule, count in report.rules.items())
+        console.print(Text(f"by a threshold of its project: {taken}"))
+    if report.emptied:
+        shown = ", ".join(plain(name) for name in report.emptied[:SHOWN]) + (", …" if len(report.emptied) > SHOWN else "")
+        doing = "would be emptied and deleted" if report.dry_run else "emptied and deleted"
+        console.print(Text(f"{counted(len(report.emptied), 'project')} {doing}: {shown}"))
     for address, count in report.unknown_stores.most_common():
         console.print(Text.assemble((f"unknown store {plain(address)}", "yellow"), f": {counted(count, 'file')}"))
         _indented(Text(f"{store_hint(address)}:"), console)

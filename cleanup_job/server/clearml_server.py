@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from cleanup_job.errors import AnswerError
 from cleanup_job.paths import ModelId, TaskId
-from cleanup_job.records import Deleted, Detail, Model, NotDeleted, Task
+from cleanup_job.records import Deleted, Detail, Model, NotDeleted, Project, Task
 from cleanup_job.selection import Query
 from cleanup_job.server import events, parse
 from cleanup_job.server.session import PassingError, Transport
@@ -25,7 +25,7 @@ DELETE_EXTERNAL = (2, 21)
 """Since this API version the server deletes files by itself unless told not to: two owners would be one too many."""
 MODEL_EVENTS = (2, 23)
 MISSING_TASK = (400, 101)
-MISSING = frozenset({MISSING_TASK, (400, 201)})
+MISSING = frozenset({MISSING_TASK, (400, 201), (400, 401)})
 
 
 class ClearMLServer:
@@ -151,6 +151,37 @@ class ClearMLServer:
             found |= {TaskId(str(d.get("parent"))) for d in children if d.get("status") == "published"}
         return frozenset(found & wanted)
 
+    def children(self, tasks: Iterable[TaskId]) -> Iterator[Task]:
+        """All tasks that have one of these as their parent."""
+        wanted = set(tasks)
+        for chunk in _chunks(sorted(wanted)):
+            body = {"parent": chunk, "search_hidden": True, "only_fields": parse.TASK_FIELDS}
+            yield from (task for task in map(parse.task, self._pages("tasks", body, MANY)) if task.parent in wanted)
+
+    def dataset_users(self, version: TaskId) -> frozenset[TaskId]:
+        """The tasks that used a dataset version. The server takes one version in a call; of a list it finds nothing."""
+        body = {"runtime.datasets": version, "search_hidden": True, "only_fields": ["id", "runtime"]}
+        found = self._pages("tasks", body, MANY)
+        return frozenset(TaskId(d["id"]) for d in found if version in ((d.get("runtime") or {}).get("datasets") or ()))
+
+    def project_tree(self) -> list[Project]:
+        """Every project, hidden ones too."""
+        body = {"search_hidden": True, "only_fields": ["id", "name", "system_tags", "company"]}
+        return [parse.project(document) for document in self._pages("projects", body)]
+
+    def left_in(self, projects: Iterable[str]) -> Iterator[tuple[str, TaskId | Model]]:
+        """What is in these projects, each with its project: tasks of every kind, and models."""
+        wanted = set(projects)
+        for chunk in _chunks(sorted(wanted)):
+            body = {"project": chunk, "search_hidden": True, "only_fields": ["id", "project"]}
+            for document in self._pages("tasks", body, MANY):
+                if document.get("project") in wanted:
+                    yield document["project"], TaskId(document["id"])
+            body = {"project": chunk, "only_fields": [*parse.MODEL_FIELDS, "project"]}
+            for document in self._pages("models", body, MANY):
+                if document.get("project") in wanted:
+                    yield document["project"], parse.model(document)
+
     def pipelines(self, tasks: Iterable[TaskId]) -> frozenset[TaskId]:
         """Those of these tasks that are pipelines' controllers."""
         found = self.tasks(tasks).values()
@@ -225,6 +256,15 @@ class ClearMLServer:
             for model in chunk:
                 self._before_deletion()
                 self._unless_missing("models.delete", {"model": model, "force": True})
+
+    def delete_project(self, project: str) -> None:
+        """Delete a project that is empty; without force, and not its contents.
+
+        Raises:
+            AnswerError: the server refused.
+        """
+        self._before_deletion()
+        self._unless_missing("projects.delete", {"project": project, "force": False, "delete_contents": False})
 
     def _delete_chunk(self, ids: list[TaskId], *, force: bool) -> dict[TaskId, Deleted | NotDeleted]:
         options: dict[str, Any] = {"force": force, "delete_output_models": True}

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from cleanup_job.errors import AnswerError
 from cleanup_job.paths import ModelId, TaskId
-from cleanup_job.records import Artifact, Detail, Model, Task
+from cleanup_job.records import Artifact, Detail, Model, Project, Task
 
 Document = dict[str, Any]
 Read = TypeVar("Read")
@@ -93,6 +93,17 @@ def detail(document: Document) -> Detail:
         ),
         events=kinds,
         may_have_more=stats != {},
+    )
+
+
+@_strict
+def project(document: Document) -> Project:
+    """A project from ``projects.get_all``."""
+    return Project(
+        document["id"],
+        str(document.get("name") or ""),
+        "hidden" in (document.get("system_tags") or ()),
+        document.get("company") == "",
     )
 
 

@@ -119,6 +119,7 @@ def test_the_log_schema_names_every_field_and_no_other() -> None:
         "selected": json_lines.selected(1),
         "task": json_lines.task(outcome, report),
         "warning": json_lines.warning("w"),
+        "project_deleted": json_lines.project("p", dry_run=False),
         "pass_finished": json_lines.pass_finished(report),
         "orphan": sweep.orphan_line(sweep.Orphan("s", "p", outcome.task, sweep.Verdict.FOUND, 1, 1, moment)),
         "sweep_finished": sweep.finished_line(sweep.SweepReport("1", "host", delete=False, started=moment)),

@@ -32,7 +32,9 @@ def lines(*, known: bool) -> dict[str, dict[str, Any]]:
     """A line of each event, with and without the values that can be null."""
     report = Report("1.0", dry_run=False, started=MOMENT, cutoff=MOMENT)
     reason, verdict = (Reason.UNKNOWN_STORE, Verdict.KEPT) if known else (None, Verdict.DELETED)
-    outcome = TaskOutcome(TaskId("t" * 32), "n", "p", "i", verdict, reason, protected=("u",), unknown_stores=STORES)
+    outcome = TaskOutcome(
+        TaskId("t" * 32), "n", "p", "i", verdict, reason, protected=("u",), unknown_stores=STORES, rule="p=7" if known else ""
+    )
     report.add(outcome)
     if known:
         report.web, report.error, report.stopped_by, report.finished = "https://web", "e", "SIGTERM", MOMENT
@@ -44,6 +46,7 @@ def lines(*, known: bool) -> dict[str, dict[str, Any]]:
         json_lines.selected(1),
         json_lines.task(outcome, report),
         json_lines.warning("w"),
+        json_lines.project("p", dry_run=known),
         json_lines.pass_finished(report),
         sweep.orphan_line(sweep.Orphan("s3://b", "p", outcome.task, sweep.Verdict.FOUND, 1, 2, MOMENT if known else None)),
         sweep.finished_line(swept),
