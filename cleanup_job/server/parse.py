@@ -98,11 +98,12 @@ def detail(document: Document) -> Detail:
 
 @_strict
 def project(document: Document) -> Project:
-    """A project from ``projects.get_all``."""
+    """A project from ``projects.get_all``; those that the SDK names with a dot are made to be hidden."""
+    name = str(document.get("name") or "")
     return Project(
         document["id"],
-        str(document.get("name") or ""),
-        "hidden" in (document.get("system_tags") or ()),
+        name,
+        "hidden" in (document.get("system_tags") or ()) or name.rpartition("/")[2].startswith("."),
         document.get("company") == "",
     )
 

@@ -281,17 +281,6 @@ def test_a_whole_line_of_dataset_versions_goes_youngest_first(sandbox: Sandbox, 
     assert state(sandbox) == ([], [], [])
 
 
-def test_pipeline_steps_that_are_not_archived_stay_whatever_the_settings(sandbox: Sandbox, world: World) -> None:
-    controller = world.pipeline("nightly")
-    living = controller.step("living", archived=False, hidden=True)
-    hidden = controller.step("hidden", hidden=True)
-    sandbox.load(world.as_dict())
-    assert clean(sandbox).watcher.deleted == {controller.id}
-    sandbox.load(world.as_dict())
-    assert clean(sandbox, filters={"include_pipeline_steps": True}).watcher.deleted == {controller.id, hidden.id}
-    assert state(sandbox)[0] == [living.id]
-
-
 def test_published_children_are_overruled_by_force_only(sandbox: Sandbox, world: World) -> None:
     parent = world.task("parent", status="created")
     parent.artifact("data")

@@ -101,13 +101,30 @@ def test_a_project_made_after_the_start_may_be_an_excluded_one() -> None:
     assert rules().allows(task(project="new"))
 
 
-def test_hidden_tasks_and_pipeline_steps_have_to_be_asked_for() -> None:
+def test_hidden_tasks_have_to_be_asked_for() -> None:
     hidden = task(system_tags=("archived", "hidden"))
-    step = replace(hidden, project="p3")
     assert rules(include_hidden=True).allows(hidden)
     assert not rules(include_pipeline_steps=True).allows(hidden)
-    assert rules(include_pipeline_steps=True).allows(step)
-    assert rules(include_pipeline_steps=True).allows(hidden, parent_is_pipeline=True)
+    assert not rules().allows(hidden, is_step=True)
+    assert rules(include_pipeline_steps=True).allows(hidden, is_step=True)
+
+
+@pytest.mark.parametrize("status", ["in_progress", "queued"])
+def test_a_step_need_not_be_archived_but_must_not_be_active(status: str) -> None:
+    with_steps = rules(include_pipeline_steps=True)
+    assert with_steps.allows(task(system_tags=()), is_step=True)
+    assert not with_steps.allows(task(system_tags=()))
+    assert not with_steps.allows(task(system_tags=(), status=status), is_step=True)
+    assert not rules().allows(task(system_tags=()), is_step=True)
+
+
+def test_a_clone_of_a_controller_is_no_step_of_it() -> None:
+    asked = rules()
+    assert asked.is_step(task(project="p3"))
+    assert asked.is_step(task(system_tags=("hidden",)))
+    assert not asked.is_step(task())
+    assert not asked.is_step(task(project="p3", type="controller"))
+    assert not asked.is_step(task(project="p3", system_tags=("pipeline",)))
 
 
 @pytest.mark.parametrize(
