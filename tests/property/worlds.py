@@ -3,6 +3,7 @@
 The oracle is written from the promises, not from the code that it judges: it looks at a world as a whole.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,11 +16,12 @@ from cleanup_job.sandbox.builder import TaskBuilder, World
 
 PUBLIC = "https://public.example"
 BUCKET = "s3://bucket/base"
+DESTINATIONS = (None, None, None, PUBLIC, BUCKET)
 
 
 @st.composite
-def worlds(draw: st.DrawFn, most: int = 7) -> World:
-    """A world of a few tasks that refer to each other in every way there is."""
+def worlds(draw: st.DrawFn, most: int = 7, destinations: Sequence[str | None] = DESTINATIONS) -> World:
+    """A world of a few tasks that refer to each other in every way there is, and write to these places."""
     world = World(NOW, aliases=[PUBLIC])
     tasks: list[TaskBuilder] = []
     uris: list[str] = []
@@ -37,7 +39,7 @@ def worlds(draw: st.DrawFn, most: int = 7) -> World:
             hidden=draw(st.integers(0, 9)) == 0,
             public=draw(st.integers(0, 9)) == 0,
             parent=draw(st.sampled_from([None, *tasks])),
-            destination=draw(st.sampled_from([None, None, None, PUBLIC, BUCKET])),
+            destination=draw(st.sampled_from(destinations)),
         )
         tasks.append(task)
         for k in range(draw(st.integers(0, 2))):
