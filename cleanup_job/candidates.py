@@ -45,7 +45,12 @@ def find(
     for task in server.archived_tasks(rules.query()):
         if rules.allows(task):
             tasks[task.id] = task
-        elif task.archived and task.project in rules.pipeline_projects and rules.allows(task, is_step=True):
+        elif (
+            task.archived
+            and task.project in rules.pipeline_projects
+            and rules.is_step(task)
+            and rules.allows(task, is_step=True)
+        ):
             tasks[task.id] = task
             hidden_steps.add(task.id)
     public = tuple(task for task in tasks.values() if task.public)

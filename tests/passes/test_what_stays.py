@@ -274,7 +274,7 @@ def test_hidden_datasets_and_pipelines_have_to_be_asked_for(sandbox: Sandbox, wo
     hidden = {world.dataset("numbers", hidden=True).id, world.pipeline("nightly", hidden=True).id}
     plain = {world.dataset("letters").id, world.pipeline("weekly").id}
     sandbox.load(world.as_dict())
-    assert clean(sandbox).watcher.deleted == plain
+    assert clean(sandbox, filters=STEPS).watcher.deleted == plain
     assert clean(sandbox, filters={"include_hidden": True}).watcher.deleted == hidden
 
 
