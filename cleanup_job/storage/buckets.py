@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import certifi
 import requests
 from clearml.backend_config.bucket_config import (
     AzureContainerConfigurations,
@@ -172,11 +173,13 @@ class Buckets:
             "timeout": timedelta(seconds=whole),
             "allow_http": bool(endpoint) and not endpoint.startswith("https://"),
         }
+        # Beside the system's: without any, obstore makes no client at all, and slim images have none.
+        authorities = Path(certifi.where()).read_bytes()
         if verify is False:
             options["allow_invalid_certificates"] = True
         elif verify is not True:
-            options["root_certificate"] = Path(str(verify)).read_bytes()
-        return options
+            authorities += b"\n" + Path(str(verify)).read_bytes()
+        return options | {"root_certificate": authorities}
 
 
 def region_of(bucket: str, address: str = AWS, timeout: float = 10.0) -> str:

@@ -299,6 +299,8 @@ def test_projects_that_the_pass_emptied_go_and_no_others(sandbox: Sandbox, world
         world.task("other", project=project, **options)
     world.task("old", project="with/living")
     world.task("living", project="with/living/below", archived=False)
+    world.task("old", project="has an empty one")
+    world.project("has an empty one/never used either")
     world.task("old", project="has a model")
     world.model("free", uri="s3://bucket/x", project="has a model")
     sandbox.load(world.as_dict())

@@ -203,6 +203,15 @@ def test_tls_with_an_authority_of_ones_own(
             assert bool(found.delete([top]).failed) is fails
 
 
+def test_a_system_without_authorities_is_no_obstacle(s3_one: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.setenv(name, "/no/such/place")
+    found = stores(s3_one.conf)
+    top = folder(found, s3_one.uri)
+    s3_one.put(f"{top.path}/x", b"1")
+    assert found.delete([top]).failed == {}
+
+
 def test_keys_of_an_entry_are_not_mixed_with_a_token_of_the_environment(
     s3_one: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
