@@ -183,6 +183,11 @@ class ObjectStores:
         for path in found if work.deletes else ():
             try:
                 left = next(self._inside(work.bucket, path), None)
+                if left is not None and not work.error:
+                    # Where a key was gone already, a store may have stopped at it.
+                    self._take(work, path)
+                    self._flush(work)
+                    left = next(self._inside(work.bucket, path), None)
             except _ERRORS as error:
                 work.failed[path] = self._note(work.bucket, error)
             else:

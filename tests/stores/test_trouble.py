@@ -147,6 +147,25 @@ def test_a_passing_failure_is_tried_again(s3_one: Bucket, monkeypatch: pytest.Mo
     assert s3_one.keys() == set()
 
 
+def test_a_store_that_stops_at_a_key_that_is_gone_is_asked_again(s3_one: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = stores(s3_one.conf)
+    top = folder(found, s3_one.uri)
+    for n in range(4):
+        s3_one.put(f"{top.path}/{n}", b"1")
+    really, tries = obstore.delete, []
+
+    def stops(client: Any, keys: list[str]) -> None:
+        tries.append(keys)
+        really(client, keys if len(tries) > 1 else keys[:2])
+        raise FileNotFoundError("Object at location 2 not found")
+
+    monkeypatch.setattr(obstore, "delete", stops)
+    done = found.delete([top])
+    assert done.failed == {}
+    assert done.sizes[top].files == 4
+    assert s3_one.keys() == set()
+
+
 def test_nothing_is_deleted_once_the_lease_is_lost(s3_one: Bucket) -> None:
     def lost() -> None:
         raise LeaseHeldError("lost")
