@@ -98,6 +98,13 @@ def _notes(document: Document, summary: Document) -> str:
     for store in summary["unknown_stores"]:
         text = f"{counted(store['files'], 'file')} on <b>{_text(store['address'])}</b>; {_text(store['hint'])}:"
         notes.append(_note("", "Unknown store", f"{text} <code>{_text(store['setting'])}</code>"))
+    if summary["rules"]:
+        taken = ", ".join(f"<code>{_text(rule)}</code> {counted(count, 'task')}" for rule, count in summary["rules"].items())
+        notes.append(_note("", "By a threshold of the project", taken))
+    if document["emptied_projects"]:
+        doing = "would be deleted" if summary["dry_run"] else "were deleted"
+        names = ", ".join(_text(name) for name in document["emptied_projects"])
+        notes.append(_note("", "Emptied projects", f"{counted(len(document['emptied_projects']), 'project')} {doing}: {names}"))
     notes += [_note("", "Warning", _text(warning)) for warning in document["warnings"]]
     return f'<section aria-label="Notes">{"".join(notes)}</section>' if notes else ""
 

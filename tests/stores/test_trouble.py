@@ -1,7 +1,10 @@
 """Object stores that refuse, lie or are not there: a folder that can't be cleared is a failure with its reason."""
 
+import json
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from uuid import uuid4
 
@@ -220,6 +223,38 @@ def test_tls_with_an_authority_of_ones_own(
             top = folder(found, bucket.uri)
             bucket.put(f"{top.path}/x", b"1")
             assert bool(found.delete([top]).failed) is fails
+
+
+def test_credentials_of_the_pod_are_used_where_there_are_no_others(
+    s3_one: Bucket, s3: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As EKS and ECS give them: an address that tells keys to who has the token."""
+    asked: list[str | None] = []
+
+    class Agent(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.headers.get("Authorization"))
+            keys = {"AccessKeyId": "user", "SecretAccessKey": "password", "Token": "t", "Expiration": "2100-01-01T00:00:00Z"}
+            body = json.dumps(keys).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None: ...
+
+    (tmp_path / "token").write_text("a token of the pod")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Agent) as agent:
+        Thread(target=agent.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://127.0.0.1:{agent.server_port}/keys")
+        monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "token"))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{s3}")
+        found = stores({})
+        top = folder(found, "s3://" + s3_one.uri.rpartition("/")[2])
+        s3_one.put(f"{top.path}/x", b"1")
+        assert found.delete([top]).failed == {}
+        agent.shutdown()
+    assert set(asked) == {"a token of the pod"}
 
 
 def test_a_system_without_authorities_is_no_obstacle(s3_one: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:

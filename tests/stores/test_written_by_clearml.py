@@ -81,6 +81,23 @@ def test_all_that_it_wrote_to_a_bucket_goes_and_what_it_only_linked_to_stays(
     assert state(sandbox)[:2] == ([], [])
 
 
+def test_the_sdks_own_deletion_takes_three_files_that_the_task_never_wrote(
+    sandbox: Sandbox, tmp_path: Path, s3_one: Bucket
+) -> None:
+    """Why there is this project: the same task as above, deleted by ``Task.delete``."""
+    sandbox.load({})
+    sources = {"input/raw.csv": "artifact", "zoo/base.pt": "model", "input/vid.mp4": "sample"}
+    for key in sources:
+        s3_one.put(key, b"source")
+    links = {kind: f"{s3_one.uri}/{key}" for key, kind in sources.items()}
+    task = write(sandbox, tmp_path, f"{s3_one.uri}/base", conf=nested(s3_one.conf), environ={}, links=links)
+    assert sources.keys() <= s3_one.keys()
+    code = f"from clearml import Task; Task.get_task({task!r}).delete()"
+    own = {"HOME": str(tmp_path), "CLEARML_CONFIG_FILE": str(tmp_path / "clearml.conf")}
+    subprocess.run([sys.executable, "-c", code], env=os.environ | sandbox.environment() | own, cwd=tmp_path, check=True)
+    assert not sources.keys() & s3_one.keys()
+
+
 def test_all_that_it_wrote_to_a_mounted_folder_goes(sandbox: Sandbox, tmp_path: Path, folder: Path) -> None:
     sandbox.load({})
     source = folder / "input.csv"
