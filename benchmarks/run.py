@@ -35,6 +35,9 @@ class Silent:
     def outcome(self, outcome: TaskOutcome) -> None:
         """Nothing."""
 
+    def project(self, name: str) -> None:
+        """Nothing."""
+
     def warning(self, text: str) -> None:
         """Warnings would spoil a figure: show them."""
         print("warning:", text, file=sys.stderr)
