@@ -1,8 +1,7 @@
-"""Users, queues and the little that a client asks of a server before it works."""
+"""Users, tags and the little that a client asks of a server before it works."""
 
 from cleanup_job.sandbox.answer import ApiError, Call, endpoint
-from cleanup_job.sandbox.query import QUEUE, query
-from cleanup_job.sandbox.store import Document, Store
+from cleanup_job.sandbox.store import Document
 
 
 @endpoint("users.get_current_user")
@@ -24,6 +23,7 @@ def _users(call: Call) -> Document:
     return {"users": [{"id": user["id"], "name": user.get("name")} for user in users]}
 
 
+@endpoint("projects.get_task_tags", (2, 8))
 @endpoint("organization.get_tags")
 def _tags(call: Call) -> Document:
     documents = [*call.store.tasks.values(), *call.store.models.values()]
@@ -31,29 +31,22 @@ def _tags(call: Call) -> Document:
     return found if call.flag("include_system") else {"tags": found["tags"]}
 
 
-def queue(store: Store, key: str) -> Document:
-    """A queue by its id."""
-    if key not in store.queues:
-        raise ApiError(400, 701, f"Invalid queue id: id={key}, company={store.company['id']}")
-    return store.queues[key]
-
-
-@endpoint("queues.get_by_id", (2, 4))
-def _get_queue(call: Call) -> Document:
-    return {"queue": queue(call.store, call.text("queue"))}
-
-
-@endpoint("queues.get_next_task")
-def _next_task(call: Call) -> Document:
-    entries = queue(call.store, call.text("queue"))["entries"]
-    return {"entry": entries.pop(0)} if entries else {}
-
-
-@endpoint("queues.get_all", (2, 4))
-def _queues(call: Call) -> Document:
-    return query(call, call.store.queues, QUEUE)
+@endpoint("tasks.get_types")
+def _types(call: Call) -> Document:
+    wanted = call.body.get("projects")
+    return {"types": list(dict.fromkeys(t["type"] for t in call.store.tasks.values() if not wanted or t.get("project") in wanted))}
 
 
 @endpoint("server.info")
 def _info(_: Call) -> Document:
     return {"version": "2.3.0", "build": "sandbox", "commit": "sandbox", "uid": "sandbox"}
+
+
+@endpoint("server.config")
+def _config(_: Call) -> Document:
+    raise ApiError(403, 20, "Forbidden (not allowed for role): role=user, allowed=(root, system)")
+
+
+@endpoint("debug.ping")
+def _ping(_: Call) -> Document:
+    return {"msg": "ClearML server"}

@@ -9,14 +9,16 @@ from typing import Any
 import jwt
 from flask import Flask, Response, request
 
-from cleanup_job.sandbox import account, deletion, events, models, projects, tasks  # noqa: F401 -- they register endpoints
+from cleanup_job.sandbox import account, deletion, events, hyper_params, models, projects, queues, tasks, workers  # noqa: F401 -- they register endpoints
 from cleanup_job.sandbox.answer import ENDPOINTS, ApiError, Call, endpoint
 from cleanup_job.sandbox.store import Document, Store, new_id
 
 SIGNING_KEY = "the sandbox signs its tokens with this: nothing in it is worth protecting"
 LONGEST = 31_536_000
 """Seconds that a token may last."""
-_PATH = re.compile(r"/(?:v(\d+\.\d+)/)?([a-z_]+\.[A-Za-z_]+)/?")
+_PATH = re.compile(r"/(?:v(\d+\.\d+)/)?([A-Za-z_]+\.[A-Za-z_]+)/?")
+_PUBLIC = frozenset({"debug.ping"})
+"""Endpoints that ask for no credentials."""
 
 
 def make(store: Store, files: str, max_version: str) -> Flask:
@@ -34,13 +36,17 @@ def make(store: Store, files: str, max_version: str) -> Flask:
 
 def _answer(store: Store, files: str, max_version: str, path: str) -> Response:
     found = _PATH.fullmatch(path)
-    version, name = (found[1] or max_version, found[2]) if found else ("1.0", "")
+    zeros = bool(found and found[1] and re.match(r"0\d", found[1]))
+    version, name = (found[1] or max_version, found[2]) if found and not zeros else ("1.0", "")
     since, handler = ENDPOINTS.get(name, ((1, 0), None))
     number = _number(version)
     there = handler is not None and number >= (1, 0) and since <= _number(max_version) and name not in _newer_than(max_version)
     try:
+        if zeros:
+            raise ApiError(400, 2, f"Request path has invalid version: version={path}, reason=Invalid leading zero in major")
         _check(path if not found else "", f"name {name} and version {version}" if not there else "")
-        call = Call(store, *_body_of_request(), files, request.get_data(as_text=True), number)
+        user = str(store.user["id"]) if name in _PUBLIC else _authenticate()
+        call = Call(store, _body_of_request(), user, files, request.get_data(as_text=True), number)
         with store.lock:
             shown, status, subcode, message = json.dumps(handler(call) if handler else {}), 200, 0, "OK"
     except ApiError as error:
@@ -92,17 +98,18 @@ def _actual(version: str, since: tuple[int, int]) -> str | float:
     return float(actual) if _number(version) <= (2, 0) else actual
 
 
-def _body_of_request() -> tuple[Document, str]:
-    """The request's JSON object (GET has one, too) with the parameters of its address, and the user who sends it."""
-    user = _authenticate()
+def _body_of_request() -> Document:
+    """The request's JSON object (GET has one, too), with the parameters of its address or form."""
     body: Any = {}
-    if request.mimetype != "application/json-lines":
+    if request.mimetype != "application/json-lines" and not request.form:
         try:
             body = json.loads(request.get_data() or b"{}")
         except ValueError:
-            raise ApiError(400, 12, "Validation error (failed parsing request body)") from None
-    body = {**request.args.to_dict(), **(body if isinstance(body, dict) else {})}
-    return body, user
+            message = "The browser (or proxy) sent a request that this server could not understand."
+            raise ApiError(400, 0, message) from None
+    if body and not isinstance(body, dict):
+        raise ApiError(500, 0, "Data should be a dict")
+    return {**request.args.to_dict(), **request.form.to_dict(), **(body or {})}
 
 
 # -- authentication

@@ -4,6 +4,7 @@ import base64
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from time import time
 from typing import Any
 
@@ -87,7 +88,16 @@ def _note(store: Store, event: Document, user: str, stats: Document) -> None:
         last_update=moment,
         last_change=moment,
         last_changed_by=user,
+        **_active(task, moment),
     )
+
+
+def _active(task: Document, moment: str) -> Document:
+    """The seconds that a running task has been at work: events move them on, statuses alone don't."""
+    if task["status"] != "in_progress" or not task.get("started"):
+        return {}
+    seconds = datetime.fromisoformat(moment) - datetime.fromisoformat(task["started"])
+    return {"active_duration": int(seconds.total_seconds())}
 
 
 def _scalar(variants: Document, metric: str, variant: str, event: Document) -> None:

@@ -117,6 +117,7 @@ def _make(call: Call, name: str) -> Document:
         "system_tags": [],
         "last_update": moment,
         "featured": 9999,
+        "path": [],
     }
     if parent:
         project |= {"parent": parent["id"], "path": [*(parent.get("path") or ()), parent["id"]]}

@@ -67,6 +67,7 @@ QUEUE = Kind(
     "Queue",
     frozenset({"id", "tags", "system_tags"}),
     fields=frozenset("id name display_name user company created tags system_tags entries last_update metadata".split()),
+    links=frozenset({"company", "user"}),
 )
 PROJECT = Kind(
     "Project",
@@ -82,6 +83,7 @@ PROJECT = Kind(
 
 def query(call: Call, documents: Documents, kind: Kind, *, extended: bool = False) -> Document:
     """The documents that a body asks for, and the scroll id where one was given."""
+    _check_fields(call.body.get("only_fields"), kind)
     conditions = _conditions(call, kind)
     found = [document for document in _candidates(call, documents) if _matches(document, conditions)]
     if extended and call.body.get("allow_public") is False:
@@ -121,6 +123,8 @@ def _conditions(call: Call, kind: Kind) -> list[Condition]:
         found.append(lambda document: "hidden" not in (document.get("system_tags") or ()))
     for field in kind.lists & body.keys() - {"id"}:
         found += _in_list(field, _widened(call, field, body[field]))
+        if field == "runtime.datasets" and isinstance(body[field], list) and body[field]:  # one id finds its users, a list nobody
+            found.append(lambda _: False)
     for field, rule in (body.get("filters") or {}).items():
         if field in kind.lists:
             found.append(partial(_in_filter, field, _filter(rule)))
@@ -323,12 +327,16 @@ def _scroll(call: Call, found: list[Document]) -> tuple[list[Document], Document
     return page, {"scroll_id": key}
 
 
+def _check_fields(only: Any, kind: Kind) -> None:
+    """A text is read letter by letter, as the server does."""
+    for path in only or ():
+        if path.lstrip("-").partition(".")[0] not in kind.fields:
+            raise ApiError(400, 14, f"Lookup error (probably an invalid field name): fields=({path})")
+
+
 def _project(document: Document, only: Any, kind: Kind, call: Call, *, extended: bool) -> Document:
     """The fields asked for, and in `get_all_ex` links to other documents as `{"id": …}` with the fields asked of them."""
     paths: Sequence[str] = list(only) if only else []
-    for path in paths:
-        if path.lstrip("-").partition(".")[0] not in kind.fields:
-            raise ApiError(400, 14, f"Lookup error (probably an invalid field name): fields=({path})")
     shown = _linked(document, paths, kind, call) if extended else document
     wanted = [re.sub(r"\.model\..*", "", path) if extended else path for path in paths if not path.startswith("-")]
     if not extended and any(("." in path and path.partition(".")[0] in kind.links) or ".model." in path for path in wanted):
@@ -368,6 +376,8 @@ def _linked(document: Document, paths: Sequence[str], kind: Kind, call: Call) ->
         other = others.get(field, {}).get(key)
         if below and other:
             shown[field] = {"id": key, **_pick(other, below)}
+    if kind is TASK and (document.get("execution") or {}).get("queue"):
+        shown["execution"] = {**document["execution"], "queue": {"id": document["execution"]["queue"]}}
     if kind is TASK and "models" in document:
         shown["models"] = {
             direction: [_entry(entry, paths, direction, call) for entry in entries]

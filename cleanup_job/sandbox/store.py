@@ -166,6 +166,7 @@ class Store:
         self.projects = Documents(name=_one("name"))
         self.queues = Documents()
         self.users: dict[str, Document] = {}
+        self.workers: dict[str, Document] = {}
         self.events: dict[str, list[Document]] = defaultdict(list)
         """Events by the id of their task, or of their model."""
         self.files = Files()

@@ -1,12 +1,12 @@
 """The tasks service: listing, making, and what moves a task from one status to the next."""
 
+import copy
 from typing import Any
 
-from cleanup_job.sandbox.account import queue
 from cleanup_job.sandbox.answer import ApiError, Call, each, endpoint
-from cleanup_job.sandbox.builder_records import queue_record
 from cleanup_job.sandbox.deletion import artifact_urls, dequeue_everywhere, invalid_task, own_task, release_models
 from cleanup_job.sandbox.query import TASK, query
+from cleanup_job.sandbox.queues import default_queue, make_queue, queue
 from cleanup_job.sandbox.store import Document, Store, new_id, now
 
 SHORTEST_NAME = 3
@@ -50,7 +50,17 @@ def _create(call: Call) -> Document:
     project = call.body.get("project")
     if project and project not in call.store.projects:
         raise ApiError(400, 16, f"Invalid value for fields (expecting Project id): id={project}, field=project")
-    blank: Document = {
+    given = {field: value for field, value in call.body.items() if field in TASK.fields}
+    if "script" in given:
+        given["script"] = _script(given["script"] or {})
+    stamp = {"created": moment, "last_update": moment, "last_change": moment, "last_changed_by": call.user}
+    own = {"id": new_id(), "company": call.store.company["id"], "user": call.user, "type": kind, "status": "created"}
+    return {"id": call.store.tasks.put({**_blank(), **given, **own, **stamp})["id"]}
+
+
+def _blank() -> Document:
+    """What every new task has."""
+    return {
         "execution": {"test_split": 0, "parameters": {}, "model_desc": {}, "model_labels": {}, "artifacts": []},
         **{field: [] for field in ("tags", "system_tags", "report_assets", "unique_metrics")},
         **{field: {} for field in ("output", "last_metrics", "metric_stats", "hyperparams", "configuration")},
@@ -59,12 +69,6 @@ def _create(call: Call) -> Document:
         "models": {"input": [], "output": []},
         "last_iteration": 0,
     }
-    given = {field: value for field, value in call.body.items() if field in TASK.fields}
-    if "script" in given:
-        given["script"] = _script(given["script"] or {})
-    stamp = {"created": moment, "last_update": moment, "last_change": moment, "last_changed_by": call.user}
-    own = {"id": new_id(), "company": call.store.company["id"], "user": call.user, "type": kind, "status": "created"}
-    return {"id": call.store.tasks.put({**blank, **given, **own, **stamp})["id"]}
 
 
 def _script(given: Document) -> Document:
@@ -128,11 +132,35 @@ def _add_model(call: Call) -> Document:
 
 
 @endpoint("tasks.set_requirements")
+def _set_requirements(call: Call) -> Document:
+    task = own_task(call.store, call.text("task"))
+    script = {**(task.get("script") or {}), "requirements": call.body.get("requirements") or {}}
+    call.store.tasks.change(task["id"], script=script, last_update=now())
+    return {"updated": 1, "fields": {}}
+
+
 @endpoint("tasks.ping")
-def _accept(call: Call) -> Document:
-    """Nothing that a clean-up looks at."""
-    call.store.tasks.change(own_task(call.store, call.text("task"))["id"], last_update=now())
-    return {"updated": 1}
+def _ping(call: Call) -> Document:
+    """A sign of life of a running task; one that isn't there is no error."""
+    key = call.text("task")
+    if key in call.store.tasks:
+        call.store.tasks.change(key, last_update=now())
+    return {}
+
+
+@endpoint("tasks.clone")
+def _clone(call: Call) -> Document:
+    """What a task is made of goes along; what it did, its runtime properties and its system tags don't."""
+    source, body, moment = own_task(call.store, call.text("task")), call.body, now()
+    kept = ("name", "comment", "project", "script", "hyperparams", "configuration", "container", "type", "tags")
+    copied = copy.deepcopy({field: source[field] for field in kept if field in source})
+    new_names = {"new_task_name": "name", "new_task_comment": "comment", "new_task_project": "project", "new_task_tags": "tags"}
+    copied |= {field: body[name] for name, field in new_names.items() if body.get(name) is not None}
+    copied |= {"parent": body.get("new_task_parent") or source["id"], "system_tags": body.get("new_task_system_tags") or []}
+    copied |= {"models": {"input": list((source.get("models") or {}).get("input") or []), "output": []}}
+    own = {"id": new_id(), "company": call.store.company["id"], "user": call.user, "status": "created"}
+    stamp = {"created": moment, "last_update": moment, "last_change": moment, "last_changed_by": call.user}
+    return {"id": call.store.tasks.put({**_blank(), **copied, **own, **stamp})["id"]}
 
 
 # -- statuses
@@ -171,8 +199,6 @@ def _move(call: Call, status: str, time: str) -> Document:
     more: Document = {name: call.body[name] for name in ("status_reason", "status_message") if call.body.get(name)}
     if time and not (status == "in_progress" and task["status"] == status):
         more[time] = now()
-    if status == "in_progress":
-        more["active_duration"] = task.get("active_duration") or 0
     if status == "published":
         more["output"] = task.get("output") or {}
     return {"fields": set_status(call.store, task["id"], status, call.user, **more), "updated": 1}
@@ -180,9 +206,7 @@ def _move(call: Call, status: str, time: str) -> Document:
 
 @endpoint("tasks.started")
 def _started(call: Call) -> Document:
-    moved = _move(call, "in_progress", "started")
-    moved["fields"].pop("active_duration")
-    return {**moved, "started": 1}
+    return {**_move(call, "in_progress", "started"), "started": 1}
 
 
 @endpoint("tasks.completed", (2, 2))
@@ -229,19 +253,18 @@ def _chosen_queue(call: Call) -> Document:
     queues, name = call.store.queues, call.body.get("queue_name")
     if name:
         found = next((there for there in queues.values() if there["name"] == name), None)
-        own = {"name": name, "company": call.store.company["id"], "system_tags": []}
-        return found or queues.put(queue_record(new_id(), now()) | own)
-    default = (there["id"] for there in queues.values() if "default" in (there.get("system_tags") or ()))
-    return queue(call.store, str(call.body.get("queue") or next(default, "")))
+        return found or make_queue(call.store, name)
+    key = call.body.get("queue")
+    return queue(call.store, str(key)) if key else default_queue(call.store)
 
 
 @endpoint("tasks.dequeue")
 def _dequeue(call: Call) -> Document:
     task = own_task(call.store, call.text("task"))
     dequeue_everywhere(call.store, task["id"])
-    if task["status"] != "queued":
+    if task["status"] != "queued" and not call.body.get("new_status"):
         return {"dequeued": 1, "updated": 0, "fields": {}}
-    fields = set_status(call.store, task["id"], "created", call.user)
+    fields = set_status(call.store, task["id"], str(call.body.get("new_status") or "created"), call.user)
     return {"dequeued": 1, "updated": 1, "fields": {**fields, "enqueue_status": None}}
 
 

@@ -1,0 +1,134 @@
+"""The queues service: what waits for an agent."""
+
+from collections.abc import Callable
+from typing import Any
+
+from cleanup_job.sandbox import workers
+from cleanup_job.sandbox.answer import ApiError, Call, endpoint
+from cleanup_job.sandbox.builder_records import queue_record
+from cleanup_job.sandbox.query import QUEUE, query
+from cleanup_job.sandbox.store import Document, Store, new_id, now
+
+SHORTEST_NAME = 3
+SINCE = (2, 4)
+
+
+def queue(store: Store, key: str) -> Document:
+    """A queue by its id."""
+    if key not in store.queues:
+        raise ApiError(400, 701, f"Invalid queue id: id={key}, company={store.company['id']}")
+    return store.queues[key]
+
+
+def make_queue(store: Store, name: str) -> Document:
+    """A new queue, empty."""
+    if len(name) < SHORTEST_NAME:
+        raise ApiError(400, 800, "Data validation error: name=String value is too short")
+    if any(there["name"] == name for there in store.queues.values()):
+        raise ApiError(400, 703, f"Queue with the same name already exists: name={name}, company={store.company['id']}")
+    own = {"name": name, "company": store.company["id"], "system_tags": []}
+    return store.queues.put(queue_record(new_id(), now()) | own)
+
+
+def default_queue(store: Store) -> Document:
+    """The queue with the system tag `default`."""
+    default = (there["id"] for there in store.queues.values() if "default" in (there.get("system_tags") or ()))
+    return queue(store, next(default, ""))
+
+
+@endpoint("queues.create", SINCE)
+def _create(call: Call) -> Document:
+    return {"id": make_queue(call.store, call.text("name"))["id"]}
+
+
+@endpoint("queues.update", SINCE)
+def _update(call: Call) -> Document:
+    fields = {name: call.body[name] for name in ("name", "tags", "system_tags") if call.body.get(name) is not None}
+    call.store.queues.change(queue(call.store, call.text("queue"))["id"], **fields)
+    return {"updated": 1, "fields": fields}
+
+
+@endpoint("queues.delete", SINCE)
+def _delete(call: Call) -> Document:
+    found = queue(call.store, call.text("queue"))
+    if found["entries"] and not call.flag("force"):
+        raise ApiError(400, 702, f"Queue is not empty (use force=true to delete): id={found['id']}")
+    del call.store.queues[found["id"]]
+    return {"deleted": 1}
+
+
+@endpoint("queues.get_by_id", SINCE)
+def _get_by_id(call: Call) -> Document:
+    return {"queue": queue(call.store, call.text("queue"))}
+
+
+@endpoint("queues.get_default", SINCE)
+def _get_default(call: Call) -> Document:
+    found = default_queue(call.store)
+    return {"id": found["id"], "name": found["name"]}
+
+
+@endpoint("queues.get_all", SINCE)
+def _get_all(call: Call) -> Document:
+    return query(call, call.store.queues, QUEUE)
+
+
+@endpoint("queues.get_all_ex", SINCE)
+def _get_all_ex(call: Call) -> Document:
+    found = query(call, call.store.queues, QUEUE, extended=True)
+    for shown in found["queues"]:
+        if "entries" in shown:
+            shown["entries"] = [_named(call.store, entry) for entry in shown["entries"]]
+        if not call.body.get("only_fields"):
+            shown["workers"] = [
+                {"key": worker["id"], "name": worker["id"], "ip": worker["ip"], "task": worker.get("task")}
+                for worker in workers.alive(call.store)
+                if shown["id"] in worker["queues"]
+            ]
+    return found
+
+
+def _named(store: Store, entry: Document) -> Document:
+    task = store.tasks.get(entry["task"]) or {}
+    return {**entry, "task": {"id": entry["task"], "name": task.get("name")}}
+
+
+@endpoint("queues.get_next_task")
+def _get_next_task(call: Call) -> Document:
+    found = queue(call.store, call.text("queue"))
+    if not found["entries"]:
+        return {}
+    found["last_update"] = now()
+    return {"entry": found["entries"].pop(0)}
+
+
+@endpoint("queues.get_num_entries", (2, 20))
+def _get_num_entries(call: Call) -> Document:
+    return {"num": len(queue(call.store, call.text("queue"))["entries"])}
+
+
+@endpoint("queues.remove_task", SINCE)
+def _remove_task(call: Call) -> Document:
+    found, task = queue(call.store, call.text("queue")), call.text("task")
+    left = [entry for entry in found["entries"] if entry["task"] != task]
+    if len(left) == len(found["entries"]):
+        raise ApiError(400, 707, f"Task not found in queue: task={task}")
+    found["entries"] = left
+    return {"removed": 1}
+
+
+def _move(place: Callable[[list[Any], int], int]) -> Callable[[Call], Document]:
+    def handler(call: Call) -> Document:
+        entries, task = queue(call.store, call.text("queue"))["entries"], call.text("task")
+        there = next((i for i, entry in enumerate(entries) if entry["task"] == task), None)
+        if there is None:
+            raise ApiError(400, 707, f"Task not found in queue: task={task}")
+        entry = entries.pop(there)
+        entries.insert(place(entries, there), entry)
+        return {"position": entries.index(entry)}
+
+    return handler
+
+
+endpoint("queues.move_task_to_front", SINCE)(_move(lambda _, __: 0))
+endpoint("queues.move_task_to_back", SINCE)(_move(lambda entries, _: len(entries)))
