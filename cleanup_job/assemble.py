@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,8 +24,12 @@ from cleanup_job.storage.folders import SCHEME, MountedFolders
 from cleanup_job.storage.store import Store, Stores
 
 
-def read_settings(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> tuple[Settings, dict[str, str]]:
-    """The settings from flags, environment and clearml.conf, and where each came from.
+def read_settings(
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str] = os.environ,
+    parameters: Mapping[str, tuple[str, str]] | None = None,
+) -> tuple[Settings, dict[str, str]]:
+    """The settings from flags, a task's parameters, environment and clearml.conf, and where each came from.
 
     Raises:
         SettingsError: something is empty, unknown, malformed or missing.
@@ -37,7 +42,7 @@ def read_settings(flags: Mapping[str, Any], environ: Mapping[str, str] = os.envi
     elif path:
         message = f"CLEARML_CONFIG_FILE={path}: there is no such file. Correct it, or unset it."
         raise SettingsError(message)
-    return load(flags, environ, derived(environ, lower) | lower)
+    return load(flags, environ, derived(environ, lower) | lower, parameters)
 
 
 def config_file(given: Path | None) -> Path | None:
@@ -65,10 +70,12 @@ def derived(environ: Mapping[str, str], conf: Mapping[str, tuple[str, str]]) -> 
     return {name: (f"{parts.scheme}://{network}", "derived from the API server's") for name, network in found.items()}
 
 
-def options(settings: Settings) -> Options:
-    """What the settings say of one pass."""
+def options(settings: Settings, never: frozenset[str] = frozenset(), runs_of: str = "") -> Options:
+    """What the settings say of one pass; with the job's own tasks in ClearML, which it must not touch, or may clean."""
     return Options(
         filters=Filters(
+            never=never,
+            runs_of=runs_of,
             threshold=timedelta(days=settings.delete_threshold_days),
             archived_for=timedelta(days=settings.archived_for_days),
             drafts_only=not settings.force_delete,
@@ -115,27 +122,28 @@ class Parts:
     """How many requests were sent so far."""
 
 
-def connect(settings: Settings, on_retry: Callable[[str], None], before_deletion: Callable[[], None]) -> Parts:
-    """Log in to ClearML Server, and know its stores. What ``before_deletion`` raises keeps a deletion from being sent.
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A login at ClearML Server, and how requests are tried again."""
+
+    transport: Any
+    retry: Retry
+
+
+def log_in(settings: Settings, on_retry: Callable[[str], None]) -> Connection:
+    """Log in to ClearML Server.
 
     Raises:
         SettingsError: wrong credentials or addresses.
         UnreachableError: no answer.
     """
-    retry = Retry(settings.attempts, on_retry=on_retry)
-    server, transport = _log_in(settings, retry, before_deletion)
-    places = stores(settings, transport.token, retry, before_deletion)
-    return Parts(server, places, lambda: transport.sent + places.sent)
-
-
-def _log_in(settings: Settings, retry: Retry, before_deletion: Callable[[], None]) -> tuple[Any, Any]:
     # Imported here: clearml takes a second to import, and `--help` or a wrong setting should not wait for it.
-    from cleanup_job.server.clearml_server import ClearMLServer  # noqa: PLC0415 -- see above
-    from cleanup_job.server.session import Connection, Transport  # noqa: PLC0415 -- see above
+    from cleanup_job.server import session  # noqa: PLC0415 -- see above
 
+    retry = Retry(settings.attempts, on_retry=on_retry)
     assert settings.api_host and settings.access_key and settings.secret_key  # noqa: S101, PT018 -- Settings saw to it
-    transport = Transport(
-        Connection(
+    transport = session.Transport(
+        session.Connection(
             settings.api_host,
             settings.access_key.get_secret_value(),
             settings.secret_key.get_secret_value(),
@@ -144,7 +152,39 @@ def _log_in(settings: Settings, retry: Retry, before_deletion: Callable[[], None
             retry=retry,
         )
     )
-    return ClearMLServer(transport, settings.page_size, before_deletion=before_deletion), transport
+    return Connection(transport, retry)
+
+
+def connect(settings: Settings, connection: Connection, before_deletion: Callable[[], None]) -> Parts:
+    """The server and its stores. What ``before_deletion`` raises keeps a deletion from being sent.
+
+    Raises:
+        SettingsError: the stores' settings are wrong.
+    """
+    transport, retry = connection.transport, connection.retry
+    places = stores(settings, transport.token, retry, before_deletion)
+    return Parts(_server(settings, transport, before_deletion), places, lambda: transport.sent + places.sent)
+
+
+def _server(settings: Settings, transport: Any, before_deletion: Callable[[], None]) -> Any:
+    from cleanup_job.server.clearml_server import ClearMLServer  # noqa: PLC0415 -- clearml, likewise
+
+    return ClearMLServer(transport, settings.page_size, before_deletion=before_deletion)
+
+
+def service_tasks(settings: Settings, connection: Connection) -> Any:
+    """The job's own tasks in ClearML."""
+    from cleanup_job.server.service_task import ServiceTasks  # noqa: PLC0415 -- clearml, likewise
+
+    requirement = settings.task_requirement or f"clearml-cleanup=={version('clearml-cleanup')}"
+    return ServiceTasks(connection.transport, settings.task_project, settings.task_name, requirement)
+
+
+def uploader(settings: Settings, connection: Connection) -> Callable[[str, bytes, str], str] | None:
+    """Writes a file to the fileserver and gives its URI; None where there is no fileserver."""
+    if not settings.files_host:
+        return None
+    return _fileserver(settings, connection.transport.token, connection.retry, lambda: None).upload
 
 
 def stores(settings: Settings, token: Callable[[], str], retry: Retry, before_deletion: Callable[[], None]) -> Stores:
@@ -155,17 +195,7 @@ def stores(settings: Settings, token: Callable[[], str], retry: Retry, before_de
     """
     found: list[Store] = []
     if settings.files_host:
-        found.append(
-            FileServer(
-                settings.files_host,
-                settings.files_url_prefixes,
-                token,
-                verify=settings.verify_certificate,
-                timeout=settings.request_timeout_seconds,
-                retry=retry,
-                before_deletion=before_deletion,
-            )
-        )
+        found.append(_fileserver(settings, token, retry, before_deletion))
     elif settings.files_url_prefixes:
         message = (
             "CLEANUP_FILES_URL_PREFIXES is set, but not CLEARML_FILES_HOST: the address at which the job reaches the fileserver"
@@ -175,6 +205,18 @@ def stores(settings: Settings, token: Callable[[], str], retry: Retry, before_de
         found.append(MountedFolders(settings.mounted_folders, before_deletion=before_deletion))
     found.append(object_stores(settings, retry, before_deletion))
     return Stores(tuple(found))
+
+
+def _fileserver(settings: Settings, token: Callable[[], str], retry: Retry, before_deletion: Callable[[], None]) -> FileServer:
+    return FileServer(
+        settings.files_host or "",
+        settings.files_url_prefixes,
+        token,
+        verify=settings.verify_certificate,
+        timeout=settings.request_timeout_seconds,
+        retry=retry,
+        before_deletion=before_deletion,
+    )
 
 
 def object_stores(settings: Settings, retry: Retry, before_deletion: Callable[[], None]) -> Any:
@@ -201,7 +243,8 @@ def sweep_places(
         SettingsError: wrong credentials or addresses, or a place that can't be listed.
         UnreachableError: no answer.
     """
-    retry = Retry(settings.attempts, on_retry=on_retry)
+    connection = log_in(settings, on_retry)
+    retry = connection.retry
     places: list[tuple[Any, Location]] = []
     buckets = object_stores(settings, retry, before_deletion)
     for address in settings.sweep_stores:
@@ -221,4 +264,4 @@ def sweep_places(
         if doubt := mounted.check():
             raise SettingsError(doubt)
         places.append((mounted, Location(SCHEME + path, "")))
-    return _log_in(settings, retry, before_deletion)[0], places
+    return _server(settings, connection.transport, before_deletion), places

@@ -9,6 +9,7 @@ from cleanup_job.order import Unit
 from cleanup_job.outcomes import Outcomes
 from cleanup_job.outputs import INTERRUPTED, Outputs
 from cleanup_job.paths import Location, TaskId, tasks_named_in
+from cleanup_job.phases import Phases
 from cleanup_job.plan import Batch, Going, Gone, Plan, Policy, Protection, plan_batch, protection
 from cleanup_job.records import Deleted, Detail, Model, NotDeleted, References, Removed
 from cleanup_job.report.outcome import Reason, TaskOutcome, Verdict
@@ -26,6 +27,7 @@ class Batches:
     outcomes: Outcomes
     found: Candidates
     keep_on_file_error: bool = True
+    phases: Phases = field(default_factory=Phases)
     gone: Gone = field(default_factory=Gone)
 
     def plan(self, units: list[Unit]) -> Plan:
@@ -35,11 +37,12 @@ class Batches:
             AnswerError: the server refused a call.
             UnreachableError: it gives no usable answer.
         """
-        try:
-            return self._plan(units)
-        except AnswerError:
-            # Bulk calls refuse all of their tasks where one is gone meanwhile: look again without it.
-            return self._plan(units)
+        with self.phases.phase("plan"):
+            try:
+                return self._plan(units)
+            except AnswerError:
+                # Bulk calls refuse all of their tasks where one is gone meanwhile: look again without it.
+                return self._plan(units)
 
     def _plan(self, units: list[Unit]) -> Plan:
         """Read a batch's outputs, then who else needs them, then the tasks once more, and decide."""
@@ -116,17 +119,19 @@ class Batches:
 
     def delete(self, plan: Plan) -> list[TaskOutcome]:
         """Files first, record last; a unit with a file that can't be deleted keeps its records."""
-        removed = self.storage.delete(
-            (path for going in plan.going for path in going.paths),
-            (link for going in plan.going for link in going.linked),
-        )
+        with self.phases.phase("files"):
+            removed = self.storage.delete(
+                (path for going in plan.going for path in going.paths),
+                (link for going in plan.going for link in going.linked),
+            )
         outcomes, ready = self._after_files(plan, removed)
         for going in ready:
             for path in (*going.paths, *going.linked):
                 if path in removed.failed:
                     left = f"{path.path}: {removed.failed[path]}"
                     self.warn(f"task {going.task.id}: a file stays behind without a record: {left}")
-        return outcomes + self._delete_records(ready)
+        with self.phases.phase("records"):
+            return outcomes + self._delete_records(ready)
 
     def _after_files(self, plan: Plan, removed: Removed) -> tuple[list[TaskOutcome], list[Going]]:
         """Those that stay because of a file, and those whose records may go, with what their stores counted."""

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 from cleanup_job.paths import Location, ModelId, TaskId, in_no_folder, tasks_named_in
 from cleanup_job.plan import Staying
@@ -42,7 +43,8 @@ def find(
     """Read the listing to its end, and then the references between the tasks that it brought."""
     tasks: dict[TaskId, Task] = {}
     hidden_steps: set[TaskId] = set()
-    for task in server.archived_tasks(rules.query()):
+    own_runs = server.children([TaskId(rules.runs_of)]) if rules.runs_of else ()
+    for task in chain(server.archived_tasks(rules.query()), own_runs):
         if rules.allows(task):
             tasks[task.id] = task
         elif (

@@ -7,6 +7,7 @@ whatever interrupts a pass, the next one finds the rest.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from cleanup_job.candidates import Candidates
 from cleanup_job.errors import AnswerError, CleanupError, LeaseHeldError, RefusedError
 from cleanup_job.order import Order, Unit
 from cleanup_job.outcomes import Outcomes
+from cleanup_job.phases import Phases
 from cleanup_job.plan import Gone, Policy, Staying
 from cleanup_job.report.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.rooms import Observer, Server, Storage
@@ -76,6 +78,8 @@ class Pass:
         self._observer = observer
         self._stop = stop
         self._began = time.monotonic()
+        self._phases = Phases()
+        report.phases = self._phases.seconds
 
     def run(self) -> None:
         """Do it all.
@@ -83,15 +87,17 @@ class Pass:
         Raises:
             CleanupError: nothing more can be done; what was done stands in the report.
         """
-        names = self._server.projects()
-        if self._options.dry_run:
-            for doubt in self._storage.check():  # what a real pass would stumble over
-                self._warn(doubt)
-        rules = self._rules(names)
-        protect = self._options.protect_used_datasets
-        found = candidates.find(self._server, self._storage, rules, names, protect_used_datasets=protect)
+        with self._phases.phase("select"):
+            names = self._server.projects()
+            if self._options.dry_run:
+                for doubt in self._storage.check():  # what a real pass would stumble over
+                    self._warn(doubt)
+            rules = self._rules(names)
+            protect = self._options.protect_used_datasets
+            found = candidates.find(self._server, self._storage, rules, names, protect_used_datasets=protect)
         self._report.selected = len(found.tasks)
-        self._observer.selected(len(found.tasks))
+        counts = Counter(task.project for task in found.tasks.values())
+        self._observer.selected(len(found.tasks), {names.get(project, project): count for project, count in counts.items()})
         self._outcomes = Outcomes(names, rules.rule_of)
         for staying in found.kept:
             self._note(self._outcomes.stays(staying))
@@ -197,6 +203,7 @@ class Pass:
             self._outcomes,
             found,
             self._options.keep_on_file_error,
+            self._phases,
         )
 
     def _fill(self, running: Running, pool: ThreadPoolExecutor, batches: Batches, order: Order, budget: int) -> None:

@@ -2,11 +2,9 @@
 
 import argparse
 import os
-import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Any, NoReturn
 
@@ -14,21 +12,13 @@ import stamina.instrumentation
 from rich.console import Console
 from rich.table import Table
 
-from cleanup_job import assemble, cluster_commands, pod, settings_text, sweep_command
-from cleanup_job.cleanup import Pass, Stop
-from cleanup_job.errors import CleanupError, LeaseHeldError, SettingsError
+from cleanup_job import assemble, cluster_commands, run_command, service_commands, settings_text, sweep_command
+from cleanup_job.errors import CleanupError, SettingsError
 from cleanup_job.flags import add_flags, given
-from cleanup_job.output import JsonOutput, Output, TextOutput
-from cleanup_job.report import document, event
-from cleanup_job.report.outcome import Report
 from cleanup_job.report.words import EXIT_CODES
 from cleanup_job.settings import Settings, env_name, group_name
 
-POD = socket.gethostname()
-UNEXPECTED = 1
 FLAGS = [name for name in Settings.model_fields if group_name(name) != "Sweep"]
-IN_PART = 3
-STOPPED = {"SIGTERM": 143, "SIGINT": 130, "lease": LeaseHeldError.exit_code, "deadline": IN_PART}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,116 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # Whoever read the output is gone, for instance `| head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return UNEXPECTED
-
-
-# -- run
-def _run(options: argparse.Namespace) -> int:
-    """One pass."""
-    output: Output | None = None
-    report: Report | None = None
-    try:
-        settings, origins = assemble.read_settings(given(options))
-        output = _output(settings)
-        report = _new_report(settings)
-        _pass(settings, origins, report, output)
-    except CleanupError as error:
-        if report is None or output is None:
-            _without_report(str(error))
-            raise
-        report.error, report.exit_code = str(error), error.exit_code
-    except Exception as error:
-        # The traceback is on its way to the log; whoever looks elsewhere should not find silence.
-        _without_report(f"unexpected error: {type(error).__name__}: {error}")
-        raise
-    report.finished = datetime.now(UTC)
-    report.exit_code = report.exit_code or _exit_code(report)
-    if settings.report is not None:
-        try:
-            document.write(report, settings.report)
-        except OSError as error:
-            report.error = report.error or f"CLEANUP_REPORT={settings.report} could not be written: {error}"
-            report.exit_code = report.exit_code or UNEXPECTED
-    pod.last_words(document.termination_message(report))
-    _event(settings.cronjob, settings.lease_namespace, event.of_report(report, POD), output.warning)
-    output.finished(report)
-    return report.exit_code
-
-
-def _pass(settings: Settings, origins: Mapping[str, str], report: Report, output: Output) -> None:
-    for name in ("run_as_service", "cleanup_period_in_days"):
-        if origins[name] != "default":
-            output.warning(f"{origins[name]} is set: it belongs to the CronJob's schedule. The job runs one pass and exits.")
-    if settings.statuses and "created" not in settings.statuses and not settings.force_delete:
-        output.warning(
-            "nothing can be found: CLEANUP_STATUSES leaves out drafts, and CLEANUP_FORCE_DELETE=false allows nothing else"
-        )
-    if not settings.files_host:
-        output.warning("CLEARML_FILES_HOST is not set, and can't be derived: tasks with files on the fileserver will be kept")
-    stop = Stop()
-    with pod.signals(stop), output:
-        try:
-            with pod.lease(settings, stop, output.warning) as held:
-                if held is not None:
-                    stop.holds_lease = held.is_safe
-                output.started(report)
-                parts = assemble.connect(settings, output.retry, stop.before_deletion)
-                try:
-                    Pass(parts.server, parts.stores, assemble.options(settings), report, output, stop).run()
-                finally:
-                    report.requests = parts.requests()
-        except LeaseHeldError:
-            if not stop.reason:
-                raise
-            report.stopped_by = stop.reason  # told to stop while it waited
-
-
-def _new_report(settings: Settings) -> Report:
-    now = datetime.now(UTC)
-    return Report(
-        version("clearml-cleanup"),
-        settings.dry_run,
-        now,
-        now - timedelta(days=settings.delete_threshold_days),
-        settings.api_host or "",
-        settings.web_host or "",
-    )
-
-
-def _exit_code(report: Report) -> int:
-    if report.stopped_by in STOPPED:
-        return STOPPED[report.stopped_by]
-    return IN_PART if report.total().failed else 0
-
-
-def _event(cronjob: str | None, namespace: str | None, told: event.Event, warn: Callable[[str], None]) -> None:
-    """Tell of the pass on its CronJob, where there is one. Not being able to is no failure of the pass."""
-    if not cronjob:
-        return
-    from cleanup_job.cluster.events import EventError, leave  # noqa: PLC0415 -- kubernetes is slow to import
-
-    try:
-        leave(cronjob, namespace, kind=told.type, reason=told.reason, message=told.message, pod=POD)
-    except EventError as error:
-        warn(str(error))
-
-
-def _without_report(error: str) -> None:
-    """Tell of a pass that has no report, and perhaps no settings."""
-    pod.last_words(f"error: {error}")
-    cronjob, namespace = (os.environ.get(name) for name in ("CLEANUP_CRONJOB", "CLEANUP_LEASE_NAMESPACE"))
-    _event(cronjob, namespace or None, event.of_error(error, POD), _warn)
-
-
-def _warn(text: str) -> None:
-    _errors().print(f"warning: {text}", style="yellow", markup=False, highlight=False)
-
-
-def _output(settings: Settings) -> Output:
-    console = Console()
-    if settings.log_format == "text" or (settings.log_format == "auto" and console.is_terminal):
-        return TextOutput(console, settings.log_level)
-    return JsonOutput(sys.stdout, settings.log_level)
+        return run_command.UNEXPECTED
 
 
 # -- the other commands
@@ -209,9 +90,11 @@ def _version(_: argparse.Namespace) -> int:
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
-    "run": _run,
+    "run": run_command.run,
     "settings": _settings,
     "sweep": sweep_command.sweep,
+    "register": service_commands.register,
+    "enqueue": service_commands.enqueue,
     "trigger": cluster_commands.trigger,
     "status": cluster_commands.status,
     "demo": _demo,
@@ -225,7 +108,7 @@ class _Parser(argparse.ArgumentParser):
     """Words that a pass can't take end it before it began: told of where Kubernetes shows it."""
 
     def error(self, message: str) -> NoReturn:
-        _without_report(message)
+        run_command.without_report(message)
         super().error(message)
 
 
@@ -243,6 +126,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     ):
         add_flags(commands.add_parser(name, help=text, description=text, allow_abbrev=False), FLAGS)
     sweep_command.add_arguments(commands)
+    service_commands.add_arguments(commands, FLAGS)
     cluster_commands.add_arguments(commands)
     commands.add_parser("version", help="print the version")
     _add_sandbox_commands(commands, words)

@@ -48,7 +48,7 @@ def trigger(options: argparse.Namespace) -> int:
     cluster = connect_as_user(options.context)
     namespace = options.namespace or cluster.namespace
     cronjob = find(cluster, namespace, options.cronjob)
-    made = job_from(cronjob, options.name, given)
+    made = job_from(cronjob, options.name, overrides.as_arguments(given))
     overrides.check_arguments(given, container_of(made["spec"]["template"]).get("args") or [])
     job = create(cluster, namespace, made)
     told = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)

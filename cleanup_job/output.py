@@ -1,5 +1,6 @@
 """What a running pass says: progress and tables on a terminal, one JSON object a line elsewhere."""
 
+from collections.abc import Mapping, Sequence
 from threading import Lock
 from types import TracebackType
 from typing import Protocol, Self, TextIO
@@ -10,6 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from cleanup_job.report import json_lines, table
 from cleanup_job.report.outcome import Report, TaskOutcome, Verdict
+from cleanup_job.report.words import plain
+from cleanup_job.rooms import Observer
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -19,8 +22,10 @@ class Output(Protocol):
 
     def __enter__(self) -> Self: ...
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    def parameters(self, rows: Sequence[tuple[str, str, str]]) -> None: ...
+    def skipped(self, event: str, text: str, fields: Mapping[str, object]) -> None: ...
     def started(self, report: Report) -> None: ...
-    def selected(self, total: int) -> None: ...
+    def selected(self, total: int, projects: Mapping[str, int]) -> None: ...
     def outcome(self, outcome: TaskOutcome) -> None: ...
     def project(self, name: str) -> None: ...
     def warning(self, text: str) -> None: ...
@@ -48,11 +53,17 @@ class JsonOutput:
             with self._lock:
                 print(json_lines.dumps(line), file=self._stream, flush=True)
 
+    def parameters(self, rows: Sequence[tuple[str, str, str]]) -> None:
+        self._print(json_lines.parameters(rows))
+
+    def skipped(self, event: str, text: str, fields: Mapping[str, object]) -> None:
+        self._print(json_lines.skipped(event, text, fields))
+
     def started(self, report: Report) -> None:
         self._report = report
         self._print(json_lines.pass_started(report))
 
-    def selected(self, total: int) -> None:
+    def selected(self, total: int, projects: Mapping[str, int]) -> None:  # noqa: ARG002 -- the protocol's
         self._print(json_lines.selected(total))
 
     def outcome(self, outcome: TaskOutcome) -> None:
@@ -99,10 +110,21 @@ class TextOutput:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
+    def parameters(self, rows: Sequence[tuple[str, str, str]]) -> None:
+        if self._least <= LEVELS.index("info"):
+            for name, value, origin in rows:
+                self._say(f"{name}={value} (from {origin})")
+
+    def skipped(self, event: str, text: str, fields: Mapping[str, object]) -> None:  # noqa: ARG002 -- the text says it all
+        self._say(text)
+
+    def _say(self, text: str) -> None:
+        self._progress.console.print(plain(text), markup=False, highlight=False, soft_wrap=True)
+
     def started(self, report: Report) -> None:
         self._what = "planning" if report.dry_run else "deleting"
 
-    def selected(self, total: int) -> None:
+    def selected(self, total: int, projects: Mapping[str, int]) -> None:  # noqa: ARG002 -- the protocol's
         self._progress.update(self._bar, description=self._what, total=total)
 
     def outcome(self, outcome: TaskOutcome) -> None:
@@ -120,3 +142,47 @@ class TextOutput:
 
     def finished(self, report: Report) -> None:
         table.render(report, self._console)
+
+
+class Both:
+    """An output, and somebody else who watches the pass."""
+
+    def __init__(self, output: Output, watcher: Observer) -> None:
+        self._output = output
+        self._watcher = watcher
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def parameters(self, rows: Sequence[tuple[str, str, str]]) -> None:
+        self._output.parameters(rows)
+
+    def skipped(self, event: str, text: str, fields: Mapping[str, object]) -> None:
+        self._output.skipped(event, text, fields)
+
+    def started(self, report: Report) -> None:
+        self._output.started(report)
+
+    def selected(self, total: int, projects: Mapping[str, int]) -> None:
+        self._output.selected(total, projects)
+        self._watcher.selected(total, projects)
+
+    def outcome(self, outcome: TaskOutcome) -> None:
+        self._output.outcome(outcome)
+        self._watcher.outcome(outcome)
+
+    def project(self, name: str) -> None:
+        self._output.project(name)
+        self._watcher.project(name)
+
+    def warning(self, text: str) -> None:
+        self._output.warning(text)
+        self._watcher.warning(text)
+
+    def retry(self, text: str) -> None:
+        self._output.retry(text)
+
+    def finished(self, report: Report) -> None:
+        self._output.finished(report)

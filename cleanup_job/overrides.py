@@ -4,11 +4,13 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 
+from pydantic import TypeAdapter
+
 from cleanup_job.errors import SettingsError
-from cleanup_job.settings import PREFIX, Settings, env_name, load
+from cleanup_job.settings import PREFIX, Settings, env_name, flag_name, load
 from cleanup_job.settings_text import SECRETS
 
-GUARDED = frozenset({"lease", "lease_namespace", "cronjob"})
+GUARDED = frozenset({"lease", "lease_namespace", "cronjob", "release", "job", "task_id"})
 """What keeps two passes apart is no matter of one Job."""
 PATHS = frozenset({"report", "config_file", "verify_certificate"})
 """Settings that name files in the pod, which can't be looked at from here."""
@@ -35,6 +37,25 @@ def parse(given: Sequence[str]) -> dict[str, str]:
     checked = {variable: value for variable, value in found.items() if variable not in paths or not value.strip()}
     load({}, _CONNECTION | checked, {})
     return found
+
+
+def as_arguments(found: Mapping[str, str]) -> list[str]:
+    """The same as flags, which win over variables and over what was edited in ClearML."""
+    arguments = []
+    for field in Settings.model_fields:
+        value = found.get(env_name(field))
+        if value is None:
+            continue
+        if Settings.model_fields[field].annotation is bool:
+            arguments.append(flag_name(field) if as_bool(value) else "--no-" + flag_name(field).removeprefix("--"))
+        else:
+            arguments.append(f"{flag_name(field)}={value}")
+    return arguments
+
+
+def as_bool(value: str) -> bool:
+    """A yes or no, as the settings read it."""
+    return TypeAdapter(bool).validate_python(value.strip())
 
 
 def check_arguments(found: Mapping[str, str], arguments: Sequence[str]) -> None:

@@ -6,8 +6,12 @@ Field names are the API's. Times are aware and in UTC.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from cleanup_job.paths import LinkedFile, ModelId, OwnedPath, TaskId
+
+RUN_TAG = "clearml-cleanup"
+"""On the job's own draft task, and on every run of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +138,47 @@ class References:
     """For each output model, the tasks that have it as an input."""
     others: tuple[Model, ...] = ()
     """All models whose file a task of the batch holds or links to; its own may be among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTask:
+    """The job's own task in ClearML: the draft, or a clone of it."""
+
+    id: TaskId
+    name: str
+    status: str
+    project: str
+    """The id of its project."""
+    parent: str = ""
+    tags: tuple[str, ...] = ()
+    comment: str = ""
+    hyperparams: Mapping[str, Any] = field(default_factory=dict)
+    registered: Mapping[str, str] = field(default_factory=dict)
+    """The parameters that were last given to it, by us."""
+    script: Mapping[str, Any] = field(default_factory=dict)
+    registered_script: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """The task in a message."""
+        return f"task {self.name!r} ({self.id})"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run of the job's own task."""
+
+    id: TaskId
+    status: str
+    started: datetime | None
+    last_update: datetime | None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue, with the number of agents that listen on it; None where the server doesn't tell."""
+
+    id: str
+    name: str
+    workers: int | None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from cleanup_job.errors import SettingsError
-from cleanup_job.records import Task
+from cleanup_job.records import RUN_TAG, Task
 
 ACTIVE = frozenset({"in_progress", "queued"})
 DRAFT = "created"
@@ -67,6 +67,10 @@ class Rules:
     """The first that has a task's project counts."""
     pipeline_projects: frozenset[str] = field(default=frozenset(), repr=False)
     """Projects in which the SDK keeps pipelines (``…/.pipelines/…``)."""
+    never: frozenset[str] = frozenset()
+    """Tasks that are not deleted whatever is said of them: the job's own draft, and the run of this pass."""
+    runs_of: str = ""
+    """The job's own draft: archived runs of it go past the threshold, whatever else is asked for."""
 
     def query(self) -> Query:
         """The listing that these rules need."""
@@ -89,7 +93,10 @@ class Rules:
             archived_at: When it was archived, where that is known better than by ``last_change``.
             is_step: Whether it goes with its pipeline's controller: it need not be archived, but must not be active.
         """
+        if task.id in self.never:
+            return False
         since = age_from(task)
+        own_run = bool(self.runs_of) and task.parent == self.runs_of and RUN_TAG in task.tags
         archived_at = archived_at or task.last_change
         with_controller = is_step and self.include_pipeline_steps
         return (
@@ -99,8 +106,9 @@ class Rules:
             and (
                 not task.archived or self.archived_before is None or archived_at is None or archived_at <= self.archived_before
             )
-            and (task.status == DRAFT or not self.drafts_only)
-            and self._in_filters(task)
+            and (task.status == DRAFT or not self.drafts_only or own_run)
+            and self._not_excluded(task)
+            and (own_run or self._in_filters(task))
             and ("hidden" not in task.system_tags or self.include_hidden or with_controller)
         )
 
@@ -137,19 +145,22 @@ class Rules:
         return self.cutoff if threshold is None or threshold.cutoff is None else threshold.cutoff
 
     def _in_filters(self, task: Task) -> bool:
-        tags = set(task.tags)
         return (
             (self.projects is None or task.project in self.projects)
-            and (
+            and (not self.tags or bool(self.tags.intersection(task.tags)))
+            and (not self.types or task.type in self.types)
+            and (not self.statuses or task.status in self.statuses)
+            and (not self.users or task.user in self.users)
+        )
+
+    def _not_excluded(self, task: Task) -> bool:
+        return (
+            (
                 self.exclude_projects is None
                 or (task.project not in self.exclude_projects and task.project in self.known_projects | {""})
             )
-            and (not self.tags or bool(self.tags & tags))
-            and not self.exclude_tags & tags
-            and (not self.types or task.type in self.types)
-            and (not self.statuses or task.status in self.statuses)
+            and not self.exclude_tags.intersection(task.tags)
             and task.status not in self.exclude_statuses
-            and (not self.users or task.user in self.users)
         )
 
 
@@ -204,6 +215,8 @@ class Filters:
     keep_projects: tuple[str, ...] = ()
     thresholds: tuple[tuple[str, str, timedelta | None], ...] = ()
     """Each with its text, a project, and an age from which its tasks go; None: never."""
+    never: frozenset[str] = frozenset()
+    runs_of: str = ""
 
 
 def resolve(
@@ -261,6 +274,8 @@ def resolve(
             )
             for text, project, age in filters.thresholds
         ),
+        never=filters.never,
+        runs_of=filters.runs_of,
         pipeline_projects=frozenset(i for i, name in projects.items() if ".pipelines" in name.split("/")),
     )
 

@@ -1,7 +1,8 @@
 """Every option once: its name, default, bounds and meaning.
 
 The environment, the command line's flags, `clearml-cleanup settings` and the reference page in docs/ all come from `Settings`.
-A value is taken from the flag, else the environment, else (for the connection) clearml.conf, else the default. Nothing that is
+A value is taken from the flag, else the task in ClearML (where there is one), else the environment, else (for the connection)
+clearml.conf, else the default. Nothing that is
 empty, misspelled or out of bounds is ever read as "no limit": it is an error that names the setting, the value and the way out.
 """
 
@@ -60,6 +61,7 @@ TaskTypes = Annotated[tuple[TaskType, ...], NoDecode, BeforeValidator(as_list)]
 
 _DNS_NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 """What Kubernetes takes as the name of most objects."""
+_NAME = r"^\S(.*\S)?$"
 
 
 def _option(default: Any, text: str, *, env: str | None = None, flag: str = "", group: str, **bounds: Any) -> Any:
@@ -281,6 +283,60 @@ class Settings(BaseSettings):
         max_length=52,
     )
 
+    # -- the service task in ClearML
+    task: bool = _option(
+        False,
+        "Read the parameters of the draft task in ClearML, where a value that was edited in the Web UI wins over the "
+        "environment's, and leave a run of it for each pass.",
+        group="ClearML task",
+    )
+    task_project: str = _option("DevOps", "Project of that task.", group="ClearML task", min_length=3, pattern=_NAME)
+    task_name: str = _option(
+        "Cleanup Service",
+        "Its name. Releases that clean the same server with other settings need tasks of their own.",
+        group="ClearML task",
+        min_length=3,
+        pattern=_NAME,
+    )
+    task_mode: Literal["pod", "agent"] = _option(
+        "pod",
+        "`pod`: the pass runs here. `agent`: a scheduled Job only enqueues a clone of the draft, and a ClearML Agent runs the "
+        "pass: on each schedule with run_as_service true, else once.",
+        group="ClearML task",
+    )
+    task_queue: str = _option("services", "Queue to enqueue clones to.", flag="--queue", group="ClearML task", min_length=3)
+    task_runs_kept: int = _option(
+        30,
+        "Runs of the task to keep. Older ones are archived, and deleted by a pass once they are past the threshold.",
+        group="ClearML task",
+        ge=1,
+        le=400,
+    )
+    task_requirement: str = _option(
+        "",
+        "What an agent installs to run a pass, as pip takes it: a version, a URL, the path of a wheel. "
+        "Default: clearml-cleanup in the version that registered the task.",
+        group="ClearML task",
+    )
+    task_id: str | None = _option(
+        None,
+        "The task that this very pass is. A ClearML Agent sets it; all parameters of that task win over the environment.",
+        env="CLEARML_TASK_ID",
+        group="ClearML task",
+        pattern=r"^[0-9a-zA-Z_-]+$",
+    )
+    release: str | None = _option(
+        None, "Name of the Helm release, a tag of the runs in ClearML. The Helm chart sets it.", group="Run", max_length=253
+    )
+    job: str | None = _option(
+        None,
+        "Name of the Job that this pod belongs to. A pass is only skipped as not due where the CronJob's schedule made the "
+        "Job. The Helm chart sets it.",
+        group="Run",
+        pattern=_DNS_NAME,
+        max_length=253,
+    )
+
     # -- output
     log_format: Literal["auto", "json", "text"] = _option(
         "auto",
@@ -333,7 +389,8 @@ class Settings(BaseSettings):
     # -- the original service's schedule
     cleanup_period_in_days: float = _option(
         1.0,
-        "Checked, not used: the period is the CronJob's schedule, and the job runs once.",
+        "The period is the CronJob's schedule, and the job runs once. With `task`, a scheduled pass ends as not due before so "
+        "many days have passed since the last completed one began; without it, the value is only checked.",
         env="CLEANUP_PERIOD_IN_DAYS",
         group="Schedule",
         gt=0,
@@ -341,7 +398,10 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
     )
     run_as_service: bool = _option(
-        False, "Checked, not used: the job never loops or enqueues itself; it is a CronJob.", group="Schedule"
+        False,
+        "The job never loops; it is a CronJob. With `task_mode: agent`, true makes each scheduled Job enqueue a pass, false "
+        "only the first one; else the value is only checked.",
+        group="Schedule",
     )
 
     @classmethod
@@ -410,7 +470,10 @@ def _extra(field: str, name: str) -> str:
 
 
 def load(
-    flags: Mapping[str, Any], environ: Mapping[str, str], conf: Mapping[str, tuple[str, str]]
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str],
+    conf: Mapping[str, tuple[str, str]],
+    parameters: Mapping[str, tuple[str, str]] | None = None,
 ) -> tuple[Settings, dict[str, str]]:
     """The settings, and for each one where its value came from.
 
@@ -418,6 +481,7 @@ def load(
         flags: Values given on the command line, by field name.
         environ: The environment.
         conf: Values of lower rank: for each field the value, and the words that name its source.
+        parameters: Values of a task in ClearML, likewise: they win over the environment, not over flags.
 
     Raises:
         SettingsError: something is empty, unknown, malformed or missing.
@@ -438,6 +502,8 @@ def load(
     for variable, name in fields.items():
         if variable in environ:
             values[name], origins[name] = environ[variable].strip(), variable
+    for name, (value, source) in (parameters or {}).items():
+        values[name], origins[name] = value, source
     for name, value in flags.items():
         values[name], origins[name] = value, flag_name(name)
     try:

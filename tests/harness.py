@@ -1,6 +1,6 @@
 """A pass over a sandbox, in this process, with the real rooms around it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,7 +27,7 @@ class Watcher:
     warnings: list[str] = field(default_factory=list)
     projects: list[str] = field(default_factory=list)
 
-    def selected(self, total: int) -> None:
+    def selected(self, total: int, projects: Mapping[str, int]) -> None:
         pass
 
     def outcome(self, outcome: TaskOutcome) -> None:

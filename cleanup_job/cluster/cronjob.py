@@ -1,7 +1,7 @@
 """The installed CronJob, and Jobs made from it as `kubectl create job --from` makes them."""
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -107,15 +107,14 @@ def state_of(pod: Document, container: str) -> Document:
     return next((status.get("state") or {} for status in statuses if status["name"] == container), {})
 
 
-def job_from(cronjob: Document, name: str | None, overrides: Mapping[str, str]) -> Document:
-    """A Job as `kubectl create job --from=cronjob/…` makes it, with variables that win over the CronJob's."""
+def job_from(cronjob: Document, name: str | None, arguments: Sequence[str]) -> Document:
+    """A Job as `kubectl create job --from=cronjob/…` makes it, with further arguments for its container."""
     metadata = cronjob["metadata"]
     template = cronjob["spec"]["jobTemplate"]
     spec = deepcopy(template["spec"])
     container = container_of(spec["template"])
-    kept = [entry for entry in container.get("env", []) if entry["name"] not in overrides]
-    if overrides:
-        container["env"] = kept + [{"name": variable, "value": value} for variable, value in overrides.items()]
+    if arguments:
+        container["args"] = [*(container.get("args") or []), *arguments]
     made = template.get("metadata") or {}
     return {
         "apiVersion": "batch/v1",

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,6 +32,18 @@ def pass_started(report: Report) -> Line:
         server=report.server,
         cutoff=_time(report.cutoff),
     )
+
+
+def parameters(rows: Sequence[tuple[str, str, str]]) -> Line:
+    """The settings that count, and where each came from."""
+    return line(
+        "parameters", "info", settings=[{"setting": name, "value": value, "from": where} for name, value, where in rows]
+    )
+
+
+def skipped(event: str, text: str, fields: Mapping[str, object]) -> Line:
+    """Why there was no pass here: ``not_due``, or ``enqueued`` for an agent."""
+    return line(event, "info", message=text, **fields)
 
 
 def selected(total: int) -> Line:
@@ -117,6 +129,8 @@ def summary(report: Report) -> Line:
         "warnings": len(report.warnings),
         "requests": report.requests,
         "seconds": round(seconds(report), 3),
+        "phases": {name: round(spent, 3) for name, spent in report.phases.items()},
+        "run": report.run or None,
     }
 
 

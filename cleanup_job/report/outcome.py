@@ -150,6 +150,10 @@ class Report:
     """Tasks that went by each entry of ``threshold_rules``."""
     emptied: list[str] = field(default_factory=list)
     """Names of projects that were deleted since nothing was left in them."""
+    phases: dict[str, float] = field(default_factory=dict)
+    """Seconds spent in each phase (``select``, ``plan``, ``files``, ``records``), added up over all workers."""
+    run: str = ""
+    """The task in ClearML that this pass is, or is reported in; empty where there is none."""
 
     def add(self, outcome: TaskOutcome) -> None:
         """Count one task in."""

@@ -25,6 +25,7 @@ STOPPED = {
     "deadline": "the time was over (CLEANUP_DEADLINE_SECONDS)",
     "SIGTERM": "it was told to stop (SIGTERM)",
     "SIGINT": "it was told to stop (SIGINT)",
+    "aborted": "its run was aborted in ClearML",
     "lease": "it lost its lease to another pass",
     "unreachable": "the server could not be reached",
 }

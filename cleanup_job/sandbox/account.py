@@ -34,7 +34,9 @@ def _tags(call: Call) -> Document:
 @endpoint("tasks.get_types")
 def _types(call: Call) -> Document:
     wanted = call.body.get("projects")
-    return {"types": list(dict.fromkeys(t["type"] for t in call.store.tasks.values() if not wanted or t.get("project") in wanted))}
+    return {
+        "types": list(dict.fromkeys(t["type"] for t in call.store.tasks.values() if not wanted or t.get("project") in wanted))
+    }
 
 
 @endpoint("server.info")

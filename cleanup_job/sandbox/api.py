@@ -42,9 +42,7 @@ def _answer(store: Store, files: str, max_version: str, path: str) -> Response:
     number = _number(version)
     there = handler is not None and number >= (1, 0) and since <= _number(max_version) and name not in _newer_than(max_version)
     try:
-        if zeros:
-            raise ApiError(400, 2, f"Request path has invalid version: version={path}, reason=Invalid leading zero in major")
-        _check(path if not found else "", f"name {name} and version {version}" if not there else "")
+        _check(path if zeros else "", path if not found else "", f"name {name} and version {version}" if not there else "")
         user = str(store.user["id"]) if name in _PUBLIC else _authenticate()
         call = Call(store, _body_of_request(), user, files, request.get_data(as_text=True), number)
         with store.lock:
@@ -68,7 +66,9 @@ def _answer(store: Store, files: str, max_version: str, path: str) -> Response:
     return Response(f'{{"meta": {json.dumps(meta)}, "data": {shown}}}', status, mimetype="application/json")
 
 
-def _check(bad_path: str, missing: str) -> None:
+def _check(bad_version: str, bad_path: str, missing: str) -> None:
+    if bad_version:
+        raise ApiError(400, 2, f"Request path has invalid version: version={bad_version}, reason=Invalid leading zero in major")
     if bad_path:
         raise ApiError(400, 0, f"Invalid request path {bad_path}")
     if missing:

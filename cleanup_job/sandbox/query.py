@@ -123,7 +123,9 @@ def _conditions(call: Call, kind: Kind) -> list[Condition]:
         found.append(lambda document: "hidden" not in (document.get("system_tags") or ()))
     for field in kind.lists & body.keys() - {"id"}:
         found += _in_list(field, _widened(call, field, body[field]))
-        if field == "runtime.datasets" and isinstance(body[field], list) and body[field]:  # one id finds its users, a list nobody
+        if (
+            field == "runtime.datasets" and isinstance(body[field], list) and body[field]
+        ):  # one id finds its users, a list nobody
             found.append(lambda _: False)
     for field, rule in (body.get("filters") or {}).items():
         if field in kind.lists:

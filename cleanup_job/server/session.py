@@ -5,7 +5,8 @@ and falls back on ClearML's hosted servers. Here every request has a time-out an
 server is ever asked.
 """
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, TypeVar
@@ -150,18 +151,25 @@ class Transport:
         """
         return self.retried(lambda: self.call_once(name, body), name)
 
-    def call_once(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Call once; a passing failure is a ``PassingError``."""
+    def call_once(self, name: str, body: dict[str, Any] | str) -> dict[str, Any]:
+        """Call once, with an object or with lines; a passing failure is a ``PassingError``."""
         service, _, action = name.partition(".")
         with self._lock:
             self.sent += 1
             if self._session.get_token_valid_period_sec() <= 0:
                 self._passing(self._session.refresh_token, name)
         version = ".".join(map(str, min(self.version, API_VERSION)))
+        sent: dict[str, Any] = {"json": body}
+        if isinstance(body, str):
+            sent = {"data": body.encode(), "headers": {"Content-Type": "application/json-lines"}}
         answer = self._passing(
-            lambda: self._session.send_request(service, action, version=version, method="post", json=body), name
+            lambda: self._session.send_request(service, action, version=version, method="post", **sent), name
         )
         return _data(answer, name)
+
+    def call_lines(self, name: str, lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """As ``call``, for the endpoints that take one JSON object a line."""
+        return self.retried(lambda: self.call_once(name, "\n".join(map(json.dumps, lines))), name)
 
     def tries(self, name: str) -> Iterator[stamina.Attempt]:
         """The tries of a call: a loop of contexts that swallow a ``PassingError`` as long as tries are left."""

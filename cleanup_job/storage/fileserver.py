@@ -148,6 +148,18 @@ class FileServer:
         """Delete files one by one: a single DELETE never takes a folder."""
         return Removed(dict(self._one_by_one(files).items()))
 
+    def upload(self, path: str, content: bytes, kind: str) -> str:
+        """Write a file; gives its URI. ``kind`` is its media type.
+
+        Raises:
+            UnreachableError: no usable answer.
+            OSError: the fileserver refused it.
+        """
+        answer = self._send("POST", "/", deletes=False, files={path: (path.rpartition("/")[2], content, kind)})
+        if answer.status_code != requests.codes.ok:
+            raise OSError(_refusal(answer))
+        return f"{self._host}/{quote(path, safe='/')}"
+
     def _batch_of(self, paths: Sequence[OwnedPath]) -> dict[OwnedPath, str]:
         by_name = {quote(path.path, safe="/"): path for path in paths}
         answer = self._send("POST", "/delete_many", json={"files": list(by_name)})

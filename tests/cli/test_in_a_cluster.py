@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cleanup_job import cli, pod
+from cleanup_job import cli, pod, run_command
 from cleanup_job.cluster import events, lease
 from cleanup_job.cluster.connection import CallError
 from cleanup_job.errors import LeaseHeldError
@@ -58,7 +58,7 @@ def test_an_unexpected_error_is_not_silent(
     def broken(*_: Any) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(cli, "_pass", broken)
+    monkeypatch.setattr(run_command, "_pass", broken)
     words = tmp_path / "termination-log"
     words.touch()
     monkeypatch.setattr(pod, "TERMINATION_LOG", words)

@@ -55,7 +55,7 @@ def test_a_recorded_conversation(replay: ModuleType, server: Sandbox, path: Path
 
 
 def _without_order_of_sets(path: Path, folder: Path) -> Path:
-    """The scenario with `source_urls` compared as the set that the server makes of them: their order is another with each start."""
+    """The scenario with `source_urls` compared as the set that the server makes of them: their order differs."""
     scenario: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     for step in scenario["steps"]:
         if step.get("unordered") is not True:

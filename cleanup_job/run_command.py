@@ -1,0 +1,261 @@
+"""The command `run`: one pass, with all that surrounds it."""
+
+import argparse
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from typing import Any
+
+from rich.console import Console
+
+from cleanup_job import assemble, parameters, pod, service
+from cleanup_job.cleanup import Pass, Stop
+from cleanup_job.errors import CleanupError, LeaseHeldError, SettingsError
+from cleanup_job.flags import given
+from cleanup_job.output import Both, JsonOutput, Output, TextOutput
+from cleanup_job.paths import TaskId
+from cleanup_job.report import document, event
+from cleanup_job.report.outcome import Report
+from cleanup_job.rooms import ServiceTasks
+from cleanup_job.service import Keeper, Service, Skipped
+from cleanup_job.service_run import ServiceRun
+from cleanup_job.settings import Settings
+
+POD = socket.gethostname()
+UNEXPECTED = 1
+IN_PART = 3
+STOPPED = {"SIGTERM": 143, "SIGINT": 130, "aborted": 143, "lease": LeaseHeldError.exit_code, "deadline": IN_PART}
+
+
+def run(options: argparse.Namespace) -> int:
+    """One pass; gives the exit code."""
+    output: Output | None = None
+    report: Report | None = None
+    skipped: Skipped | None = None
+    try:
+        settings, origins = assemble.read_settings(given(options))
+        output = make_output(settings)
+        report = _new_report(settings)
+        skipped = _guarded(settings, origins, given(options), report, output)
+    except CleanupError as error:
+        if report is None or output is None:
+            without_report(str(error))
+            raise
+        report.error, report.exit_code = str(error), error.exit_code
+    except Exception as error:
+        # The traceback is on its way to the log; whoever looks elsewhere should not find silence.
+        without_report(f"unexpected error: {type(error).__name__}: {error}")
+        raise
+    if skipped is not None:
+        pod.last_words(skipped.text)
+        return 0
+    report.finished = report.finished or datetime.now(UTC)
+    if settings.report is not None:
+        try:
+            document.write(report, settings.report)
+        except OSError as error:
+            report.error = report.error or f"CLEANUP_REPORT={settings.report} could not be written: {error}"
+            report.exit_code = report.exit_code or UNEXPECTED
+    pod.last_words(document.termination_message(report))
+    _event(settings.cronjob, settings.lease_namespace, event.of_report(report, POD), output.warning)
+    output.finished(report)
+    return report.exit_code
+
+
+def _guarded(
+    settings: Settings, origins: dict[str, str], flags: Mapping[str, Any], report: Report, output: Output
+) -> Skipped | None:
+    """A pass within its lease, listening to signals; or why there is none."""
+    stop = Stop()
+    with pod.signals(stop), output:
+        try:
+            with pod.lease(settings, stop, output.warning) as held:
+                if held is not None:
+                    stop.holds_lease = held.is_safe
+                connection = assemble.log_in(settings, output.retry)
+                if settings.task or settings.task_id is not None:
+                    return _Tasked(flags, connection, report, output, stop).run(settings, origins, holds_lease=held is not None)
+                _doubts(settings, origins, output)
+                _pass(settings, connection, report, output, stop)
+        except LeaseHeldError:
+            if not stop.reason:
+                raise
+            report.stopped_by = stop.reason  # told to stop while it waited
+            report.exit_code = _exit_code(report)
+    return None
+
+
+class _Tasked:
+    """A pass that is a task in ClearML, or leaves a run of one."""
+
+    def __init__(
+        self, flags: Mapping[str, Any], connection: assemble.Connection, report: Report, output: Output, stop: Stop
+    ) -> None:
+        self._flags = flags
+        self._connection = connection
+        self._report = report
+        self._output = output
+        self._stop = stop
+
+    def run(self, settings: Settings, origins: dict[str, str], *, holds_lease: bool) -> Skipped | None:
+        """The pass; or why there is none here."""
+        tasks = assemble.service_tasks(settings, self._connection)
+        keeper = Keeper(tasks, self._warn)
+        if settings.task_id is not None:
+            mine = keeper.under_agent(settings, self._read)
+        else:
+            rest = {name: value for name, value in self._flags.items() if name not in parameters.TRANSFERABLE}
+            mine = keeper.in_pod(settings, origins, assemble.read_settings(rest), self._read)
+        _update(self._report, mine.settings)
+        self._output.parameters(mine.rows)
+        _doubts(mine.settings, mine.origins, self._output)
+        skipped = None if mine.by_agent else self._elsewhere(keeper, mine)
+        if skipped is not None:
+            self._output.skipped(skipped.event, skipped.text, skipped.fields)
+            return skipped
+        if not mine.by_agent:
+            keeper.alone_in_pod(mine, holds_lease=holds_lease)
+            keeper.start(mine, self._report.started, POD)
+        if not mine.settings.dry_run:
+            keeper.archive_old(mine)
+        if mine.run is None:
+            self._pass(mine, self._output)
+        else:
+            self._report.run = mine.run
+            self._reported(keeper, tasks, mine, mine.run)
+        return None
+
+    def _read(self, values: Mapping[str, tuple[str, str]]) -> tuple[Settings, dict[str, str]]:
+        return assemble.read_settings(self._flags, parameters=values)
+
+    def _warn(self, text: str) -> None:
+        self._report.warnings.append(text)
+        self._output.warning(text)
+
+    def _elsewhere(self, keeper: Keeper, mine: Service) -> Skipped | None:
+        """Why this pod has nothing to do: it is not due, or an agent runs the pass."""
+        if skipped := service.not_due(mine, self._report.started):
+            return skipped
+        if mine.settings.task_mode == "pod":
+            return None
+        own = parameters.of_settings(mine.settings, mine.origins)
+        overrides = {name: own[name] for name in self._flags if name in own}
+        return keeper.hand_over(mine, self._report.started, overrides)
+
+    def _reported(self, keeper: Keeper, tasks: ServiceTasks, mine: Service, run: TaskId) -> None:
+        watcher = ServiceRun(
+            tasks,
+            run,
+            folder=f"{mine.settings.task_project}/{service.run_name(mine.settings, self._report.started)}.{run}",
+            by_agent=mine.by_agent,
+            worker=POD,
+            upload=assemble.uploader(mine.settings, self._connection),
+            warn=self._warn,
+            aborted=self._aborted,
+        )
+        with watcher:
+            try:
+                watcher.parameters(mine.rows)
+                self._pass(mine, Both(self._output, watcher))
+            except SettingsError as error:
+                keeper.complain(mine.edited, str(error))
+                raise
+            finally:
+                failure = sys.exc_info()[1]
+                if failure is None or isinstance(failure, CleanupError):
+                    _close(self._report, failure)
+                    watcher.finish(self._report)
+                else:
+                    watcher.fail(f"{type(failure).__name__}: {failure}")
+
+    def _aborted(self) -> None:
+        self._stop.reason = self._stop.reason or "aborted"
+
+    def _pass(self, mine: Service, output: Output) -> None:
+        own = {"never": mine.never, "runs_of": mine.draft.id if mine.draft else ""}
+        _pass(mine.settings, self._connection, self._report, output, self._stop, **own)
+
+
+def _pass(
+    settings: Settings, connection: assemble.Connection, report: Report, output: Output, stop: Stop, **own_tasks: Any
+) -> None:
+    output.started(report)
+    parts = assemble.connect(settings, connection, stop.before_deletion)
+    try:
+        Pass(parts.server, parts.stores, assemble.options(settings, **own_tasks), report, output, stop).run()
+    finally:
+        report.requests = parts.requests()
+    _close(report, None)
+
+
+def _close(report: Report, error: BaseException | None) -> None:
+    if isinstance(error, CleanupError):
+        report.error, report.exit_code = str(error), error.exit_code
+    report.finished = datetime.now(UTC)
+    report.exit_code = report.exit_code or _exit_code(report)
+
+
+def _doubts(settings: Settings, origins: Mapping[str, str], output: Output) -> None:
+    """Settings that are allowed, and perhaps not meant."""
+    with_task = settings.task or settings.task_id is not None
+    for name in ("run_as_service", "cleanup_period_in_days") if not with_task else ():
+        if origins[name] != "default":
+            output.warning(f"{origins[name]} is set: it belongs to the CronJob's schedule. The job runs one pass and exits.")
+    if settings.statuses and "created" not in settings.statuses and not settings.force_delete:
+        output.warning(
+            "nothing can be found: CLEANUP_STATUSES leaves out drafts, and CLEANUP_FORCE_DELETE=false allows nothing else"
+        )
+    if not settings.files_host:
+        output.warning("CLEARML_FILES_HOST is not set, and can't be derived: tasks with files on the fileserver will be kept")
+
+
+def _new_report(settings: Settings) -> Report:
+    now = datetime.now(UTC)
+    report = Report(version("clearml-cleanup"), settings.dry_run, now, now, settings.api_host or "", settings.web_host or "")
+    _update(report, settings)
+    return report
+
+
+def _update(report: Report, settings: Settings) -> None:
+    report.dry_run = settings.dry_run
+    report.cutoff = report.started - timedelta(days=settings.delete_threshold_days)
+
+
+def _exit_code(report: Report) -> int:
+    if report.stopped_by in STOPPED:
+        return STOPPED[report.stopped_by]
+    return IN_PART if report.total().failed else 0
+
+
+def _event(cronjob: str | None, namespace: str | None, told: event.Event, warn: Callable[[str], None]) -> None:
+    """Tell of the pass on its CronJob, where there is one. Not being able to is no failure of the pass."""
+    if not cronjob:
+        return
+    from cleanup_job.cluster.events import EventError, leave  # noqa: PLC0415 -- kubernetes is slow to import
+
+    try:
+        leave(cronjob, namespace, kind=told.type, reason=told.reason, message=told.message, pod=POD)
+    except EventError as error:
+        warn(str(error))
+
+
+def without_report(error: str) -> None:
+    """Tell of a pass that has no report, and perhaps no settings."""
+    pod.last_words(f"error: {error}")
+    cronjob, namespace = (os.environ.get(name) for name in ("CLEANUP_CRONJOB", "CLEANUP_LEASE_NAMESPACE"))
+    _event(cronjob, namespace or None, event.of_error(error, POD), _warn)
+
+
+def _warn(text: str) -> None:
+    Console(stderr=True, soft_wrap=True).print(f"warning: {text}", style="yellow", markup=False, highlight=False)
+
+
+def make_output(settings: Settings) -> Output:
+    """Lines for people on a terminal, JSON lines elsewhere."""
+    console = Console()
+    if settings.log_format == "text" or (settings.log_format == "auto" and console.is_terminal):
+        return TextOutput(console, settings.log_level)
+    return JsonOutput(sys.stdout, settings.log_level)

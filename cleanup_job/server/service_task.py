@@ -1,0 +1,284 @@
+"""The job as a task of ClearML: a draft that people edit in the Web UI, its clones for agents, and a run for each pass.
+
+Which task is the draft is told by its project, its name and its entry point. Runs have the draft as their parent and a tag.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from cleanup_job.errors import AnswerError, SettingsError
+from cleanup_job.parameters import Edit, Values, entry, section_of
+from cleanup_job.paths import TaskId
+from cleanup_job.records import RUN_TAG, Queue, Run, ServiceTask
+from cleanup_job.server import parse
+from cleanup_job.server.session import Transport
+
+ENTRY_POINT = "clearml_cleanup_pass.py"
+PROGRAM = '''"""One pass of ClearML Cleanup, with the parameters of this task."""
+
+import sys
+
+from cleanup_job.cli import main
+
+sys.exit(main(["run"]))
+'''
+"""What an agent runs; it keeps it in the task as an uncommitted change without a repository."""
+HYPERPARAMS = (2, 9)
+"""Since this API version tasks have parameters in sections, and the type `service`."""
+_REGISTERED = "clearml_cleanup_registered"
+_FIELDS = [
+    "id",
+    "name",
+    "status",
+    "system_tags",
+    "company",
+    "created",
+    "script",
+    "runtime",
+    "comment",
+    "hyperparams",
+    "parent",
+    "tags",
+]
+_REMARK = "\n\n[clearml-cleanup] "
+MANY = 500
+"""Runs that are looked at: ClearML's cap on a page."""
+
+
+class ServiceTasks:
+    """The draft and its runs on ClearML Server.
+
+    Every method may raise AnswerError (the server refused) and UnreachableError (no usable answer).
+    """
+
+    def __init__(self, transport: Transport, project: str, name: str, requirement: str) -> None:
+        """``requirement`` is what an agent installs."""
+        self._transport = transport
+        self._call = transport.call
+        self._project = project
+        self._name = name
+        self._script = {
+            "binary": "python3",
+            "repository": "",
+            "entry_point": ENTRY_POINT,
+            "working_dir": ".",
+            "diff": PROGRAM,
+            "requirements": {"pip": requirement},
+        }
+
+    def check(self) -> None:
+        """Whether the server has what this takes.
+
+        Raises:
+            AnswerError: its API is too old.
+        """
+        if self._transport.version < HYPERPARAMS:
+            had, needed = (".".join(map(str, version)) for version in (self._transport.version, HYPERPARAMS))
+            message = f"the server's API is {had}; tasks have parameters since {needed}"
+            raise AnswerError(message, status=404)
+
+    # -- the draft
+    def find(self) -> ServiceTask | None:
+        """The draft; where somebody enqueued the draft itself, the task that it became. The oldest of several."""
+        project = self._project_id()
+        if project is None:
+            return None
+        body = {"project": [project], "name": f"^{re.escape(self._name)}$", "only_fields": _FIELDS, "order_by": ["created"]}
+        documents = parse.documents(self._call("tasks.get_all", {**body, "page": 0, "page_size": MANY}), "tasks")
+        with parse.readable("tasks.get_all"):
+            ours = [
+                document
+                for document in documents
+                if document.get("name") == self._name
+                and document.get("company")
+                and "archived" not in (document.get("system_tags") or ())
+                and (document.get("script") or {}).get("entry_point") == ENTRY_POINT
+            ]
+        drafts = [document for document in ours if document.get("status") == "created"]
+        chosen = drafts[:1] or ours[-1:]
+        return _service_task(chosen[0], project) if chosen else None
+
+    def read(self, task: str) -> ServiceTask:
+        """A task by its id."""
+        data = self._call("tasks.get_by_id", {"task": task})
+        with parse.readable("tasks.get_by_id"):
+            document = data["task"]
+            return _service_task(document, str(document.get("project") or ""))
+
+    def create(self, values: Values, registered: Values) -> ServiceTask:
+        """A new draft with these parameters, in its project, which is made if need be.
+
+        Args:
+            values: What it shows.
+            registered: What of that nobody edited.
+        """
+        project = self._project_id() or str(self._call("projects.create", {"name": self._project, "description": ""})["id"])
+        made = self._create(project, self._name, _sections(values), tags=[RUN_TAG])
+        self._register(made, registered)
+        return self.read(made)
+
+    def update(self, draft: ServiceTask, edit: Edit) -> ServiceTask:
+        """Bring the draft up to date; only the entries that change are written, so that no edit of anybody is lost."""
+        stale = draft.script == draft.registered_script and draft.script != self._script
+        if edit.change:
+            entries = [entry(name, value) for name, value in edit.change.items()]
+            self._call("tasks.edit_hyper_params", {"task": draft.id, "hyperparams": entries, "replace_hyperparams": "none"})
+        if edit.remove:
+            gone = [{"section": section_of(name), "name": name} for name in sorted(edit.remove)]
+            self._call("tasks.delete_hyper_params", {"task": draft.id, "hyperparams": gone})
+        if stale:
+            self._call("tasks.edit", {"task": draft.id, "script": self._script})
+        if edit.registered != draft.registered or stale:
+            self._register(draft.id, edit.registered)
+        return self.read(draft.id) if edit.change or edit.remove or stale else draft
+
+    def remark(self, draft: ServiceTask, text: str) -> None:
+        """Say something in the draft's description, below what its people wrote there; empty: take it back."""
+        own, _, before = draft.comment.partition(_REMARK)
+        if before != text:
+            self._call("tasks.update", {"task": draft.id, "comment": own + (_REMARK + text if text else "")})
+
+    def _register(self, task: str, values: Values) -> None:
+        told = {"parameters": values, "script": self._script}
+        self._call("tasks.edit", {"task": task, "runtime": {_REGISTERED: json.dumps(told)}})
+
+    def _create(self, project: str, name: str, sections: Mapping[str, Any], **more: Any) -> TaskId:
+        body = {"name": name, "type": "service", "project": project, "script": self._script, "hyperparams": sections, **more}
+        return TaskId(str(self._call("tasks.create", body)["id"]))
+
+    def _project_id(self) -> str | None:
+        body = {"name": f"^{re.escape(self._project)}$", "only_fields": ["id", "name"], "search_hidden": True}
+        found = parse.documents(self._call("projects.get_all", body), "projects")
+        return next((str(d["id"]) for d in found if d.get("name") == self._project), None)
+
+    # -- clones for agents
+    def queue(self, name: str) -> Queue:
+        """A queue by its name.
+
+        Raises:
+            SettingsError: there is none.
+        """
+        data = self._call("queues.get_all", {"only_fields": ["id", "name"]})
+        names = {str(d.get("name")): str(d["id"]) for d in parse.documents(data, "queues")}
+        if name not in names:
+            there = ", ".join(sorted(names)) or "none"
+            raise SettingsError(
+                f"CLEANUP_TASK_QUEUE={name}: ClearML has no such queue, and nothing was enqueued. It has: {there}. Choose one "
+                "of them, or make it in the Web UI under WORKERS & QUEUES."
+            )
+        return Queue(names[name], name, self._workers(names[name]))
+
+    def _workers(self, queue: str) -> int | None:
+        try:
+            data = self._call("workers.get_all", {})
+            with parse.readable("workers.get_all"):
+                return sum(any(q.get("id") == queue for q in worker.get("queues") or ()) for worker in data["workers"])
+        except AnswerError:
+            return None
+
+    def enqueue(self, draft: ServiceTask, queue: Queue, name: str, overrides: Values, tags: Iterable[str]) -> TaskId:
+        """Clone the draft and enqueue the clone, as a user would in the Web UI; with parameters for this clone alone."""
+        body = {"task": draft.id, "new_task_name": name, "new_task_parent": draft.id, "new_task_tags": [RUN_TAG, *tags]}
+        clone = TaskId(str(self._call("tasks.clone", body)["id"]))
+        if overrides:
+            entries = [entry(key, value) for key, value in overrides.items()]
+            self._call("tasks.edit_hyper_params", {"task": clone, "hyperparams": entries, "replace_hyperparams": "none"})
+        self._call("tasks.enqueue", {"task": clone, "queue": queue.id})
+        return clone
+
+    # -- runs
+    def runs(self, draft: str) -> list[Run]:
+        """The last runs of a draft that are not archived, the newest first; clones that nobody enqueued are none."""
+        body = {
+            "parent": [draft],
+            "system_tags": ["-archived"],
+            "only_fields": ["id", "status", "parent", "created", "started", "last_update", "tags", "system_tags"],
+            "order_by": ["-created"],
+            "search_hidden": True,
+        }
+        documents = parse.documents(self._call("tasks.get_all", {**body, "page": 0, "page_size": MANY}), "tasks")
+        with parse.readable("tasks.get_all"):
+            return [
+                _run(document)
+                for document in documents
+                if document.get("parent") == draft
+                and document.get("status") != "created"
+                and "archived" not in (document.get("system_tags") or ())
+                and RUN_TAG in (document.get("tags") or ())
+            ]
+
+    def start(self, draft: ServiceTask, name: str, values: Values, tags: Iterable[str]) -> TaskId:
+        """Make a run and start it."""
+        tags = [RUN_TAG, *tags]
+        made = self._create(draft.project, name, _sections(values), parent=draft.id, tags=tags, script=dict(draft.script))
+        self._call("tasks.started", {"task": made})
+        return made
+
+    def adopt(self, task: ServiceTask, tags: Iterable[str]) -> None:
+        """Make a run of a task that an agent has started."""
+        self._call("tasks.update", {"task": task.id, "tags": list(dict.fromkeys([*task.tags, RUN_TAG, *tags]))})
+
+    def report(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Add events, in the forms of `events.add_batch`."""
+        if events:
+            self._transport.call_lines("events.add_batch", events)
+
+    def add_artifact(self, task: str, artifact: Mapping[str, Any]) -> None:
+        """Note an artifact that was uploaded."""
+        self._call("tasks.add_or_update_artifacts", {"task": task, "artifacts": [artifact], "force": True})
+
+    def ping(self, task: str) -> str:
+        """Say that the run is alive; gives its status."""
+        self._call("tasks.ping", {"task": task})
+        body = {"id": [task], "only_fields": ["id", "status"], "search_hidden": True}
+        found = parse.documents(self._call("tasks.get_all", body), "tasks")
+        return next((str(d.get("status")) for d in found if d["id"] == task), "")
+
+    def end(self, task: str, status: str, reason: str, message: str) -> None:
+        """End a run: ``completed``, ``failed`` or ``stopped``."""
+        self._call(f"tasks.{status}", {"task": task, "status_reason": reason, "status_message": message})
+
+    def archive(self, runs: Sequence[str]) -> None:
+        """Put runs into the archive, which is where a pass finds what to delete."""
+        if runs:
+            self._call("tasks.archive_many", {"ids": list(runs)})
+
+
+def _sections(values: Values) -> dict[str, dict[str, Any]]:
+    sections: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        sections.setdefault(section_of(name), {})[name] = entry(name, value)
+    return sections
+
+
+def _service_task(document: parse.Document, project: str) -> ServiceTask:
+    try:
+        told = json.loads((document.get("runtime") or {}).get(_REGISTERED) or "{}")
+        registered, script = dict(told.get("parameters") or {}), dict(told.get("script") or {})
+    except (ValueError, TypeError, AttributeError):
+        registered, script = {}, {}  # then whatever the draft has counts as edited
+    return ServiceTask(
+        TaskId(document["id"]),
+        str(document.get("name") or ""),
+        str(document.get("status") or ""),
+        project,
+        str(document.get("parent") or ""),
+        tuple(document.get("tags") or ()),
+        str(document.get("comment") or ""),
+        document.get("hyperparams") or {},
+        registered,
+        document.get("script") or {},
+        script,
+    )
+
+
+def _run(document: parse.Document) -> Run:
+    return Run(
+        TaskId(document["id"]),
+        str(document.get("status") or ""),
+        parse.when(document.get("started")),
+        parse.when(document.get("last_update")),
+        tuple(document.get("tags") or ()),
+    )

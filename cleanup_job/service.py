@@ -1,0 +1,342 @@
+"""The job as a task of ClearML: which parameters count, whether a pass is due, and where it is reported.
+
+A pass knows of it in two ways. In a pod, with CLEANUP_TASK, it reads the draft that people edit and makes a run of it. Under a
+ClearML Agent it is a task itself, a clone of the draft. Nothing here keeps a pass from running, but wrong parameters, a period
+that has not passed, and another pass.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cleanup_job import parameters
+from cleanup_job.errors import AnswerError, CleanupError, LeaseHeldError, SettingsError
+from cleanup_job.paths import TaskId
+from cleanup_job.records import Run, ServiceTask
+from cleanup_job.report.words import moment
+from cleanup_job.rooms import ServiceTasks
+from cleanup_job.settings import Settings, env_name
+from cleanup_job.settings_text import shown
+
+TOLERANCE = 0.1
+"""Of the period: a daily schedule must not skip a day because a pass began some minutes earlier than the one before."""
+SILENT = timedelta(minutes=10)
+"""A run that has said nothing for so long has ended without a word."""
+ENDED = frozenset({"completed", "failed", "stopped", "closed"})
+WAITING = frozenset({"queued", "in_progress"})
+DRY_RUN = "dry run"
+REFUSALS = frozenset({400, 401, 403, 404})
+"""Statuses by which a server says that a call is not for us: not allowed, or unknown to an older one."""
+
+Known = tuple[Settings, dict[str, str]]
+"""Settings, and where each came from."""
+Read = Callable[[Mapping[str, tuple[str, str]]], Known]
+"""Reads all settings anew, with the parameters of a task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Why there is no pass here: ``not_due``, or ``enqueued``."""
+
+    event: str
+    text: str
+    fields: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Service:
+    """What a pass has of its task. ``draft`` and ``run`` are None where ClearML did not let us."""
+
+    settings: Settings
+    origins: dict[str, str]
+    draft: ServiceTask | None = None
+    edited: ServiceTask | None = None
+    """The task whose parameters count: the draft, or under an agent the run itself."""
+    run: TaskId | None = None
+    runs: list[Run] = field(default_factory=list)
+    by_agent: bool = False
+
+    @property
+    def never(self) -> frozenset[str]:
+        """Tasks that the pass must not touch."""
+        return frozenset(str(i) for i in (self.draft and self.draft.id, self.run, self.settings.task_id) if i)
+
+    @property
+    def rows(self) -> list[tuple[str, str, str]]:
+        """The settings that count, each with its value and its source: the four, and whatever is not at its default."""
+        names = [n for n in parameters.TRANSFERABLE if n in parameters.FIRST or self.origins[n] != "default"]
+        values = parameters.of_settings(self.settings, self.origins)
+        return [(env_name(name), shown(name, values[name]), self.origins[name]) for name in names]
+
+
+class Keeper:
+    """Keeps the job's own tasks in ClearML: the draft, its clones and its runs."""
+
+    def __init__(self, tasks: ServiceTasks, warn: Callable[[str], None]) -> None:
+        """``warn`` is told of what ClearML does not let us do."""
+        self._tasks = tasks
+        self._warn = warn
+
+    def register(
+        self, draft: ServiceTask | None, settings: Settings, origins: Mapping[str, str], *, only_given: bool = False
+    ) -> ServiceTask:
+        """The draft, made or brought up to date; what somebody edited stays.
+
+        Args:
+            draft: As ``find`` gave it; None where there is none.
+            settings: What it is to say.
+            origins: Where each setting came from.
+            only_given: Whether a value at its default leaves what the draft has.
+
+        Raises:
+            SettingsError: the draft has parameters that are none.
+        """
+        wanted = parameters.of_settings(settings, origins)
+        if draft is None:
+            return self._tasks.create(wanted, wanted)
+        found = parameters.read(draft.hyperparams, draft.words)
+        if only_given:
+            given = {n: v for n, v in wanted.items() if origins[n] != "default" or n not in draft.registered}
+            wanted = {**draft.registered, **given}
+        if draft.status != "created":  # somebody enqueued the draft itself: the next one has what that one had
+            return self._tasks.create(wanted | parameters.edited(found, draft.registered), wanted)
+        return self._tasks.update(draft, parameters.sync(found, draft.registered, wanted))
+
+    def in_pod(
+        self,
+        settings: Settings,
+        origins: dict[str, str],
+        environment: Known,
+        read: Read,
+    ) -> Service:
+        """The draft's word on the settings of a pass in a pod.
+
+        Args:
+            settings: Those of this pass.
+            origins: Where each came from.
+            environment: The same without what was said for this pass alone: that has no place in the draft.
+            read: Reads them anew.
+
+        Raises:
+            SettingsError: what somebody entered in the Web UI is wrong; it stands in the draft's description, too.
+        """
+        service = Service(settings, origins)
+        try:
+            self._tasks.check()
+            draft = self._tasks.find()
+        except AnswerError as error:
+            if error.status not in REFUSALS:
+                raise
+            self._warn(f"{_named(settings)} can't be read, so the environment's settings count and no run is left: {error}")
+            return service
+        edits: dict[str, str] = {}
+        try:
+            if draft is not None:
+                found = parameters.read(draft.hyperparams, draft.words)
+                edits = parameters.edited(found, draft.registered)
+            where = parameters.origins_of(edits, draft.words if draft else "")
+            service.settings, service.origins = read({name: (value, where[name]) for name, value in edits.items()})
+        except SettingsError as error:
+            self.complain(draft, str(error))
+            raise
+        try:
+            service.draft = self.register(draft, *environment)
+            service.runs = self._tasks.runs(service.draft.id)
+            self._tasks.remark(service.draft, "")
+        except AnswerError as error:
+            self._warn(f"{_named(settings)} could not be brought up to date: {error}")
+            service.draft = service.draft or draft
+        service.edited = service.draft
+        return service
+
+    def complain(self, edited: ServiceTask | None, text: str) -> None:
+        """Tell those who edit a task in the Web UI what is wrong, where they see it: in its description."""
+        if edited is None:
+            return
+        try:
+            self._tasks.remark(edited, f"The last pass deleted nothing: {text}")
+        except CleanupError as error:
+            self._warn(f"{edited.words} could not be told: {error}")
+
+    def under_agent(self, settings: Settings, read: Read) -> Service:
+        """The settings of a pass that an agent runs: the parameters of its own task.
+
+        Raises:
+            SettingsError: a parameter is wrong.
+            LeaseHeldError: another pass runs.
+        """
+        own = self._tasks.read(settings.task_id or "")
+        try:
+            found = parameters.read(own.hyperparams, own.words)
+            where = parameters.origins_of(found, own.words)
+            settings, origins = read({name: (value, where[name]) for name, value in found.items()})
+        except SettingsError as error:
+            self.complain(own, str(error))
+            raise
+        service = Service(settings, origins, edited=own, run=own.id, by_agent=True)
+        try:
+            service.draft = self._tasks.find()
+            root = own.parent or (service.draft.id if service.draft else "")
+            self._tasks.adopt(own, tags_of(settings, ""))
+            service.runs = self._tasks.runs(root) if root else []
+        except AnswerError as error:
+            self._warn(f"{own.words}: its other runs can't be read: {error}")
+        _alone(service.runs, own.id)
+        return service
+
+    def alone_in_pod(self, service: Service, *, holds_lease: bool) -> None:
+        """No pass on an agent may run; a run of a pod that is gone is ended for it.
+
+        Args:
+            service: The pass's task.
+            holds_lease: Whether no other pod of this release can be at work.
+
+        Raises:
+            LeaseHeldError: another pass runs.
+        """
+        gone: set[str] = set()
+        for run in service.runs:
+            if run.status != "in_progress":
+                continue
+            in_pod = any(tag.startswith("pod:") for tag in run.tags)
+            same_release = f"release:{service.settings.release}" in run.tags
+            if in_pod and ((holds_lease and same_release) or not _lives(run)):
+                gone.add(run.id)
+                self._warn(f"run {run.id} had ended without a word: its pod is gone. It counts as failed")
+                try:
+                    self._tasks.end(
+                        run.id, "failed", "its pod is gone", "The pod ended without a word: killed, evicted or out of memory."
+                    )
+                except CleanupError as error:
+                    self._warn(f"run {run.id}: {error}")
+        _alone([run for run in service.runs if run.id not in gone], "")
+
+    def hand_over(self, service: Service, now: datetime, overrides: parameters.Values) -> Skipped:
+        """Enqueue a clone of the draft for an agent, with ``overrides`` for this pass alone.
+
+        Raises:
+            SettingsError: there is no such queue, or no draft.
+        """
+        if service.draft is None:
+            raise SettingsError(
+                "CLEANUP_TASK_MODE=agent, but ClearML did not let us register the draft task: nothing was enqueued."
+            )
+        ended = [run for run in service.runs if run.status in ENDED]
+        if ended and ended[0].status == "failed":
+            self._warn(f"the last run, {ended[0].id}, failed: look at its console in ClearML")
+        waiting = [run for run in service.runs if run.status in WAITING and (run.status == "queued" or _lives(run))]
+        if waiting:
+            doing = "still waits in its queue" if waiting[0].status == "queued" else "is still running"
+            if waiting[0].status == "queued":
+                self._warn(f"run {waiting[0].id} {doing}: does an agent listen on it?")
+            return Skipped("not_due", f"not due: run {waiting[0].id} {doing}; nothing was enqueued", {"run": waiting[0].id})
+        if is_scheduled(service.settings) and not service.settings.run_as_service and service.runs:
+            last = service.runs[0].id
+            text = f"not due: run_as_service is False, and it ran once (run {last}); set it to True to run on each schedule"
+            return Skipped("not_due", text, {"run": last})
+        return self.enqueue(service.draft, service.settings, now, overrides)
+
+    def enqueue(
+        self,
+        draft: ServiceTask,
+        settings: Settings,
+        now: datetime,
+        overrides: parameters.Values,
+    ) -> Skipped:
+        """Clone a draft and enqueue the clone; ``overrides`` are for the clone alone.
+
+        Raises:
+            SettingsError: there is no such queue.
+        """
+        queue = self._tasks.queue(settings.task_queue)
+        tags = [f"release:{settings.release}"] if settings.release else []
+        task = self._tasks.enqueue(draft, queue, run_name(settings, now), overrides, tags)
+        if queue.workers == 0:
+            self._warn(f"no ClearML Agent listens on queue {queue.name!r}: the task waits there until one does")
+        text = f"task {task} waits in queue {queue.name!r}"
+        return Skipped("enqueued", text, {"task": task, "queue": queue.name, "workers": queue.workers})
+
+    def start(self, service: Service, now: datetime, pod: str) -> None:
+        """Make the run of a pass in a pod, and put old ones into the archive."""
+        if service.draft is None:
+            return
+        settings = service.settings
+        try:
+            values = parameters.of_settings(settings, service.origins)
+            service.run = self._tasks.start(service.draft, run_name(settings, now), values, tags_of(settings, pod))
+        except AnswerError as error:
+            self._warn(f"{service.draft.words}: this pass leaves no run of it: {error}")
+
+    def archive_old(self, service: Service) -> None:
+        """Put runs beyond the number to keep into the archive: passes find them there, and delete them."""
+        kept = service.settings.task_runs_kept - 1  # this pass has one, too
+        old = [run.id for run in service.runs if run.status in ENDED][kept:]
+        try:
+            self._tasks.archive(old)
+        except AnswerError as error:
+            self._warn(f"{len(old)} old runs could not be archived: {error}")
+
+
+def _alone(runs: Sequence[Run], own: str) -> None:
+    """Of two passes that began at once, the later one gives way.
+
+    Raises:
+        LeaseHeldError: another one runs.
+    """
+    living = [run for run in runs if run.status == "in_progress" and (run.id == own or _lives(run))]
+    mine = next((_rank(run) for run in living if run.id == own), None)
+    for run in living:
+        if run.id != own and (mine is None or _rank(run) < mine):
+            raise LeaseHeldError(f"Another pass is running: task {run.id} in ClearML. This one did nothing.")
+
+
+def _lives(run: Run) -> bool:
+    return run.last_update is not None and datetime.now(UTC) - run.last_update < SILENT
+
+
+def _rank(run: Run) -> tuple[float, str]:
+    return (run.started.timestamp() if run.started else 0.0, run.id)
+
+
+def is_scheduled(settings: Settings) -> bool:
+    """Whether the CronJob's schedule made this Job: its name is the CronJob's with the minute it was due."""
+    if not settings.job or not settings.cronjob:
+        return False
+    found = re.fullmatch(re.escape(settings.cronjob) + r"-(\d{8,9})", settings.job)
+    due = datetime.fromtimestamp(int(found[1]) * 60, UTC) if found else None
+    return due is not None and abs(datetime.now(UTC) - due) < timedelta(days=30)
+
+
+def not_due(service: Service, now: datetime) -> Skipped | None:
+    """Whether a scheduled pass comes too early."""
+    if not is_scheduled(service.settings):
+        return None
+    period = timedelta(days=service.settings.cleanup_period_in_days)
+    began = [run.started for run in service.runs if run.status == "completed" and run.started and DRY_RUN not in run.tags]
+    last = max(began, default=None)
+    if last is None or now - last >= period * (1 - TOLERANCE):
+        return None
+    text = (
+        f"not due: the last completed pass began at {moment(last.isoformat())}, and cleanup_period_in_days is "
+        f"{service.settings.cleanup_period_in_days:g} (from {service.origins['cleanup_period_in_days']}); "
+        f"the next one is due at {moment((last + period).isoformat())}"
+    )
+    fields = {"last": last.isoformat(), "due": (last + period).isoformat(), "days": service.settings.cleanup_period_in_days}
+    return Skipped("not_due", text, fields)
+
+
+def run_name(settings: Settings, now: datetime) -> str:
+    """The name of a run: the draft's, and when."""
+    return f"{settings.task_name} {now:%Y-%m-%d %H:%M}"
+
+
+def tags_of(settings: Settings, pod: str) -> list[str]:
+    """What a run is tagged with."""
+    named = [f"release:{settings.release}"] if settings.release else []
+    return named + ([f"pod:{pod}"] if pod else ["agent"]) + ([DRY_RUN] if settings.dry_run else [])
+
+
+def _named(settings: Settings) -> str:
+    return f"task {settings.task_name!r} in project {settings.task_project!r}"

@@ -1,0 +1,399 @@
+"""The pass as a task of ClearML: parameters from the Web UI, when it is due, and the run that it leaves."""
+
+import json
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from web_ui import WebUI
+
+from cleanup_job import cli, run_command
+from cleanup_job.sandbox.builder import World
+from cleanup_job.sandbox.server import Fault, Request, Sandbox
+
+FIRST = {
+    "cleanup_period_in_days": "1.0",
+    "delete_threshold_days": "30",
+    "force_delete": "False",
+    "run_as_service": "False",
+}
+
+
+@pytest.fixture
+def ui(filled: Sandbox, monkeypatch: pytest.MonkeyPatch) -> WebUI:
+    """The Web UI of a server with something to clean; CLEANUP_TASK is on."""
+    monkeypatch.setenv("CLEANUP_TASK", "true")
+    return WebUI(filled)
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def scheduled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Job is one that the CronJob's schedule made."""
+    monkeypatch.setenv("CLEANUP_CRONJOB", "nightly")
+    monkeypatch.setenv("CLEANUP_JOB", f"nightly-{int(datetime.now(UTC).timestamp()) // 60}")
+    monkeypatch.setattr("cleanup_job.run_command._event", lambda *_: None)
+
+
+# -- the draft
+def test_register_makes_the_draft_of_the_original_service(ui: WebUI) -> None:
+    assert cli.main(["register"]) == 0
+    draft = ui.draft()
+    assert (draft["type"], draft["status"], draft["tags"]) == ("service", "created", ["clearml-cleanup"])
+    assert ui.call("projects.get_by_id", project=draft["project"])["project"]["name"] == "DevOps"
+    assert ui.values() == FIRST
+    entries = draft["hyperparams"]["General"]
+    assert {name: entry["type"] for name, entry in entries.items()} == {
+        "cleanup_period_in_days": "float",
+        "delete_threshold_days": "float",
+        "force_delete": "bool",
+        "run_as_service": "bool",
+    }
+    assert all(entry["description"] for entry in entries.values())
+    assert "clearml-cleanup==" in draft["script"]["requirements"]["pip"]
+    assert 'main(["run"])' in draft["script"]["diff"]
+
+
+def test_registering_again_changes_nothing(filled: Sandbox, ui: WebUI) -> None:
+    assert cli.main(["register"]) == 0
+    before = filled.store.tasks[ui.draft()["id"]]
+    assert cli.main(["register"]) == 0
+    assert filled.store.tasks[ui.draft()["id"]] == before
+
+
+def test_a_value_edited_in_the_web_ui_is_never_overwritten_and_others_follow(
+    ui: WebUI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli.main(["register"])
+    ui.edit("delete_threshold_days", "90")
+    monkeypatch.setenv("CLEANUP_DELETE_THRESHOLD_DAYS", "7")
+    monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
+    monkeypatch.setenv("CLEANUP_KEEP_PROJECTS", "lab")
+    assert cli.main(["register"]) == 0
+    assert ui.values() == FIRST | {"delete_threshold_days": "90", "force_delete": "True"}
+    assert ui.values(section="Settings") == {"keep_projects": "lab"}
+
+
+def test_register_without_an_environment_leaves_what_the_release_said(ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLEANUP_DELETE_THRESHOLD_DAYS", "90")
+    monkeypatch.setenv("CLEANUP_KEEP_PROJECTS", "lab")
+    cli.main(["register"])
+    monkeypatch.delenv("CLEANUP_DELETE_THRESHOLD_DAYS")
+    monkeypatch.delenv("CLEANUP_KEEP_PROJECTS")
+    assert cli.main(["register"]) == 0
+    assert ui.values()["delete_threshold_days"] == "90"
+    assert ui.values(section="Settings") == {"keep_projects": "lab"}
+
+
+def test_the_original_service_of_that_name_and_a_public_example_are_not_ours(ui: WebUI, filled: Sandbox) -> None:
+    project = ui.call("projects.create", name="DevOps")["id"]
+    other = ui.call("tasks.create", name="Cleanup Service", type="service", project=project)["id"]
+    before = filled.store.tasks[other]
+    assert cli.main(["register"]) == 0
+    assert filled.store.tasks[other] == before
+    assert len([t for t in ui.tasks(project=[project]) if t["status"] == "created"]) == 2
+
+
+def test_where_the_draft_itself_was_enqueued_the_next_one_has_its_values(ui: WebUI) -> None:
+    cli.main(["register"])
+    first = ui.draft()["id"]
+    ui.edit("delete_threshold_days", "90")
+    ui.call("tasks.started", task=first)
+    ui.call("tasks.completed", task=first)
+    assert cli.main(["register"]) == 0
+    assert ui.draft()["id"] != first
+    assert ui.values()["delete_threshold_days"] == "90"
+
+
+# -- what a pass takes from it
+def test_the_web_uis_value_wins_over_the_environments_and_the_log_says_so(
+    filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CLEANUP_DELETE_THRESHOLD_DAYS", "20")
+    monkeypatch.setenv("CLEANUP_KEEP_PROJECTS", "nobody/*, lab")
+    monkeypatch.delenv("CLEANUP_KEEP_PROJECTS")
+    cli.main(["register"])
+    ui.edit("force_delete", "True")
+    capsys.readouterr()
+    assert cli.main(["run"]) == 0
+    log = lines(capsys)
+    assert log[-1]["deleted"] == 4, "force_delete of the environment is false"
+    said = {row["setting"]: (row["value"], row["from"]) for row in log[0]["settings"]}
+    assert said["CLEANUP_FORCE_DELETE"] == ("True", f"General/force_delete of task 'Cleanup Service' ({ui.draft()['id']})")
+    assert said["CLEANUP_DELETE_THRESHOLD_DAYS"] == ("20", "CLEANUP_DELETE_THRESHOLD_DAYS")
+    assert said["CLEANUP_CLEANUP_PERIOD_IN_DAYS" if "CLEANUP_CLEANUP_PERIOD_IN_DAYS" in said else "CLEANUP_PERIOD_IN_DAYS"] == (
+        "1.0",
+        "default",
+    )
+
+
+def test_a_threshold_edited_in_the_web_ui_changes_the_next_pass(ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
+    cli.main(["register"])
+    ui.edit("delete_threshold_days", "10000")
+    assert cli.main(["run"]) == 0
+    assert len(ui.tasks(system_tags=["archived"])) == 5
+    ui.edit("delete_threshold_days", "30")
+    assert cli.main(["run"]) == 0
+    assert len(ui.tasks(system_tags=["archived"])) == 1
+
+
+def test_a_value_that_nobody_edited_follows_the_environment(ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a draft registered with 30 days would win over the 10,000 that the release says now."""
+    cli.main(["register"])
+    monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
+    monkeypatch.setenv("CLEANUP_DELETE_THRESHOLD_DAYS", "10000")
+    assert cli.main(["run"]) == 0
+    assert len(ui.tasks(system_tags=["archived"])) == 5
+    assert ui.values()["delete_threshold_days"] == "10000"
+
+
+def test_what_is_said_for_one_pass_wins_and_does_not_stay_in_the_draft(ui: WebUI, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["register"])
+    ui.edit("force_delete", "False ")
+    capsys.readouterr()
+    assert cli.main(["run", "--force-delete"]) == 0
+    assert lines(capsys)[-1]["deleted"] == 4
+    assert ui.values()["force_delete"] == "False "
+    assert cli.main(["run", "--delete-threshold-days", "7"]) == 0
+    assert ui.values()["delete_threshold_days"] == "30"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "section", "said"),
+    [
+        ("delete_threshold_days", "soon", "General", "should be a valid number"),
+        ("delete_threshold_days", "-1", "General", "should be greater than or equal to 0"),
+        ("cleanup_period_in_days", "0", "General", "should be greater than 0"),
+        ("force_delete", "perhaps", "General", "should be a valid boolean"),
+        ("delete_treshold_days", "30", "General", "did you mean delete_threshold_days?"),
+        ("keep_tags", " ", "Settings", "is empty"),
+        ("lease", "other", "Settings", "belongs to the place where the job runs"),
+        ("access_key", "x", "Settings", "CLEARML_API_ACCESS_KEY"),
+        ("keep_projects", "nosuch", "Settings", "no project is called 'nosuch'"),
+    ],
+)
+def test_a_wrong_value_deletes_nothing_and_is_told_where_it_was_edited(
+    filled: Sandbox,
+    ui: WebUI,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    value: str,
+    section: str,
+    said: str,
+) -> None:
+    monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
+    cli.main(["register"])
+    ui.call("tasks.update", task=ui.draft()["id"], comment="Ask the platform team.")
+    ui.edit(name, value, section)
+    before = {task["id"] for task in ui.tasks(system_tags=["archived"])}
+    assert cli.main(["run"]) == 2
+    assert {task["id"] for task in ui.tasks(system_tags=["archived"])} == before
+    comment = ui.draft()["comment"]
+    assert comment.startswith("Ask the platform team.\n\n[clearml-cleanup] The last pass deleted nothing: ")
+    assert said in comment
+    assert said in capsys.readouterr().out.replace('\\"', '"')
+    ui.call("tasks.delete_hyper_params", task=ui.draft()["id"], hyperparams=[{"section": section, "name": name}])
+    assert cli.main(["run"]) == 0
+    assert ui.draft()["comment"] == "Ask the platform team."
+
+
+# -- when it is due
+def began(filled: Sandbox, ui: WebUI, days: float) -> None:
+    """As if the last run had begun so many days ago."""
+    run = ui.runs()[-1]["id"]
+    moment = (datetime.now(UTC) - timedelta(days=days)).isoformat()
+    filled.store.tasks.change(run, started=moment, completed=moment, status_changed=moment)
+
+
+def test_a_scheduled_pass_before_its_period_ends_as_not_due(
+    filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scheduled(monkeypatch)
+    assert cli.main([]) == 0
+    ui.edit("cleanup_period_in_days", "3")
+    capsys.readouterr()
+    for days, due in ((0, False), (1, False), (2.69, False), (2.71, True)):
+        began(filled, ui, days)
+        runs = len(ui.runs())
+        assert cli.main([]) == 0
+        log = lines(capsys)
+        assert ("not_due" not in [line["event"] for line in log]) is due, days
+        assert (len(ui.runs()) == runs + 1) is due
+    said = [line for line in log if line["event"] == "pass_finished"]
+    assert said
+
+
+def test_a_daily_schedule_with_a_period_of_a_day_skips_no_day(
+    filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduled(monkeypatch)
+    cli.main([])
+    began(filled, ui, 1 - 20 / 1440)  # the last one was 20 minutes late
+    assert cli.main([]) == 0
+    assert len(ui.runs()) == 2
+
+
+def test_a_manual_job_is_never_skipped(ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
+    scheduled(monkeypatch)
+    cli.main([])
+    for job in ("by-hand", "nightly-manual-abc123", "nightly-00000001"):
+        monkeypatch.setenv("CLEANUP_JOB", job)
+        assert cli.main([]) == 0
+    assert len(ui.runs()) == 4
+
+
+def test_a_pass_that_failed_or_was_a_dry_run_does_not_count(
+    filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduled(monkeypatch)
+    cli.main(["run", "--dry-run"])
+    cli.main(["run", "--projects", "nosuch"])
+    assert [run["status"] for run in ui.runs()] == ["completed", "failed"]
+    assert cli.main([]) == 0
+    assert len(ui.runs()) == 3
+
+
+# -- the run
+def test_a_pass_leaves_a_run_with_all_that_it_did(
+    filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CLEANUP_RELEASE", "nightly")
+    monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
+    assert cli.main(["run"]) == 0
+    (run,) = ui.runs()
+    assert lines(capsys)[-1]["run"] == run["id"]
+    assert (run["status"], run["type"], run["parent"]) == ("completed", "service", ui.draft()["id"])
+    assert {"clearml-cleanup", "release:nightly"} <= set(run["tags"])
+    assert any(tag.startswith("pod:") for tag in run["tags"])
+    assert run["status_message"].startswith("Deleted 4 tasks")
+    assert ui.values(run["id"]) == FIRST | {"force_delete": "True"}
+    console = ui.console(filled, run["id"])
+    assert console.count(" info: deleted ") == 4
+    assert " info: kept " in console
+    assert "5 tasks selected" in console
+    events = filled.store.events[run["id"]]
+    tables = {(e["metric"], e["variant"]): json.loads(e["plot_str"])["data"][0] for e in events if e["type"] == "plot"}
+    assert tables["Plan", "tasks selected"]["cells"]["values"] == [["all", "lab"], ["5", "5"]]
+    assert tables["Result", "projects"]["cells"]["values"][1] == ["4", "4"]
+    assert tables["Result", "tasks that stay"]["cells"]["values"][1] == ["1"]
+    assert tables["All projects", "tasks"]["y"] == [4]
+    assert tables["Project", "lab"]["x"] == ["lab"]
+    scalars = {e["variant"]: e["value"] for e in events if e["type"] == "training_stats_scalar" and e["metric"] == "Summary"}
+    assert (scalars["tasks"], scalars["files"], scalars["failures"]) == (4, 12, 0)
+    assert {"models", "bytes", "seconds: select", "seconds: plan", "seconds: files", "seconds: records"} <= scalars.keys()
+    (artifact,) = run["execution"]["artifacts"]
+    assert artifact["key"] == "report"
+    assert artifact["uri"].endswith(f".{run['id']}/artifacts/report/report.html")
+    assert any(path.endswith("report.html") for path in filled.state()["files"])
+
+
+def test_failures_and_interruptions_show_in_the_status(filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
+    filled.fault = lambda request: Fault(400, subcode=1) if request.call == "tasks.delete_many" else None
+    assert cli.main(["run"]) == 3
+    (run,) = ui.runs()
+    assert (run["status"], run["status_reason"][:11]) == ("failed", "exit code 3")
+
+
+def test_old_runs_are_archived_and_then_cleaned_though_only_drafts_are_asked_for(
+    filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLEANUP_TASK_RUNS_KEPT", "2")
+    monkeypatch.setenv("CLEANUP_PROJECTS", "lab")
+    for _ in range(4):
+        assert cli.main([]) == 0
+    states = ["archived" in run["system_tags"] for run in ui.runs()]
+    assert states == [True, True, False, False]
+    long_ago = (datetime.now(UTC) - timedelta(days=31)).isoformat()
+    oldest = ui.runs()[0]["id"]
+    filled.store.tasks.change(oldest, status_changed=long_ago, last_update=long_ago)
+    assert cli.main([]) == 0
+    assert oldest not in {run["id"] for run in ui.runs()}
+    assert not any(oldest in path for path in filled.state()["files"]), "its report went along"
+    assert len(ui.runs()) == 4
+
+
+def test_neither_the_draft_nor_a_running_run_is_ever_selected(
+    filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLEANUP_DELETE_THRESHOLD_DAYS", "0")
+    cli.main(["register"])
+    draft = ui.draft()["id"]
+    archived: list[str] = []
+
+    def archive(request: Request) -> None:
+        if request.call == "projects.get_all" and not archived and ui.runs():
+            archived.extend([draft, ui.runs()[0]["id"]])
+            for task in archived:
+                tags = [*filled.store.tasks[task]["system_tags"], "archived"]
+                filled.store.tasks.change(task, system_tags=tags, status="created", last_update="2020-01-01T00:00:00+00:00")
+
+    filled.fault = archive
+    assert cli.main(["run", "--force-delete"]) == 0
+    assert archived
+    assert set(archived) <= set(filled.state()["tasks"])
+
+
+# -- what ClearML does not allow
+@pytest.mark.parametrize(
+    "refused",
+    ["projects.create", "tasks.create", "tasks.edit", "tasks.started", "events.add_batch", "tasks.add_or_update_artifacts",
+     "tasks.completed", "tasks.archive_many", "/"],
+)  # fmt: skip
+def test_without_rights_the_pass_still_runs_and_says_what_it_could_not_report(
+    filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], refused: str
+) -> None:
+    monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
+    monkeypatch.setenv("CLEANUP_TASK_RUNS_KEPT", "1")
+    if refused == "tasks.archive_many":
+        cli.main(["run", "--threshold-rules", "lab=never"])
+        capsys.readouterr()
+    filled.fault = lambda r: Fault(403, subcode=20) if r.call == refused and (r.service, r.method) != ("files", "GET") else None
+    assert cli.main(["run"]) == 0
+    log = lines(capsys)
+    assert log[-1]["deleted"] == 4
+    assert [line for line in log if line["event"] == "warning"]
+
+
+def test_an_api_from_before_parameters_is_said_and_harms_nothing(
+    monkeypatch: pytest.MonkeyPatch, filled: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Sandbox(max_api_version="2.8") as old:
+        for name, value in old.environment().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("CLEANUP_TASK", "true")
+        assert cli.main(["run"]) == 0
+        assert "the server's API is 2.8" in capsys.readouterr().out
+        assert old.state()["tasks"] == []
+
+
+def test_a_fault_at_every_request_never_harms_the_pass(
+    filled: Sandbox, ui: WebUI, world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One lost answer at each request in turn; with one try each, so that every loss is felt."""
+    for name, value in (("ATTEMPTS", "1"), ("FORCE_DELETE", "true"), ("RELEASE", "nightly")):
+        monkeypatch.setenv(f"CLEANUP_{name}", value)
+    monkeypatch.setattr(run_command.pod, "lease", lambda *_: nullcontext(SimpleNamespace(is_safe=lambda: True)))
+    filled.requests.clear()
+    assert cli.main(["run"]) == 0
+    calls = [request.call for request in filled.requests]
+    living = {task["id"] for task in world.as_dict()["tasks"] if "archived" not in task["system_tags"]}
+    for number, call in enumerate(calls, 1):
+        for after in (False, True):
+            filled.load(world.as_dict())
+            lost = filled.requests[-1].number + number
+            filled.fault = lambda r, lost=lost, after=after: Fault(500, after=after) if r.number == lost else None
+            code = cli.main(["run"])
+            assert code in {0, 2, 3, 4}, (call, code)
+            assert living <= set(filled.state()["tasks"]), call
+            filled.fault = None
+            assert cli.main(["run"]) == 0, (call, capsys.readouterr().out)
+            assert len(ui.tasks(system_tags=["archived"])) == 1, call
+            assert not [run for run in ui.runs() if run["status"] == "in_progress"], call
+            assert len([t for t in ui.tasks(name="^Cleanup Service$", status=["created"]) if not t.get("parent")]) <= 2, call
