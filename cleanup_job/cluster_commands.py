@@ -49,7 +49,8 @@ def trigger(options: argparse.Namespace) -> int:
     namespace = options.namespace or cluster.namespace
     cronjob = find(cluster, namespace, options.cronjob)
     made = job_from(cronjob, options.name, overrides.as_arguments(given))
-    overrides.check_arguments(given, container_of(made["spec"]["template"]).get("args") or [])
+    template = cronjob["spec"]["jobTemplate"]["spec"]["template"]
+    overrides.check_arguments(given, container_of(template).get("args") or [])
     job = create(cluster, namespace, made)
     told = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     later = f"kubectl logs --namespace {namespace} --follow job/{job}"

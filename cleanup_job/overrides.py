@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import TypeAdapter
 
 from cleanup_job.errors import SettingsError
-from cleanup_job.settings import PREFIX, Settings, env_name, flag_name, load
+from cleanup_job.settings import PREFIX, Settings, env_name, flag_name, group_name, load
 from cleanup_job.settings_text import SECRETS
 
 GUARDED = frozenset({"lease", "lease_namespace", "cronjob", "release", "job", "task_id"})
@@ -86,6 +86,8 @@ def _field(name: str) -> str:
             f"--set {name}: credentials have no place on a command line or in a Job, where many can read them. "
             "Change the Secret that the CronJob takes them from."
         )
+    if group_name(field) == "Sweep":
+        raise SettingsError(f"--set {name}: it belongs to sweeps; `trigger` starts a pass.")
     if field in GUARDED:
         raise SettingsError(f"--set {name}: it keeps two passes from running at once, so it is the same for all Jobs.")
     return field

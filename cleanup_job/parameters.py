@@ -54,15 +54,8 @@ def section_of(name: str) -> str:
 
 def entry(name: str, value: str) -> dict[str, str]:
     """A parameter as the API takes it."""
-    field = Settings.model_fields[name]
-    kind = {bool: "bool", int: "int", float: "float"}.get(_plain_type(field.annotation), "str")
-    return {
-        "section": section_of(name),
-        "name": name,
-        "value": value,
-        "type": kind,
-        "description": str(field.description),
-    }
+    description = str(Settings.model_fields[name].description)
+    return {"section": section_of(name), "name": name, "value": value, "type": _KINDS[name], "description": description}
 
 
 def read(hyperparams: Mapping[str, Any], task: str) -> Values:
@@ -113,10 +106,10 @@ def _not_a_parameter(where: str, name: str) -> str:
     return f"{where}: {unknown_name(name, TRANSFERABLE)}"
 
 
-def _plain_type(annotation: Any) -> Any:
-    """`int` of `int | None`; other kinds as they are."""
-    kinds = [kind for kind in getattr(annotation, "__args__", ()) if kind is not type(None)]
-    return kinds[0] if len(kinds) == 1 and annotation not in {bool, int, float} else annotation
+def _kind(schema: Mapping[str, Any]) -> str:
+    """The type of a parameter, by the JSON schema of its setting."""
+    kinds = [kind.get("type") for kind in schema.get("anyOf", [schema])]
+    return next((_NAMES[kind] for kind in kinds if kind in _NAMES), "str")
 
 
 def _text(value: Any) -> str:
@@ -126,3 +119,7 @@ def _text(value: Any) -> str:
     if isinstance(value, float) and value >= _FROM_HERE_WHOLE and value.is_integer():
         return str(int(value))
     return str(value)
+
+
+_NAMES = {"boolean": "bool", "integer": "int", "number": "float"}
+_KINDS = {name: _kind(schema) for name, schema in Settings.model_json_schema()["properties"].items()}

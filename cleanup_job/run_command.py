@@ -141,9 +141,7 @@ class _Tasked:
             return skipped
         if mine.settings.task_mode == "pod":
             return None
-        own = parameters.of_settings(mine.settings, mine.origins)
-        overrides = {name: own[name] for name in self._flags if name in own}
-        return keeper.hand_over(mine, self._report.started, overrides)
+        return keeper.hand_over(mine, self._report.started)
 
     def _reported(self, keeper: Keeper, tasks: ServiceTasks, mine: Service, run: TaskId) -> None:
         watcher = ServiceRun(

@@ -142,9 +142,12 @@ class Keeper:
             self.complain(draft, str(error))
             raise
         try:
-            service.draft = self.register(draft, *environment)
-            service.runs = self._tasks.runs(service.draft.id)
-            self._tasks.remark(service.draft, "")
+            # What was said for a manual Job alone has no place in the draft: the schedule's Jobs keep it up to date.
+            current = draft is not None and draft.status == "created" and not is_scheduled(settings)
+            service.draft = draft if current else self.register(draft, *environment)
+            if service.draft is not None:
+                service.runs = self._tasks.runs(service.draft.id)
+                self._tasks.remark(service.draft, "")
         except AnswerError as error:
             self._warn(f"{_named(settings)} could not be brought up to date: {error}")
             service.draft = service.draft or draft
@@ -213,8 +216,8 @@ class Keeper:
                     self._warn(f"run {run.id}: {error}")
         _alone([run for run in service.runs if run.id not in gone], "")
 
-    def hand_over(self, service: Service, now: datetime, overrides: parameters.Values) -> Skipped:
-        """Enqueue a clone of the draft for an agent, with ``overrides`` for this pass alone.
+    def hand_over(self, service: Service, now: datetime) -> Skipped:
+        """Enqueue a clone of the draft for an agent, with all settings that count here.
 
         Raises:
             SettingsError: there is no such queue, or no draft.
@@ -236,7 +239,8 @@ class Keeper:
             last = service.runs[0].id
             text = f"not due: run_as_service is False, and it ran once (run {last}); set it to True to run on each schedule"
             return Skipped("not_due", text, {"run": last})
-        return self.enqueue(service.draft, service.settings, now, overrides)
+        own = parameters.of_settings(service.settings, service.origins)
+        return self.enqueue(service.draft, service.settings, now, own)
 
     def enqueue(
         self,
@@ -301,10 +305,8 @@ def _rank(run: Run) -> tuple[float, str]:
 
 
 def is_scheduled(settings: Settings) -> bool:
-    """Whether the CronJob's schedule made this Job: its name is the CronJob's with the minute it was due."""
-    if not settings.job or not settings.cronjob:
-        return False
-    found = re.fullmatch(re.escape(settings.cronjob) + r"-(\d{8,9})", settings.job)
+    """Whether a CronJob's schedule made this Job: its name is the CronJob's, and the minute at which it was due."""
+    found = re.fullmatch(r".+-(\d{8,9})", settings.job or "")
     due = datetime.fromtimestamp(int(found[1]) * 60, UTC) if found else None
     return due is not None and abs(datetime.now(UTC) - due) < timedelta(days=30)
 

@@ -7,7 +7,7 @@ from cleanup_job.settings import Settings
 
 Schema = dict[str, Any]
 
-ELSEWHERE = {"files_url_prefixes", "lease", "lease_namespace", "cronjob"}
+ELSEWHERE = {"files_url_prefixes", "lease", "lease_namespace", "cronjob", "release", "job"}
 """Settings that the chart sets itself, or has under `clearml`; those of the sweep are under `sweep`."""
 
 STRING: Schema = {"type": "string"}
@@ -19,6 +19,7 @@ ADDRESS: Schema = {"type": "string", "pattern": r"^$|^https?://\S+$|\{\{.*\}\}"}
 PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65535}
 DNS_LABEL: Schema = {"type": "string", "pattern": "^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"}
 DNS_NAME: Schema = {"type": "string", "pattern": "^$|^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"}
+NAME: Schema = {"type": "string", "minLength": 3}
 NAMED: Schema = {"type": "array", "items": {"type": "object", "required": ["name"]}}
 SECRET_KEY: Schema = {"type": "string", "pattern": "^[-._a-zA-Z0-9]+$"}
 
@@ -71,7 +72,7 @@ def cleanup() -> Schema:
         **{
             camel(name): setting(schema)
             for name, schema in fields.items()
-            if schema["group"] not in {"Connection", "Sweep"} and name not in ELSEWHERE
+            if schema["group"] not in {"Connection", "Sweep", "ClearML task"} and name not in ELSEWHERE
         }
     )
 
@@ -122,6 +123,15 @@ def values() -> Schema:
             existingSecretKeys=section(accessKey=SECRET_KEY, secretKey=SECRET_KEY),
             existingConfigSecret=DNS_NAME,
             existingConfigSecretKey=SECRET_KEY,
+            task=section(
+                enabled=BOOLEAN,
+                mode=one_of("pod", "agent"),
+                queue=NAME,
+                project=NAME,
+                name=NAME,
+                runsKept=whole(1) | {"maximum": 400},
+                requirement=STRING,
+            ),
         ),
         cleanup=cleanup(),
         sweep=section(

@@ -1,8 +1,13 @@
 """When passes run: `schedule`, or the original service's period; and the deadline that follows from it."""
 
 import pytest
-from charts import ENOUGH, files, nested, one, render
+import yaml  # type: ignore[import-untyped]  # has no types
+from charts import CONTAINER, ENOUGH, at, files, nested, one, render, variables
 from helm_python.errors import HelmError
+
+from cleanup_job.settings import load
+
+KEYS = {"CLEARML_API_ACCESS_KEY": "key", "CLEARML_API_SECRET_KEY": "secret"}
 
 
 def spec(**values: object) -> dict[str, object]:
@@ -42,6 +47,39 @@ def test_a_period_without_a_schedule_is_an_error_that_says_what_to_set(days: flo
 def test_a_period_and_another_schedule_contradict_each_other() -> None:
     with pytest.raises(HelmError, match=r'schedule="0 4 \* \* \*" and cleanup.cleanupPeriodInDays=1 contradict each other'):
         spec(cleanup={"cleanupPeriodInDays": 1}, schedule="0 4 * * *")
+
+
+TASK = {"clearml": {"task": {"enabled": True}}}
+
+
+@pytest.mark.parametrize(
+    ("days", "schedule"),
+    [(2, "0 3 * * *"), (10, "0 3 * * *"), (0.3, "0 * * * *"), (7, "0 3 * * 0"), (1, "0 3 * * *"), (0.5, "0 */12 * * *")],
+)
+def test_with_a_task_any_period_has_a_schedule_and_reaches_the_job(days: float, schedule: str) -> None:
+    objects = render(ENOUGH, TASK, nested("cleanup.cleanupPeriodInDays", days))
+    assert one("CronJob", objects)["spec"]["schedule"] == schedule
+    settings, _ = load({}, variables(objects) | KEYS, {})
+    assert settings.cleanup_period_in_days == days
+
+
+def test_with_a_task_a_period_and_a_schedule_go_together() -> None:
+    objects = render(ENOUGH, TASK, nested("cleanup.cleanupPeriodInDays", 3), {"schedule": "0 4 * * *"})
+    assert one("CronJob", objects)["spec"]["schedule"] == "0 4 * * *"
+    with pytest.raises(HelmError, match="has no cron schedule"):
+        render(ENOUGH, TASK, nested("cleanup.cleanupPeriodInDays", 0.00001))
+
+
+def test_a_task_has_the_names_by_which_it_knows_its_job() -> None:
+    entries = {entry["name"]: entry for entry in at(one("CronJob", render(ENOUGH, TASK, name="nightly")), f"{CONTAINER}.env")}
+    assert entries["CLEANUP_RELEASE"]["value"] == "nightly"
+    assert entries["CLEANUP_JOB"]["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.labels['batch.kubernetes.io/job-name']"
+    assert not {"CLEANUP_RELEASE", "CLEANUP_JOB"} & {e["name"] for e in at(one("CronJob", render(ENOUGH)), f"{CONTAINER}.env")}
+
+
+def test_helm_test_leaves_no_run() -> None:
+    pod = yaml.safe_load(files(ENOUGH, TASK)["tests/dry-run.yaml"])
+    assert {"name": "CLEANUP_TASK", "value": "false"} in pod["spec"]["containers"][0]["env"]
 
 
 INTERVALS = [

@@ -7,6 +7,7 @@ from charts import CONTAINER, ENOUGH, POD, SANDBOX, at, default_values, leaves, 
 
 JOB = "spec.jobTemplate"
 NETWORK = {"networkPolicy": {"enabled": True}}
+TASK = {"clearml": {"task": {"enabled": True}}}
 DEPLOYMENT = "spec.template.spec.containers.0"
 SECURITY = f"{CONTAINER}.securityContext"
 LABELS = {"team": "ml"}
@@ -114,6 +115,13 @@ WITH = [
         f"{POD}.volumes.0.secret.items.0.key",
         "own.conf",
     ),
+    ({}, "clearml.task.enabled", True, "ConfigMap", "data.CLEANUP_TASK", "true"),
+    (TASK, "clearml.task.mode", "agent", "ConfigMap", "data.CLEANUP_TASK_MODE", "agent"),
+    (TASK, "clearml.task.queue", "cpu", "ConfigMap", "data.CLEANUP_TASK_QUEUE", "cpu"),
+    (TASK, "clearml.task.project", "Ops", "ConfigMap", "data.CLEANUP_TASK_PROJECT", "Ops"),
+    (TASK, "clearml.task.name", "Nightly", "ConfigMap", "data.CLEANUP_TASK_NAME", "Nightly"),
+    (TASK, "clearml.task.runsKept", 7, "ConfigMap", "data.CLEANUP_TASK_RUNS_KEPT", "7"),
+    (TASK, "clearml.task.requirement", "x @ y", "ConfigMap", "data.CLEANUP_TASK_REQUIREMENT", "x @ y"),
     ({}, "networkPolicy.enabled", True, "NetworkPolicy", "spec.policyTypes", ["Ingress", "Egress"]),
     (NETWORK, "networkPolicy.clearmlPeers", [{"podSelector": {}}], "NetworkPolicy", "spec.egress.1.to", [{"podSelector": {}}]),
     (NETWORK, "networkPolicy.apiServerPorts", [16443], "NetworkPolicy", "spec.egress.2.ports.0.port", 16443),

@@ -149,6 +149,10 @@ def test_a_value_that_nobody_edited_follows_the_environment(ui: WebUI, monkeypat
     monkeypatch.setenv("CLEANUP_DELETE_THRESHOLD_DAYS", "10000")
     assert cli.main(["run"]) == 0
     assert len(ui.tasks(system_tags=["archived"])) == 5
+    assert ui.values()["delete_threshold_days"] == "30", "a manual pass leaves the draft as it is"
+    scheduled(monkeypatch)
+    monkeypatch.setattr("cleanup_job.service.not_due", lambda *_: None)
+    assert cli.main(["run"]) == 0
     assert ui.values()["delete_threshold_days"] == "10000"
 
 

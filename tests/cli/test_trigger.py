@@ -32,8 +32,8 @@ def test_the_jobs_name_is_for_programs_and_the_rest_for_people(
 ) -> None:
     assert cli.main(["trigger", "--dry-run", "--set", "maxTasks=5", "--set", "dryRun=false"]) == 0
     (job,) = made(cluster)
-    variables = {entry["name"]: entry["value"] for entry in job["spec"]["template"]["spec"]["containers"][0]["env"]}
-    assert variables == {"CLEANUP_MAX_TASKS": "5", "CLEANUP_DRY_RUN": "true"}, "--dry-run has the last word"
+    arguments = job["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert arguments == ["--max-tasks=5", "--dry-run"], "--dry-run has the last word"
     out, err = capsys.readouterr()
     assert out == "nightly-manual-1\n"
     assert "kubectl logs --namespace ml --follow job/nightly-manual-1" in " ".join(err.split())
@@ -45,7 +45,14 @@ def test_another_namespace_is_asked(cluster: FakeCluster) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["--set", "maxTask=5"], ["--set", "secretKey=x"], ["--set", "cronjob=x"], ["--set", "workers=0"]]
+    "words",
+    [
+        ["--set", "maxTask=5"],
+        ["--set", "secretKey=x"],
+        ["--set", "cronjob=x"],
+        ["--set", "sweepDelete=true"],
+        ["--set", "workers=0"],
+    ],
 )
 def test_a_wrong_setting_makes_nothing_and_asks_nothing(cluster: FakeCluster, words: list[str]) -> None:
     assert cli.main(["trigger", *words]) == 2

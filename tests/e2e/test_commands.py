@@ -125,8 +125,7 @@ def test_without_following_it_takes_less_and_prints_the_jobs_name(
     job = installed.batch.read_namespaced_job(done.stdout.strip(), namespace)
     (owner,) = job.metadata.owner_references
     assert (owner.kind, owner.name, owner.controller, owner.block_owner_deletion) == ("CronJob", NAME, True, None)
-    variables = {entry.name: entry.value for entry in job.spec.template.spec.containers[0].env}
-    assert variables["CLEANUP_MAX_TASKS"] == "5"
+    assert job.spec.template.spec.containers[0].args[-1] == "--max-tasks=5"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 LOCKS = {
+    "agent.txt": ["clearml-agent"],
     "build.txt": PYPROJECT["build-system"]["requires"],
     "runtime.txt": PROJECT["dependencies"],
     "sandbox.txt": [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["sandbox"]],

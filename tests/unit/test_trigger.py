@@ -62,8 +62,8 @@ def test_what_can_be_wrong_is_said(answers: dict[str, Any], name: str | None, er
 
 
 # -- the Job
-def test_a_job_is_the_template_with_overrides_that_win() -> None:
-    job = job_from(CRONJOB, "now", {"CLEANUP_DRY_RUN": "true", "CLEANUP_LEASE": "b"})
+def test_a_job_is_the_template_with_arguments_that_win() -> None:
+    job = job_from(CRONJOB, "now", ["--dry-run"])
     assert job["metadata"] == {
         "name": "now",
         "labels": {"team": "ml"},
@@ -74,14 +74,14 @@ def test_a_job_is_the_template_with_overrides_that_win() -> None:
     }
     sidecar, container = job["spec"]["template"]["spec"]["containers"]
     assert sidecar == {"name": "sidecar"}
-    assert container["env"] == [{"name": "CLEANUP_DRY_RUN", "value": "true"}, {"name": "CLEANUP_LEASE", "value": "b"}]
-    assert CONTAINER["env"] == [{"name": "CLEANUP_LEASE", "value": "a"}], "the CronJob itself was changed"
+    assert container["args"] == ["--dry-run"]
+    assert "args" not in CONTAINER, "the CronJob itself was changed"
 
 
 @pytest.mark.parametrize("name", ["x" * 52, "x" * 47 + ".xxxx", "a"])
 def test_names_are_new_each_time_and_good_for_a_label(name: str) -> None:
     long = {**CRONJOB, "metadata": {"name": name, "uid": "u1"}}
-    names = {job_from(long, None, {})["metadata"]["name"] for _ in range(5)}
+    names = {job_from(long, None, [])["metadata"]["name"] for _ in range(5)}
     assert len(names) == 5
     assert all(re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name) for name in names)
 

@@ -123,6 +123,17 @@ containers:
       - name: CLEANUP_CRONJOB
         value: {{ $fullname | quote }}
       {{- end }}
+      {{- if and $values.clearml.task.enabled .alone }}
+      - name: CLEANUP_TASK
+        value: "false"
+      {{- else if and $values.clearml.task.enabled (not .sweep) }}
+      - name: CLEANUP_RELEASE
+        value: {{ $root.Release.Name | quote }}
+      - name: CLEANUP_JOB
+        valueFrom:
+          fieldRef:
+            fieldPath: metadata.labels['batch.kubernetes.io/job-name']
+      {{- end }}
       {{- with $values.extraEnv }}
       {{- toYaml . | nindent 6 }}
       {{- end }}

@@ -1,10 +1,11 @@
 {{- /* The CronJob's schedule: `schedule`, or what `cleanup.cleanupPeriodInDays` says, or daily. */ -}}
 {{- define "clearml-cleanup.schedule" -}}
 {{- $days := .Values.cleanup.cleanupPeriodInDays -}}
-{{- if kindIs "invalid" $days -}}
+{{- $task := .Values.clearml.task.enabled -}}
+{{- if or (kindIs "invalid" $days) (and $task .Values.schedule) -}}
 {{- .Values.schedule | default "0 3 * * *" -}}
 {{- else -}}
-{{- $schedule := include "clearml-cleanup.periodSchedule" $days -}}
+{{- $schedule := include "clearml-cleanup.periodSchedule" (dict "days" $days "task" $task) -}}
 {{- if not (has .Values.schedule (list "" $schedule)) -}}
 {{- fail (printf "\nschedule=%q and cleanup.cleanupPeriodInDays=%v contradict each other: a period of %v days is the schedule %q.\nSet one of them and leave the other out." .Values.schedule $days $days $schedule) -}}
 {{- end -}}
@@ -12,9 +13,12 @@
 {{- end -}}
 {{- end -}}
 
-{{- /* A period in days as a cron schedule. Cron counts within a day, a week or a month, so that few periods have one. */ -}}
+{{- /*
+A period in days as a cron schedule. Cron counts within a day, a week or a month, so that few periods have one. With a task in
+ClearML, which remembers the last pass, Jobs may come more often: they end as not due.
+*/ -}}
 {{- define "clearml-cleanup.periodSchedule" -}}
-{{- $minutes := round (mulf (float64 .) 1440.0) 3 -}}
+{{- $minutes := round (mulf (float64 .days) 1440.0) 3 -}}
 {{- $whole := max 1 (int64 $minutes) -}}
 {{- $exact := eq $minutes (float64 $whole) -}}
 {{- if and $exact (eq $whole 10080) -}}0 3 * * 0
@@ -22,8 +26,10 @@
 {{- else if and $exact (lt $whole 60) (eq (mod 60 $whole) 0) -}}*/{{ $whole }} * * * *
 {{- else if and $exact (eq $whole 60) -}}0 * * * *
 {{- else if and $exact (lt $whole 1440) (eq (mod $whole 60) 0) (eq (mod 1440 $whole) 0) -}}0 */{{ div $whole 60 }} * * *
+{{- else if and .task (gt $whole 1440) -}}0 3 * * *
+{{- else if and .task (gt $whole 60) -}}0 * * * *
 {{- else -}}
-{{- fail (printf "\ncleanup.cleanupPeriodInDays=%v has no cron schedule: 1 (daily), 7 (weekly) and parts of a day that divide it evenly have one, such as 0.5 or 0.25.\nLeave it out and set schedule, for instance --set schedule=\"0 3 */3 * *\" (every third day of the month)." .) -}}
+{{- fail (printf "\ncleanup.cleanupPeriodInDays=%v has no cron schedule: 1 (daily), 7 (weekly) and parts of a day that divide it evenly have one, such as 0.5 or 0.25.\nLeave it out and set schedule, for instance --set schedule=\"0 3 */3 * *\" (every third day of the month), or clearml.task.enabled=true: then any period from an hour on has one." .days) -}}
 {{- end -}}
 {{- end -}}
 

@@ -24,6 +24,26 @@ CLEARML_API_HOST_VERIFY_CERT: {{ .Values.clearml.verifyCertificate | toString | 
 {{- end -}}
 {{- end -}}
 
+{{- /* The task in ClearML. */ -}}
+{{- define "clearml-cleanup.task" -}}
+{{- with .Values.clearml.task -}}
+{{- if .enabled -}}
+CLEANUP_TASK: "true"
+CLEANUP_TASK_MODE: {{ .mode | quote }}
+CLEANUP_TASK_QUEUE: {{ .queue | quote }}
+CLEANUP_TASK_PROJECT: {{ .project | quote }}
+CLEANUP_TASK_NAME: {{ .name | quote }}
+CLEANUP_TASK_RUNS_KEPT: {{ .runsKept | int64 | quote }}
+{{- with .requirement }}
+CLEANUP_TASK_REQUIREMENT: {{ . | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" $.Values.cleanup.cleanupPeriodInDays) }}
+CLEANUP_PERIOD_IN_DAYS: {{ $.Values.cleanup.cleanupPeriodInDays | toString | quote }}
+{{- end }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* The settings under `cleanup` as variables. What is null or an empty list keeps the job's own default. */ -}}
 {{- define "clearml-cleanup.settings" -}}
 {{- range $name, $value := omit .Values.cleanup "cleanupPeriodInDays" }}

@@ -1,0 +1,117 @@
+"""A real ClearML Agent takes a clone of the draft from the queue, installs the package and runs a pass.
+
+The agent comes pinned by `make test` into .venv/agent. It builds an environment of its own for the task, from the wheel of
+this tree and the versions that the job's image has.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from web_ui import WebUI
+
+from cleanup_job import cli
+from cleanup_job.sandbox.builder import World
+from cleanup_job.sandbox.server import Sandbox
+
+ROOT = Path(__file__).resolve().parents[2]
+AGENT = ROOT / ".venv" / "agent" / "bin" / "clearml-agent"
+LONGEST = 300
+"""Seconds that the agent may take; it installs the package with its requirements."""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not AGENT.exists():
+        reason = f"no {AGENT}: `make test` installs it"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    target = tmp_path_factory.mktemp("dist")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", target, ROOT], check=True, capture_output=True
+    )
+    (found,) = target.glob("*.whl")
+    return found
+
+
+@pytest.fixture
+def ui(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wheel: Path) -> WebUI:
+    world = World(datetime.now(UTC))
+    for n in range(3):
+        world.task(f"exp {n}").artifact("data")
+    world.task("golden", project="golden").artifact("data")
+    sandbox.load(world.as_dict())
+    for name in list(os.environ):
+        if name.startswith(("CLEARML_", "CLEANUP_")):
+            monkeypatch.delenv(name)
+    for name, value in {**sandbox.environment(), "HOME": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CLEANUP_TASK_REQUIREMENT", f"clearml-cleanup @ {wheel.as_uri()}")
+    found = WebUI(sandbox)
+    found.call("queues.create", name="services")
+    return found
+
+
+@contextmanager
+def agent(sandbox: Sandbox, folder: Path) -> Iterator[None]:
+    """An agent in services mode, without docker; its own home, and none of our settings."""
+    pins = re.findall(r"^([\w.-]+==[^\s\\;]+)", (ROOT / "requirements" / "runtime.txt").read_text(), re.MULTILINE)
+    (folder / "constraints.txt").write_text("\n".join(pins))
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("CLEARML_", "CLEANUP_", "PYTHON", "PYTEST"))
+    }
+    environment = kept | sandbox.environment() | {"HOME": str(folder), "PIP_CONSTRAINT": str(folder / "constraints.txt")}
+    words = [AGENT, "daemon", "--queue", "services", "--services-mode", "--foreground", "--cpu-only"]
+    with (folder / "agent.log").open("w") as log:
+        process = subprocess.Popen(words, env=environment, stdout=log, stderr=log, cwd=folder, start_new_session=True)
+        try:
+            yield
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def ended(ui: WebUI, folder: Path) -> dict[str, object]:
+    """The run, when the agent is done with it."""
+    for _ in range(LONGEST * 2):
+        (run,) = ui.runs()
+        if run["status"] in {"completed", "failed", "stopped"}:
+            return run
+        time.sleep(0.5)
+    pytest.fail((folder / "agent.log").read_text()[-3000:])
+
+
+def test_an_agent_runs_one_pass_with_the_clones_parameters(sandbox: Sandbox, ui: WebUI, tmp_path: Path) -> None:
+    assert cli.main(["register", "--keep-projects", "golden"]) == 0
+    ui.edit("force_delete", "True")
+    with agent(sandbox, tmp_path):
+        assert cli.main(["enqueue"]) == 0
+        run = ended(ui, tmp_path)
+    console = ui.console(sandbox, str(run["id"]))
+    assert run["status"] == "completed", console[-3000:]
+    assert run["status_reason"] == "worker execution done"
+    assert [task["name"] for task in ui.tasks(system_tags=["archived"])] == ["golden"]
+    assert '"event": "pass_finished"' in console
+    assert "force_delete of task" in console, "where the value came from"
+    assert {"clearml-cleanup", "agent"} <= set(run["tags"])  # type: ignore[call-overload]  # a list of texts
+    assert any(path.endswith(f"{run['id']}/artifacts/report/report.html") for path in sandbox.state()["files"])
+    assert ui.draft()["status"] == "created"
+
+
+def test_a_wrong_parameter_fails_the_agents_run(sandbox: Sandbox, ui: WebUI, tmp_path: Path) -> None:
+    assert cli.main(["register"]) == 0
+    ui.edit("force_delete", "True")
+    ui.edit("delete_threshold_days", "soon")
+    with agent(sandbox, tmp_path):
+        assert cli.main(["enqueue"]) == 0
+        run = ended(ui, tmp_path)
+    assert (run["status"], run["status_reason"]) == ("failed", "worker execution exit code 2")
+    assert "General/delete_threshold_days of task" in str(run["comment"])
+    assert len(ui.tasks(system_tags=["archived"])) == 4

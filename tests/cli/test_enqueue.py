@@ -1,0 +1,204 @@
+"""`enqueue`, the Jobs that hand a pass to an agent, and the pass that an agent runs."""
+
+import json
+from typing import Any
+
+import pytest
+from test_service_task import FIRST, began, scheduled
+from web_ui import WebUI
+
+from cleanup_job import cli
+from cleanup_job.sandbox.server import Sandbox
+
+
+@pytest.fixture
+def ui(filled: Sandbox, monkeypatch: pytest.MonkeyPatch) -> WebUI:
+    monkeypatch.setenv("CLEANUP_TASK", "true")
+    found = WebUI(filled)
+    found.call("queues.create", name="services")
+    return found
+
+
+def listening(ui: WebUI) -> None:
+    """An agent listens on the queue."""
+    (queue,) = ui.call("queues.get_all", name="^services$")["queues"]
+    ui.call("workers.register", worker="agent:0", queues=[queue["id"]])
+
+
+def waiting(ui: WebUI) -> list[str]:
+    (queue,) = ui.call("queues.get_all", name="^services$")["queues"]
+    return [entry["task"] for entry in queue["entries"]]
+
+
+def as_agent(ui: WebUI, monkeypatch: pytest.MonkeyPatch, task: str) -> int:
+    """What an agent does with a task, without its virtual environment."""
+    (queue,) = ui.call("queues.get_all", name="^services$")["queues"]
+    entry = ui.call("queues.get_next_task", queue=queue["id"])["entry"]
+    assert entry["task"] == task
+    ui.call("tasks.started", task=task, force=True, status_message="pulled by agent")
+    with monkeypatch.context() as its_own:
+        for name in ("CLEANUP_TASK", "CLEANUP_TASK_MODE", "CLEANUP_JOB", "CLEANUP_KEEP_PROJECTS", "CLEANUP_FORCE_DELETE"):
+            its_own.delenv(name, raising=False)
+        its_own.setenv("CLEARML_TASK_ID", task)
+        code = cli.main(["run"])
+    ui.call("tasks.completed" if code == 0 else "tasks.failed", task=task, force=True)
+    return code
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_clone_waits_in_the_queue_with_the_drafts_parameters(ui: WebUI, capsys: pytest.CaptureFixture[str]) -> None:
+    listening(ui)
+    cli.main(["register"])
+    ui.edit("delete_threshold_days", "90")
+    capsys.readouterr()
+    assert cli.main(["enqueue"]) == 0
+    (clone,) = ui.runs()
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert f"task {clone['id']} waits in queue 'services'" in out
+    assert waiting(ui) == [clone["id"]]
+    assert (clone["status"], clone["parent"], clone["tags"]) == ("queued", ui.draft()["id"], ["clearml-cleanup"])
+    assert ui.values(clone["id"]) == FIRST | {"delete_threshold_days": "90"}
+
+
+def test_settings_given_to_enqueue_are_the_clones_alone(ui: WebUI) -> None:
+    assert cli.main(["enqueue", "--dry-run", "--delete-threshold-days", "7"]) == 0
+    (clone,) = ui.runs()
+    assert ui.values(clone["id"])["delete_threshold_days"] == "7"
+    assert ui.values(clone["id"], "Settings") == {"dry_run": "True"}
+    assert ui.values() == FIRST
+    assert ui.values(section="Settings") == {}
+
+
+def test_a_queue_that_is_missing_is_named_with_those_that_are_there(ui: WebUI, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["enqueue", "--queue", "nosuch"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "CLEANUP_TASK_QUEUE=nosuch: ClearML has no such queue" in said
+    assert "services" in said
+    assert ui.runs() == []
+
+
+def test_a_queue_without_an_agent_is_a_warning(ui: WebUI, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["enqueue"]) == 0
+    assert "no ClearML Agent listens on queue 'services'" in " ".join(capsys.readouterr().err.split())
+    assert len(waiting(ui)) == 1
+
+
+# -- the CronJob enqueues
+def agent_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    scheduled(monkeypatch)
+    monkeypatch.setenv("CLEANUP_TASK_MODE", "agent")
+
+
+def test_with_run_as_service_each_schedule_enqueues_one(
+    filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    agent_mode(monkeypatch)
+    cli.main(["register"])
+    ui.edit("run_as_service", "True")
+    for number in range(3):
+        capsys.readouterr()
+        assert cli.main([]) == 0
+        log = lines(capsys.readouterr().out)
+        (run,) = waiting(ui)
+        assert next(line for line in log if line["event"] == "enqueued")["task"] == run
+        assert as_agent(ui, monkeypatch, run) == 0
+        began(filled, ui, 1)
+        assert len(ui.runs()) == number + 1
+
+
+def test_without_run_as_service_it_runs_once(
+    filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    agent_mode(monkeypatch)
+    assert cli.main([]) == 0
+    (run,) = waiting(ui)
+    as_agent(ui, monkeypatch, run)
+    began(filled, ui, 3)
+    capsys.readouterr()
+    assert cli.main([]) == 0
+    assert "run_as_service is False, and it ran once" in capsys.readouterr().out
+    assert waiting(ui) == []
+    monkeypatch.setenv("CLEANUP_JOB", "by-hand")
+    assert cli.main([]) == 0
+    assert len(waiting(ui)) == 1, "a manual Job is never skipped"
+
+
+def test_what_nobody_took_from_the_queue_does_not_pile_up(
+    ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    agent_mode(monkeypatch)
+    monkeypatch.setenv("CLEANUP_RUN_AS_SERVICE", "true")
+    cli.main([])
+    capsys.readouterr()
+    assert cli.main([]) == 0
+    assert "still waits in its queue" in capsys.readouterr().out
+    assert len(waiting(ui)) == 1
+
+
+def test_a_missing_queue_fails_the_job(ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent_mode(monkeypatch)
+    monkeypatch.setenv("CLEANUP_TASK_QUEUE", "nosuch")
+    assert cli.main([]) == 2
+
+
+# -- the pass that an agent runs
+def test_an_agents_pass_has_the_settings_of_the_release_that_enqueued_it(
+    filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keep rules above all: an agent's environment knows none of them."""
+    agent_mode(monkeypatch)
+    monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
+    monkeypatch.setenv("CLEANUP_KEEP_PROJECTS", "lab")
+    assert cli.main([]) == 0
+    (run,) = waiting(ui)
+    assert as_agent(ui, monkeypatch, run) == 0
+    assert len(ui.tasks(system_tags=["archived"])) == 5, "all of them are in project lab"
+
+
+def test_an_agents_pass_reports_in_its_own_task(
+    filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli.main(["enqueue", "--force-delete"])
+    (run,) = waiting(ui)
+    capsys.readouterr()
+    assert as_agent(ui, monkeypatch, run) == 0
+    log = lines(capsys.readouterr().out)
+    assert (log[-1]["deleted"], log[-1]["run"]) == (4, run)
+    (task,) = ui.runs()
+    assert task["execution"]["artifacts"][0]["key"] == "report"
+    assert "agent" in task["tags"]
+    kinds = {event["type"] for event in filled.store.events[run]}
+    assert kinds == {"plot", "training_stats_scalar"}, "the agent itself sends the console"
+
+
+def test_a_wrong_parameter_of_a_clone_is_told_in_the_clone(filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli.main(["enqueue", "--force-delete"])
+    (run,) = waiting(ui)
+    filled.store.tasks[run]["hyperparams"]["General"]["delete_threshold_days"]["value"] = "soon"
+    assert as_agent(ui, monkeypatch, run) == 2
+    (task,) = ui.runs()
+    assert "should be a valid number" in task["comment"]
+    assert len(ui.tasks(system_tags=["archived"])) == 5
+
+
+def test_two_passes_do_not_run_at_once(
+    filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No lease reaches an agent: runs in ClearML keep them apart."""
+    cli.main(["enqueue", "--force-delete"])
+    (first,) = waiting(ui)
+    (queue,) = ui.call("queues.get_all", name="^services$")["queues"]
+    ui.call("queues.get_next_task", queue=queue["id"])
+    ui.call("tasks.started", task=first, force=True)
+    cli.main(["enqueue", "--force-delete"])
+    (second,) = waiting(ui)
+    assert as_agent(ui, monkeypatch, second) == 5
+    assert cli.main(["run", "--force-delete"]) == 5
+    assert f"Another pass is running: task {first}" in capsys.readouterr().out
+    assert len(ui.tasks(system_tags=["archived"])) == 5
+    filled.store.tasks.change(first, last_update="2026-01-01T00:00:00+00:00")
+    assert cli.main(["run", "--force-delete"]) == 0, "it has been silent for too long"
