@@ -23,7 +23,7 @@ class Output(Protocol):
     def __enter__(self) -> Self: ...
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
     def parameters(self, rows: Sequence[tuple[str, str, str]]) -> None: ...
-    def skipped(self, event: str, text: str, fields: Mapping[str, object]) -> None: ...
+    def skipped(self, text: str, line: json_lines.Line) -> None: ...
     def started(self, report: Report) -> None: ...
     def selected(self, total: int, projects: Mapping[str, int]) -> None: ...
     def outcome(self, outcome: TaskOutcome) -> None: ...
@@ -56,8 +56,8 @@ class JsonOutput:
     def parameters(self, rows: Sequence[tuple[str, str, str]]) -> None:
         self._print(json_lines.parameters(rows))
 
-    def skipped(self, event: str, text: str, fields: Mapping[str, object]) -> None:
-        self._print(json_lines.skipped(event, text, fields))
+    def skipped(self, text: str, line: json_lines.Line) -> None:  # noqa: ARG002 -- the line has it
+        self._print(line)
 
     def started(self, report: Report) -> None:
         self._report = report
@@ -115,7 +115,7 @@ class TextOutput:
             for name, value, origin in rows:
                 self._say(f"{name}={value} (from {origin})")
 
-    def skipped(self, event: str, text: str, fields: Mapping[str, object]) -> None:  # noqa: ARG002 -- the text says it all
+    def skipped(self, text: str, line: json_lines.Line) -> None:  # noqa: ARG002 -- for programs
         self._say(text)
 
     def _say(self, text: str) -> None:
@@ -159,8 +159,8 @@ class Both:
     def parameters(self, rows: Sequence[tuple[str, str, str]]) -> None:
         self._output.parameters(rows)
 
-    def skipped(self, event: str, text: str, fields: Mapping[str, object]) -> None:
-        self._output.skipped(event, text, fields)
+    def skipped(self, text: str, line: json_lines.Line) -> None:
+        self._output.skipped(text, line)
 
     def started(self, report: Report) -> None:
         self._output.started(report)

@@ -114,7 +114,7 @@ class _Tasked:
         _doubts(mine.settings, mine.origins, self._output)
         skipped = None if mine.by_agent else self._elsewhere(keeper, mine)
         if skipped is not None:
-            self._output.skipped(skipped.event, skipped.text, skipped.fields)
+            self._output.skipped(skipped.text, skipped.line)
             return skipped
         if not mine.by_agent:
             keeper.alone_in_pod(mine, holds_lease=holds_lease)

@@ -15,6 +15,7 @@ from cleanup_job import parameters
 from cleanup_job.errors import AnswerError, CleanupError, LeaseHeldError, SettingsError
 from cleanup_job.paths import TaskId
 from cleanup_job.records import Run, ServiceTask
+from cleanup_job.report import json_lines
 from cleanup_job.report.words import moment
 from cleanup_job.rooms import ServiceTasks
 from cleanup_job.settings import Settings, env_name
@@ -38,11 +39,10 @@ Read = Callable[[Mapping[str, tuple[str, str]]], Known]
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Why there is no pass here: ``not_due``, or ``enqueued``."""
+    """Why there is no pass here, in words and as a line of the log."""
 
-    event: str
     text: str
-    fields: dict[str, Any]
+    line: dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -234,11 +234,12 @@ class Keeper:
             doing = "still waits in its queue" if waiting[0].status == "queued" else "is still running"
             if waiting[0].status == "queued":
                 self._warn(f"run {waiting[0].id} {doing}: does an agent listen on it?")
-            return Skipped("not_due", f"not due: run {waiting[0].id} {doing}; nothing was enqueued", {"run": waiting[0].id})
+            return _not_due(f"run {waiting[0].id} {doing}; nothing was enqueued", run=waiting[0].id)
         if is_scheduled(service.settings) and not service.settings.run_as_service and service.runs:
             last = service.runs[0].id
-            text = f"not due: run_as_service is False, and it ran once (run {last}); set it to True to run on each schedule"
-            return Skipped("not_due", text, {"run": last})
+            return _not_due(
+                f"run_as_service is False, and it ran once (run {last}); set it to True to run on each schedule", run=last
+            )
         own = parameters.of_settings(service.settings, service.origins)
         return self.enqueue(service.draft, service.settings, now, own)
 
@@ -260,7 +261,7 @@ class Keeper:
         if queue.workers == 0:
             self._warn(f"no ClearML Agent listens on queue {queue.name!r}: the task waits there until one does")
         text = f"task {task} waits in queue {queue.name!r}"
-        return Skipped("enqueued", text, {"task": task, "queue": queue.name, "workers": queue.workers})
+        return Skipped(text, json_lines.enqueued(text, task, queue.name, queue.workers))
 
     def start(self, service: Service, now: datetime, pod: str) -> None:
         """Make the run of a pass in a pod, and put old ones into the archive."""
@@ -321,12 +322,15 @@ def not_due(service: Service, now: datetime) -> Skipped | None:
     if last is None or now - last >= period * (1 - TOLERANCE):
         return None
     text = (
-        f"not due: the last completed pass began at {moment(last.isoformat())}, and cleanup_period_in_days is "
+        f"the last completed pass began at {moment(last.isoformat())}, and cleanup_period_in_days is "
         f"{service.settings.cleanup_period_in_days:g} (from {service.origins['cleanup_period_in_days']}); "
         f"the next one is due at {moment((last + period).isoformat())}"
     )
-    fields = {"last": last.isoformat(), "due": (last + period).isoformat(), "days": service.settings.cleanup_period_in_days}
-    return Skipped("not_due", text, fields)
+    return _not_due(text, last=last.isoformat(), due=(last + period).isoformat())
+
+
+def _not_due(text: str, **fields: str) -> Skipped:
+    return Skipped(f"not due: {text}", json_lines.not_due(f"not due: {text}", **fields))
 
 
 def run_name(settings: Settings, now: datetime) -> str:

@@ -55,7 +55,7 @@ def enqueue(options: argparse.Namespace) -> int:
     done = Keeper(tasks, _warn).enqueue(draft, settings, datetime.now(UTC), overrides)
     _say(done.text)
     if settings.web_host:
-        _say(f"{settings.web_host}/projects/{draft.project}/experiments/{done.fields['task']}/output/log")
+        _say(f"{settings.web_host}/projects/{draft.project}/experiments/{done.line['run']}/output/log")
     return 0
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,9 +41,14 @@ def parameters(rows: Sequence[tuple[str, str, str]]) -> Line:
     )
 
 
-def skipped(event: str, text: str, fields: Mapping[str, object]) -> Line:
-    """Why there was no pass here: ``not_due``, or ``enqueued`` for an agent."""
-    return line(event, "info", message=text, **fields)
+def not_due(text: str, *, last: str | None = None, due: str | None = None, run: str | None = None) -> Line:
+    """There was no pass: too early after the last one, or a run of it waits or works elsewhere."""
+    return line("not_due", "info", message=text, last=last, due=due, run=run)
+
+
+def enqueued(text: str, task: str, queue: str, workers: int | None) -> Line:
+    """There was no pass here: an agent is to run it."""
+    return line("enqueued", "info", message=text, run=task, queue=queue, workers=workers)
 
 
 def selected(total: int) -> Line:

@@ -104,7 +104,7 @@ def test_with_run_as_service_each_schedule_enqueues_one(
         assert cli.main([]) == 0
         log = lines(capsys.readouterr().out)
         (run,) = waiting(ui)
-        assert next(line for line in log if line["event"] == "enqueued")["task"] == run
+        assert next(line for line in log if line["event"] == "enqueued")["run"] == run
         assert as_agent(ui, monkeypatch, run) == 0
         began(filled, ui, 1)
         assert len(ui.runs()) == number + 1

@@ -166,7 +166,7 @@ def test_a_report_that_cannot_be_written_is_said_in_the_end(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cli.document, "write", full)
+    monkeypatch.setattr(run_command.document, "write", full)
     assert cli.main(["run", "--force-delete", "--report", str(tmp_path / "report.html")]) == 1
     assert "No space left on device" in json.loads(last_words.read_text())["error"]
     assert "No space left on device" in left[0]["message"]

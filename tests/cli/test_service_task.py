@@ -3,13 +3,14 @@
 import json
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
+from time import sleep
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from web_ui import WebUI
 
-from cleanup_job import cli, run_command
+from cleanup_job import cli, run_command, service_run
 from cleanup_job.sandbox.builder import World
 from cleanup_job.sandbox.server import Fault, Request, Sandbox
 
@@ -342,6 +343,56 @@ def test_neither_the_draft_nor_a_running_run_is_ever_selected(
     assert cli.main(["run", "--force-delete"]) == 0
     assert archived
     assert set(archived) <= set(filled.state()["tasks"])
+
+
+def test_a_run_that_is_aborted_in_the_web_ui_ends_the_pass_after_its_batches(
+    filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(service_run, "EVERY", 0.01)
+    monkeypatch.setattr(service_run, "PING", 0.01)
+    for name, value in (("FORCE_DELETE", "true"), ("BATCH_SIZE", "1"), ("WORKERS", "1")):
+        monkeypatch.setenv(f"CLEANUP_{name}", value)
+
+    def abort(request: Request) -> None:
+        if request.call == "tasks.delete_many" and filled.store.tasks[ui.runs()[0]["id"]]["status"] == "in_progress":
+            filled.fault = None
+            ui.call("tasks.stopped", task=ui.runs()[0]["id"])
+            pings = [r for r in filled.requests if r.call == "tasks.ping"]
+            while len([r for r in filled.requests if r.call == "tasks.ping"]) < len(pings) + 3:
+                sleep(0.01)
+
+    filled.fault = abort
+    assert cli.main(["run"]) == 143
+    done = lines(capsys)[-1]
+    assert (done["stopped_by"], done["deleted"]) == ("aborted", 1)
+    assert ui.runs()[0]["status"] == "stopped"
+
+
+def test_the_run_of_a_pod_that_was_killed_is_ended_by_the_next_pass(
+    ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The lease says that the pod is gone, however little time has passed: a Job tries again within seconds."""
+    monkeypatch.setenv("CLEANUP_RELEASE", "nightly")
+    monkeypatch.setattr(run_command.pod, "lease", lambda *_: nullcontext(SimpleNamespace(is_safe=lambda: True)))
+    cli.main([])
+    killed = ui.runs()[0]["id"]
+    ui.call("tasks.started", task=killed, force=True)
+    capsys.readouterr()
+    assert cli.main([]) == 0
+    assert f"run {killed} had ended without a word" in capsys.readouterr().out
+    assert [run["status"] for run in ui.runs()] == ["failed", "completed"]
+    assert ui.runs()[0]["status_reason"] == "its pod is gone"
+
+
+def test_an_unexpected_error_does_not_leave_a_run_behind_that_seems_to_work(ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(run_command, "_pass", broken)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["run"])
+    (run,) = ui.runs()
+    assert (run["status"], run["status_message"]) == ("failed", "ZeroDivisionError: a bug")
 
 
 # -- what ClearML does not allow

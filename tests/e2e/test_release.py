@@ -320,6 +320,34 @@ def test_the_plain_manifests_do_the_same(release: Release, another_namespace: st
     assert plain.events()
 
 
+def test_with_a_task_in_clearml_each_pass_leaves_a_run_and_the_schedule_waits_until_it_is_due(
+    release: Release, goes: set[str]
+) -> None:
+    release.helm("upgrade", release.name, str(CHART), "--reuse-values", "--set", "clearml.task.enabled=true", "--wait")
+    job = release.start("with-a-task")
+    assert release.ended(job) == "Complete", release.log(job)
+    run = release.summary(job)["run"]
+    assert run in release.tasks()
+    assert any(path.endswith(f".{run}/artifacts/report/report.html") for path in release.state()["files"])
+    assert not goes & release.tasks()
+    release.kubectl("patch", "cronjob", release.name, "--patch", '{"spec": {"schedule": "* * * * *", "suspend": false}}')
+    try:
+        jobs = until(
+            "a scheduled Job", lambda: [n for n in _jobs(release) if re.fullmatch(rf"{release.name}-\d+", n)][-1:] or None
+        )
+    finally:
+        release.kubectl("patch", "cronjob", release.name, "--patch", '{"spec": {"schedule": "0 3 * * *", "suspend": true}}')
+    assert release.ended(jobs[0]) == "Complete"
+    assert [json.loads(line)["event"] for line in release.log(jobs[0]).splitlines()] == ["parameters", "not_due"]
+    again = release.start("by-hand-again")
+    assert release.ended(again) == "Complete"
+    assert release.summary(again)["run"] not in {run, None}, "a manual Job is never skipped"
+
+
+def _jobs(release: Release) -> list[str]:
+    return [str(job["metadata"]["name"]) for job in release.get("jobs", "--sort-by=.metadata.creationTimestamp")["items"]]
+
+
 def test_uninstalled_it_leaves_nothing_behind(release: Release) -> None:
     release.helm("uninstall", release.name, "--wait")
     kinds = command("kubectl", "api-resources", "--namespaced", "--verbs=list", "--output=name").stdout.split()

@@ -115,6 +115,9 @@ def test_the_log_schema_names_every_field_and_no_other() -> None:
     report = Report("1", False, moment, moment)
     outcome = TaskOutcome(TaskId("t" * 32), "n", "p", "i", Verdict.KEPT, Reason.CHANGED)
     made = {
+        "parameters": json_lines.parameters([]),
+        "not_due": json_lines.not_due("n"),
+        "enqueued": json_lines.enqueued("e", "t", "q", 0),
         "pass_started": json_lines.pass_started(report),
         "selected": json_lines.selected(1),
         "task": json_lines.task(outcome, report),

@@ -38,10 +38,15 @@ def lines(*, known: bool) -> dict[str, dict[str, Any]]:
     report.add(outcome)
     if known:
         report.web, report.error, report.stopped_by, report.finished = "https://web", "e", "SIGTERM", MOMENT
+        report.run = "r"
+    some = "x" if known else None
     swept = sweep.SweepReport("1.0", "host", delete=False, started=MOMENT, finished=MOMENT)
     if known:
         swept.error, swept.stopped_by = "e", "SIGTERM"
     made = (
+        json_lines.parameters([("CLEANUP_FORCE_DELETE", "True", "default")]),
+        json_lines.not_due("n", last=some, due=some, run=some),
+        json_lines.enqueued("e", "t", "services", 1 if known else None),
         json_lines.pass_started(report),
         json_lines.selected(1),
         json_lines.task(outcome, report),
