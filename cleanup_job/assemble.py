@@ -96,7 +96,9 @@ def options(settings: Settings, never: frozenset[str] = frozenset(), runs_of: st
         dry_run=settings.dry_run,
         batch_size=settings.batch_size,
         workers=settings.workers,
-        max_tasks=settings.max_tasks,
+        max_tasks=_share(settings.max_tasks, settings),
+        shard=settings.shard or 0,
+        shards=settings.shards,
         refuse_above=settings.refuse_above,
         deadline=settings.deadline_seconds,
         keep_unknown=settings.unknown_stores == "keep_record",
@@ -105,6 +107,13 @@ def options(settings: Settings, never: frozenset[str] = frozenset(), runs_of: st
         delete_empty_projects=settings.delete_empty_projects,
         keep_on_file_error=settings.on_file_error == "keep_record",
     )
+
+
+def _share(budget: int | None, settings: Settings) -> int | None:
+    """A shard's part of a pass's budget."""
+    if budget is None:
+        return None
+    return budget // settings.shards + ((settings.shard or 0) < budget % settings.shards)
 
 
 def _threshold(text: str) -> tuple[str, str, timedelta | None]:

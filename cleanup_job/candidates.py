@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from cleanup_job.paths import Location, ModelId, TaskId, in_no_folder, tasks_named_in
@@ -11,6 +11,7 @@ from cleanup_job.records import Task
 from cleanup_job.report.outcome import Reason
 from cleanup_job.rooms import Server, Storage
 from cleanup_job.selection import Rules, age_from, is_controller
+from cleanup_job.sharding import own, shard_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,19 @@ def find(
         _add_models(found, server, storage)
         _add_datasets(found, server, protect_used=protect_used_datasets)
     return found
+
+
+def of_shard(found: Candidates, shard: int, shards: int) -> Candidates:
+    """The part of one shard, of as many as there are."""
+    if shards == 1:
+        return found
+    mine = own(found.tasks, found.holds, shard, shards)
+    return replace(
+        found,
+        tasks={task: record for task, record in found.tasks.items() if task in mine},
+        public=tuple(task for task in found.public if shard_of(task.id, shards) == shard),
+        kept=tuple(staying for staying in found.kept if shard_of(staying.task.id, shards) == shard),
+    )
 
 
 class _Pipelines:

@@ -43,6 +43,9 @@ class Options:
     keep_on_file_error: bool = True
     protect_used_datasets: bool = False
     delete_empty_projects: bool = False
+    shard: int = 0
+    """Which part of the tasks this pass takes, of ``shards``."""
+    shards: int = 1
 
 
 @dataclass(slots=True)
@@ -95,6 +98,8 @@ class Pass:
             rules = self._rules(names)
             protect = self._options.protect_used_datasets
             found = candidates.find(self._server, self._storage, rules, names, protect_used_datasets=protect)
+        every = len(found.tasks)
+        found = candidates.of_shard(found, self._options.shard, self._options.shards)
         self._report.selected = len(found.tasks)
         counts = Counter(task.project for task in found.tasks.values())
         self._observer.selected(len(found.tasks), {names.get(project, project): count for project, count in counts.items()})
@@ -103,7 +108,7 @@ class Pass:
             self._note(self._outcomes.stays(staying))
         for task in found.public:
             self._note(self._outcomes.stays(Staying(task, Reason.PUBLIC, "it belongs to the server, not to its users")))
-        refusal = self._refusal()
+        refusal = self._refusal(every)
         if refusal is not None and not self._options.dry_run:
             self._report.left = len(found.tasks)
             raise refusal
@@ -126,9 +131,12 @@ class Pass:
             tag_exists=self._server.tag_exists,
         )
 
-    def _refusal(self) -> RefusedError | None:
-        """The valve's word: it ends a pass before its first deletion, and a dry run once all tasks are listed."""
-        limit, count = self._options.refuse_above, self._report.selected
+    def _refusal(self, count: int) -> RefusedError | None:
+        """The valve's word: it ends a pass before its first deletion, and a dry run once all tasks are listed.
+
+        It counts the tasks of all shards: they refuse together, or not at all.
+        """
+        limit = self._options.refuse_above
         if limit is None or count <= limit:
             return None
         return RefusedError(

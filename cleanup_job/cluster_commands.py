@@ -10,7 +10,7 @@ from rich.table import Column, Table
 from cleanup_job import overrides
 from cleanup_job.cluster.cronjob import connect_as_user, container_of, create, find, job_from
 from cleanup_job.cluster.follow import Follower
-from cleanup_job.cluster.status import PassResult, Status, read
+from cleanup_job.cluster.status import LeaseStatus, PassResult, Status, read
 from cleanup_job.report.json_lines import dumps
 from cleanup_job.report.words import EXIT_CODES, counted, moment, plain
 
@@ -93,11 +93,11 @@ def _print(found: Status, console: Console) -> None:
         "Last scheduled": _moment(found.last_schedule),
         "Last success": _moment(found.last_success),
         "Active jobs": ", ".join(found.active) or "none",
-        "Lease": _lease(found),
+        "Lease": "\n".join(map(_lease, found.leases)) or "none is used: nothing keeps two passes apart",
     }
     grid = Table.grid(padding=(0, 2))
     for name, text in facts.items():
-        grid.add_row(name, plain(text))
+        grid.add_row(name, "\n".join(map(plain, text.split("\n"))))
     console.print(grid)
     for text in found.missing:
         console.print(f"Not known: {plain(text)}", style="yellow")
@@ -112,10 +112,7 @@ def _print(found: Status, console: Console) -> None:
         console.print("No passes are known: none ran yet, or their Jobs were deleted.")
 
 
-def _lease(found: Status) -> str:
-    lease = found.lease
-    if lease is None:
-        return "none is used: nothing keeps two passes apart"
+def _lease(lease: LeaseStatus) -> str:
     if lease.state == "absent":
         return f"{lease.name} is not there: `helm upgrade` makes it, or the next pass where it may"
     if lease.holder is None:
@@ -132,6 +129,15 @@ def _moment(text: str | None) -> str:
 
 def result(entry: PassResult) -> str:
     """A pass in a line: how it ended, and what it did."""
+    if entry.shards is not None:
+        done = sum(one["exit_code"] is not None for one in entry.shards)
+        failed = [str(one["shard"]) for one in entry.shards if one["exit_code"]]
+        parts = f" [{done} of {len(entry.shards)} shards ended{', not well: ' + ', '.join(failed) if failed else ''}]"
+        return _of_one(entry) + parts
+    return _of_one(entry)
+
+
+def _of_one(entry: PassResult) -> str:
     if entry.exit_code is None:
         return f"{entry.state}: {entry.reason}" if entry.reason else entry.state
     ending = f"{EXIT_CODES.get(entry.exit_code, 'unknown')} (exit code {entry.exit_code})"

@@ -10,7 +10,7 @@ from cleanup_job.errors import SettingsError
 from cleanup_job.settings import PREFIX, Settings, env_name, flag_name, group_name, load
 from cleanup_job.settings_text import SECRETS
 
-GUARDED = frozenset({"lease", "lease_namespace", "cronjob", "release", "job", "task_id"})
+GUARDED = frozenset({"lease", "lease_namespace", "cronjob", "release", "job", "shards", "shard", "task_id"})
 """What keeps two passes apart is no matter of one Job."""
 PATHS = frozenset({"report", "config_file", "verify_certificate"})
 """Settings that name files in the pod, which can't be looked at from here."""

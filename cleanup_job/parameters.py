@@ -17,7 +17,18 @@ GENERAL = "General"
 SECTION = "Settings"
 FIRST = ("cleanup_period_in_days", "delete_threshold_days", "force_delete", "run_as_service")
 """The parameters of ClearML's cleanup service, by its names."""
-_OF_A_POD = {"lease", "lease_namespace", "lease_wait_seconds", "cronjob", "release", "job", "report", "log_format"}
+_OF_A_POD = {
+    "lease",
+    "lease_namespace",
+    "lease_wait_seconds",
+    "cronjob",
+    "release",
+    "job",
+    "shards",
+    "shard",
+    "report",
+    "log_format",
+}
 TRANSFERABLE = [
     name
     for name in Settings.model_fields

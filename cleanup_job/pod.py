@@ -42,7 +42,7 @@ def lease(settings: Settings, stop: Stop, warn: Callable[[str], None]) -> Any:
         warn(reason)
 
     return hold(
-        settings.lease,
+        settings.lease if settings.shards == 1 else f"{settings.lease}-{settings.shard}",
         settings.lease_namespace,
         wait=settings.lease_wait_seconds,
         on_wait=warn,

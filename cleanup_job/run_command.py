@@ -213,6 +213,8 @@ def _doubts(settings: Settings, origins: Mapping[str, str], output: Output) -> N
 def _new_report(settings: Settings) -> Report:
     now = datetime.now(UTC)
     report = Report(version("clearml-cleanup"), settings.dry_run, now, now, settings.api_host or "", settings.web_host or "")
+    report.shards = settings.shards
+    report.shard = settings.shard if settings.shards > 1 else None
     _update(report, settings)
     return report
 

@@ -6,6 +6,7 @@ that has not passed, and another pass.
 """
 
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,9 @@ SILENT = timedelta(minutes=10)
 ENDED = frozenset({"completed", "failed", "stopped", "closed"})
 WAITING = frozenset({"queued", "in_progress"})
 DRY_RUN = "dry run"
+SHARD = "shard:"
+_MOMENTS = 30
+"""Seconds that a shard waits for the first one to make the draft."""
 REFUSALS = frozenset({400, 401, 403, 404})
 """Statuses by which a server says that a call is not for us: not allowed, or unknown to an older one."""
 
@@ -74,10 +78,11 @@ class Service:
 class Keeper:
     """Keeps the job's own tasks in ClearML: the draft, its clones and its runs."""
 
-    def __init__(self, tasks: ServiceTasks, warn: Callable[[str], None]) -> None:
+    def __init__(self, tasks: ServiceTasks, warn: Callable[[str], None], sleep: Callable[[float], None] = time.sleep) -> None:
         """``warn`` is told of what ClearML does not let us do."""
         self._tasks = tasks
         self._warn = warn
+        self._sleep = sleep
 
     def register(
         self, draft: ServiceTask | None, settings: Settings, origins: Mapping[str, str], *, only_given: bool = False
@@ -125,7 +130,7 @@ class Keeper:
         service = Service(settings, origins)
         try:
             self._tasks.check()
-            draft = self._tasks.find()
+            draft = self._find(settings)
         except AnswerError as error:
             if error.status not in REFUSALS:
                 raise
@@ -143,16 +148,26 @@ class Keeper:
             raise
         try:
             # What was said for a manual Job alone has no place in the draft: the schedule's Jobs keep it up to date.
-            current = draft is not None and draft.status == "created" and not is_scheduled(settings)
+            current = draft is not None and draft.status == "created" and (bool(settings.shard) or not is_scheduled(settings))
             service.draft = draft if current else self.register(draft, *environment)
             if service.draft is not None:
-                service.runs = self._tasks.runs(service.draft.id)
+                service.runs = [run for run in self._tasks.runs(service.draft.id) if _same_shard(run, settings)]
                 self._tasks.remark(service.draft, "")
         except AnswerError as error:
             self._warn(f"{_named(settings)} could not be brought up to date: {error}")
             service.draft = service.draft or draft
         service.edited = service.draft
         return service
+
+    def _find(self, settings: Settings) -> ServiceTask | None:
+        """The draft. The first shard makes it where there is none; the others wait for it a moment."""
+        draft = self._tasks.find()
+        for _ in range(_MOMENTS if settings.shard else 0):
+            if draft is not None and draft.status == "created":
+                break
+            self._sleep(1)
+            draft = self._tasks.find()
+        return draft
 
     def complain(self, edited: ServiceTask | None, text: str) -> None:
         """Tell those who edit a task in the Web UI what is wrong, where they see it: in its description."""
@@ -297,6 +312,16 @@ def _alone(runs: Sequence[Run], own: str) -> None:
             raise LeaseHeldError(f"Another pass is running: task {run.id} in ClearML. This one did nothing.")
 
 
+def _same_shard(run: Run, settings: Settings) -> bool:
+    """Whether a run says something of this part of a pass: other shards' runs don't stand in its way."""
+    shard = next((tag for tag in run.tags if tag.startswith(SHARD)), "")
+    return shard in {"", _shard_tag(settings)}
+
+
+def _shard_tag(settings: Settings) -> str:
+    return f"{SHARD}{settings.shard}/{settings.shards}" if settings.shards > 1 else ""
+
+
 def _lives(run: Run) -> bool:
     return run.last_update is not None and datetime.now(UTC) - run.last_update < SILENT
 
@@ -335,13 +360,16 @@ def _not_due(text: str, **fields: str) -> Skipped:
 
 def run_name(settings: Settings, now: datetime) -> str:
     """The name of a run: the draft's, and when."""
-    return f"{settings.task_name} {now:%Y-%m-%d %H:%M}"
+    part = f" ({(settings.shard or 0) + 1} of {settings.shards})" if settings.shards > 1 else ""
+    return f"{settings.task_name} {now:%Y-%m-%d %H:%M}{part}"
 
 
 def tags_of(settings: Settings, pod: str) -> list[str]:
     """What a run is tagged with."""
     named = [f"release:{settings.release}"] if settings.release else []
-    return named + ([f"pod:{pod}"] if pod else ["agent"]) + ([DRY_RUN] if settings.dry_run else [])
+    where = [f"pod:{pod}"] if pod else ["agent"]
+    shard = [_shard_tag(settings)] if settings.shards > 1 else []
+    return named + where + shard + ([DRY_RUN] if settings.dry_run else [])
 
 
 def _named(settings: Settings) -> str:

@@ -246,6 +246,16 @@ class Settings(BaseSettings):
     page_size: int = _option(500, "Records a listing call returns. ClearML Server cuts it at 500.", group="Run", ge=1, le=500)
     batch_size: int = _option(500, "Tasks planned and deleted together.", group="Run", ge=1, le=500)
     workers: int = _option(4, "Batches in progress at the same time.", group="Run", ge=1, le=32)
+    shards: int = _option(
+        1,
+        "Pods that share a pass, each with its part of the tasks, as the indexes of an Indexed Job (`shards` in the chart).",
+        group="Run",
+        ge=1,
+        le=100,
+    )
+    shard: int | None = _option(
+        None, "Which of them this one is, from 0. Kubernetes sets it.", env="JOB_COMPLETION_INDEX", group="Run", ge=0
+    )
     request_timeout_seconds: Seconds = _option(
         120.0, "Time after which a request without an answer counts as failed.", group="Run"
     )
@@ -435,6 +445,25 @@ class Settings(BaseSettings):
             message = "must be in a folder that exists and can be written to"
             raise ValueError(message)
         return value
+
+    @model_validator(mode="after")
+    def _knows_its_shard(self) -> Self:
+        if self.shards > 1 and self.shard is None:
+            message = (
+                f"CLEANUP_SHARDS={self.shards}, but JOB_COMPLETION_INDEX is not set: shards are the indexes of an Indexed Job, "
+                "which the chart makes. Leave CLEANUP_SHARDS out to run one pass over all tasks"
+            )
+            raise ValueError(message)
+        if self.shard is not None and self.shard >= self.shards:
+            message = (
+                f"JOB_COMPLETION_INDEX={self.shard}, but CLEANUP_SHARDS={self.shards}: each index would do the same work. Set "
+                "CLEANUP_SHARDS to the Job's completions"
+            )
+            raise ValueError(message)
+        if self.shards > 1 and self.task_mode == "agent":
+            message = "CLEANUP_TASK_MODE=agent hands a pass to one agent: it can't have CLEANUP_SHARDS"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _has_connection(self) -> Self:

@@ -7,7 +7,7 @@ from cleanup_job.settings import Settings
 
 Schema = dict[str, Any]
 
-ELSEWHERE = {"files_url_prefixes", "lease", "lease_namespace", "cronjob", "release", "job"}
+ELSEWHERE = {"files_url_prefixes", "lease", "lease_namespace", "cronjob", "release", "job", "shards", "shard"}
 """Settings that the chart sets itself, or has under `clearml`; those of the sweep are under `sweep`."""
 
 STRING: Schema = {"type": "string"}
@@ -103,6 +103,7 @@ def values() -> Schema:
         suspend=BOOLEAN,
         concurrencyPolicy=one_of("Forbid", "Replace", "Allow"),
         # Kubernetes looks every ten seconds: with less, a schedule can be missed for ever.
+        shards=whole(1) | {"maximum": 100},
         startingDeadlineSeconds=whole(10, none=True),
         successfulJobsHistoryLimit=whole(0, none=True),
         failedJobsHistoryLimit=whole(0, none=True),

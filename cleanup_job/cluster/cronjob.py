@@ -21,6 +21,7 @@ LABEL = "app.kubernetes.io/name=clearml-cleanup,app.kubernetes.io/component!=swe
 """The CronJob of passes; that of sweeps has a component of its own."""
 CONTAINER = "clearml-cleanup"
 JOB_NAME = "batch.kubernetes.io/job-name"
+INDEX = "batch.kubernetes.io/job-completion-index"
 """The label of a pod that names its Job."""
 _TIMEOUT = 30.0
 

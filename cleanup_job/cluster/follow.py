@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from cleanup_job.cluster.connection import NOT_FOUND, CallError, Cluster, Document
-from cleanup_job.cluster.cronjob import JOB_NAME, by_age, container_of, ending, explained, state_of
+from cleanup_job.cluster.cronjob import INDEX, JOB_NAME, by_age, container_of, ending, explained, state_of
 from cleanup_job.errors import SettingsError
 
 _PAUSE = 1.0
@@ -64,12 +64,12 @@ class Follower:
     _told: set[str] = field(default_factory=set)
 
     def run(self) -> int:
-        """Follow until the Job has ended; gives the exit code of the last pod that ran.
+        """Follow until the Job has ended; gives the exit code of the last pod that ran, of several shards the highest.
 
         Raises:
             CleanupError: the Job or its pods may not be read, or it is gone.
         """
-        code = UNKNOWN
+        codes: dict[str, int] = {}
         followed: set[str] = set()
         quiet = 0
         while True:
@@ -81,17 +81,20 @@ class Follower:
             for pod in pods:
                 name = pod["metadata"]["name"]
                 if _started(pod, container):
-                    if followed:
+                    index = pod["metadata"].get("labels", {}).get(INDEX, "")
+                    if index in codes:
                         self.tell(f"the Job tries again: pod {name}")
+                    elif index:
+                        self.tell(f"shard {index}: pod {name}")
                     followed.add(name)
-                    code = self._follow(name, container)
+                    codes[index] = self._follow(name, container)
                     quiet = 0
                 else:
                     self._explain(pod)
             if ended:
                 if ended["type"] == "Failed":
                     self._once(f"Job {self.job} failed: {ended.get('reason')}: {ended.get('message')}")
-                return code
+                return max(codes.values(), default=UNKNOWN)
             if not pods:
                 self._explain_none(job)
             quiet = quiet + 1 if told == len(self._told) else 0

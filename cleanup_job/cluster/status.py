@@ -12,7 +12,7 @@ from cronsim import CronSim, CronSimError
 
 from cleanup_job.cluster.api import as_record
 from cleanup_job.cluster.connection import NOT_FOUND, CallError, Cluster, Document
-from cleanup_job.cluster.cronjob import JOB_NAME, by_age, container_of, ending, explained, state_of
+from cleanup_job.cluster.cronjob import INDEX, JOB_NAME, by_age, container_of, ending, explained, state_of
 
 PASSES = 10
 """Passes that are told of."""
@@ -47,6 +47,8 @@ class PassResult:
     """The termination message, as docs/log-schema.md has it; None where the pod is gone or said something else."""
     said: str
     """The termination message of a pass that has no summary."""
+    shards: list[dict[str, Any]] | None = None
+    """Of a pass in several pods: each one's ``shard``, ``exit_code``, ``summary``; above stand sum and highest code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,8 @@ class Status:
     """None while suspended, or where the schedule can't be read here."""
     active: list[str]
     """Jobs that have not ended."""
-    lease: LeaseStatus | None
-    """None: no lease is used."""
+    leases: list[LeaseStatus]
+    """One for each shard; empty: no lease is used."""
     passes: list[PassResult]
     missing: list[str]
     """What could not be read, and why."""
@@ -95,10 +97,11 @@ def read(cluster: Cluster, namespace: str, cronjob: Document, now: datetime | No
     name = cronjob["metadata"]["name"]
     missing: list[str] = []
     now = now or datetime.now(UTC)
-    lease = _lease(cluster, cronjob, namespace, now, missing)
+    where = _variable(cronjob, "CLEANUP_LEASE_NAMESPACE") or namespace
+    leases = [_lease(cluster, lease, where, now, missing) for lease in _lease_names(cronjob)]
     jobs: list[Document] | None = _attempt(missing, lambda: _jobs(cluster, namespace, cronjob), None)
-    pods: dict[str, Document] = _attempt(missing, lambda: _pods(cluster, namespace), {}) if jobs else {}
-    passes = [_result(job, pods.get(job["metadata"]["name"])) for job in jobs or []]
+    pods: dict[str, list[Document]] = _attempt(missing, lambda: _pods(cluster, namespace), {}) if jobs else {}
+    passes = [_result(job, pods.get(job["metadata"]["name"], [])) for job in jobs or []]
     if jobs is None:  # the CronJob knows those that it started
         active = [entry["name"] for entry in status.get("active") or []]
     else:
@@ -115,7 +118,7 @@ def read(cluster: Cluster, namespace: str, cronjob: Document, now: datetime | No
         last_success=status.get("lastSuccessfulTime"),
         next_run=coming.isoformat() if coming else None,
         active=active,
-        lease=lease,
+        leases=leases,
         passes=passes[:PASSES],
         missing=missing,
     )
@@ -163,11 +166,14 @@ def _call(cluster: Cluster, what: tuple[str, str], api: str, method: str, *argum
         raise _MissingError(str(explained(error, *what, arguments[-1]))) from error
 
 
-def _lease(cluster: Cluster, cronjob: Document, namespace: str, now: datetime, missing: list[str]) -> LeaseStatus | None:
-    name = _variable(cronjob, "CLEANUP_LEASE")
+def _lease_names(cronjob: Document) -> list[str]:
+    name, shards = _variable(cronjob, "CLEANUP_LEASE"), int(_variable(cronjob, "CLEANUP_SHARDS") or 1)
     if name is None:
-        return None
-    where = _variable(cronjob, "CLEANUP_LEASE_NAMESPACE") or namespace
+        return []
+    return [name] if shards == 1 else [f"{name}-{shard}" for shard in range(shards)]
+
+
+def _lease(cluster: Cluster, name: str, where: str, now: datetime, missing: list[str]) -> LeaseStatus:
     what = ("get", "leases.coordination.k8s.io")
     unknown: Document = {}
     read = ("CoordinationV1Api", "read_namespaced_lease", name, where)
@@ -198,24 +204,27 @@ def _jobs(cluster: Cluster, namespace: str, cronjob: Document) -> list[Document]
     return by_age(own)[::-1]
 
 
-def _pods(cluster: Cluster, namespace: str) -> dict[str, Document]:
-    """Each Job's newest pod."""
+def _pods(cluster: Cluster, namespace: str) -> dict[str, list[Document]]:
+    """Each Job's newest pod, or the newest of each of its indexes."""
     found = _call(cluster, ("list", "pods"), "CoreV1Api", "list_namespaced_pod", namespace, label_selector=JOB_NAME)
-    return {pod["metadata"]["labels"][JOB_NAME]: pod for pod in by_age((found or {}).get("items", []))}
+    newest: dict[str, dict[str, Document]] = {}
+    for pod in by_age((found or {}).get("items", [])):
+        labels = pod["metadata"]["labels"]
+        newest.setdefault(labels[JOB_NAME], {})[labels.get(INDEX, "")] = pod
+    return {job: list(of.values()) for job, of in newest.items()}
 
 
-def _result(job: Document, pod: Document | None) -> PassResult:
+def _result(job: Document, pods: list[Document]) -> PassResult:
     status = job.get("status") or {}
     end = ending(job)
     failed = end if end and end["type"] == "Failed" else None
-    state = str(end["type"]).lower() if end else "running" if pod else "waiting"
+    state = str(end["type"]).lower() if end else "running" if pods else "waiting"
     container = container_of(job["spec"]["template"])["name"]
-    ended = state_of(pod, container).get("terminated") or {} if pod else {}
-    said = ended.get("message") or ""
-    summary = None
-    with suppress(ValueError):
-        document = json.loads(said)
-        summary = document if isinstance(document, dict) and isinstance(document.get("deleted"), int) else None
+    words = {_index(pod): _last_words(pod, container) for pod in pods}
+    codes = [code for code, _, _ in words.values() if code is not None]
+    parts = job["spec"].get("completions") or 1
+    indexed = job["spec"].get("completionMode") == "Indexed" and parts > 1
+    summaries = [summary for _, summary, _ in words.values() if summary]
     return PassResult(
         job=job["metadata"]["name"],
         started=status.get("startTime"),
@@ -223,7 +232,39 @@ def _result(job: Document, pod: Document | None) -> PassResult:
         manual=(job["metadata"].get("annotations") or {}).get("cronjob.kubernetes.io/instantiate") == "manual",
         state=state,
         reason=str(failed.get("reason") or "") if failed else "",
-        exit_code=ended.get("exitCode"),
-        summary=summary,
-        said="" if summary else said,
+        exit_code=max(codes) if codes and (not indexed or len(codes) == parts) else None,
+        summary=_sum(summaries) if indexed and summaries else next(iter(summaries), None),
+        said="" if summaries else next((said for _, _, said in words.values()), ""),
+        shards=[{"shard": i, "exit_code": words[i][0], "summary": words[i][1]} for i in sorted(words)] if indexed else None,
     )
+
+
+def _index(pod: Document) -> int:
+    return int(pod["metadata"]["labels"].get(INDEX) or 0)
+
+
+def _last_words(pod: Document, container: str) -> tuple[int | None, dict[str, Any] | None, str]:
+    """A pod's exit code, and its termination message: the summary of a pass, or else its text."""
+    ended = state_of(pod, container).get("terminated") or {}
+    said = ended.get("message") or ""
+    with suppress(ValueError):
+        document = json.loads(said)
+        if isinstance(document, dict) and isinstance(document.get("deleted"), int):
+            return ended.get("exitCode"), document, ""
+    return ended.get("exitCode"), None, said
+
+
+def _sum(summaries: list[dict[str, Any]]) -> dict[str, Any]:
+    """The summaries of a pass's shards in one: counts added up, the longest time, all errors."""
+    names = [
+        name for name, value in summaries[0].items() if type(value) is int and name not in {"exit_code", "shard", "shards"}
+    ]
+    counts = {name: sum(int(one.get(name) or 0) for one in summaries) for name in names}
+    errors = list(dict.fromkeys(str(one["error"]) for one in summaries if one.get("error")))
+    return {
+        "dry_run": any(one.get("dry_run") for one in summaries),
+        "exit_code": max(int(one.get("exit_code") or 0) for one in summaries),
+        "error": "; ".join(errors) or None,
+        "seconds": max(float(one.get("seconds") or 0) for one in summaries),
+        **counts,
+    }

@@ -136,6 +136,8 @@ def summary(report: Report) -> Line:
         "seconds": round(seconds(report), 3),
         "phases": {name: round(spent, 3) for name, spent in report.phases.items()},
         "run": report.run or None,
+        "shard": report.shard,
+        "shards": report.shards,
     }
 
 

@@ -152,6 +152,9 @@ class Report:
     """Names of projects that were deleted since nothing was left in them."""
     phases: dict[str, float] = field(default_factory=dict)
     """Seconds spent in each phase (``select``, ``plan``, ``files``, ``records``), added up over all workers."""
+    shard: int | None = None
+    """Which part of a pass it is, from 0; None where the pass has no parts."""
+    shards: int = 1
     run: str = ""
     """The task in ClearML that this pass is, or is reported in; empty where there is none."""
 

@@ -80,7 +80,8 @@ def headline(report: Report) -> str:
     what = f"{counted(total.tasks, 'task')}, {counted(total.models, 'model')} and {counted(total.files, 'file')}{known}"
     rest = (("keep" if report.dry_run else "kept", total.kept), ("failed", total.failed), ("not ours", total.not_ours))
     staying = ", ".join(f"{name} {number:,}" for name, number in rest if number)
-    return f"{doing} {what}; {staying}." if staying else f"{doing} {what}."
+    part = f"Shard {report.shard} of {report.shards}: " if report.shard is not None else ""
+    return f"{part}{doing} {what}; {staying}." if staying else f"{part}{doing} {what}."
 
 
 def verdict_of(entry: ReasonSum) -> Verdict | None:

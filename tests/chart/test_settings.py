@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cleanup_job.settings import Settings, env_name, group_name, load
 
 KEYS = {"CLEARML_API_ACCESS_KEY": "key", "CLEARML_API_SECRET_KEY": "secret"}
-SET_BY_THE_CHART = {"files_url_prefixes", "lease", "lease_namespace", "cronjob", "release", "job"}
+SET_BY_THE_CHART = {"files_url_prefixes", "lease", "lease_namespace", "cronjob", "release", "job", "shards", "shard"}
 OF_A_PASS = [name for name in Settings.model_fields if group_name(name) not in {"Connection", "Sweep", "ClearML task"}]
 UNDER_CLEANUP = [name for name in OF_A_PASS if name not in SET_BY_THE_CHART]
 

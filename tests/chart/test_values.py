@@ -115,6 +115,7 @@ WITH = [
         f"{POD}.volumes.0.secret.items.0.key",
         "own.conf",
     ),
+    ({}, "shards", 4, "CronJob", f"{JOB}.spec.completions", 4),
     ({}, "clearml.task.enabled", True, "ConfigMap", "data.CLEANUP_TASK", "true"),
     (TASK, "clearml.task.mode", "agent", "ConfigMap", "data.CLEANUP_TASK_MODE", "agent"),
     (TASK, "clearml.task.queue", "cpu", "ConfigMap", "data.CLEANUP_TASK_QUEUE", "cpu"),

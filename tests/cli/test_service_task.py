@@ -395,6 +395,25 @@ def test_an_unexpected_error_does_not_leave_a_run_behind_that_seems_to_work(ui: 
     assert (run["status"], run["status_message"]) == ("failed", "ZeroDivisionError: a bug")
 
 
+def test_each_shard_leaves_a_run_and_takes_its_part(
+    filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (("FORCE_DELETE", "true"), ("SHARDS", "3"), ("RELEASE", "nightly")):
+        monkeypatch.setenv(f"CLEANUP_{name}", value)
+    monkeypatch.setattr(run_command.pod, "lease", lambda *_: nullcontext(SimpleNamespace(is_safe=lambda: True)))
+    deleted = []
+    for shard in range(3):
+        monkeypatch.setenv("JOB_COMPLETION_INDEX", str(shard))
+        assert cli.main([]) == 0
+        log = lines(capsys)
+        assert (log[-1]["shard"], log[-1]["shards"]) == (shard, 3)
+        deleted += [line["task"] for line in log if line.get("verdict") == "deleted"]
+        ui.call("tasks.started", task=ui.runs()[-1]["id"], force=True)  # as if it still ran when the next one starts
+    assert len(deleted) == len(set(deleted)) == 4
+    assert [tag for run in ui.runs() for tag in run["tags"] if "shard" in tag] == ["shard:0/3", "shard:1/3", "shard:2/3"]
+    assert len(ui.tasks(system_tags=["archived"])) == 1
+
+
 # -- what ClearML does not allow
 @pytest.mark.parametrize(
     "refused",

@@ -30,7 +30,7 @@ KNOWN: dict[str, Any] = {
     "last_success": None,
     "next_run": "2026-11-24T03:00:00+01:00",
     "active": [],
-    "lease": LeaseStatus("nightly", "ml", "free"),
+    "leases": [LeaseStatus("nightly", "ml", "free")],
     "passes": [PASS],
     "missing": [],
 }
@@ -73,19 +73,19 @@ def test_what_people_want_to_know(shown: Any) -> None:
     [
         ({"suspended": True, "next_run": None}, "0 3 * * * (Europe/Berlin), suspended Next run none: it is suspended"),
         ({"time_zone": None, "next_run": None}, "(the cluster's time zone, normally UTC) Next run unknown"),
-        ({"lease": None}, "Lease none is used"),
+        ({"leases": []}, "Lease none is used"),
         ({"active": ["a", "b"]}, "Active jobs a, b"),
-        ({"lease": lease("held", "me")}, "nightly is held by me, and never expires: it was written by hand"),
+        ({"leases": [lease("held", "me")]}, "nightly is held by me, and never expires: it was written by hand"),
         (
-            {"lease": lease("held", "pod-1", "2026-11-23T02:00:00+00:00", "2026-11-23T02:01:00+00:00")},
+            {"leases": [lease("held", "pod-1", "2026-11-23T02:00:00+00:00", "2026-11-23T02:01:00+00:00")]},
             "nightly is held by pod-1 since 2026-11-23 02:00:00 UTC, renewed 2026-11-23 02:01:00 UTC Last",
         ),
         (
-            {"lease": lease("expired", "pod-1", "2026-11-23T02:00:00+00:00", "2026-11-23T02:01:00+00:00")},
+            {"leases": [lease("expired", "pod-1", "2026-11-23T02:00:00+00:00", "2026-11-23T02:01:00+00:00")]},
             "renewed 2026-11-23 02:01:00 UTC: its holder seems to be dead",
         ),
-        ({"lease": lease("absent")}, "nightly is not there"),
-        ({"lease": lease("unknown")}, "nightly is unknown"),
+        ({"leases": [lease("absent")]}, "nightly is not there"),
+        ({"leases": [lease("unknown")]}, "nightly is unknown"),
         ({"passes": []}, "No passes are known"),
         ({"passes": [], "missing": ["Your account may not list jobs"]}, "Not known: Your account may not list jobs"),
     ],
@@ -105,7 +105,7 @@ def test_programs_get_the_same_as_json(shown: Any) -> None:
 
 
 def test_nothing_from_the_cluster_moves_the_cursor(shown: Any) -> None:
-    assert "\x1b" not in shown(lease=lease("held", "evil\x1b[2J"))
+    assert "\x1b" not in shown(leases=[lease("held", "evil\x1b[2J")])
 
 
 def test_names_of_jobs_are_whole_on_a_narrow_terminal(shown: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def lines(*, known: bool) -> dict[str, dict[str, Any]]:
     report.add(outcome)
     if known:
         report.web, report.error, report.stopped_by, report.finished = "https://web", "e", "SIGTERM", MOMENT
-        report.run = "r"
+        report.run, report.shard, report.shards = "r", 1, 4
     some = "x" if known else None
     swept = sweep.SweepReport("1.0", "host", delete=False, started=MOMENT, finished=MOMENT)
     if known:

@@ -137,3 +137,18 @@ def test_a_clearml_conf_gives_the_connection(tmp_path: Path) -> None:
     assert origins["secret_key"] == str(conf)
     with pytest.raises(SettingsError, match="there is no such file"):
         read_settings({}, {"CLEARML_CONFIG_FILE": str(tmp_path / "none.conf")})
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"CLEANUP_SHARDS": "4"}, "JOB_COMPLETION_INDEX is not set"),
+        ({"CLEANUP_SHARDS": "4", "JOB_COMPLETION_INDEX": "4"}, "each index would do the same work"),
+        ({"JOB_COMPLETION_INDEX": "1"}, "each index would do the same work"),
+        ({"CLEANUP_SHARDS": "4", "JOB_COMPLETION_INDEX": "1", "CLEANUP_TASK_MODE": "agent"}, "hands a pass to one agent"),
+        ({"CLEANUP_SHARDS": "0"}, "greater than or equal to 1"),
+    ],
+)
+def test_a_shard_that_could_do_too_much_does_not_start(variables: dict[str, str], words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        load({}, SERVER | variables, {})

@@ -39,10 +39,11 @@ def job(
     }
 
 
-def pod(of: str, *, code: int | None = None, message: str = "", created: str = "1") -> dict[str, Any]:
+def pod(of: str, *, code: int | None = None, message: str = "", created: str = "1", index: str = "") -> dict[str, Any]:
     state = {"running": {}} if code is None else {"terminated": {"exitCode": code, "message": message}}
+    labels = {"batch.kubernetes.io/job-name": of} | ({"batch.kubernetes.io/job-completion-index": index} if index else {})
     return {
-        "metadata": {"name": f"{of}-x", "creationTimestamp": created, "labels": {"batch.kubernetes.io/job-name": of}},
+        "metadata": {"name": f"{of}-x", "creationTimestamp": created, "labels": labels},
         "status": {"containerStatuses": [{"name": "clearml-cleanup", "state": state}]},
     }
 
@@ -58,7 +59,7 @@ def test_schedule_lease_and_times() -> None:
     assert (found.schedule, found.time_zone, found.suspended) == ("0 3 * * *", "Europe/Berlin", False)
     assert found.next_run == "2026-11-24T03:00:00+01:00"
     assert (found.last_schedule, found.last_success) == ("2026-11-23T02:00:00Z", "2026-11-23T02:01:00Z")
-    assert found.lease == LeaseStatus("clearml-cleanup", "ml", "held", "pod-1_1_ab", "2026-11-23T11:00:00+00:00")
+    assert found.leases[0] == LeaseStatus("clearml-cleanup", "ml", "held", "pod-1_1_ab", "2026-11-23T11:00:00+00:00")
     assert found.missing == []
 
 
@@ -79,20 +80,20 @@ def test_suspended_it_has_no_next_run() -> None:
 )
 def test_what_a_lease_can_be(lease: Any, state: str) -> None:
     found = status(read_namespaced_lease=lease)
-    assert found.lease
-    assert (found.lease.state, found.missing) == (state, [])
+    assert found.leases
+    assert (found.leases[0].state, found.missing) == (state, [])
 
 
 def test_a_lease_that_may_not_be_read_is_not_called_free() -> None:
     found = status(read_namespaced_lease=refused("get"))
-    assert found.lease
-    assert (found.lease.state, len(found.missing)) == ("unknown", 1)
+    assert found.leases
+    assert (found.leases[0].state, len(found.missing)) == ("unknown", 1)
 
 
 def test_without_a_lease_none_is_looked_for() -> None:
     bare = {"spec": {"containers": [{"name": "clearml-cleanup"}]}}
     found = status({**CRONJOB, "spec": {**CRONJOB["spec"], "jobTemplate": {"spec": {"template": bare}}}})
-    assert found.lease is None
+    assert found.leases == []
 
 
 def test_passes_are_its_own_newest_first_with_what_they_said() -> None:
@@ -219,3 +220,39 @@ def test_an_hour_that_comes_twice_has_each_run_where_it_is() -> None:
 def test_a_pass_in_a_line(entry: dict[str, Any], text: str) -> None:
     nothing: dict[str, Any] = {"state": "complete", "reason": "", "exit_code": None, "summary": None, "said": ""}
     assert result(PassResult(job="a", started=None, finished=None, manual=False, **nothing | entry)) == text
+
+
+# -- shards
+def test_each_shard_has_a_lease() -> None:
+    cronjob = json.loads(json.dumps(CRONJOB))
+    container = cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+    container["env"].append({"name": "CLEANUP_SHARDS", "value": "3"})
+    assert [lease.name for lease in status(cronjob).leases] == [f"clearml-cleanup-{shard}" for shard in range(3)]
+
+
+def test_the_shards_of_a_pass_are_summed_up_in_one_line() -> None:
+    indexed = job("a", created="1", condition="Failed", reason="FailedIndexes")
+    indexed["spec"] |= {"completionMode": "Indexed", "completions": 3}
+    pods = [
+        pod("a", code=0, message=json.dumps(SUMMARY | {"exit_code": 0, "seconds": 3.5}), index="0"),
+        pod("a", code=4, message="error: gone", created="1", index="1"),
+        pod("a", code=0, message=json.dumps(SUMMARY | {"exit_code": 0, "seconds": 9.5}), created="2", index="1"),  # tried again
+        pod("a", code=3, message=json.dumps(SUMMARY | {"exit_code": 3, "error": "x"}), index="2"),
+    ]
+    (entry,) = status(list_namespaced_job={"items": [indexed]}, list_namespaced_pod={"items": pods}).passes
+    assert entry.summary is not None
+    assert (entry.exit_code, entry.summary["deleted"], entry.summary["failed"], entry.summary["seconds"]) == (3, 3600, 3, 9.5)
+    assert [(one["shard"], one["exit_code"]) for one in entry.shards or []] == [(0, 0), (1, 0), (2, 3)]
+    assert result(entry) == (
+        "done in part: what is left or failed waits for the next pass (exit code 3): deleted 3,600 tasks, 9 files, kept 6, "
+        "failed 3; x [3 of 3 shards ended, not well: 2]"
+    )
+
+
+def test_a_pass_whose_shards_still_work_has_no_exit_code() -> None:
+    indexed = job("a", created="1")
+    indexed["spec"] |= {"completionMode": "Indexed", "completions": 2}
+    pods = [pod("a", code=0, message=json.dumps(SUMMARY), index="0"), pod("a", index="1")]
+    (entry,) = status(list_namespaced_job={"items": [indexed]}, list_namespaced_pod={"items": pods}).passes
+    assert (entry.state, entry.exit_code) == ("running", None)
+    assert result(entry).startswith("running")

@@ -16,6 +16,18 @@
 {{- include "clearml-cleanup.fullname" . | trunc 46 | trimSuffix "-" }}-sweep
 {{- end -}}
 
+{{- /* The names of the Leases, as a JSON list: the release's, or one for each shard; and the sweep's. */ -}}
+{{- define "clearml-cleanup.leases" -}}
+{{- $names := list -}}
+{{- if gt (.Values.shards | int64) 1 -}}
+{{- range $shard := until (.Values.shards | int) }}{{ $names = append $names (printf "%s-%d" (include "clearml-cleanup.fullname" $) $shard) }}{{ end -}}
+{{- else -}}
+{{- $names = append $names (include "clearml-cleanup.fullname" .) -}}
+{{- end -}}
+{{- if .Values.sweep.enabled }}{{ $names = append $names (include "clearml-cleanup.sweepName" .) }}{{ end -}}
+{{- toJson $names -}}
+{{- end -}}
+
 {{- define "clearml-cleanup.serviceAccountName" -}}
 {{- .Values.serviceAccount.name | default (ternary (include "clearml-cleanup.fullname" .) "default" .Values.serviceAccount.create) -}}
 {{- end -}}

@@ -123,6 +123,10 @@ containers:
       - name: CLEANUP_CRONJOB
         value: {{ $fullname | quote }}
       {{- end }}
+      {{- if and (gt ($values.shards | int64) 1) (not .alone) (not .sweep) }}
+      - name: CLEANUP_SHARDS
+        value: {{ $values.shards | int64 | quote }}
+      {{- end }}
       {{- if and $values.clearml.task.enabled .alone }}
       - name: CLEANUP_TASK
         value: "false"
