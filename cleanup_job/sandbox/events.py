@@ -18,6 +18,8 @@ WINDOW = 10_000
 """What Elasticsearch gives in one answer at most."""
 PLOT = "plot"
 IMAGE = "training_debug_image"
+SINGLE_VALUE = -(2**31)
+"""The iteration of a scalar that has none."""
 
 
 # -- writing
@@ -310,3 +312,39 @@ def _get_multi_task_metrics(call: Call) -> Document:
             if kind is None or event["type"] == kind:
                 found[str(event.get("metric") or "")].add(str(event.get("variant") or ""))
     return {"metrics": [{"metric": name, "variants": sorted(found[name])} for name in sorted(found)]}
+
+
+# -- what the SDK reads back. Not among the recorded conversations: the forms are those that the SDK takes.
+@endpoint("events.scalar_metrics_iter_histogram")
+def _scalar_histogram(call: Call) -> Document:
+    key = call.text("task")
+    _owners(call, [key])
+    found: dict[str, dict[str, Document]] = defaultdict(dict)
+    for event in _read(call, key, "training_stats_scalar"):
+        if event.get("iter") != SINGLE_VALUE:
+            variant = str(event.get("variant"))
+            line = found[str(event.get("metric"))].setdefault(variant, {"name": variant, "x": [], "y": []})
+            line["x"].append(event.get("iter") or 0)
+            line["y"].append(event.get("value"))
+    return dict(found)
+
+
+@endpoint("events.get_task_single_value_metrics", (2, 20))
+def _single_values(call: Call) -> Document:
+    keys = call.ids("tasks")
+    _owners(call, keys)
+    names = ("metric", "variant", "value", "timestamp")
+    found = {
+        key: [{n: e.get(n) for n in names} for e in _read(call, key, "training_stats_scalar") if e.get("iter") == SINGLE_VALUE]
+        for key in keys
+    }
+    return {"tasks": [{"task": key, "values": values} for key, values in found.items()]}
+
+
+@endpoint("events.get_task_log", (1, 5))
+def _task_log(call: Call) -> Document:
+    key = call.text("task")
+    _owners(call, [key])
+    lines = sorted(_read(call, key, "log"), key=lambda event: event["timestamp"], reverse=call.body.get("order") != "asc")
+    page = lines[: call.body.get("batch_size") or 500]
+    return {"events": [_shown(line) for line in page], "returned": len(page), "total": len(lines), "scroll_id": None}

@@ -1,14 +1,18 @@
 """The clearml package itself works on the sandbox, unchanged."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import requests
 from harness import state
 
+from cleanup_job.sandbox.builder_records import queue_record
 from cleanup_job.sandbox.server import Sandbox
+from cleanup_job.sandbox.store import now
 
 MAKE = """
 import sys
@@ -37,6 +41,31 @@ client = APIClient()
 print("found", [t.id for t in client.tasks.get_all(only_fields=["id"], order_by=["-last_update"])] == [task.id])
 print("archived", client.tasks.archive(tasks=[task.id]).archived)
 print("status", Task.get_task(task.id).status)
+"""
+SERVICE = """
+from clearml import Task
+task = Task.init("DevOps", "Cleanup Service", task_type=Task.TaskTypes.service, reuse_last_task_id=False,
+                 auto_resource_monitoring=False, auto_connect_frameworks=False)
+values = task.connect({"delete_threshold_days": 30.0, "force_delete": False})
+print("a line of the console", flush=True)
+logger = task.get_logger()
+for i in range(3):
+    logger.report_scalar("deleted", "tasks", value=i * 5, iteration=i)
+logger.report_single_value("files", 7)
+logger.report_table("result", "projects", 0, table_plot=[["project", "tasks"], ["lab", 5]])
+logger.report_text("a text")
+task.flush(wait_for_uploads=True)
+task.close()
+task = Task.get_task(task.id)
+print("status", task.status, sorted(task.get_parameters()))
+print("scalars", task.get_reported_scalars()["deleted"]["tasks"]["y"], task.get_reported_single_value("files"))
+print("console", "a line of the console" in "".join(task.get_reported_console_output(100)))
+print("plots", [plot["metric"] for plot in task.get_reported_plots()])
+clone = Task.clone(task, name="a clone", parent=task.id)
+clone.set_parameters({"General/force_delete": True})
+Task.enqueue(clone, queue_name="services")
+clone = Task.get_task(clone.id)
+print("clone", clone.status, clone.get_parameter("General/force_delete"), clone.parent == task.id)
 """
 
 
@@ -67,3 +96,35 @@ def test_create_session_and_client(tmp_path: Path, version: str) -> None:
     assert "found True" in out
     assert "archived 1" in out
     assert "status created" in out
+
+
+def test_the_original_services_own_way_with_a_task(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Task.init, connect, reports, close; reading them again; a clone with other parameters in a queue."""
+    sandbox.load({"queues": [queue_record("q" * 32, now()) | {"name": "services"}]})
+    said = run(sandbox, SERVICE, tmp_path)
+    assert "status completed ['General/delete_threshold_days', 'General/force_delete']" in said
+    assert "scalars [0.0, 5.0, 10.0] 7" in said
+    assert "console True" in said
+    assert "plots ['result']" in said
+    assert "clone queued True True" in said
+    (entry,) = sandbox.store.queues["q" * 32]["entries"]
+    assert sandbox.store.tasks[entry["task"]]["name"] == "a clone"
+
+
+FOLDER = Path(os.environ.get("CLEARML_CONFORMANCE", Path(__file__).resolve().parents[2].parent / "shared" / "conformance"))
+
+
+@pytest.mark.parametrize(
+    "path", sorted((FOLDER / "sdk").glob("*.json")) or [None], ids=lambda path: path.stem if path else "none"
+)
+def test_no_call_of_a_recorded_client_is_unknown(sandbox: Sandbox, path: Path | None) -> None:
+    """Whole conversations of the SDK and the agent: what the real server knew, the sandbox knows, and nothing else."""
+    if path is None:
+        reason = f"no recordings in {FOLDER}: set CLEARML_CONFORMANCE"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    steps = json.loads(path.read_text(encoding="utf-8"))["steps"]
+    calls = {(step["method"], step["path"]): step["status"] for step in steps if step["to"] == "api"}
+    assert calls
+    for (method, address), status in calls.items():
+        answer = requests.request(method, sandbox.api_url + address, auth=(sandbox.key, sandbox.secret), json={}, timeout=30)
+        assert (answer.status_code == 404) == (status == 404), address
