@@ -1,5 +1,6 @@
 """What a running pass says: progress and tables on a terminal, one JSON object a line elsewhere."""
 
+import time
 from collections.abc import Mapping, Sequence
 from threading import Lock
 from types import TracebackType
@@ -7,7 +8,15 @@ from typing import Protocol, Self, TextIO
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from cleanup_job.report import json_lines, table
 from cleanup_job.report.outcome import Report, TaskOutcome, Verdict
@@ -15,6 +24,8 @@ from cleanup_job.report.words import plain
 from cleanup_job.rooms import Observer
 
 LEVELS = ("debug", "info", "warning", "error")
+EVERY = 60.0
+"""Seconds between two lines of progress."""
 
 
 class Output(Protocol):
@@ -42,6 +53,8 @@ class JsonOutput:
         self._least = LEVELS.index(level)
         self._lock = Lock()
         self._report: Report | None = None
+        self._total = self._done = 0
+        self._began = self._told = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -64,10 +77,17 @@ class JsonOutput:
         self._print(json_lines.pass_started(report))
 
     def selected(self, total: int, projects: Mapping[str, int]) -> None:  # noqa: ARG002 -- the protocol's
+        self._total, self._began = total, time.monotonic()
+        self._told = self._began
         self._print(json_lines.selected(total))
 
     def outcome(self, outcome: TaskOutcome) -> None:
         self._print(json_lines.task(outcome, self._report))
+        self._done += 1
+        now = time.monotonic()
+        if now - self._told >= EVERY:
+            self._told = now
+            self._print(json_lines.progress(self._done, max(self._total, self._done), now - self._began))
 
     def project(self, name: str) -> None:
         self._print(json_lines.project(name, dry_run=bool(self._report and self._report.dry_run)))
@@ -98,6 +118,8 @@ class TextOutput:
             MofNCompleteColumn(),
             TextColumn("{task.fields[failed]}", style="red"),
             TimeElapsedColumn(),
+            TextColumn("left:"),
+            TimeRemainingColumn(),
             console=console,
             transient=True,
         )

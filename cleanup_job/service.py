@@ -19,6 +19,7 @@ from cleanup_job.records import Run, ServiceTask
 from cleanup_job.report import json_lines
 from cleanup_job.report.words import moment
 from cleanup_job.rooms import ServiceTasks
+from cleanup_job.service_run import LEFT
 from cleanup_job.settings import Settings, env_name
 from cleanup_job.settings_text import shown
 
@@ -342,7 +343,8 @@ def not_due(service: Service, now: datetime) -> Skipped | None:
     if not is_scheduled(service.settings):
         return None
     period = timedelta(days=service.settings.cleanup_period_in_days)
-    began = [run.started for run in service.runs if run.status == "completed" and run.started and DRY_RUN not in run.tags]
+    whole = [run for run in service.runs if run.status == "completed" and not {DRY_RUN, LEFT} & set(run.tags)]
+    began = [run.started for run in whole if run.started]
     last = max(began, default=None)
     if last is None or now - last >= period * (1 - TOLERANCE):
         return None

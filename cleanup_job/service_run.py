@@ -26,6 +26,8 @@ LINES = 10_000
 FAILURES = 3
 """Deliveries that may fail in a row before reporting ends."""
 REPORT = "report"
+LEFT = "tasks left"
+"""Tag of a run that its budget or deadline ended: the next pass is due at once."""
 STOPPED = {"SIGTERM", "SIGINT", "aborted"}
 
 
@@ -131,6 +133,8 @@ class ServiceRun:
         self._add(plots.result(report))
         self._deliver()
         self._try(lambda: self._add_report(report))
+        if report.left:
+            self._try(lambda: self._runs.tag(self._task, LEFT))
         if self._by_agent or report.stopped_by == "aborted":
             return  # the agent sets the status by the exit code, and who aborted it has set it
         status = "completed" if report.exit_code == 0 else "stopped" if report.stopped_by in STOPPED else "failed"

@@ -200,7 +200,7 @@ class Settings(BaseSettings):
     )
     deadline_seconds: Seconds | None = _option(
         None,
-        "Start no new batch after so many seconds; what is left waits for the next pass (exit code 3). Default: none.",
+        "Start no new batch after so many seconds, and say how many tasks are left for the next pass. Default: none.",
         group="Limits",
     )
 

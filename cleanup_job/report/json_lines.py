@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cleanup_job.report.outcome import Report, TaskOutcome, Verdict
-from cleanup_job.report.words import IN_PART, link, seconds, store_hint, store_setting
+from cleanup_job.report.words import IN_PART, link, seconds, seconds_left, store_hint, store_setting
 
 SCHEMA = 1
 """Goes up when a field changes its meaning or goes away; new fields don't raise it."""
@@ -54,6 +54,11 @@ def enqueued(text: str, task: str, queue: str, workers: int | None) -> Line:
 def selected(total: int) -> Line:
     """All pages are read."""
     return line("selected", "info", tasks=total)
+
+
+def progress(done: int, total: int, elapsed: float) -> Line:
+    """How far a pass is; ``elapsed`` is in seconds since all pages were read."""
+    return line("progress", "info", done=done, tasks=total, seconds_left=round(seconds_left(done, total, elapsed), 1))
 
 
 def task(outcome: TaskOutcome, report: Report | None) -> Line:

@@ -58,6 +58,11 @@ def seconds(report: Report) -> float:
     return (report.finished - report.started).total_seconds() if report.finished else 0.0
 
 
+def seconds_left(done: int, total: int, elapsed: float) -> float:
+    """How long the rest takes if it goes on like this; ``done`` is at least 1."""
+    return elapsed * (total - done) / done
+
+
 def duration(number: float) -> str:
     """Seconds as people read them."""
     minutes, rest = divmod(round(number), 60)

@@ -220,6 +220,10 @@ class ServiceTasks:
         """Make a run of a task that an agent has started."""
         self._call("tasks.update", {"task": task.id, "tags": list(dict.fromkeys([*task.tags, RUN_TAG, *tags]))})
 
+    def tag(self, task: str, tag: str) -> None:
+        """Add a tag."""
+        self._call("tasks.update_tags", {"ids": [task], "add_tags": [tag]})
+
     def report(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Add events, in the forms of `events.add_batch`."""
         if events:

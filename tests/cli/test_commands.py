@@ -226,3 +226,25 @@ def test_help_names_every_setting_and_no_value(filled: Sandbox, capsys: pytest.C
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["version"]) == 0
     assert capsys.readouterr().out.strip() == "0.1.0"
+
+
+def test_the_log_says_how_long_the_rest_takes(
+    filled: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cleanup_job.output.EVERY", 0.0)
+    assert cli.main(["run", "--force-delete"]) == 0
+    told = [line for line in lines(capsys.readouterr().out) if line["event"] == "progress"]
+    assert [(line["done"], line["tasks"]) for line in told] == [(done, 5) for done in range(1, 6)]
+    assert told[-1]["seconds_left"] == 0
+    assert isinstance(told[0]["seconds_left"], float)
+
+
+@pytest.mark.parametrize("flags", [["--deadline-seconds", "0.000001"], ["--max-tasks", "1"]])
+def test_a_first_pass_can_be_done_in_parts(filled: Sandbox, capsys: pytest.CaptureFixture[str], flags: list[str]) -> None:
+    assert cli.main(["run", "--force-delete", "--batch-size", "1", "--workers", "1", *flags]) == 0
+    done = lines(capsys.readouterr().out)[-1]
+    assert (done["exit_code"], done["level"]) == (0, "info")
+    assert int(str(done["left"])) > 0
+    assert cli.main(["run", "--force-delete"]) == 0
+    assert lines(capsys.readouterr().out)[-1]["left"] == 0
+    assert len([t for t in filled.store.tasks.values() if "archived" in t["system_tags"]]) == 1

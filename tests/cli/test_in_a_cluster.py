@@ -121,7 +121,7 @@ def last_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     [
         (["--force-delete"], 0),
         (["--force-delete", "--dry-run"], 0),
-        (["--force-delete", "--deadline-seconds", "0.000001"], 3),
+        (["--force-delete", "--deadline-seconds", "0.000001"], 0),
         (["--force-delete", "--refuse-above", "1"], 2),
         (["--api-host", "http://127.0.0.1:1", "--attempts", "1"], 4),
     ],

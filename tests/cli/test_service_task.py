@@ -126,7 +126,7 @@ def test_the_web_uis_value_wins_over_the_environments_and_the_log_says_so(
     said = {row["setting"]: (row["value"], row["from"]) for row in log[0]["settings"]}
     assert said["CLEANUP_FORCE_DELETE"] == ("True", f"General/force_delete of task 'Cleanup Service' ({ui.draft()['id']})")
     assert said["CLEANUP_DELETE_THRESHOLD_DAYS"] == ("20", "CLEANUP_DELETE_THRESHOLD_DAYS")
-    assert said["CLEANUP_CLEANUP_PERIOD_IN_DAYS" if "CLEANUP_CLEANUP_PERIOD_IN_DAYS" in said else "CLEANUP_PERIOD_IN_DAYS"] == (
+    assert said["CLEANUP_PERIOD_IN_DAYS"] == (
         "1.0",
         "default",
     )
@@ -262,6 +262,19 @@ def test_a_pass_that_failed_or_was_a_dry_run_does_not_count(
     assert [run["status"] for run in ui.runs()] == ["completed", "failed"]
     assert cli.main([]) == 0
     assert len(ui.runs()) == 3
+
+
+def test_a_pass_that_left_tasks_does_not_count_either(ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A first pass in parts goes on with the next schedule, however long the period is."""
+    scheduled(monkeypatch)
+    monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
+    monkeypatch.setenv("CLEANUP_PERIOD_IN_DAYS", "7")
+    cli.main(["run", "--max-tasks", "1"])
+    assert (ui.runs()[0]["status"], "tasks left" in ui.runs()[0]["tags"]) == ("completed", True)
+    assert cli.main([]) == 0
+    assert "tasks left" not in ui.runs()[1]["tags"]
+    assert cli.main([]) == 0
+    assert len(ui.runs()) == 2, "now it is not due"
 
 
 # -- the run

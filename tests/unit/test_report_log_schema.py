@@ -50,6 +50,7 @@ def lines(*, known: bool) -> dict[str, dict[str, Any]]:
         json_lines.pass_started(report),
         json_lines.selected(1),
         json_lines.task(outcome, report),
+        json_lines.progress(1, 3, 2.0),
         json_lines.warning("w"),
         json_lines.project("p", dry_run=known),
         json_lines.pass_finished(report),
