@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from cleanup_job.cleanup import Options, Pass, Stop
@@ -29,7 +30,7 @@ LATENCY = 0.005
 class Silent:
     """Watches without a word."""
 
-    def selected(self, total: int) -> None:
+    def selected(self, total: int, projects: Mapping[str, int]) -> None:
         """Nothing."""
 
     def outcome(self, outcome: TaskOutcome) -> None:
