@@ -126,7 +126,8 @@ def _kind(schema: Mapping[str, Any]) -> str:
 def _text(value: Any) -> str:
     """A value as people write it, and as it can be read again."""
     if isinstance(value, tuple):
-        return ",".join(value) if not any("," in item for item in value) else json.dumps(list(value))
+        plain = not any("," in item for item in value) and not value[0].startswith("[")  # which would be read as JSON
+        return ",".join(value) if plain else json.dumps(list(value))
     if isinstance(value, float) and value >= _FROM_HERE_WHOLE and value.is_integer():
         return str(int(value))
     return str(value)

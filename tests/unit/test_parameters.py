@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cleanup_job import parameters
@@ -24,6 +24,7 @@ def hyperparams(values: dict[str, str]) -> dict[str, dict[str, Any]]:
     return found
 
 
+@example(days=1.0, period=1.0, force=False, projects=["["], workers=1, budget=None, rules=["team/*=1.0"])
 @given(
     days=DAYS,
     period=DAYS,
