@@ -277,7 +277,7 @@ def test_the_rights_of_the_docs_are_enough_for_status(
     (entry,) = found["passes"]
     assert (entry["exit_code"], entry["manual"], entry["state"]) == (3, True, "failed")
     assert entry["summary"]["deleted"] == 7
-    assert found["lease"]["state"] == "absent"
+    assert found["leases"][0]["state"] == "absent"
     assert found["next_run"]
 
 

@@ -1,6 +1,7 @@
 """A pass in four pods on a real cluster: each task once, all of them, and an index that failed is tried again alone."""
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -72,7 +73,8 @@ def test_status_sums_the_shards_up(release: Release, goes: set[str]) -> None:
     assert [one["shard"] for one in entry["shards"]] == list(range(SHARDS))
     assert sum(one["summary"]["deleted"] for one in entry["shards"]) == MANY
     assert [lease["name"] for lease in found["leases"]] == [f"{release.name}-{shard}" for shard in range(SHARDS)]
-    assert f"[{SHARDS} of {SHARDS} shards ended]" in " ".join(release.cli("status", check=True).stdout.split())
+    words = re.sub(r"\W+", " ", release.cli("status", check=True).stdout)  # the table breaks lines
+    assert f"{SHARDS} of {SHARDS} shards ended" in words
 
 
 def test_an_index_that_failed_is_tried_again_alone(release: Release, goes: set[str]) -> None:

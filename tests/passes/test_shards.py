@@ -1,0 +1,63 @@
+"""A pass in parts: the valve counts all of them, the budget is shared out, each holds a Lease of its own."""
+
+from typing import Any
+
+import pytest
+from harness import NOW, clean
+
+from cleanup_job import pod
+from cleanup_job.assemble import options
+from cleanup_job.cleanup import Stop
+from cleanup_job.cluster import lease
+from cleanup_job.errors import RefusedError
+from cleanup_job.sandbox.builder import World
+from cleanup_job.sandbox.server import Sandbox
+from cleanup_job.settings import load
+
+SERVER = {"CLEARML_API_HOST": "http://any", "CLEARML_API_ACCESS_KEY": "any", "CLEARML_API_SECRET_KEY": "any"}
+
+
+def settings(shard: int, shards: int, **variables: str) -> Any:
+    return load({}, SERVER | {"CLEANUP_SHARDS": str(shards), "JOB_COMPLETION_INDEX": str(shard)} | variables, {})[0]
+
+
+def test_the_parts_are_the_whole_and_users_of_models_go_with_their_makers(sandbox: Sandbox) -> None:
+    world = World(NOW)
+    for n in range(6):
+        maker = world.task(f"maker {n}", days_old=90)
+        model = maker.model("weights")
+        world.task(f"user {n}", days_old=60).input_model(model)
+        world.task(f"alone {n}").artifact("data")
+    sandbox.load(world.as_dict())
+    reports = [clean(sandbox, shard=shard, shards=3).report for shard in range(3)]
+    assert sum(report.total().tasks for report in reports) == 18
+    assert sum(report.total().models for report in reports) == 6
+    now = sandbox.state()
+    assert (now["tasks"], now["models"], now["files"]) == ([], [], [])
+
+
+def test_the_valve_counts_the_tasks_of_all_shards(sandbox: Sandbox) -> None:
+    world = World(NOW)
+    for n in range(12):
+        world.task(f"old {n}")
+    sandbox.load(world.as_dict())
+    for shard in range(3):
+        with pytest.raises(RefusedError, match="12 tasks are to be deleted"):
+            clean(sandbox, shard=shard, shards=3, refuse_above=11)
+    assert len(sandbox.state()["tasks"]) == 12
+
+
+@pytest.mark.parametrize("budget", [1, 3, 4, 5, 1000])
+def test_the_budget_is_shared_out(budget: int) -> None:
+    shares = [options(settings(shard, 4, CLEANUP_MAX_TASKS=str(budget))).max_tasks for shard in range(4)]
+    assert sum(share or 0 for share in shares) == budget
+    assert None not in shares
+    assert options(settings(0, 4)).max_tasks is None
+
+
+def test_each_shard_holds_a_lease_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[str] = []
+    monkeypatch.setattr(lease, "hold", lambda name, *_, **__: held.append(name))
+    for shard, shards in ((0, 1), (0, 2), (1, 2)):
+        pod.lease(settings(shard, shards, CLEANUP_LEASE="nightly"), Stop(), lambda _: None)
+    assert held == ["nightly", "nightly-0", "nightly-1"]
