@@ -139,6 +139,21 @@ def test_what_nobody_took_from_the_queue_does_not_pile_up(
     assert len(waiting(ui)) == 1
 
 
+def test_what_a_manual_job_is_told_goes_into_its_clone_and_not_into_the_draft(
+    ui: WebUI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent_mode(monkeypatch)
+    cli.main(["register"])
+    monkeypatch.setenv("CLEANUP_JOB", "by-hand")
+    monkeypatch.setenv("CLEANUP_DELETE_THRESHOLD_DAYS", "90")
+    monkeypatch.setenv("CLEANUP_DRY_RUN", "true")
+    assert cli.main([]) == 0
+    (run,) = waiting(ui)
+    assert ui.values(run)["delete_threshold_days"] == "90"
+    assert ui.values(run, "Settings") == {"dry_run": "True"}
+    assert (ui.values(), ui.values(section="Settings")) == (FIRST, {})
+
+
 def test_a_missing_queue_fails_the_job(ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
     agent_mode(monkeypatch)
     monkeypatch.setenv("CLEANUP_TASK_QUEUE", "nosuch")
@@ -166,6 +181,7 @@ def test_an_agents_pass_reports_in_its_own_task(
     (run,) = waiting(ui)
     capsys.readouterr()
     assert as_agent(ui, monkeypatch, run) == 0
+    assert [r.call for r in filled.requests].count("tasks.completed") == 1, "the status is the agent's to set"
     log = lines(capsys.readouterr().out)
     assert (log[-1]["deleted"], log[-1]["run"]) == (4, run)
     (task,) = ui.runs()

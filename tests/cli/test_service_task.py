@@ -110,6 +110,16 @@ def test_where_the_draft_itself_was_enqueued_the_next_one_has_its_values(ui: Web
     assert ui.values()["delete_threshold_days"] == "90"
 
 
+def test_a_draft_that_was_archived_is_thrown_away(ui: WebUI) -> None:
+    cli.main(["register"])
+    first = ui.draft()["id"]
+    ui.call("tasks.archive_many", ids=[first])
+    assert cli.main(["register"]) == 0
+    drafts = [task for task in ui.tasks(name="^Cleanup Service$") if "archived" not in task["system_tags"]]
+    assert [task["id"] for task in drafts] != [first]
+    assert len(drafts) == 1
+
+
 # -- what a pass takes from it
 def test_the_web_uis_value_wins_over_the_environments_and_the_log_says_so(
     filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
