@@ -12,6 +12,8 @@ from cleanup_job.paths import LinkedFile, ModelId, OwnedPath, TaskId
 
 RUN_TAG = "clearml-cleanup"
 """On the job's own draft task, and on every run of it."""
+LEFT_TAG = "tasks left"
+"""On a run that its budget or deadline ended: the next pass is due at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,10 @@ from typing import Any
 from cleanup_job import parameters
 from cleanup_job.errors import AnswerError, CleanupError, LeaseHeldError, SettingsError
 from cleanup_job.paths import TaskId
-from cleanup_job.records import Run, ServiceTask
+from cleanup_job.records import LEFT_TAG, Run, ServiceTask
 from cleanup_job.report import json_lines
 from cleanup_job.report.words import moment
 from cleanup_job.rooms import ServiceTasks
-from cleanup_job.service_run import LEFT
 from cleanup_job.settings import Settings, env_name
 from cleanup_job.settings_text import shown
 
@@ -343,7 +342,7 @@ def not_due(service: Service, now: datetime) -> Skipped | None:
     if not is_scheduled(service.settings):
         return None
     period = timedelta(days=service.settings.cleanup_period_in_days)
-    whole = [run for run in service.runs if run.status == "completed" and not {DRY_RUN, LEFT} & set(run.tags)]
+    whole = [run for run in service.runs if run.status == "completed" and not {DRY_RUN, LEFT_TAG} & set(run.tags)]
     began = [run.started for run in whole if run.started]
     last = max(began, default=None)
     if last is None or now - last >= period * (1 - TOLERANCE):

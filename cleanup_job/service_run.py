@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from cleanup_job.errors import CleanupError
 from cleanup_job.paths import TaskId
+from cleanup_job.records import LEFT_TAG
 from cleanup_job.report import document, html, plots
 from cleanup_job.report.outcome import REASON_TEXTS, ProjectSum, Report, TaskOutcome, Verdict
 from cleanup_job.report.words import EXIT_CODES, headline, plain
@@ -26,8 +27,6 @@ LINES = 10_000
 FAILURES = 3
 """Deliveries that may fail in a row before reporting ends."""
 REPORT = "report"
-LEFT = "tasks left"
-"""Tag of a run that its budget or deadline ended: the next pass is due at once."""
 STOPPED = {"SIGTERM", "SIGINT", "aborted"}
 
 
@@ -134,7 +133,7 @@ class ServiceRun:
         self._deliver()
         self._try(lambda: self._add_report(report))
         if report.left:
-            self._try(lambda: self._runs.tag(self._task, LEFT))
+            self._try(lambda: self._runs.tag(self._task, LEFT_TAG))
         if self._by_agent or report.stopped_by == "aborted":
             return  # the agent sets the status by the exit code, and who aborted it has set it
         status = "completed" if report.exit_code == 0 else "stopped" if report.stopped_by in STOPPED else "failed"
