@@ -88,6 +88,8 @@ def _update(call: Call) -> Document:
     """Tags alone are no work on a task: they leave `last_update` as it is."""
     task, moment = own_task(call.store, call.text("task")), now()
     fields = {f: v for f, v in call.body.items() if f in TASK.fields and f not in {"id", "company"} and v is not None}
+    if "script" in fields:
+        fields["script"] = _script(fields["script"])
     if call.body.get("output_dest"):
         fields["output"] = {**(task.get("output") or {}), "destination": call.body["output_dest"]}
     times = {"last_change": moment, "last_changed_by": call.user}
@@ -197,7 +199,7 @@ def _move(call: Call, status: str, time: str) -> Document:
         message = f"Invalid task status (Invalid status change): current_status={task['status']}, new_status={status}"
         raise ApiError(400, 110, message)
     more: Document = {name: call.body[name] for name in ("status_reason", "status_message") if call.body.get(name)}
-    if time and not (status == "in_progress" and task["status"] == status):
+    if time and not (status == "in_progress" and task["status"] == status and task.get("started")):
         more[time] = now()
     if status == "published":
         more["output"] = task.get("output") or {}

@@ -1,50 +1,19 @@
-"""The sandbox answers like the recorded ClearML Server: statuses, codes and bodies; the wording of errors is free.
-
-The recordings are not part of this repository. CLEARML_CONFORMANCE names their folder; otherwise they are looked for in
-../shared/conformance beside the repository. Without them these tests skip, but never in CI.
-"""
+"""The sandbox answers like the recorded ClearML Server: statuses, codes and bodies; the wording of errors is free."""
 
 import argparse
-import importlib.util
 import json
-import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from recordings import FOLDER, KEY, SECRET, recorded, title
 
 from cleanup_job.sandbox.server import Sandbox
 
-BESIDE = Path(__file__).resolve().parents[2].parent / "shared" / "conformance"
-FOLDER = Path(os.environ.get("CLEARML_CONFORMANCE", BESIDE))
-SCENARIOS = sorted((FOLDER / "scenarios").glob("*.json")) or [None]
-KEY, SECRET = "conformance-key", "conformance-secret"
 
-
-@pytest.fixture(scope="module")
-def replay() -> ModuleType:
-    """The replayer that comes with the recordings."""
-    if SCENARIOS == [None]:
-        reason = f"no recordings in {FOLDER}: set CLEARML_CONFORMANCE"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    spec = importlib.util.spec_from_file_location("replay", FOLDER / "replay.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Sandbox]:
-    with Sandbox(key=KEY, secret=SECRET) as sandbox:
-        yield sandbox
-
-
-@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem if path else "none")
+@pytest.mark.parametrize("path", recorded("scenarios"), ids=title)
 def test_a_recorded_conversation(replay: ModuleType, server: Sandbox, path: Path, tmp_path: Path) -> None:
     options = argparse.Namespace(
         api=server.api_url, files=server.files_url, key=KEY, secret=SECRET, load=None, state=None, no_messages=True

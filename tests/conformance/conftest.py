@@ -1,0 +1,20 @@
+"""The replayer of the recordings, and a sandbox that takes their credentials."""
+
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+from recordings import KEY, SECRET, replayer
+
+from cleanup_job.sandbox.server import Sandbox
+
+
+@pytest.fixture(scope="module")
+def replay() -> ModuleType:
+    return replayer()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Sandbox]:
+    with Sandbox(key=KEY, secret=SECRET) as sandbox:
+        yield sandbox
