@@ -18,8 +18,6 @@ WINDOW = 10_000
 """What Elasticsearch gives in one answer at most."""
 PLOT = "plot"
 IMAGE = "training_debug_image"
-SINGLE_VALUE = -(2**31)
-"""The iteration of a scalar that has none."""
 
 
 # -- writing
@@ -128,7 +126,7 @@ def _delete_for_task(call: Call) -> Document:
 
 
 # -- reading
-def _owners(call: Call, keys: list[str]) -> None:
+def owners(call: Call, keys: list[str]) -> None:
     """All of the tasks, or models, must be there: one that isn't fails the whole call."""
     models = call.flag("model_events")
     there = call.store.models if models else call.store.tasks
@@ -137,7 +135,7 @@ def _owners(call: Call, keys: list[str]) -> None:
         raise ApiError(400, subcode, f"Invalid {name} id: ids=({', '.join(keys)})")
 
 
-def _read(call: Call, key: str, kind: str) -> list[Document]:
+def read(call: Call, key: str, kind: str) -> list[Document]:
     """The events of a task in order of iteration, as the server gives them."""
     models = call.flag("model_events")
     found = [e for e in call.store.events.get(key, ()) if e["type"] == kind and bool(e.get("model_event")) == models]
@@ -145,8 +143,9 @@ def _read(call: Call, key: str, kind: str) -> list[Document]:
     return found
 
 
-def _shown(event: Document) -> Document:
-    shown = {
+def shown(event: Document) -> Document:
+    """An event with what the server adds to it."""
+    found = {
         **event,
         "model_event": bool(event.get("model_event")),
         "@timestamp": now(),
@@ -154,11 +153,11 @@ def _shown(event: Document) -> Document:
     }
     if event["type"] == PLOT:
         text = event.get("plot_str") or ""
-        shown["plot_len"] = len(text)
+        found["plot_len"] = len(text)
         sources = _sources(text)
         if sources:
-            shown["source_urls"] = sources
-    return shown
+            found["source_urls"] = sources
+    return found
 
 
 def _sources(plot: str) -> list[str]:
@@ -177,7 +176,7 @@ def _get_task_events(call: Call) -> Document:
         raise ApiError(400, 12, f"Validation error (error for field 'event_type': {kind!r})")
     if order not in {"asc", "desc"}:
         raise ApiError(400, 12, f"Validation error (error for field 'order': {order!r})")
-    _owners(call, [key])
+    owners(call, [key])
     size = body.get("batch_size", 500)
     if kind is None or kind == "log":
         raise ApiError(500, 0, f"'{kind}' is no kind of event that this call reads")
@@ -185,7 +184,7 @@ def _get_task_events(call: Call) -> Document:
         raise ApiError(500, 100, "General data error (Result window is too large)")
     given = body.get("scroll_id")
     last = _scrolled(given) if given else None
-    events = [e for e in _read(call, key, kind) if _wanted(e, body.get("metrics"))]
+    events = [e for e in read(call, key, kind) if _wanted(e, body.get("metrics"))]
     total = len(events)
     if order == "desc":
         events.sort(key=lambda e: -(e.get("iter") or 0))
@@ -201,7 +200,7 @@ def _get_task_events(call: Call) -> Document:
         "returned": len(page),
         "total": None if body.get("count_total") is False else total,
         "scroll_id": _scroll(last),
-        "events": [_shown(e) for e in page],
+        "events": [shown(e) for e in page],
     }
 
 
@@ -233,7 +232,7 @@ def _bulk(kind: str) -> Callable[[Call], Document]:
         rules = call.body.get("metrics")
         if not isinstance(rules, list) or not rules:
             raise ApiError(400, 12, "Validation error (error for field 'metrics': value '[]' length is lower than allowed)")
-        _owners(call, list(dict.fromkeys(rule["task"] for rule in rules)))
+        owners(call, list(dict.fromkeys(rule["task"] for rule in rules)))
         iterations = call.body.get("iters", 1)
         if iterations >= WINDOW:
             raise ApiError(500, 100, "General data error (too many iterations)")
@@ -245,9 +244,9 @@ def _bulk(kind: str) -> Callable[[Call], Document]:
         metrics, after = [], {}
         for key, of in wanted.items():
             groups: dict[int, list[Document]] = defaultdict(list)
-            for event in _read(call, key, kind):
+            for event in read(call, key, kind):
                 if _wanted(event, of) and (key not in before or (event.get("iter") or 0) < before[key]):
-                    groups[event.get("iter") or 0].append(_shown(event))
+                    groups[event.get("iter") or 0].append(shown(event))
             chosen = sorted(groups, reverse=True)[:iterations]
             after[key] = chosen[-1] if chosen else before.get(key, 0)
             metrics.append({"task": key, "iterations": [{"iter": i, "events": groups[i]} for i in chosen]})
@@ -263,16 +262,16 @@ endpoint("events.plots")(_bulk(PLOT))
 def _last_plots(call: Call, key: str) -> Iterator[Document]:
     """The last iterations of each plot of a task."""
     groups: dict[tuple[Any, Any], list[Document]] = defaultdict(list)
-    for event in _read(call, key, PLOT):
+    for event in read(call, key, PLOT):
         groups[event.get("metric"), event.get("variant")].append(event)
     for events in groups.values():
-        yield from (_shown(e) for e in events[-(call.body.get("iters") or 1) :])
+        yield from (shown(e) for e in events[-(call.body.get("iters") or 1) :])
 
 
 @endpoint("events.get_task_plots", (1, 8))
 def _get_task_plots(call: Call) -> Document:
     key = call.text("task")
-    _owners(call, [key])
+    owners(call, [key])
     plots = list(_last_plots(call, key))
     return {"plots": plots, "returned": len(plots), "total": len(plots), "scroll_id": None}
 
@@ -280,7 +279,7 @@ def _get_task_plots(call: Call) -> Document:
 @endpoint("events.get_multi_task_plots", (1, 8))
 def _get_multi_task_plots(call: Call) -> Document:
     keys = call.ids("tasks")
-    _owners(call, keys)
+    owners(call, keys)
     tree: Document = {}
     count = 0
     for key in keys:
@@ -297,7 +296,7 @@ def _get_multi_task_plots(call: Call) -> Document:
 @endpoint("events.get_task_metrics")
 def _get_task_metrics(call: Call) -> Document:
     keys, kind = call.ids("tasks"), call.body.get("event_type")
-    _owners(call, keys)
+    owners(call, keys)
     found = {key: {str(e.get("metric") or "") for e in call.store.events.get(key, ()) if e["type"] == kind} for key in keys}
     return {"metrics": [{"task": key, "metrics": sorted(found[key] - {""})} for key in keys]}
 
@@ -305,7 +304,7 @@ def _get_task_metrics(call: Call) -> Document:
 @endpoint("events.get_multi_task_metrics")
 def _get_multi_task_metrics(call: Call) -> Document:
     keys, kind = call.ids("tasks"), call.body.get("event_type")
-    _owners(call, keys)
+    owners(call, keys)
     found: dict[str, set[str]] = defaultdict(set)
     for key in keys:
         for event in call.store.events.get(key, ()):
@@ -314,37 +313,18 @@ def _get_multi_task_metrics(call: Call) -> Document:
     return {"metrics": [{"metric": name, "variants": sorted(found[name])} for name in sorted(found)]}
 
 
-# -- what the SDK reads back. Not among the recorded conversations: the forms are those that the SDK takes.
-@endpoint("events.scalar_metrics_iter_histogram")
-def _scalar_histogram(call: Call) -> Document:
-    key = call.text("task")
-    _owners(call, [key])
-    found: dict[str, dict[str, Document]] = defaultdict(dict)
-    for event in _read(call, key, "training_stats_scalar"):
-        if event.get("iter") != SINGLE_VALUE:
-            variant = str(event.get("variant"))
-            line = found[str(event.get("metric"))].setdefault(variant, {"name": variant, "x": [], "y": []})
-            line["x"].append(event.get("iter") or 0)
-            line["y"].append(event.get("value"))
-    return dict(found)
-
-
-@endpoint("events.get_task_single_value_metrics", (2, 20))
-def _single_values(call: Call) -> Document:
-    keys = call.ids("tasks")
-    _owners(call, keys)
-    names = ("metric", "variant", "value", "timestamp")
-    found = {
-        key: [{n: e.get(n) for n in names} for e in _read(call, key, "training_stats_scalar") if e.get("iter") == SINGLE_VALUE]
-        for key in keys
-    }
-    return {"tasks": [{"task": key, "values": values} for key, values in found.items()]}
-
-
 @endpoint("events.get_task_log", (1, 5))
 def _task_log(call: Call) -> Document:
-    key = call.text("task")
-    _owners(call, [key])
-    lines = sorted(_read(call, key, "log"), key=lambda event: event["timestamp"], reverse=call.body.get("order") != "asc")
-    page = lines[: call.body.get("batch_size") or 500]
-    return {"events": [_shown(line) for line in page], "returned": len(page), "total": len(lines), "scroll_id": None}
+    """Lines before a time, the latest of them, or after it, the earliest; `order` is but the order that they come in.
+
+    Not among the recorded conversations: this is the form that the SDK takes.
+    """
+    key, body = call.text("task"), call.body
+    owners(call, [key])
+    backwards, start = call.flag("navigate_earlier", default=True), body.get("from_timestamp")
+    lines = sorted(read(call, key, "log"), key=lambda event: event["timestamp"], reverse=backwards)
+    rest = [e for e in lines if start is None or (e["timestamp"] < start if backwards else e["timestamp"] > start)]
+    page = rest[: body.get("batch_size") or 500]
+    if (body.get("order") or ("desc" if backwards else "asc")) != ("desc" if backwards else "asc"):
+        page.reverse()
+    return {"events": [shown(line) for line in page], "returned": len(page), "total": len(lines), "scroll_id": None}

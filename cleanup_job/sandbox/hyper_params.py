@@ -82,6 +82,19 @@ def _edit_configuration(call: Call) -> Document:
     return {"updated": 1}
 
 
+@endpoint("tasks.delete_configuration")
+def _delete_configuration(call: Call) -> Document:
+    task, gone = _editable(call), call.ids("configuration")
+    _save(call, task, configuration={name: of for name, of in (task.get("configuration") or {}).items() if name not in gone})
+    return {"deleted": 1}
+
+
+@endpoint("tasks.get_configuration_names")
+def _get_configuration_names(call: Call) -> Document:
+    tasks = [own_task(call.store, key) for key in call.ids("tasks")]
+    return {"configurations": [{"task": task["id"], "names": sorted(task.get("configuration") or {})} for task in tasks]}
+
+
 @endpoint("tasks.get_configurations")
 def _get_configurations(call: Call) -> Document:
     tasks = [own_task(call.store, key) for key in call.ids("tasks")]

@@ -1,11 +1,11 @@
 """The queues service: what waits for an agent."""
 
 from collections.abc import Callable
-from typing import Any
 
 from cleanup_job.sandbox import workers
 from cleanup_job.sandbox.answer import ApiError, Call, endpoint
 from cleanup_job.sandbox.builder_records import queue_record
+from cleanup_job.sandbox.deletion import own_task
 from cleanup_job.sandbox.query import QUEUE, query
 from cleanup_job.sandbox.store import Document, Store, new_id, now
 
@@ -102,9 +102,26 @@ def _get_next_task(call: Call) -> Document:
     return {"entry": found["entries"].pop(0)}
 
 
+@endpoint("queues.peek_task", (2, 15))
+def _peek_task(call: Call) -> Document:
+    entries = queue(call.store, call.text("queue"))["entries"]
+    return {"task": entries[0]["task"]} if entries else {}
+
+
 @endpoint("queues.get_num_entries", (2, 20))
 def _get_num_entries(call: Call) -> Document:
     return {"num": len(queue(call.store, call.text("queue"))["entries"])}
+
+
+@endpoint("queues.add_task", SINCE)
+def _add_task(call: Call) -> Document:
+    """The entry alone: it is `tasks.enqueue` that gives a task its status."""
+    found, task = queue(call.store, call.text("queue")), own_task(call.store, call.text("task"))["id"]
+    if any(entry["task"] == task for entry in found["entries"]):
+        raise ApiError(400, 706, f"Failed adding task to queue since task is already queued: task={task}")
+    found["entries"].append({"task": task, "added": now()})
+    found["last_update"] = now()
+    return {"added": 1}
 
 
 @endpoint("queues.remove_task", SINCE)
@@ -117,18 +134,23 @@ def _remove_task(call: Call) -> Document:
     return {"removed": 1}
 
 
-def _move(place: Callable[[list[Any], int], int]) -> Callable[[Call], Document]:
+def _move(step: int, *, whole: bool = False) -> Callable[[Call], Document]:
+    """A call that moves an entry towards the front (-1) or the back (1): by `count`, or the whole way."""
+
     def handler(call: Call) -> Document:
         entries, task = queue(call.store, call.text("queue"))["entries"], call.text("task")
         there = next((i for i, entry in enumerate(entries) if entry["task"] == task), None)
         if there is None:
             raise ApiError(400, 707, f"Task not found in queue: task={task}")
+        distance = len(entries) if whole else call.body.get("count") or 1
         entry = entries.pop(there)
-        entries.insert(place(entries, there), entry)
+        entries.insert(max(there + step * distance, 0), entry)
         return {"position": entries.index(entry)}
 
     return handler
 
 
-endpoint("queues.move_task_to_front", SINCE)(_move(lambda _, __: 0))
-endpoint("queues.move_task_to_back", SINCE)(_move(lambda entries, _: len(entries)))
+endpoint("queues.move_task_to_front", SINCE)(_move(-1, whole=True))
+endpoint("queues.move_task_to_back", SINCE)(_move(1, whole=True))
+endpoint("queues.move_task_forward", SINCE)(_move(-1))
+endpoint("queues.move_task_backward", SINCE)(_move(1))

@@ -12,9 +12,13 @@ TIMEOUT = 600
 
 @endpoint("workers.register", SINCE)
 def _register(call: Call) -> Document:
-    key = call.text("worker")
+    _new(call, call.text("worker"))
+    return {}
+
+
+def _new(call: Call, key: str) -> Document:
     moment = now()
-    call.store.workers[key] = {
+    call.store.workers[key] = worker = {
         "id": key,
         "user": call.user,
         "company": call.store.company["id"],
@@ -25,7 +29,7 @@ def _register(call: Call) -> Document:
         "last_activity_time": moment,
         "register_timeout": int(call.body.get("timeout") or TIMEOUT),
     }
-    return {}
+    return worker
 
 
 @endpoint("workers.unregister", SINCE)
@@ -36,14 +40,13 @@ def _unregister(call: Call) -> Document:
 
 @endpoint("workers.status_report", SINCE)
 def _status_report(call: Call) -> Document:
-    """A sign of life; one that names a task is noted in that task, too."""
+    """A sign of life, which registers a worker that is unknown; one that names a task is noted in that task, too."""
     key, task = call.text("worker"), call.body.get("task")
     if not isinstance(call.body.get("timestamp"), int):
         raise ApiError(400, 12, "Validation error (error for field 'timestamp'. field is required!)")
     moment = now()
-    worker = call.store.workers.get(key)
-    if worker is not None:
-        worker |= {"last_activity_time": moment, "task": task, "queues": call.body.get("queues") or worker["queues"]}
+    worker = call.store.workers.get(key) or _new(call, key)
+    worker |= {"last_activity_time": moment, "task": task, "queues": call.body.get("queues") or worker["queues"]}
     if task in call.store.tasks:
         call.store.tasks.change(str(task), last_worker=key, last_worker_report=moment, last_update=moment)
     return {}

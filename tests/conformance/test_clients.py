@@ -1,4 +1,4 @@
-"""The sandbox takes whole conversations of real clients: Task.init with outputs, clones, agents the original service.
+"""The sandbox takes whole conversations of real clients: Task.init with outputs, clones, agents and the original service.
 
 They come without a world: `before` makes one from what a conversation itself shows. Each request is then sent in the
 recorded order, one at a time, where the real client's threads were at work at once. Compared are status, codes and the
