@@ -52,7 +52,8 @@ def run(options: argparse.Namespace) -> int:
     if skipped is not None:
         pod.last_words(skipped.text)
         return 0
-    report.finished = report.finished or datetime.now(UTC)
+    if report.finished is None:  # a pass that was reported in ClearML is closed before that
+        _close(report, None)
     if settings.report is not None:
         try:
             document.write(report, settings.report)
@@ -186,7 +187,6 @@ def _pass(
         Pass(parts.server, parts.stores, assemble.options(settings, **own_tasks), report, output, stop).run()
     finally:
         report.requests = parts.requests()
-    _close(report, None)
 
 
 def _close(report: Report, error: BaseException | None) -> None:

@@ -70,9 +70,8 @@ class Service:
     @property
     def rows(self) -> list[tuple[str, str, str]]:
         """The settings that count, each with its value and its source: the four, and whatever is not at its default."""
-        names = [n for n in parameters.TRANSFERABLE if n in parameters.FIRST or self.origins[n] != "default"]
         values = parameters.of_settings(self.settings, self.origins)
-        return [(env_name(name), shown(name, values[name]), self.origins[name]) for name in names]
+        return [(env_name(name), shown(name, value), self.origins[name]) for name, value in values.items()]
 
 
 class Keeper:
@@ -219,7 +218,7 @@ class Keeper:
             if run.status != "in_progress":
                 continue
             in_pod = any(tag.startswith("pod:") for tag in run.tags)
-            same_release = f"release:{service.settings.release}" in run.tags
+            same_release = set(_release_tags(service.settings)) & set(run.tags)
             if in_pod and ((holds_lease and same_release) or not _lives(run)):
                 gone.add(run.id)
                 self._warn(f"run {run.id} had ended without a word: its pod is gone. It counts as failed")
@@ -271,15 +270,14 @@ class Keeper:
             SettingsError: there is no such queue.
         """
         queue = self._tasks.queue(settings.task_queue)
-        tags = [f"release:{settings.release}"] if settings.release else []
-        task = self._tasks.enqueue(draft, queue, run_name(settings, now), overrides, tags)
+        task = self._tasks.enqueue(draft, queue, run_name(settings, now), overrides, _release_tags(settings))
         if queue.workers == 0:
             self._warn(f"no ClearML Agent listens on queue {queue.name!r}: the task waits there until one does")
         text = f"task {task} waits in queue {queue.name!r}"
         return Skipped(text, json_lines.enqueued(text, task, queue.name, queue.workers))
 
     def start(self, service: Service, now: datetime, pod: str) -> None:
-        """Make the run of a pass in a pod, and put old ones into the archive."""
+        """Make the run of a pass in a pod."""
         if service.draft is None:
             return
         settings = service.settings
@@ -367,10 +365,13 @@ def run_name(settings: Settings, now: datetime) -> str:
 
 def tags_of(settings: Settings, pod: str) -> list[str]:
     """What a run is tagged with."""
-    named = [f"release:{settings.release}"] if settings.release else []
     where = [f"pod:{pod}"] if pod else ["agent"]
     shard = [_shard_tag(settings)] if settings.shards > 1 else []
-    return named + where + shard + ([DRY_RUN] if settings.dry_run else [])
+    return _release_tags(settings) + where + shard + ([DRY_RUN] if settings.dry_run else [])
+
+
+def _release_tags(settings: Settings) -> list[str]:
+    return [f"release:{settings.release}"] if settings.release else []
 
 
 def _named(settings: Settings) -> str:
