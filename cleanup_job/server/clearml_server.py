@@ -1,8 +1,4 @@
-"""ClearML Server as a pass needs it: bulk reads, and the deletion of records.
-
-A short page is not the end of a listing where a server caps pages lower than asked for. So a listing is read to its empty
-page, unless its last page is smaller than one that this server has been seen to give.
-"""
+"""ClearML Server as a pass needs it: bulk reads, and the deletion of records."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,12 +10,11 @@ from cleanup_job.paths import ModelId, TaskId
 from cleanup_job.records import Deleted, Detail, Model, NotDeleted, Project, Task
 from cleanup_job.selection import Query
 from cleanup_job.server import events, parse
+from cleanup_job.server.listing import MANY, Listings
 from cleanup_job.server.session import PassingError, Transport
 
 Id = TypeVar("Id", bound=str)
 
-MANY = 500
-"""Ids in one call, and ClearML's own cap on a page."""
 DELETE_MANY = (2, 13)
 DELETE_EXTERNAL = (2, 21)
 """Since this API version the server deletes files by itself unless told not to: two owners would be one too many."""
@@ -38,9 +33,7 @@ class ClearMLServer:
         self._before_deletion = before_deletion
         self._transport = transport
         self._call = transport.call
-        self._page_size = page_size
-        self._largest = 0
-        """The most documents that one page ever brought: the server's cap is no lower."""
+        self._pages = Listings(transport.call, page_size).read
 
     @property
     def version(self) -> tuple[int, int]:
@@ -295,20 +288,6 @@ class ClearMLServer:
             return NotDeleted(error.status, error.subcode, str(error))
 
     # -- paging
-    def _pages(self, service: str, body: Mapping[str, Any], size: int = 0) -> Iterator[parse.Document]:
-        size, page, before = size or self._page_size, 0, None
-        while True:
-            request = {"order_by": ["id"], **body, "page": page, "page_size": size}
-            found = parse.documents(self._call(f"{service}.get_all", request), service)
-            ids = {d["id"] for d in found}
-            if not found or ids == before:
-                return
-            yield from found
-            if len(found) < min(size, self._largest):
-                return
-            self._largest = max(self._largest, len(found))
-            page, before = page + 1, ids
-
     def _by_id(self, ids: Iterable[TaskId], fields: list[str]) -> Iterator[parse.Document]:
         """Tasks by id, in one page each: one that is missed counts as changed, and stays."""
         for chunk in _chunks(sorted(set(ids))):

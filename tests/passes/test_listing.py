@@ -1,0 +1,100 @@
+"""A listing loses nobody while tasks change, and does not go deeper and deeper into offsets."""
+
+import pytest
+from harness import NOW, clean
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cleanup_job.sandbox.builder import World
+from cleanup_job.sandbox.server import Fault, Request, Sandbox
+from cleanup_job.sandbox.store import now
+from cleanup_job.server.listing import Listings
+from cleanup_job.server.session import Connection, Transport
+
+
+def listed(sandbox: Sandbox, page_size: int, service: str = "tasks") -> list[str]:
+    transport = Transport(Connection(sandbox.api_url, sandbox.key, sandbox.secret))
+    body = {"only_fields": ["id"], **({"system_tags": ["archived"]} if service == "tasks" else {})}
+    return [document["id"] for document in Listings(transport.call, page_size).read(service, body)]
+
+
+CHANGES = st.lists(
+    st.tuples(st.integers(0, 29), st.sampled_from(["restore", "delete", "touch", "add"])), min_size=20, max_size=20
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(CHANGES, st.sampled_from([(1, 2), (1, 4), (3, 4), (6, 7)]))
+def test_nobody_is_lost_while_tasks_change(sandbox: Sandbox, changes: list[tuple[int, str]], sizes: tuple[int, int]) -> None:
+    """Between any two requests somebody restores, deletes, reports to or archives a task; fewer than a page are of one moment."""
+    of_one_moment, page_size = sizes
+    world = World(NOW)
+    ids = [world.task(f"exp {n}", days_old=40 + n // of_one_moment).id for n in range(30)]
+    late = [world.task(f"late {n}", archived=False).id for n in range(30)]
+    sandbox.fault = None
+    sandbox.load(world.as_dict())
+    gone: set[str] = set()
+    todo = iter(changes)
+
+    def change(request: Request) -> Fault | None:
+        number, what = next(todo, (0, "")) if request.call == "tasks.get_all" else (0, "")
+        tasks, key = sandbox.store.tasks, ids[number]
+        if what == "add":
+            tasks.change(late[number], system_tags=["archived"])
+        elif what and key in tasks:
+            if what == "delete":
+                tasks.pop(key)
+            elif what == "restore":
+                tasks.change(key, system_tags=[])
+            else:
+                tasks.change(key, last_update=now())
+            gone.update({key} if what != "touch" else ())
+        return None
+
+    sandbox.fault = change
+    found = listed(sandbox, page_size)
+    sandbox.fault = None
+    assert len(found) == len(set(found))
+    assert set(ids) - gone <= set(found)
+
+
+def test_records_without_the_time_are_listed_too(sandbox: Sandbox) -> None:
+    world = World(NOW)
+    maker = world.task("maker")
+    models = [maker.model(f"m{n}") for n in range(50)]
+    sandbox.load(world.as_dict())
+    for model in models[::3]:
+        sandbox.store.models.change(model.id, last_update=None)
+    assert sorted(listed(sandbox, 7, "models")) == sorted(model.id for model in models)
+
+
+@pytest.mark.parametrize("page_size", [1, 5, 500])
+def test_a_hundred_tasks_of_one_moment(sandbox: Sandbox, page_size: int) -> None:
+    world = World(NOW)
+    ids = [world.task(f"exp {n}", days_old=50).id for n in range(100)] + [world.task("younger", days_old=40).id]
+    sandbox.load(world.as_dict())
+    assert sorted(listed(sandbox, page_size)) == sorted(ids)
+
+
+def test_no_page_is_deeper_than_the_tasks_of_one_moment(sandbox: Sandbox) -> None:
+    world = World(NOW)
+    for n in range(200):
+        world.task(f"exp {n}", days_old=40 + n)
+    sandbox.load(world.as_dict())
+    sandbox.requests.clear()
+    assert len(listed(sandbox, 10)) == 200
+    bodies = [r.body for r in sandbox.requests if r.call == "tasks.get_all"]
+    assert {body["page"] for body in bodies if "last_update" in body} == {0}
+    assert (
+        len([body for body in bodies if "last_update" not in body]) <= 3
+    )  # the first page, and the look for those without a time
+
+
+def test_a_server_that_ignores_the_bound_is_read_by_offsets(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(NOW)
+    for n in range(60):
+        world.task(f"exp {n}", days_old=40 + n)
+    sandbox.load(world.as_dict())
+    monkeypatch.setattr("cleanup_job.sandbox.query._bounds", lambda *_: iter(()))
+    assert len(listed(sandbox, 7)) == 60
+    assert len(clean(sandbox, page_size=7).watcher.deleted) == 60
