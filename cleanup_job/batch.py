@@ -1,16 +1,16 @@
 """One batch of tasks: read, plan, delete files, delete records. Safe to run in several threads."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from cleanup_job.candidates import Candidates
 from cleanup_job.errors import AnswerError
 from cleanup_job.order import Unit
 from cleanup_job.outcomes import Outcomes
-from cleanup_job.outputs import INTERRUPTED, Outputs
+from cleanup_job.outputs import Outputs
 from cleanup_job.paths import Location, TaskId, tasks_named_in
 from cleanup_job.phases import Phases
-from cleanup_job.plan import Batch, Going, Gone, Plan, Policy, Protection, plan_batch, protection
+from cleanup_job.plan import Batch, Going, Gone, Plan, Policy, plan_batch, protection
 from cleanup_job.records import Deleted, Detail, Model, NotDeleted, References, Removed
 from cleanup_job.report.outcome import Reason, TaskOutcome, Verdict
 from cleanup_job.rooms import Server, Storage
@@ -37,79 +37,87 @@ class Batches:
             AnswerError: the server refused a call.
             UnreachableError: it gives no usable answer.
         """
+        ids = [task for unit in units for task in unit]
         with self.phases.phase("plan"):
             try:
-                return self._plan(units)
+                return self._plan(units, ids)
             except AnswerError:
                 # Bulk calls refuse all of their tasks where one is gone meanwhile: look again without it.
-                return self._plan(units)
+                return self._plan(units, list(self.server.tasks(ids)))
 
-    def _plan(self, units: list[Unit]) -> Plan:
+    def _plan(self, units: list[Unit], ids: list[TaskId]) -> Plan:
         """Read a batch's outputs, then who else needs them, then the tasks once more, and decide."""
-        ids = [task for unit in units for task in unit]
         unit_of = {task: frozenset(unit) for unit in units for task in unit}
-        details = self.server.details(ids)
-        outputs = self._outputs(details, self.policy.shared_folders)
-        models, guard, children = self._guard(ids, unit_of, outputs)
-        unlisted = [place.path for place in guard.places if not self.storage.lists(place.store)]
-        apart = {task for path in unlisted for task in tasks_named_in(path)} & outputs.keys()
-        if apart - self.policy.shared_folders and not self.policy.by_file:
-            # Their folders can't go as a whole: look again, this time file by file.
-            some = {task: detail for task, detail in details.items() if task in apart}
-            outputs |= self._outputs(some, frozenset(apart))
-            models, guard, children = self._guard(ids, unit_of, outputs)
-        now = self.server.tasks(ids)
+        by_file = self.policy.shared_folders
+        outputs: dict[TaskId, Outputs] = {}
+        some = ids
+        while True:
+            read = self._events(some, by_file)
+            models, others = self._models(ids)
+            self._add_models(read, models)
+            own = {model.id: model for made in models.values() for model in made}
+            used_by = self.server.users_of(own)
+            children = frozenset() if self.policy.force else self.server.published_children(ids)
+            details = self.server.details(ids)
+            outputs = {i: found for i, found in (outputs | self._with_artifacts(read, details)).items() if i in details}
+            linked = {Location(link.store, link.path) for found in outputs.values() for link in found.linked}
+            others += self.server.models({one for place in linked for one in self.found.models.loose.get(place, ())})
+            references = References(used_by, tuple({model.id: model for model in others}.values()))
+            guard = protection(own.values(), references, unit_of, self.gone, self.storage.locate)
+            unlisted = [place.path for place in guard.places if not self.storage.lists(place.store)]
+            apart = {task for path in unlisted for task in tasks_named_in(path)} & outputs.keys()
+            if apart <= by_file or self.policy.by_file:
+                break
+            by_file |= apart  # their folders can't go as a whole: look again, this time file by file
+            some = sorted(apart)
+        now = {task: detail.task for task, detail in details.items()}
         plan = plan_batch(Batch(tuple(units), self.found.tasks, now, outputs, models, guard, children), self.policy)
         self.gone.kept_models.update(model for going in plan.going for model in going.kept_models)
         return plan
 
-    def _guard(
-        self,
-        ids: list[TaskId],
-        unit_of: Mapping[TaskId, frozenset[TaskId]],
-        outputs: Mapping[TaskId, Outputs],
-    ) -> tuple[dict[TaskId, list[Model]], Protection, frozenset[TaskId]]:
-        """As things are now: a batch's models, what surviving objects need of it, and who has a published child."""
-        models = self.server.models_of(ids)
-        own = {model.id: model for made in models.values() for model in made}
-        guests = {guest for task in ids for guest in self.found.guests.get(task, ())}
-        for link in {link for found in outputs.values() for link in found.linked}:
-            guests |= self.found.loose.get(Location(link.store, link.path), set())
-        uris = {model.uri for model in own.values() if self._is_file(model.uri)}
-        others = [*self.server.models(guests), *self.server.models_at(uris)]
-        references = References(
-            used_by=self.server.users_of(own),
-            others=tuple({model.id: model for model in others}.values()),
-        )
-        children = frozenset() if self.policy.force else self.server.published_children(ids)
-        return models, protection(own.values(), references, unit_of, self.gone, self.storage.locate), children
-
-    def _is_file(self, uri: str) -> bool:
-        place = self.storage.locate(uri)
-        return place is not None and place.path != INTERRUPTED
-
-    def _outputs(self, details: Mapping[TaskId, Detail], by_file: frozenset[TaskId]) -> dict[TaskId, Outputs]:
-        """All that these tasks wrote; of those in `by_file`, file by file."""
-        models = self.server.models_of(details)
+    def _events(self, ids: list[TaskId], by_file: frozenset[TaskId]) -> dict[TaskId, Outputs]:
+        """The files of debug samples and plots; of the tasks in `by_file`, file by file."""
         every, links, measured = bool(self.policy.by_file), self.policy.links, self.policy.lists
         outputs = {
             task: Outputs(task, self.storage.locate, by_file=every or task in by_file, links=links, measured=measured)
-            for task in details
+            for task in ids
         }
-        for task, detail in details.items():
-            for artifact in detail.artifacts:
-                if artifact.mode == "output":
-                    outputs[task].add(artifact.uri, artifact.size)
-            for model in models.get(task, ()):
-                outputs[task].add(model.uri)
-        images = self.server.with_events("training_debug_image", details)
-        plots = self.server.with_events("plot", details)
-        makers = {model.id: task for task, made in models.items() for model in made if task in outputs}
-        for task, uri in self.server.event_files(images, plots):
+        for task, uri in self.server.event_files([task for task in ids if self.found.tasks[task].reported]):
             outputs[task].add(uri)
+        return outputs
+
+    def _models(self, ids: list[TaskId]) -> tuple[dict[TaskId, list[Model]], list[Model]]:
+        """As they are now: the models that these tasks made, and all others that lie in their folders."""
+        index = self.found.models
+        index.catch_up()
+        wanted = {model for task in ids for model in (*index.made.get(task, ()), *index.guests.get(task, ()))}
+        models: dict[TaskId, list[Model]] = {}
+        others: list[Model] = []
+        batch = set(ids)
+        for model in self.server.models(wanted):
+            if model.task in batch:
+                models.setdefault(TaskId(model.task), []).append(model)
+            if model.id in wanted:
+                others.append(model)
+        return models, others
+
+    def _add_models(self, outputs: Mapping[TaskId, Outputs], models: Mapping[TaskId, Sequence[Model]]) -> None:
+        makers = {model.id: task for task in outputs for model in models.get(task, ())}
+        for task, found in outputs.items():
+            for model in models.get(task, ()):
+                found.add(model.uri)
         for made_model, uri in self.server.model_event_files(list(makers)):
             outputs[makers[made_model]].add(uri)
-        return outputs
+
+    @staticmethod
+    def _with_artifacts(outputs: Mapping[TaskId, Outputs], details: Mapping[TaskId, Detail]) -> dict[TaskId, Outputs]:
+        """The outputs of the tasks that are still there, with those that their records name."""
+        there = {task: found for task, found in outputs.items() if task in details}
+        for task, found in there.items():
+            for artifact in details[task].artifacts:
+                if artifact.mode == "output":
+                    found.add(artifact.uri, artifact.size)
+        return there
 
     # -- delete
     def measure(self, plan: Plan) -> list[TaskOutcome]:
@@ -165,7 +173,9 @@ class Batches:
         return [self._record_outcome(going, answers.get(going.task.id)) for going in ready]
 
     def _delete_some(self, ready: list[Going]) -> dict[TaskId, Deleted | NotDeleted]:
-        answers = self.server.delete_tasks([going.task.id for going in ready], force=False) if ready else {}
+        reported = {going.task.id for going in ready if going.task.reported}
+        ids = [going.task.id for going in ready]
+        answers = self.server.delete_tasks(ids, force=False, reported=reported) if ready else {}
         refused = {
             task
             for task, answer in answers.items()
@@ -184,7 +194,8 @@ class Batches:
             for task in now.values()
             if self.policy.still_allows(refused[task.id].task, task, models_deleted=len(refused[task.id].unit) > 1)
         ]
-        return self.server.delete_tasks(still, force=True) if still else {}
+        reported = {task.id for task in now.values() if task.reported}
+        return self.server.delete_tasks(still, force=True, reported=reported) if still else {}
 
     def _record_outcome(self, going: Going, answer: Deleted | NotDeleted | None) -> TaskOutcome:
         task = going.task

@@ -1,17 +1,66 @@
 """The tasks that a pass may delete, and who of them needs whose outputs: all pages are read before the first deletion."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from threading import Lock
 
 from cleanup_job.paths import Location, ModelId, TaskId, in_no_folder, tasks_named_in
 from cleanup_job.plan import Staying
-from cleanup_job.records import Task
+from cleanup_job.records import Model, Task
 from cleanup_job.report.outcome import Reason
 from cleanup_job.rooms import Server, Storage
 from cleanup_job.selection import Rules, age_from, is_controller
 from cleanup_job.sharding import own, shard_of
+
+
+class Models:
+    """Whose models lie where.
+
+    Every model is looked at: the server can't search for addresses that begin in a certain way, and the same file may stand in
+    records under several addresses. Later, only those that were made or changed since. Safe to use from many threads.
+    """
+
+    def __init__(self, server: Server, storage: Storage, tasks: Container[TaskId]) -> None:
+        """Nothing is read yet; ``tasks`` are the candidates."""
+        self._server = server
+        self._storage = storage
+        self._tasks = tasks
+        self._since = ""
+        self._lock = Lock()
+        self.made: dict[TaskId, set[ModelId]] = {}
+        """For each candidate, the models that it made."""
+        self.guests: dict[TaskId, set[ModelId]] = {}
+        """For each candidate, other tasks' models that lie in its folder."""
+        self.loose: dict[Location, set[ModelId]] = {}
+        """Models whose file lies in no task's folder, by its place; where such files may be deleted as links at all."""
+
+    def read(self) -> Iterator[tuple[Model, frozenset[TaskId]]]:
+        """Look at every model that was made or changed since the last look; gives each with the candidates it is a guest of."""
+        with self._lock:
+            for model in self._server.all_models(self._since):
+                self._since = max(self._since, model.last_update)
+                yield model, self._note(model)
+
+    def catch_up(self) -> None:
+        """As ``read``."""
+        for _ in self.read():
+            pass
+
+    def _note(self, model: Model) -> frozenset[TaskId]:
+        maker = TaskId(model.task)
+        if maker in self._tasks:
+            self.made.setdefault(maker, set()).add(model.id)
+        place = self._storage.locate(model.uri)
+        if place is None:
+            return frozenset()
+        if place.store in self._storage.links and in_no_folder(place.path):
+            self.loose.setdefault(place, set()).add(model.id)
+        hosts = frozenset(host for host in tasks_named_in(place.path) if host in self._tasks and host != maker)
+        for host in hosts:
+            self.guests.setdefault(host, set()).add(model.id)
+        return hosts
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +69,7 @@ class Candidates:
 
     tasks: dict[TaskId, Task]
     """Most recently active first."""
+    models: Models
     public: tuple[Task, ...] = ()
     """Those that would be old enough, but are public examples."""
     shared_folders: frozenset[TaskId] = frozenset()
@@ -30,10 +80,6 @@ class Candidates:
     """Those that go along with their pipeline's controller, archived or not."""
     holds: dict[TaskId, set[TaskId]] = field(default_factory=lambda: defaultdict(set))
     """For each task, those whose outputs it needs."""
-    guests: dict[TaskId, set[ModelId]] = field(default_factory=lambda: defaultdict(set))
-    """For each task, other tasks' models that lie in its folder."""
-    loose: dict[Location, set[ModelId]] = field(default_factory=lambda: defaultdict(set))
-    """Models whose file lies in no task's folder, by its place; where such files may be deleted as links at all."""
     needed_datasets: dict[TaskId, str] = field(default_factory=dict)
     """Dataset versions that one which is no candidate can't be read without, or that somebody used; with words for it."""
 
@@ -66,9 +112,10 @@ def find(
     named = frozenset(one for name in projects.values() for one in tasks_named_in(name)) & ours.keys()
     ordered = dict(sorted(ours.items(), key=lambda item: _most_recent_first(item[1])))
     steps = frozenset((pipelines.steps | hidden_steps) & ours.keys())
-    found = Candidates(ordered, public, named, (*kept, *pipelines.kept), steps, pipelines.holds)
+    models = Models(server, storage, ordered)
+    found = Candidates(ordered, models, public, named, (*kept, *pipelines.kept), steps, pipelines.holds)
     if ours:
-        _add_models(found, server, storage)
+        _add_models(found)
         _add_datasets(found, server, protect_used=protect_used_datasets)
     return found
 
@@ -132,31 +179,19 @@ class _Pipelines:
                 self.kept.append(Staying(step, Reason.PIPELINE_STEP, f"the controller is task {controller}"))
 
 
-def _add_models(found: Candidates, server: Server, storage: Storage) -> None:
-    """Who uses a model that a candidate made, and whose model lies in a candidate's folder.
-
-    Every model is looked at: the server can't search for addresses that begin in a certain way, and the same file may stand in
-    records under several addresses.
-    """
+def _add_models(found: Candidates) -> None:
+    """Who uses a model that a candidate made, and whose model lies in a candidate's folder."""
     consumers: dict[ModelId, set[TaskId]] = defaultdict(set)
     for task in found.tasks.values():
         for used in task.input_models:
             consumers[used].add(task.id)
-    links = storage.links
-    for model in server.all_models():
+    for model, hosts in found.models.read():
         maker = TaskId(model.task)
         if maker in found.tasks:
             for consumer in consumers.get(model.id, ()):
                 found.holds[consumer].add(maker)
-        place = storage.locate(model.uri)
-        if place is None:
-            continue
-        if place.store in links and in_no_folder(place.path):
-            found.loose[place].add(model.id)
-        for host in tasks_named_in(place.path):
-            if host in found.tasks and host != maker:
-                found.guests[host].add(model.id)
-                found.holds[maker].add(host)
+        if hosts:
+            found.holds[maker].update(hosts)
 
 
 def _add_datasets(found: Candidates, server: Server, *, protect_used: bool) -> None:

@@ -35,6 +35,9 @@ class Task:
     last_update: datetime | None = None
     last_change: datetime | None = None
     input_models: tuple[ModelId, ...] = ()
+    reported: bool = True
+    """Whether it may have debug samples or plots. Its record tells of the last batch of events alone, but not which there were
+    before."""
 
     @property
     def archived(self) -> bool:
@@ -60,6 +63,8 @@ class Model:
     task: str = ""
     ready: bool = False
     """Published, in the API's word."""
+    last_update: str = ""
+    """As the server wrote it; empty where the record has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +79,10 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """What a task's own record says of its outputs."""
+    """A task as it is now, with what its record says of its outputs."""
 
+    task: Task
     artifacts: tuple[Artifact, ...] = ()
-    events: frozenset[str] = frozenset()
-    """Kinds of events that it has for certain."""
-    may_have_more: bool = False
-    """Whether it may have others: the record tells of the last batch of events alone."""
 
 
 @dataclass(frozen=True, slots=True)

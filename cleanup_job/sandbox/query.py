@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from operator import itemgetter
 from typing import Any
 
@@ -85,7 +86,13 @@ def query(call: Call, documents: Documents, kind: Kind, *, extended: bool = Fals
     """The documents that a body asks for, and the scroll id where one was given."""
     _check_fields(call.body.get("only_fields"), kind)
     conditions = _conditions(call, kind)
-    found = [document for document in _candidates(call, documents) if _matches(document, conditions)]
+    candidates, last = _candidates(call, documents), None
+    if call.body.get("order_by") == ["last_update"] and call.body.get("page") == 0 and candidates is documents and not extended:
+        # The real server has an index for it: no page of a listing by time costs more than another.
+        candidates, last = documents.by_time(_since(call.body.get("last_update"))), CAP
+    elif candidates is documents:
+        candidates = documents.values()
+    found = list(islice((document for document in candidates if _matches(document, conditions)), last))
     if extended and call.body.get("allow_public") is False:
         found = [document for document in found if document.get("company")]
     _sort(found, call.body.get("order_by"), kind)
@@ -94,7 +101,8 @@ def query(call: Call, documents: Documents, kind: Kind, *, extended: bool = Fals
     return {kind.name.lower() + "s": shown, **scroll}
 
 
-def _candidates(call: Call, documents: Documents) -> Iterable[Document]:
+def _candidates(call: Call, documents: Documents) -> Iterable[Any]:
+    """A few documents found by an index, or all of them."""
     ids = _values(call.body.get("id"))
     if ids:
         return [documents[key] for key in dict.fromkeys(ids) if isinstance(key, str) and key in documents]
@@ -102,7 +110,13 @@ def _candidates(call: Call, documents: Documents) -> Iterable[Document]:
         values = _values(call.body.get(field))
         if values and documents.indexed(index) and all(isinstance(v, str) and not v.startswith(("-", "__$")) for v in values):
             return list(documents.having(index, values))
-    return list(documents.values())
+    return documents
+
+
+def _since(rule: Any) -> str:
+    """Where to begin in the index: at a lower bound written as the server writes times."""
+    bound = rule[0] if isinstance(rule, list) and rule and isinstance(rule[0], str) else ""
+    return bound[2:] if bound.startswith(">=") and bound.endswith("+00:00") else ""
 
 
 def _values(value: Any) -> list[Any]:

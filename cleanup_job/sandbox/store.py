@@ -5,6 +5,7 @@ Format of a world: the conformance set's `worlds/NAME.json`. All access goes thr
 
 import copy
 import json
+from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -42,6 +43,9 @@ class Documents(dict[str, Document]):
         super().__init__()
         self._keys = keys
         self._index: dict[str, dict[str, set[str]]] = {field: defaultdict(set) for field in keys}
+        self._times: list[tuple[str, str]] = []
+        """Each document's `last_update` and id, in order; those that lack it come last."""
+        self._time_of: dict[str, tuple[str, str]] = {}
 
     def __setitem__(self, key: str, document: Document) -> None:
         self.pop(key, None)
@@ -49,11 +53,14 @@ class Documents(dict[str, Document]):
         for field, read in self._keys.items():
             for value in read(document):
                 self._index[field][value].add(key)
+        self._time_of[key] = (document.get("last_update") or "~", key)
+        insort(self._times, self._time_of[key])
 
     def __delitem__(self, key: str) -> None:
         for field, read in self._keys.items():
             for value in read(self[key]):
                 self._index[field][value].discard(key)
+        del self._times[bisect_left(self._times, self._time_of.pop(key))]
         super().__delitem__(key)
 
     def pop(self, key: str, *default: Any) -> Any:
@@ -75,6 +82,10 @@ class Documents(dict[str, Document]):
         merged = {**document, **fields}
         self[key] = document = {field: value for field, value in merged.items() if value is not None or field not in fields}
         return document
+
+    def by_time(self, since: str) -> Iterator[Document]:
+        """The documents in order of `last_update`, from one on."""
+        return (self[key] for _, key in self._times[bisect_left(self._times, (since, "")) :])
 
     def indexed(self, field: str) -> bool:
         """Whether `having` knows a field."""

@@ -1,7 +1,7 @@
 """ClearML Server as a pass needs it: bulk reads, and the deletion of records."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -19,6 +19,9 @@ DELETE_MANY = (2, 13)
 DELETE_EXTERNAL = (2, 21)
 """Since this API version the server deletes files by itself unless told not to: two owners would be one too many."""
 MODEL_EVENTS = (2, 23)
+WAITED_FOR = 99
+"""Tasks in one call whose events (up to 100,000) the server deletes before it answers. For more it leaves it to Elasticsearch,
+at 1,000 events a second (``max_async_deleted_events_per_sec``) for each 100 tasks: a big pass would queue millions."""
 MISSING_TASK = (400, 101)
 MISSING = frozenset({MISSING_TASK, (400, 201), (400, 401)})
 
@@ -100,9 +103,9 @@ class ClearMLServer:
         wanted = set(ids)
         return [model for model in self._models_where("id", wanted) if model.id in wanted]
 
-    def all_models(self) -> Iterator[Model]:
-        """Every model on the server."""
-        yield from map(parse.model, self._pages("models", {"only_fields": parse.MODEL_FIELDS}))
+    def all_models(self, since: str = "") -> Iterator[Model]:
+        """Every model on the server; with ``since`` those that were made or changed at that ``last_update`` or later."""
+        yield from map(parse.model, self._pages("models", {"only_fields": parse.MODEL_FIELDS}, MANY, since))
 
     def models_of(self, tasks: Iterable[TaskId]) -> dict[TaskId, list[Model]]:
         """The output models of these tasks."""
@@ -112,11 +115,6 @@ class ClearMLServer:
             if model.task in wanted:
                 found[TaskId(model.task)].append(model)
         return dict(found)
-
-    def models_at(self, uris: Iterable[str]) -> list[Model]:
-        """All models with one of these URIs."""
-        wanted = set(uris)
-        return [model for model in self._models_where("uri", wanted) if model.uri in wanted]
 
     def users_of(self, models: Iterable[ModelId]) -> dict[ModelId, frozenset[TaskId]]:
         """For each of these models, the tasks that have it as an input."""
@@ -191,30 +189,30 @@ class ClearMLServer:
             if "dataset" in (document.get("system_tags") or ()):
                 yield TaskId(document["id"]), parse.dataset_ancestors(document)
 
-    def with_events(self, kind: str, details: Mapping[TaskId, Detail]) -> list[TaskId]:
-        """Those of these tasks that have events of a kind: by their own records where these tell, else by asking."""
-        certain = [task for task, detail in details.items() if kind in detail.events]
-        perhaps = [task for task, detail in details.items() if detail.may_have_more and kind not in detail.events]
-        asked = events.having(self._call, events.KINDS[kind], perhaps)
-        return certain + [task for task in perhaps if task in asked]
-
-    def event_files(self, images: Sequence[TaskId], plots: Sequence[TaskId]) -> Iterator[tuple[TaskId, str]]:
+    def event_files(self, tasks: Sequence[TaskId]) -> Iterator[tuple[TaskId, str]]:
         """The files of debug samples and plots of these tasks, each with its task."""
-        for kind, tasks in ((events.IMAGES, images), (events.PLOTS, plots)):
-            for owner, uri in events.uris(self._call, self.version, kind, tasks):
-                yield TaskId(owner), uri
+        for owner, uri in self._event_files(tasks, of_models=False):
+            yield TaskId(owner), uri
 
     def model_event_files(self, models: Sequence[ModelId]) -> Iterator[tuple[ModelId, str]]:
         """The same of models: they have events of their own."""
-        for kind in (events.IMAGES, events.PLOTS) if self.version >= MODEL_EVENTS else ():
-            having = events.having(self._call, kind, models, of_models=True)
-            some = [model for model in models if model in having]
-            for owner, uri in events.uris(self._call, self.version, kind, some, of_models=True):
+        if self.version >= MODEL_EVENTS and events.any_of_models(self._call, models):
+            for owner, uri in self._event_files(models, of_models=True):
                 yield ModelId(owner), uri
 
+    def _event_files(self, owners: Sequence[str], *, of_models: bool) -> Iterator[tuple[str, str]]:
+        for kind in (events.IMAGES, events.PLOTS):
+            having = events.having(self._call, kind, owners, of_models=of_models)
+            some = [owner for owner in owners if owner in having]
+            yield from events.uris(self._call, self.version, kind, some, of_models=of_models)
+
     # -- deleting
-    def delete_tasks(self, ids: Sequence[TaskId], *, force: bool) -> dict[TaskId, Deleted | NotDeleted]:
+    def delete_tasks(
+        self, ids: Sequence[TaskId], *, force: bool, reported: Collection[TaskId] = ()
+    ) -> dict[TaskId, Deleted | NotDeleted]:
         """Delete these tasks' records with their output models and events, but no files.
+
+        Those that have ``reported`` go fewer at a time, so that the server deletes their events before it answers.
 
         After a failure in mid-call the server may have done any part of it: what is left is read, not guessed. A task that
         the server's answer does not mention is left out.
@@ -231,10 +229,12 @@ class ClearMLServer:
                         there = self.tasks(left)
                         done |= {i: Deleted() for i in left if i not in there}
                         left = [i for i in left if i in there]
-                    while left:
-                        chunk = left[:MANY]
+                    for chunk in [
+                        *_chunks([i for i in left if i not in reported]),
+                        *_chunks([i for i in left if i in reported], WAITED_FOR),
+                    ]:
                         done |= self._delete_chunk(chunk, force=force)
-                        left = left[len(chunk) :]
+                        left = [i for i in left if i not in done]
         except PassingError as error:
             raise self._transport.unreachable("tasks.delete_many", error) from error
         return done
@@ -319,8 +319,8 @@ def _not_deleted(error: parse.Document) -> Deleted | NotDeleted:
     return NotDeleted(int(status), int(subcode), str(error.get("msg")))
 
 
-def _chunks(ids: Iterable[Id]) -> Iterator[list[Id]]:
-    """Lists of at most ``MANY``; none where there are no ids: the server reads an empty list as no filter at all."""
+def _chunks(ids: Iterable[Id], size: int = MANY) -> Iterator[list[Id]]:
+    """Lists of at most ``size``; none where there are no ids: the server reads an empty list as no filter at all."""
     rest = iter(ids)
-    while chunk := list(islice(rest, MANY)):
+    while chunk := list(islice(rest, size)):
         yield chunk

@@ -1,16 +1,16 @@
 """Listings that are read to their end while records change, and that don't slow down with their depth.
 
-The server's `page` and `scroll_id` are offsets into a live query: what is deleted or restored meanwhile shifts the rest, and a record
-at the edge of a page is skipped; and each offset is counted from the start. So a listing goes on from a time: oldest
-`last_update` first, each page from that of the last record on. A record that changes meanwhile moves to the end, where it is seen.
-Offsets are left for what this can't tell apart: more records of one moment than fit on a page, and those without the field, which
-the server lists last.
+The server's `page` and `scroll_id` are offsets into a live query: what is deleted or restored meanwhile shifts the rest, and a
+record at the edge of a page is skipped; and each offset is counted from the start. So a listing goes on from a time: oldest
+`last_update` first, each page from that of the last record on. A record that changes meanwhile moves to the end, where it is
+seen. Offsets are left for what this can't tell apart: more records of one moment than fit on a page, and those without the
+field, which the server lists last.
 
 A short page is not the end of a listing where a server caps pages lower than asked for. So a listing is read to its empty
 page, unless its last page is smaller than one that this server has been seen to give.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from itertools import count
 from typing import Any
 
@@ -26,9 +26,9 @@ class Listings:
 
     def __init__(self, call: Callable[[str, dict[str, Any]], dict[str, Any]], page_size: int) -> None:
         """``page_size``: records a listing call returns unless told otherwise, at most 500."""
-        self._call = call
+        self.call = call
         self._page_size = page_size
-        self._largest = 0
+        self.largest = 0
         """The most documents that one page ever brought: the server's cap is no lower."""
 
     def read(self, service: str, body: Mapping[str, Any], size: int = 0, since: str = "") -> Iterator[Document]:
@@ -50,51 +50,79 @@ class Listings:
                 yield document
 
     def _read(self, service: str, body: Mapping[str, Any], size: int, since: str) -> Iterator[Document]:
-        def page(number: int, edge: str = "", *, by_id: bool = False) -> tuple[list[Document], bool]:
-            """A page, and whether it is certain to be the last one; offsets need an order in which no two are equal.
-
-            The field alone is what the server has an index for.
-            """
-            bound = {FIELD: [f">={edge}"]} if edge else {}
-            fields = list(dict.fromkeys([*body["only_fields"], FIELD]))
-            order = [FIELD, "id"] if by_id else [FIELD]
-            request = {**body, **bound, "order_by": order, "only_fields": fields, "page": number, "page_size": size}
-            found = documents(self._call(f"{service}.get_all", request), service)
-            ends = not found or len(found) < min(size, self._largest)
-            self._largest = max(self._largest, len(found))
-            return found, ends
-
+        page = _Pages(self, service, body, size)
         found, ends = page(0, since)
         yield from found
-        if ends:
+        # A first page that is not full ends the listing, if the next one brings nothing new.
+        if ends or (len(found) < size and not _ids(page(1, since)[0]) - _ids(found)):
             return
-        if len(found) < size and not page(1, since)[0]:
-            return
-        read, edge, number, by_id = len(found), str(found[-1].get(FIELD) or ""), 0, False
+        read = yield from page.on_from(found)
+        if not since or not read:
+            yield from page.without_a_time(read)
+
+
+class _Pages:
+    """The pages of one listing."""
+
+    def __init__(self, listings: Listings, service: str, body: Mapping[str, Any], size: int) -> None:
+        self._listings = listings
+        self._service = service
+        self._body = {**body, "only_fields": list(dict.fromkeys([*body["only_fields"], FIELD]))}
+        self._size = size
+        self._before: set[str] = set()
+
+    def __call__(self, number: int, edge: str = "", *, by_id: bool = False) -> tuple[list[Document], bool]:
+        """A page, and whether it is certain to be the last one; offsets need an order in which no two are equal.
+
+        The field alone is what the server has an index for.
+        """
+        bound = {FIELD: [f">={edge}"]} if edge else {}
+        order = [FIELD, "id"] if by_id else [FIELD]
+        request = {**self._body, **bound, "order_by": order, "page": number, "page_size": self._size}
+        listings, service = self._listings, self._service
+        found = documents(listings.call(f"{service}.get_all", request), service)
+        ids, before = _ids(found), self._before
+        self._before = ids
+        repeats = number > 0 and ids == before  # a server that gives the same page for ever
+        ends = not found or repeats or len(found) < min(self._size, listings.largest)
+        listings.largest = max(listings.largest, len(found))
+        return found, ends
+
+    def on_from(self, found: list[Document]) -> Generator[Document, None, int]:
+        """What comes after a first page; gives how many were read, or 0 where the server ignores the bound."""
+        read, edge, number, by_id, ends = len(found), _time(found), 0, False, False
         at_edge = {d["id"] for d in found if d.get(FIELD) == edge}
         while edge and not ends:
-            found, ends = page(number, edge, by_id=by_id)
-            if any(_before(d, edge) for d in found):  # a server that ignores the bound: offsets are all there is
-                read = 0
-                break
+            found, ends = self(number, edge, by_id=by_id)
+            if any(_is_before(d, edge) for d in found):  # then offsets are all there is
+                return 0
             yield from found
-            read += sum(d["id"] not in at_edge for d in found)
-            last = str(found[-1].get(FIELD) or "") if found else edge
+            read += len(_ids(found) - at_edge)
+            last = _time(found) if found else edge
             if last != edge:
                 edge, number, by_id, at_edge = last, 0, False, {d["id"] for d in found if d.get(FIELD) == last}
             else:  # all of one moment, or the end
                 number, by_id = number + by_id, True
-                at_edge.update(d["id"] for d in found)
-        if since and read:
-            return
-        # Records without the field: a page earlier than they should begin, since others may have left meanwhile.
-        for number in count(max(0, read // self._largest - 1)):
-            found, ends = page(number, by_id=True)
+                at_edge |= _ids(found)
+        return read
+
+    def without_a_time(self, read: int) -> Iterator[Document]:
+        """Records without the field: from a page earlier than they should begin, since others may have left meanwhile."""
+        for number in count(max(0, read // self._listings.largest - 1)):
+            found, ends = self(number, by_id=True)
             yield from found
             if ends:
                 return
 
 
-def _before(document: Document, edge: str) -> bool:
+def _ids(found: list[Document]) -> set[str]:
+    return {document["id"] for document in found}
+
+
+def _time(found: list[Document]) -> str:
+    return str(found[-1].get(FIELD) or "")
+
+
+def _is_before(document: Document, edge: str) -> bool:
     moment, bound = when(document.get(FIELD)), when(edge)
     return moment is not None and bound is not None and moment < bound

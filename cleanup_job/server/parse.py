@@ -43,10 +43,10 @@ def _strict(read: Callable[[Document], Read]) -> Callable[[Document], Read]:
 
 TASK_FIELDS = [
     *("id", "name", "status", "type", "user", "project", "parent", "company", "tags", "system_tags"),
-    *("created", "status_changed", "last_update", "last_change", "models.input"),
+    *("created", "status_changed", "last_update", "last_change", "models.input", "metric_stats"),
 ]
-DETAIL_FIELDS = ["id", "execution.artifacts", "metric_stats"]
-MODEL_FIELDS = ["id", "task", "uri", "ready"]
+DETAIL_FIELDS = [*TASK_FIELDS, "execution.artifacts"]
+MODEL_FIELDS = ["id", "task", "uri", "ready", "last_update"]
 
 
 def documents(data: Document, key: str) -> list[Document]:
@@ -78,21 +78,19 @@ def task(document: Document) -> Task:
         last_update=when(document.get("last_update")),
         last_change=when(document.get("last_change")),
         input_models=tuple(ModelId(i["model"]) for i in inputs if i.get("model")),
+        reported=document.get("metric_stats") != {},
     )
 
 
 @_strict
 def detail(document: Document) -> Detail:
-    """What a task's record says of its outputs (``DETAIL_FIELDS``)."""
+    """A task with what its record says of its outputs (``DETAIL_FIELDS``)."""
     artifacts = (document.get("execution") or {}).get("artifacts") or []
-    stats = document.get("metric_stats")
-    kinds = frozenset(kind for metric in (stats or {}).values() for kind in metric.get("event_stats_by_type") or {})
     return Detail(
+        task(document),
         artifacts=tuple(
             Artifact(str(a["uri"]), str(a.get("mode") or "output"), a.get("content_size")) for a in artifacts if a.get("uri")
         ),
-        events=kinds,
-        may_have_more=stats != {},
     )
 
 
@@ -116,6 +114,7 @@ def model(document: Document) -> Model:
         str(document.get("uri") or ""),
         str(document.get("task") or ""),
         bool(document.get("ready")),
+        str(document.get("last_update") or ""),
     )
 
 

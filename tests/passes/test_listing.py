@@ -1,5 +1,7 @@
 """A listing loses nobody while tasks change, and does not go deeper and deeper into offsets."""
 
+from datetime import timedelta
+
 import pytest
 from harness import NOW, clean
 from hypothesis import HealthCheck, given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from cleanup_job.sandbox.builder import World
 from cleanup_job.sandbox.server import Fault, Request, Sandbox
-from cleanup_job.sandbox.store import now
+from cleanup_job.sandbox.store import api_time
 from cleanup_job.server.listing import Listings
 from cleanup_job.server.session import Connection, Transport
 
@@ -26,11 +28,11 @@ CHANGES = st.lists(
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(CHANGES, st.sampled_from([(1, 2), (1, 4), (3, 4), (6, 7)]))
 def test_nobody_is_lost_while_tasks_change(sandbox: Sandbox, changes: list[tuple[int, str]], sizes: tuple[int, int]) -> None:
-    """Between any two requests somebody restores, deletes, reports to or archives a task; fewer than a page are of one moment."""
+    """Between any two requests a task is restored, deleted, reported to or archived; fewer than a page are of one moment."""
     of_one_moment, page_size = sizes
     world = World(NOW)
     ids = [world.task(f"exp {n}", days_old=40 + n // of_one_moment).id for n in range(30)]
-    late = [world.task(f"late {n}", archived=False).id for n in range(30)]
+    late = [world.task(f"late {n}", archived=False, days_old=90 + n).id for n in range(30)]
     sandbox.fault = None
     sandbox.load(world.as_dict())
     gone: set[str] = set()
@@ -47,7 +49,7 @@ def test_nobody_is_lost_while_tasks_change(sandbox: Sandbox, changes: list[tuple
             elif what == "restore":
                 tasks.change(key, system_tags=[])
             else:
-                tasks.change(key, last_update=now())
+                tasks.change(key, last_update=api_time(NOW + timedelta(seconds=request.number)))
             gone.update({key} if what != "touch" else ())
         return None
 

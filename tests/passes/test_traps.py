@@ -16,7 +16,7 @@ from cleanup_job.sandbox import events, query
 from cleanup_job.sandbox.answer import ENDPOINTS
 from cleanup_job.sandbox.builder import TaskBuilder, World
 from cleanup_job.sandbox.server import Fault, Request, Sandbox
-from cleanup_job.sandbox.store import Document
+from cleanup_job.sandbox.store import Document, now
 from cleanup_job.server import events as reader
 from cleanup_job.server.session import Connection, Transport
 from cleanup_job.storage.fileserver import FileServer
@@ -179,6 +179,23 @@ def test_a_model_that_comes_into_use_during_the_pass_stays(sandbox: Sandbox, wor
     assert len(state(sandbox)[2]) == 1
 
 
+@pytest.mark.parametrize("address", ["{FILES}", "https://public.example"])
+def test_a_model_that_is_registered_during_the_pass_protects_its_file(sandbox: Sandbox, world: World, address: str) -> None:
+    maker = full(world, "maker")
+    sandbox.load(world.as_dict())
+    made = sandbox.store.models[world.models[0]["id"]]
+    uri = made["uri"].replace(sandbox.files_url, address.replace("{FILES}", sandbox.files_url))
+
+    def register(request: Request) -> None:
+        if request.call == "events.debug_images" and "late" not in sandbox.store.models:
+            sandbox.store.models.put({**made, "id": "late", "task": "", "uri": uri, "last_update": now()})
+
+    sandbox.fault = register
+    done = clean(sandbox, prefixes=("https://public.example",))
+    assert done.watcher.deleted == {maker.id}
+    assert len(state(sandbox)[2]) == 1
+
+
 def test_a_task_that_vanishes_during_the_pass_holds_up_no_other(sandbox: Sandbox, world: World) -> None:
     gone, other = full(world, "gone"), full(world, "other")
     sandbox.load(world.as_dict())
@@ -199,6 +216,18 @@ def test_a_difference_between_plan_and_answer_is_reported(sandbox: Sandbox, worl
 
 
 # -- events
+def test_tasks_with_events_go_in_calls_that_the_server_waits_for(sandbox: Sandbox, world: World) -> None:
+    reported = {world.task(f"reported {n}").id for n in range(150)}
+    for task in world.tasks:
+        task.debug_images(1)
+    quiet = {world.task(f"quiet {n}").id for n in range(150)}
+    sandbox.load(world.as_dict())
+    assert clean(sandbox).watcher.deleted == reported | quiet
+    calls = [set(r.body["ids"]) for r in sandbox.requests if r.call == "tasks.delete_many"]
+    assert quiet in calls
+    assert [len(ids) for ids in calls if ids & reported] == [99, 51]
+
+
 def test_a_scroll_that_repeats_iteration_0_for_ever_ends(sandbox: Sandbox, world: World) -> None:
     task = world.task("first iteration")
     task.debug_images(40, iterations=1)

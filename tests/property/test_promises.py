@@ -48,8 +48,9 @@ def test_a_dry_run_tells_what_a_real_run_does_and_only_reads(sandbox: Sandbox, w
     dry = clean(sandbox, prefixes=(PUBLIC,), dry_run=True)
     assert state(sandbox) == before
     assert {(r.method, r.call) for r in sandbox.requests if r.service == "files"} <= {("GET", "/")}
-    reading = {"auth.login", "tasks.get_all", "models.get_all", "projects.get_all", "users.get_all_ex", "events.debug_images",
-               "events.plots", "events.get_task_events", "events.get_task_metrics"}  # fmt: skip
+    reading = {"auth.login", "tasks.get_all", "models.get_all", "projects.get_all", "users.get_all_ex",
+               "events.debug_images", "events.plots", "events.get_task_events", "events.get_task_metrics",
+               "events.get_multi_task_metrics"}  # fmt: skip
     assert {request.call for request in sandbox.requests if request.service == "api"} <= reading
     real = clean(sandbox, prefixes=(PUBLIC,))
     assert dry.watcher.outcomes == real.watcher.outcomes
