@@ -100,8 +100,15 @@ class ClearMLServer:
 
     def models(self, ids: Iterable[ModelId]) -> list[Model]:
         """These models as they are now; those that are gone are left out."""
-        wanted = set(ids)
-        return [model for model in self._models_where("id", wanted) if model.id in wanted]
+        found: list[Model] = []
+        for chunk in _chunks(sorted(set(ids))):
+            body = {"id": chunk, "only_fields": parse.MODEL_FIELDS}
+            answer = self._call("models.get_all", {**body, "page": 0, "page_size": MANY})
+            some = {model.id: model for model in map(parse.model, parse.documents(answer, "models"))}
+            if not some.keys() >= set(chunk):  # some are gone, or the server cut the page: who knows
+                some |= {model.id: model for model in map(parse.model, self._pages("models", body, MANY))}
+            found += [some[one] for one in chunk if one in some]
+        return found
 
     def all_models(self, since: str = "") -> Iterator[Model]:
         """Every model on the server; with ``since`` those that were made or changed at that ``last_update`` or later."""
