@@ -11,9 +11,9 @@ COPY requirements/build.txt requirements/runtime.txt requirements/
 # Kubernetes client's asyncio half, 40 MB that are never imported.
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
     python3 -m venv /opt/build \
- && /opt/build/bin/pip install --quiet --require-hashes --requirement requirements/build.txt \
+ && /opt/build/bin/pip install --quiet --no-deps --require-hashes --requirement requirements/build.txt \
  && python3 -m venv --without-pip /opt/clearml-cleanup \
- && /opt/build/bin/pip --python /opt/clearml-cleanup/bin/python install --quiet --require-hashes --only-binary :all: \
+ && /opt/build/bin/pip --python /opt/clearml-cleanup/bin/python install --quiet --no-deps --require-hashes --only-binary :all: \
     --requirement requirements/runtime.txt \
  && rm -r /opt/clearml-cleanup/lib/python3*/site-packages/kubernetes/aio
 COPY pyproject.toml README.md LICENSE ./
@@ -24,7 +24,7 @@ RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --no-index -
 FROM build AS build-sandbox
 COPY requirements/sandbox.txt requirements/
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
-    /opt/build/bin/pip --python /opt/clearml-cleanup/bin/python install --quiet --require-hashes --only-binary :all: \
+    /opt/build/bin/pip --python /opt/clearml-cleanup/bin/python install --quiet --no-deps --require-hashes --only-binary :all: \
     --requirement requirements/sandbox.txt
 
 # The sandbox has no place beside real data.

