@@ -14,6 +14,7 @@ from cleanup_job.plan import Batch, Going, Gone, Plan, Policy, plan_batch, prote
 from cleanup_job.records import Deleted, Detail, Model, NotDeleted, References, Removed
 from cleanup_job.report.outcome import Reason, TaskOutcome, Verdict
 from cleanup_job.rooms import Server, Storage
+from cleanup_job.selection import Selected
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class Batches:
         """As they are now: the models that these tasks made, and all others that lie in their folders."""
         index = self.found.models
         index.catch_up()
-        wanted = {model for task in ids for model in (*index.made.get(task, ()), *index.guests.get(task, ()))}
+        wanted = {model for task in ids for model in index.of(task)}
         models: dict[TaskId, list[Model]] = {}
         others: list[Model] = []
         batch = set(ids)
@@ -152,9 +153,9 @@ class Batches:
                 detail = "; ".join(reasons[:3]) or "a file of a task that it goes with could not be deleted"
                 outcomes.append(self.outcomes.of(going.task, Verdict.FAILED, Reason.FILE_ERROR, detail))
             else:
-                sizes = [removed.sizes[path] for path in going.paths if path in removed.sizes]
+                sizes = [removed.sizes[path] for path in going.paths if path in removed.sizes] if removed.sizes else []
                 files, size = sum(one.files for one in sizes), sum(one.bytes for one in sizes)
-                ready.append(replace(going, files=going.files + files, bytes=going.bytes + size))
+                ready.append(replace(going, files=going.files + files, bytes=going.bytes + size) if sizes else going)
         return outcomes, ready
 
     def _delete_records(self, ready: list[Going]) -> list[TaskOutcome]:
@@ -192,7 +193,7 @@ class Batches:
         still = [
             task.id
             for task in now.values()
-            if self.policy.still_allows(refused[task.id].task, task, models_deleted=len(refused[task.id].unit) > 1)
+            if self.policy.still_allows(Selected.of(refused[task.id].task), task, models_deleted=len(refused[task.id].unit) > 1)
         ]
         reported = {task.id for task in now.values() if task.reported}
         return self.server.delete_tasks(still, force=True, reported=reported) if still else {}

@@ -1,17 +1,20 @@
-"""The tasks that a pass may delete, and who of them needs whose outputs: all pages are read before the first deletion."""
+"""The tasks that a pass may delete, and who of them needs whose outputs: all pages are read before the first deletion.
+
+Of a task no more is remembered than its id, what its place in the order needs, and how to tell whether it was touched since.
+"""
 
 from collections import defaultdict
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from threading import Lock
 
+from cleanup_job.errors import CleanupError
 from cleanup_job.paths import Location, ModelId, TaskId, in_no_folder, tasks_named_in
 from cleanup_job.plan import Staying
 from cleanup_job.records import Model, Task
 from cleanup_job.report.outcome import Reason
 from cleanup_job.rooms import Server, Storage
-from cleanup_job.selection import Rules, age_from, is_controller
+from cleanup_job.selection import Rules, Selected, is_controller
 from cleanup_job.sharding import own, shard_of
 
 
@@ -29,12 +32,13 @@ class Models:
         self._tasks = tasks
         self._since = ""
         self._lock = Lock()
-        self.made: dict[TaskId, set[ModelId]] = {}
-        """For each candidate, the models that it made."""
-        self.guests: dict[TaskId, set[ModelId]] = {}
-        """For each candidate, other tasks' models that lie in its folder."""
+        self._of: dict[TaskId, tuple[ModelId, ...]] = {}
         self.loose: dict[Location, set[ModelId]] = {}
         """Models whose file lies in no task's folder, by its place; where such files may be deleted as links at all."""
+
+    def of(self, task: TaskId) -> tuple[ModelId, ...]:
+        """The models that a candidate made, and other tasks' models that lie in its folder."""
+        return self._of.get(task, ())
 
     def read(self) -> Iterator[tuple[Model, frozenset[TaskId]]]:
         """Look at every model that was made or changed since the last look; gives each with the candidates it is a guest of."""
@@ -50,8 +54,7 @@ class Models:
 
     def _note(self, model: Model) -> frozenset[TaskId]:
         maker = TaskId(model.task)
-        if maker in self._tasks:
-            self.made.setdefault(maker, set()).add(model.id)
+        self._add(maker, model.id)
         place = self._storage.locate(model.uri)
         if place is None:
             return frozenset()
@@ -59,23 +62,24 @@ class Models:
             self.loose.setdefault(place, set()).add(model.id)
         hosts = frozenset(host for host in tasks_named_in(place.path) if host in self._tasks and host != maker)
         for host in hosts:
-            self.guests.setdefault(host, set()).add(model.id)
+            self._add(host, model.id)
         return hosts
+
+    def _add(self, task: TaskId, model: ModelId) -> None:
+        known = self._of.get(task, ())
+        if task in self._tasks and model not in known:
+            self._of[task] = (*known, model)
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
     """What a listing brought, judged by each record's own fields."""
 
-    tasks: dict[TaskId, Task]
+    tasks: dict[TaskId, Selected]
     """Most recently active first."""
     models: Models
-    public: tuple[Task, ...] = ()
-    """Those that would be old enough, but are public examples."""
     shared_folders: frozenset[TaskId] = frozenset()
     """Those whose id a project's name ends in: what looks like their folder may hold that project's tasks."""
-    kept: tuple[Staying, ...] = ()
-    """Those that would be old enough, but stay by a rule or as a part of a pipeline."""
     steps: frozenset[TaskId] = frozenset()
     """Those that go along with their pipeline's controller, archived or not."""
     holds: dict[TaskId, set[TaskId]] = field(default_factory=lambda: defaultdict(set))
@@ -84,39 +88,32 @@ class Candidates:
     """Dataset versions that one which is no candidate can't be read without, or that somebody used; with words for it."""
 
 
-def find(
-    server: Server, storage: Storage, rules: Rules, projects: Mapping[str, str], *, protect_used_datasets: bool = False
+Tell = Callable[[Staying], None]
+"""Is told of each task that is old enough, but stays by a rule, as a part of a pipeline, or as a public example."""
+
+
+def find(  # noqa: PLR0913 -- the rooms, what is wanted, and who is told
+    server: Server,
+    storage: Storage,
+    rules: Rules,
+    projects: Mapping[str, str],
+    tell: Tell = lambda _: None,
+    *,
+    protect_used_datasets: bool = False,
 ) -> Candidates:
     """Read the listing to its end, and then the references between the tasks that it brought."""
-    tasks: dict[TaskId, Task] = {}
-    hidden_steps: set[TaskId] = set()
-    own_runs = server.children([TaskId(rules.runs_of)]) if rules.runs_of else ()
-    for task in chain(server.archived_tasks(rules.query()), own_runs):
-        if rules.allows(task):
-            tasks[task.id] = task
-        elif (
-            task.archived
-            and task.project in rules.pipeline_projects
-            and rules.is_step(task)
-            and rules.allows(task, is_step=True)
-        ):
-            tasks[task.id] = task
-            hidden_steps.add(task.id)
-    public = tuple(task for task in tasks.values() if task.public)
-    ours = {task.id: task for task in tasks.values() if not task.public}
-    kept = [Staying(task, Reason.KEEP_RULE, why) for task in ours.values() if (why := rules.keeps(task))]
-    for staying in kept:
-        del ours[staying.task.id]
-    pipelines = _Pipelines(server, rules, ours)
+    listed = _Listed(rules, tell)
+    listed.read(server)
+    pipelines = _Pipelines(server, rules, listed, tell)
     pipelines.sort_out()
-    named = frozenset(one for name in projects.values() for one in tasks_named_in(name)) & ours.keys()
-    ordered = dict(sorted(ours.items(), key=lambda item: _most_recent_first(item[1])))
-    steps = frozenset((pipelines.steps | hidden_steps) & ours.keys())
-    models = Models(server, storage, ordered)
-    found = Candidates(ordered, models, public, named, (*kept, *pipelines.kept), steps, pipelines.holds)
+    ours = listed.tasks
+    shared = frozenset(one for name in projects.values() for one in tasks_named_in(name)) & ours.keys()
+    ordered = {one.id: one for one in sorted(ours.values(), key=lambda one: (one.order, one.id))}
+    steps = frozenset((pipelines.steps | listed.hidden_steps) & ours.keys())
+    found = Candidates(ordered, Models(server, storage, ordered), shared, steps, pipelines.holds)
     if ours:
-        _add_models(found)
-        _add_datasets(found, server, protect_used=protect_used_datasets)
+        _add_models(found, listed.consumers)
+        _add_datasets(found, server, listed.versions, protect_used=protect_used_datasets)
     return found
 
 
@@ -125,22 +122,87 @@ def of_shard(found: Candidates, shard: int, shards: int) -> Candidates:
     if shards == 1:
         return found
     mine = own(found.tasks, found.holds, shard, shards)
-    return replace(
-        found,
-        tasks={task: record for task, record in found.tasks.items() if task in mine},
-        public=tuple(task for task in found.public if shard_of(task.id, shards) == shard),
-        kept=tuple(staying for staying in found.kept if shard_of(staying.task.id, shards) == shard),
-    )
+    return replace(found, tasks={task: record for task, record in found.tasks.items() if task in mine})
+
+
+def told_by_shard(tell: Tell, shard: int, shards: int) -> Tell:
+    """Tells of the tasks of one shard alone."""
+
+    def tell_own(staying: Staying) -> None:
+        if shard_of(staying.task.id, shards) == shard:
+            tell(staying)
+
+    return tell_own
+
+
+class _Listed:
+    """The candidates of a listing, with what the records say of their part in pipelines, datasets and each other."""
+
+    def __init__(self, rules: Rules, tell: Tell) -> None:
+        self._rules = rules
+        self._tell = tell
+        self.tasks: dict[TaskId, Selected] = {}
+        self.controllers: set[TaskId] = set()
+        self.steps: set[TaskId] = set()
+        """Tasks that are steps if their parent is a controller."""
+        self.hidden_steps: set[TaskId] = set()
+        """Hidden steps that are archived themselves."""
+        self.versions: list[TaskId] = []
+        """Dataset versions."""
+        self.consumers: dict[ModelId, set[TaskId]] = defaultdict(set)
+        """For each model, the candidates that use it."""
+
+    def read(self, server: Server) -> None:
+        """Judge each archived task, and each run of the job itself."""
+        runs = list(server.children([TaskId(self._rules.runs_of)])) if self._rules.runs_of else []
+        for task in runs:
+            self._judge(task)
+        judged = {task.id for task in runs}
+        for task in server.archived_tasks(self._rules.query()):
+            if task.id not in judged:
+                self._judge(task)
+
+    def _judge(self, task: Task) -> None:
+        rules = self._rules
+        allowed = rules.allows(task)
+        if not allowed:
+            may_be_step = task.archived and task.project in rules.pipeline_projects and rules.is_step(task)
+            if not (may_be_step and rules.allows(task, is_step=True)):
+                return
+        if task.public:
+            self._tell(Staying(task, Reason.PUBLIC, "it belongs to the server, not to its users"))
+        elif why := rules.keeps(task):
+            self._tell(Staying(task, Reason.KEEP_RULE, why))
+        else:
+            self._add(task)
+            if not allowed:
+                self.hidden_steps.add(task.id)
+
+    def _add(self, task: Task) -> None:
+        self.tasks[task.id] = Selected.of(task)
+        if is_controller(task):
+            self.controllers.add(task.id)
+        elif task.parent and self._rules.is_step(task):
+            self.steps.add(task.id)
+        if "dataset" in task.system_tags:
+            self.versions.append(task.id)
+        for model in task.input_models:
+            self.consumers[model].add(task.id)
+
+    def add_step(self, task: Task) -> None:
+        """A step that its controller brings along."""
+        self._add(task)
 
 
 class _Pipelines:
     """Steps stay as long as their controller does; with ``include_pipeline_steps`` they go with it, all of them or none."""
 
-    def __init__(self, server: Server, rules: Rules, tasks: dict[TaskId, Task]) -> None:
+    def __init__(self, server: Server, rules: Rules, listed: _Listed, tell: Tell) -> None:
         self._server = server
         self._rules = rules
-        self._tasks = tasks
-        self.kept: list[Staying] = []
+        self._listed = listed
+        self._tasks = listed.tasks
+        self._tell = tell
         self.steps: set[TaskId] = set()
         self.holds: dict[TaskId, set[TaskId]] = defaultdict(set)
 
@@ -151,40 +213,50 @@ class _Pipelines:
         self._keep_steps_of_others()
 
     def _add_steps(self) -> None:
-        controllers = [task.id for task in self._tasks.values() if is_controller(task)]
+        controllers = list(self._listed.controllers)
         steps = [task for task in self._server.children(controllers) if self._rules.is_step(task)]
+        stay: dict[TaskId, str] = {}
         for step in steps:
             why = self._rules.keeps(step)
-            if step.public or why or not self._rules.allows(step, is_step=True):
-                controller = self._tasks.pop(TaskId(step.parent), None)
-                if controller is not None:
-                    why = why or "it is active, too young, or left out by a filter"
-                    detail = f"its step {step.id} has to stay: {why}"
-                    self.kept.append(Staying(controller, Reason.IN_USE, detail))
+            if (step.public or why or not self._rules.allows(step, is_step=True)) and step.parent in self._tasks:
+                why = why or "it is active, too young, or left out by a filter"
+                stay.setdefault(TaskId(step.parent), f"its step {step.id} has to stay: {why}")
+        self._keep(stay, Reason.IN_USE)
         for step in steps:
             if step.parent in self._tasks:
-                self._tasks[step.id] = step
+                self._listed.add_step(step)
                 self.steps.add(step.id)
                 self.holds[step.id].add(TaskId(step.parent))
 
     def _keep_steps_of_others(self) -> None:
-        steps = [task for task in self._tasks.values() if task.parent and self._rules.is_step(task)]
+        steps = [self._tasks[task] for task in sorted(self._listed.steps) if task in self._tasks]
         controllers = self._server.pipelines({TaskId(step.parent) for step in steps}) if steps else frozenset()
+        stay: dict[TaskId, str] = {}
         for step in steps:
             controller = TaskId(step.parent)
             if controller in self._tasks:
                 self.holds[controller].add(step.id)
             elif controller in controllers:
-                del self._tasks[step.id]
-                self.kept.append(Staying(step, Reason.PIPELINE_STEP, f"the controller is task {controller}"))
+                stay[step.id] = f"the controller is task {controller}"
+        self._keep(stay, Reason.PIPELINE_STEP)
+
+    def _keep(self, stay: Mapping[TaskId, str], reason: Reason) -> None:
+        for task in with_names(self._server, [self._tasks.pop(task) for task in stay]):
+            self._tell(Staying(task, reason, stay[task.id]))
 
 
-def _add_models(found: Candidates) -> None:
+def with_names(server: Server, tasks: Iterable[Selected]) -> Iterator[Task | Selected]:
+    """Tasks that stay without being looked at again, with their names where the server still has them: people read them."""
+    some = {task.id: task for task in tasks}
+    try:
+        there = server.tasks(some) if some else {}
+    except CleanupError:
+        there = {}
+    yield from (there.get(task, some[task]) for task in some)
+
+
+def _add_models(found: Candidates, consumers: Mapping[ModelId, Iterable[TaskId]]) -> None:
     """Who uses a model that a candidate made, and whose model lies in a candidate's folder."""
-    consumers: dict[ModelId, set[TaskId]] = defaultdict(set)
-    for task in found.tasks.values():
-        for used in task.input_models:
-            consumers[used].add(task.id)
     for model, hosts in found.models.read():
         maker = TaskId(model.task)
         if maker in found.tasks:
@@ -194,8 +266,8 @@ def _add_models(found: Candidates) -> None:
             found.holds[maker].update(hosts)
 
 
-def _add_datasets(found: Candidates, server: Server, *, protect_used: bool) -> None:
-    versions = [task.id for task in found.tasks.values() if "dataset" in task.system_tags]
+def _add_datasets(found: Candidates, server: Server, listed: Iterable[TaskId], *, protect_used: bool) -> None:
+    versions = [task for task in listed if task in found.tasks]
     if not versions:
         return
     for version, ancestors in server.dataset_ancestors():
@@ -210,8 +282,3 @@ def _add_datasets(found: Candidates, server: Server, *, protect_used: bool) -> N
                 found.holds[user].add(version)
             else:
                 found.needed_datasets.setdefault(version, f"task {user}, which stays, used it (CLEANUP_PROTECT_USED_DATASETS)")
-
-
-def _most_recent_first(task: Task) -> tuple[float, TaskId]:
-    since = age_from(task)
-    return (-since.timestamp() if since is not None else 0.0, task.id)

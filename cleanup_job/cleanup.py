@@ -96,18 +96,13 @@ class Pass:
                 for doubt in self._storage.check():  # what a real pass would stumble over
                     self._warn(doubt)
             rules = self._rules(names)
-            protect = self._options.protect_used_datasets
-            found = candidates.find(self._server, self._storage, rules, names, protect_used_datasets=protect)
+            self._outcomes = Outcomes(names, rules.rule_of)
+            found = self._find(rules, names)
         every = len(found.tasks)
         found = candidates.of_shard(found, self._options.shard, self._options.shards)
         self._report.selected = len(found.tasks)
         counts = Counter(task.project for task in found.tasks.values())
         self._observer.selected(len(found.tasks), {names.get(project, project): count for project, count in counts.items()})
-        self._outcomes = Outcomes(names, rules.rule_of)
-        for staying in found.kept:
-            self._note(self._outcomes.stays(staying))
-        for task in found.public:
-            self._note(self._outcomes.stays(Staying(task, Reason.PUBLIC, "it belongs to the server, not to its users")))
         refusal = self._refusal(every)
         if refusal is not None and not self._options.dry_run:
             self._report.left = len(found.tasks)
@@ -120,6 +115,14 @@ class Pass:
                 self._warn(doubt)
         if refusal is not None:
             raise refusal
+
+    def _find(self, rules: Rules, projects: dict[str, str]) -> Candidates:
+        def note(staying: Staying) -> None:
+            self._note(self._outcomes.stays(staying))
+
+        tell = candidates.told_by_shard(note, self._options.shard, self._options.shards)
+        protect = self._options.protect_used_datasets
+        return candidates.find(self._server, self._storage, rules, projects, tell, protect_used_datasets=protect)
 
     def _rules(self, projects: dict[str, str]) -> Rules:
         filters = self._options.filters
@@ -247,10 +250,10 @@ class Pass:
             if gone.issuperset(unit):
                 order.gone(unit)
                 continue
-            for maker, holder in order.stays(unit):
-                for task in maker:
-                    detail = f"task {holder[0]}, which needs something that this one made or keeps, stays"
-                    self._note(self._outcomes.stays(Staying(found.tasks[task], Reason.IN_USE, detail)))
+            needed = {task: holder[0] for maker, holder in order.stays(unit) for task in maker}
+            for task in candidates.with_names(self._server, [found.tasks[task] for task in needed]):
+                detail = f"task {needed[task.id]}, which needs something that this one made or keeps, stays"
+                self._note(self._outcomes.stays(Staying(task, Reason.IN_USE, detail)))
         return len(gone)
 
     def _all_failed(self, found: Candidates, units: list[Unit], reason: Reason, error: CleanupError) -> list[TaskOutcome]:

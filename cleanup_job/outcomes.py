@@ -1,11 +1,13 @@
 """From what was planned and answered to outcome records."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Any
 
 from cleanup_job.plan import Going, Staying
 from cleanup_job.records import Task
 from cleanup_job.report.outcome import Reason, TaskOutcome, Verdict
+from cleanup_job.selection import Selected
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,18 +15,25 @@ class Outcomes:
     """Makes outcome records; knows the projects' names by id, and by which threshold a task was judged."""
 
     projects: Mapping[str, str]
-    rule_of: Callable[[Task], str] = field(default=lambda _: "")
+    rule_of: Callable[[Task | Selected], str] = field(default=lambda _: "")
 
-    def of(self, task: Task, verdict: Verdict, reason: Reason | None = None, detail: str = "") -> TaskOutcome:
-        """One task's outcome."""
+    def of(
+        self,
+        task: Task | Selected,
+        verdict: Verdict,
+        reason: Reason | None = None,
+        detail: str = "",
+        **more: Any,
+    ) -> TaskOutcome:
+        """One task's outcome; ``more`` are further fields of it."""
         project = self.projects.get(task.project, task.project)
-        rule = self.rule_of(task)
-        return TaskOutcome(task.id, task.name, project, task.project, verdict, reason, detail, rule=rule)
+        return TaskOutcome(task.id, task.name, project, task.project, verdict, reason, detail, rule=self.rule_of(task), **more)
 
     def goes(self, going: Going) -> TaskOutcome:
         """A task that is gone, or in a dry run would be."""
-        return replace(
-            self.of(going.task, Verdict.DELETED),
+        return self.of(
+            going.task,
+            Verdict.DELETED,
             models=len(going.models),
             files=going.files,
             bytes=going.bytes,
@@ -38,4 +47,4 @@ class Outcomes:
     def stays(self, staying: Staying) -> TaskOutcome:
         """A task that stays by plan."""
         verdict = Verdict.NOT_OURS if staying.reason is Reason.PUBLIC else Verdict.KEPT
-        return replace(self.of(staying.task, verdict, staying.reason, staying.detail), unknown_stores=staying.unknown_stores)
+        return self.of(staying.task, verdict, staying.reason, staying.detail, unknown_stores=staying.unknown_stores)

@@ -4,7 +4,6 @@ URIs are taken one by one and only their sum is kept, so that a task's memory do
 single files are remembered only where its folder can't be deleted as a whole. Pure: no I/O.
 """
 
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -88,30 +87,48 @@ class Outputs:
     external: list[str] = field(default_factory=list)
     external_count: int = 0
     linked: set[LinkedFile] = field(default_factory=set)
-    unknown: Counter[str] = field(default_factory=Counter)
+    unknown: dict[str, int] = field(default_factory=dict)
+    """Files on stores that the job doesn't know, by the store's address."""
     unusable: str = ""
     """The first path of this kind: one is enough to keep the task."""
+    _beside: str = field(default="", repr=False)
+    """How the address of the last owned file began, up to its folder: hundreds of images lie beside each other."""
+    _counts: bool = field(default=False, repr=False)
+    """Whether files there are counted here."""
 
     def add(self, uri: str, size: int | None = None) -> None:
         """Count one output in; ``size`` is in bytes, None where the record has none."""
         if not uri:
             return
+        if self._beside and uri.startswith(self._beside) and self._is_plain(uri[len(self._beside) :]):
+            self._count(size)  # its folder is known, and nothing else of it is remembered
+            return
         match classify(uri, self.task, self.locate):
             case Owned(file):
                 if self.by_file and file in self.files:
                     return
-                if not self.measured(file.store):
-                    self.count += 1
-                    self.bytes += size or 0
+                self._counts = not self.measured(file.store)
+                self._count(size)
                 self.folders.add(file.folder)
                 if self.by_file:
                     self.files.add(file)
+                else:
+                    self._beside = uri[: -len(file.rest)] if uri.endswith("/" + file.rest) else ""
             case UnknownStore(address):
-                self.unknown[address] += 1
+                self.unknown[address] = self.unknown.get(address, 0) + 1
             case Unusable():
                 self.unusable = self.unusable or uri
             case External(place):
                 self._add_external(uri, place)
+
+    def _count(self, size: int | None) -> None:
+        if self._counts:
+            self.count += 1
+            self.bytes += size or 0
+
+    def _is_plain(self, rest: str) -> bool:
+        """Whether the end of an address can be read in one way only, and not as another folder of the task's."""
+        return "%" not in rest and is_clean(rest) and f".{self.task}/" not in rest
 
     def _add_external(self, uri: str, place: Location | None) -> None:
         if place is not None and place.path == INTERRUPTED:

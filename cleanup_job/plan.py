@@ -23,7 +23,7 @@ from cleanup_job.paths import (
 )
 from cleanup_job.records import Model, References, Task
 from cleanup_job.report.outcome import Reason
-from cleanup_job.selection import Rules, unchanged
+from cleanup_job.selection import Rules, Selected, unchanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Policy:
     needed_datasets: Mapping[TaskId, str] = field(default_factory=dict)
     """Dataset versions that something which stays needs, each with words for it."""
 
-    def still_allows(self, before: Task, now: Task, *, models_deleted: bool = False) -> bool:
+    def still_allows(self, before: Selected, now: Task, *, models_deleted: bool = False) -> bool:
         """Whether a task that was selected may still be deleted: nobody touched it, and it is within the rules.
 
         A parent deleted by this very pass moves ``last_change``, which stands in for the time of archiving: that of
@@ -93,9 +93,9 @@ class Going:
 
 @dataclass(frozen=True, slots=True)
 class Staying:
-    """A task that stays, and why. ``task`` is as it was selected where it is gone by now."""
+    """A task that stays, and why. ``task`` is as it was selected where it was not looked at again, or is gone."""
 
-    task: Task
+    task: Task | Selected
     reason: Reason
     detail: str
     unknown_stores: tuple[tuple[str, int], ...] = ()
@@ -119,7 +119,7 @@ class Protection:
 
     def of(self, path: str) -> list[Location]:
         """The protected places that are, hold or lie in a path; in whatever store, which may have another name there."""
-        return [place for place in self.places if overlaps(place.path, path)]
+        return [place for place in self.places if overlaps(place.path, path)] if self.places else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class Batch:
     """All that is known of a batch of tasks."""
 
     units: tuple[Unit, ...]
-    before: Mapping[TaskId, Task]
+    before: Mapping[TaskId, Selected]
     """The tasks as they were selected."""
     now: Mapping[TaskId, Task]
     """The tasks as they are, read last of all; those that are gone are missing."""

@@ -8,8 +8,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from hashlib import blake2b
+from typing import Self
 
 from cleanup_job.errors import SettingsError
+from cleanup_job.paths import TaskId
 from cleanup_job.records import RUN_TAG, Task
 
 ACTIVE = frozenset({"in_progress", "queued"})
@@ -25,6 +28,37 @@ class Query:
     users: tuple[str, ...] = ()
     projects: tuple[str, ...] = ()
     hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """What a pass remembers of a task from its selection to the last look at it: there may be millions.
+
+    Its id, its place in the order, and how to tell whether somebody touched it.
+    """
+
+    id: TaskId
+    project: str
+    parent: str
+    last_change: datetime | None
+    reported: bool
+    """As in ``Task``."""
+    order: float
+    """Most recent activity first: seconds since 1970, negative."""
+    digest: bytes
+    """Of the fields in which a restored, edited, moved or running task differs; 128 bits."""
+
+    @classmethod
+    def of(cls, task: Task) -> Self:
+        """From the whole record."""
+        since = age_from(task)
+        order = -since.timestamp() if since is not None else 0.0
+        return cls(task.id, task.project, task.parent, task.last_change, task.reported, order, _digest(task))
+
+    @property
+    def name(self) -> str:
+        """Not remembered: only a record that is read again has it."""
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +161,7 @@ class Rules:
             return f"{threshold.text!r} in CLEANUP_THRESHOLD_RULES"
         return ""
 
-    def rule_of(self, task: Task) -> str:
+    def rule_of(self, task: Task | Selected) -> str:
         """The entry of the table of thresholds that a task's age was measured by; empty for the threshold of all."""
         threshold = self._threshold(task)
         return threshold.text if threshold is not None else ""
@@ -136,7 +170,7 @@ class Rules:
         """Whether a task is a step if its parent is a controller: a clone of a controller has that as its parent, too."""
         return not is_controller(task) and ("hidden" in task.system_tags or task.project in self.pipeline_projects)
 
-    def _threshold(self, task: Task) -> Threshold | None:
+    def _threshold(self, task: Task | Selected) -> Threshold | None:
         return next((threshold for threshold in self.thresholds if task.project in threshold.projects), None)
 
     def _cutoff(self, task: Task) -> datetime:
@@ -179,7 +213,7 @@ def age_from(task: Task) -> datetime | None:
     return task.status_changed or task.last_update or task.created
 
 
-def unchanged(before: Task, now: Task, *, models_deleted: bool = False) -> bool:
+def unchanged(before: Selected, now: Task, *, models_deleted: bool = False) -> bool:
     """Whether nobody touched the task since it was listed.
 
     ``last_change`` alone may move: deleting a task's parent sets it, and so does deleting its models before it
@@ -187,11 +221,14 @@ def unchanged(before: Task, now: Task, *, models_deleted: bool = False) -> bool:
     """
     same_parent = before.parent == now.parent
     parent_deleted = now.parent == f"__DELETED__{before.parent}"
-    return (
-        (before.status, before.status_changed, before.last_update) == (now.status, now.status_changed, now.last_update)
-        and (before.tags, before.system_tags, before.project) == (now.tags, now.system_tags, now.project)
-        and ((same_parent and (models_deleted or before.last_change == now.last_change)) or parent_deleted)
+    return before.digest == _digest(now) and (
+        (same_parent and (models_deleted or before.last_change == now.last_change)) or parent_deleted
     )
+
+
+def _digest(task: Task) -> bytes:
+    fields = (task.status, task.status_changed, task.last_update, task.tags, task.system_tags, task.project)
+    return blake2b(repr(fields).encode(), digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,8 +97,8 @@ def query(call: Call, documents: Documents, kind: Kind, *, extended: bool = Fals
         found = [document for document in found if document.get("company")]
     _sort(found, call.body.get("order_by"), kind)
     page, scroll = _page(call, found)
-    shown = [_project(document, call.body.get("only_fields"), kind, call, extended=extended) for document in page]
-    return {kind.name.lower() + "s": shown, **scroll}
+    show = _projection(call.body.get("only_fields"), kind, call, extended=extended)
+    return {kind.name.lower() + "s": [show(document) for document in page], **scroll}
 
 
 def _candidates(call: Call, documents: Documents) -> Iterable[Any]:
@@ -350,33 +350,52 @@ def _check_fields(only: Any, kind: Kind) -> None:
             raise ApiError(400, 14, f"Lookup error (probably an invalid field name): fields=({path})")
 
 
-def _project(document: Document, only: Any, kind: Kind, call: Call, *, extended: bool) -> Document:
+def _projection(only: Any, kind: Kind, call: Call, *, extended: bool) -> Callable[[Document], Document]:
     """The fields asked for, and in `get_all_ex` links to other documents as `{"id": …}` with the fields asked of them."""
     paths: Sequence[str] = list(only) if only else []
-    shown = _linked(document, paths, kind, call) if extended else document
     wanted = [re.sub(r"\.model\..*", "", path) if extended else path for path in paths if not path.startswith("-")]
     if not extended and any(("." in path and path.partition(".")[0] in kind.links) or ".model." in path for path in wanted):
         raise ApiError(400, 14, "Lookup error (probably an invalid field name or unsupported nested field): err=Cannot resolve")
-    if wanted:
-        cut = _pick(shown, [path.partition(".")[0] if path.partition(".")[0] in kind.links else path for path in wanted])
+    tree = _tree(path.partition(".")[0] if path.partition(".")[0] in kind.links else path for path in wanted)
+    dropped = {path[1:] for path in paths} | {"unique_metrics"}
+
+    def project(document: Document) -> Document:
+        shown = _linked(document, paths, kind, call) if extended else document
+        if not wanted:
+            return {field: value for field, value in shown.items() if field not in dropped}
+        cut: Document = _pick(shown, tree)
         if "company_origin" in wanted and not document.get("company"):  # public documents remember whose they were
             cut["company_origin"] = call.store.company["id"]
         return {"id": document["id"], **cut} if extended else cut
-    dropped = {path[1:] for path in paths} | {"unique_metrics"}
-    return {field: value for field, value in shown.items() if field not in dropped}
+
+    return project
 
 
-def _pick(value: Any, paths: Sequence[str]) -> Any:
+Tree = dict[str, Any]
+"""What is wanted of a document, by field: all of it (None), or some fields below."""
+
+
+def _tree(paths: Iterable[str]) -> Tree:
+    found: Tree = {}
+    for path in paths:
+        field, _, below = path.partition(".")
+        if not below:
+            found[field] = None
+        elif (there := found.setdefault(field, [])) is not None:
+            there.append(below)
+    return {field: _tree(below) if below else None for field, below in found.items()}
+
+
+def _pick(value: Any, tree: Tree) -> Any:
     if isinstance(value, list):
-        return [_pick(item, paths) for item in value]
+        return [_pick(item, tree) for item in value]
     if not isinstance(value, dict):
         return value
     cut: Document = {}
-    for field in dict.fromkeys(path.partition(".")[0] for path in paths):
+    for field, below in tree.items():
         if field in value:
-            below = [path.partition(".")[2] for path in paths if path.partition(".")[0] == field]
             # What is below an artifact's fields can't be asked for: the server keeps artifacts by key, not as a list.
-            cut[field] = value[field] if "" in below else [] if field == "artifacts" else _pick(value[field], below)
+            cut[field] = value[field] if below is None else [] if field == "artifacts" else _pick(value[field], below)
     return cut
 
 
@@ -391,7 +410,7 @@ def _linked(document: Document, paths: Sequence[str], kind: Kind, call: Call) ->
         below = [path.partition(".")[2] for path in paths if path.startswith(field + ".")]
         other = others.get(field, {}).get(key)
         if below and other:
-            shown[field] = {"id": key, **_pick(other, below)}
+            shown[field] = {"id": key, **_pick(other, _tree(below))}
     if kind is TASK and (document.get("execution") or {}).get("queue"):
         shown["execution"] = {**document["execution"], "queue": {"id": document["execution"]["queue"]}}
     if kind is TASK and "models" in document:
@@ -407,5 +426,5 @@ def _entry(entry: Document, paths: Sequence[str], direction: str, call: Call) ->
     prefix = f"models.{direction}.model."
     below = [path.removeprefix(prefix) for path in paths if path.startswith(prefix)]
     model = call.store.models.get(str(key)) or {}
-    linked = {"id": key, **_pick(model, below)} if key else {}
+    linked = {"id": key, **_pick(model, _tree(below))} if key else {}
     return {"model": linked} if below else {**entry, "model": linked}

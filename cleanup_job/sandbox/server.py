@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from threading import Lock, Thread
+from threading import Lock, Semaphore, Thread
 from typing import Any, Self
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
@@ -45,6 +45,10 @@ class Fault:
     subcode: int = 0
     delay: float = 0.0
     """Seconds to wait before."""
+
+
+Work = Callable[[Request, bytes], float]
+"""Seconds that a server is at work on a request, from the request and the answer to it."""
 
 
 class _Handler(WSGIRequestHandler):
@@ -86,16 +90,21 @@ class Sandbox:
         files_auth: bool = True,
         max_api_version: str = "2.34",
         log_bodies: bool = True,
+        work: Work | None = None,
+        at_once: int = 4,
     ) -> None:
         """Bind the ports (0: any free one); `latency` is in seconds, added to each request.
 
         `api_url` and `files_url` are the addresses that clients know, where they are not those of the ports: the files' URIs
-        name them, as a real server's do.
+        name them, as a real server's do. `work` adds to each request the time that a real server would be at work on it, on
+        `at_once` requests at the same time.
         """
         self.store = Store()
         self.key, self.secret = key, secret
         self.fault = fault
         self.latency = latency
+        self.work = work
+        self._at_work = Semaphore(at_once)
         self.requests: list[Request] = []
         self._log_bodies = log_bodies
         self._version = max_api_version
@@ -170,7 +179,7 @@ class Sandbox:
                 time.sleep(self.latency)
             fault = self.fault(request) if self.fault else None
             if fault is None:
-                return list(app(environ, start))
+                return self._worked(request, list(app(environ, start)))
             time.sleep(fault.delay)
             if fault.after:
                 list(app(environ, lambda *_: None))
@@ -181,9 +190,15 @@ class Sandbox:
 
         return serve
 
+    def _worked(self, request: Request, answer: list[bytes]) -> list[bytes]:
+        if self.work:
+            with self._at_work:
+                time.sleep(self.work(request, b"".join(answer)))
+        return answer
+
     def _note(self, service: str, method: str, path: str, raw: bytes) -> Request:
         body = None
-        if self._log_bodies and raw[:1] in {b"{", b"["}:
+        if (self._log_bodies or self.work) and raw[:1] in {b"{", b"["}:
             with contextlib.suppress(ValueError):
                 body = json.loads(raw)
         call = _VERSION.sub("", path) if service == "api" else path

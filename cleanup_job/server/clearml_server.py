@@ -2,18 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from cleanup_job.errors import AnswerError
 from cleanup_job.paths import ModelId, TaskId
 from cleanup_job.records import Deleted, Detail, Model, NotDeleted, Project, Task
 from cleanup_job.selection import Query
 from cleanup_job.server import events, parse
-from cleanup_job.server.listing import MANY, Listings
+from cleanup_job.server.listing import MANY, Listings, chunks
 from cleanup_job.server.session import PassingError, Transport
-
-Id = TypeVar("Id", bound=str)
 
 DELETE_MANY = (2, 13)
 DELETE_EXTERNAL = (2, 21)
@@ -79,7 +76,7 @@ class ClearMLServer:
         """Those of these tasks that have a record, whatever its state."""
         wanted = set(ids)
         found: set[str] = set()
-        for chunk in _chunks(sorted(wanted)):
+        for chunk in chunks(sorted(wanted)):
             body = {"id": chunk, "search_hidden": True, "only_fields": ["id"]}
             found |= {d["id"] for d in self._pages("tasks", body, MANY)}
         return frozenset(TaskId(i) for i in wanted & found)
@@ -101,7 +98,7 @@ class ClearMLServer:
     def models(self, ids: Iterable[ModelId]) -> list[Model]:
         """These models as they are now; those that are gone are left out."""
         found: list[Model] = []
-        for chunk in _chunks(sorted(set(ids))):
+        for chunk in chunks(sorted(set(ids))):
             body = {"id": chunk, "only_fields": parse.MODEL_FIELDS}
             answer = self._call("models.get_all", {**body, "page": 0, "page_size": MANY})
             some = {model.id: model for model in map(parse.model, parse.documents(answer, "models"))}
@@ -127,7 +124,7 @@ class ClearMLServer:
         """For each of these models, the tasks that have it as an input."""
         wanted = set(models)
         found: dict[ModelId, set[TaskId]] = defaultdict(set)
-        for chunk in _chunks(sorted(wanted)):
+        for chunk in chunks(sorted(wanted)):
             body = {"models.input.model": chunk, "search_hidden": True, "only_fields": ["id", "models.input"]}
             for task in map(parse.task, self._pages("tasks", body, MANY)):
                 for model in wanted.intersection(task.input_models):
@@ -138,7 +135,7 @@ class ClearMLServer:
         """Those of these tasks that have a published child."""
         wanted = set(tasks)
         found: set[TaskId] = set()
-        for chunk in _chunks(sorted(wanted)):
+        for chunk in chunks(sorted(wanted)):
             body = {
                 "parent": chunk,
                 "status": ["published"],
@@ -152,7 +149,7 @@ class ClearMLServer:
     def children(self, tasks: Iterable[TaskId]) -> Iterator[Task]:
         """All tasks that have one of these as their parent."""
         wanted = set(tasks)
-        for chunk in _chunks(sorted(wanted)):
+        for chunk in chunks(sorted(wanted)):
             body = {"parent": chunk, "search_hidden": True, "only_fields": parse.TASK_FIELDS}
             yield from (task for task in map(parse.task, self._pages("tasks", body, MANY)) if task.parent in wanted)
 
@@ -170,7 +167,7 @@ class ClearMLServer:
     def left_in(self, projects: Iterable[str]) -> Iterator[tuple[str, TaskId | Model]]:
         """What is in these projects, each with its project: tasks of every kind, and models."""
         wanted = set(projects)
-        for chunk in _chunks(sorted(wanted)):
+        for chunk in chunks(sorted(wanted)):
             body = {"project": chunk, "search_hidden": True, "only_fields": ["id", "project"]}
             for document in self._pages("tasks", body, MANY):
                 if document.get("project") in wanted:
@@ -198,20 +195,14 @@ class ClearMLServer:
 
     def event_files(self, tasks: Sequence[TaskId]) -> Iterator[tuple[TaskId, str]]:
         """The files of debug samples and plots of these tasks, each with its task."""
-        for owner, uri in self._event_files(tasks, of_models=False):
+        for owner, uri in events.uris(self._call, self.version, tasks):
             yield TaskId(owner), uri
 
     def model_event_files(self, models: Sequence[ModelId]) -> Iterator[tuple[ModelId, str]]:
         """The same of models: they have events of their own."""
         if self.version >= MODEL_EVENTS and events.any_of_models(self._call, models):
-            for owner, uri in self._event_files(models, of_models=True):
+            for owner, uri in events.uris(self._call, self.version, models, of_models=True):
                 yield ModelId(owner), uri
-
-    def _event_files(self, owners: Sequence[str], *, of_models: bool) -> Iterator[tuple[str, str]]:
-        for kind in (events.IMAGES, events.PLOTS):
-            having = events.having(self._call, kind, owners, of_models=of_models)
-            some = [owner for owner in owners if owner in having]
-            yield from events.uris(self._call, self.version, kind, some, of_models=of_models)
 
     # -- deleting
     def delete_tasks(
@@ -237,8 +228,8 @@ class ClearMLServer:
                         done |= {i: Deleted() for i in left if i not in there}
                         left = [i for i in left if i in there]
                     for chunk in [
-                        *_chunks([i for i in left if i not in reported]),
-                        *_chunks([i for i in left if i in reported], WAITED_FOR),
+                        *chunks([i for i in left if i not in reported]),
+                        *chunks([i for i in left if i in reported], WAITED_FOR),
                     ]:
                         done |= self._delete_chunk(chunk, force=force)
                         left = [i for i in left if i not in done]
@@ -248,7 +239,7 @@ class ClearMLServer:
 
     def delete_models(self, ids: Sequence[ModelId]) -> None:
         """Delete these models' records although tasks that go with them still use them."""
-        for chunk in _chunks(list(ids)):
+        for chunk in chunks(list(ids)):
             if self.version >= DELETE_MANY:
                 self._before_deletion()
                 self._call("models.delete_many", {"ids": chunk, "force": True, "delete_external_artifacts": False})
@@ -297,7 +288,7 @@ class ClearMLServer:
     # -- paging
     def _by_id(self, ids: Iterable[TaskId], fields: list[str]) -> Iterator[parse.Document]:
         """Tasks by id, in one page each: one that is missed counts as changed, and stays."""
-        for chunk in _chunks(sorted(set(ids))):
+        for chunk in chunks(sorted(set(ids))):
             body = {"id": chunk, "search_hidden": True, "only_fields": fields, "page": 0, "page_size": MANY}
             wanted = set(chunk)
             for document in parse.documents(self._call("tasks.get_all", body), "tasks"):
@@ -305,7 +296,7 @@ class ClearMLServer:
                     yield document
 
     def _models_where(self, field: str, values: Iterable[str]) -> Iterator[Model]:
-        for chunk in _chunks(sorted(values)):
+        for chunk in chunks(sorted(values)):
             body = {field: chunk, "only_fields": parse.MODEL_FIELDS}
             yield from map(parse.model, self._pages("models", body, MANY))
 
@@ -324,10 +315,3 @@ def _not_deleted(error: parse.Document) -> Deleted | NotDeleted:
     if (status, subcode) == MISSING_TASK:
         return Deleted()
     return NotDeleted(int(status), int(subcode), str(error.get("msg")))
-
-
-def _chunks(ids: Iterable[Id], size: int = MANY) -> Iterator[list[Id]]:
-    """Lists of at most ``size``; none where there are no ids: the server reads an empty list as no filter at all."""
-    rest = iter(ids)
-    while chunk := list(islice(rest, size)):
-        yield chunk

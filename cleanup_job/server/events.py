@@ -4,16 +4,19 @@ Many tasks are asked for in one call; where an answer may have been cut off, the
 an answer small: plots come with all their data. Behaviour measured on ClearML Server 2.3.0 (API 2.34).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Self, TypeVar
 
 from cleanup_job.errors import AnswerError
+from cleanup_job.server.listing import chunks
 from cleanup_job.server.parse import Document, event_uris, readable
 
+Done = TypeVar("Done")
 Call = Callable[[str, dict[str, Any]], dict[str, Any]]
-MANY = 500
-"""Tasks to ask about in one call."""
 WINDOW = 10_000
 """Events that Elasticsearch gives in one answer at most, and counts to at most, unless told otherwise."""
 
@@ -32,40 +35,73 @@ class Kind:
 
 IMAGES = Kind("training_debug_image", "events.debug_images", (2, 7), 100, 32, 5_000)
 PLOTS = Kind("plot", "events.plots", (2, 20), 25, 10, 100)
+KINDS = (IMAGES, PLOTS)
+AHEAD = 4
+"""Answers with events that a batch asks for at the same time, and holds at most: a server takes about 5 ms a task and kind."""
+Files = list[tuple[str, str]]
+"""Files that events name, each with the task (or model) that it belongs to."""
 
 
-def uris(
-    call: Call, version: tuple[int, int], kind: Kind, owners: Sequence[str], *, of_models: bool = False
-) -> Iterator[tuple[str, str]]:
+def uris(call: Call, version: tuple[int, int], owners: Sequence[str], *, of_models: bool = False) -> Iterator[tuple[str, str]]:
     """Each file that events name, with the task (or model) it belongs to.
 
     Args:
-        call: Calls the API server.
+        call: Calls the API server. Safe to use from many threads.
         version: The server's API version.
-        kind: Which events.
         owners: Ids of tasks, or of models.
         of_models: Whether they are models.
 
     Raises:
         AnswerError: one of the owners does not exist (any more): subcode 101, for a model 201.
     """
-    wanted = list(owners)
-    for start in range(0, len(wanted), kind.tasks):
-        chunk = wanted[start : start + kind.tasks]
-        alone = chunk
-        if version >= kind.since:
-            data = call(
-                kind.bulk,
-                {"metrics": [{"task": i} for i in chunk], "iters": kind.iterations, "model_events": of_models},
-            )
-            with readable(kind.bulk):
-                entries = _entries(data, kind.bulk)
-                whole = _whole(entries, kind)
-                found = [(i, uri) for i in chunk if i in whole for event in _events(entries[i]) for uri in event_uris(event)]
+    with _Ahead() as ahead:
+        some = [partial(having, call, kind, owners, of_models=of_models) for kind in KINDS]
+        there = list(zip(KINDS, ahead.all(some), strict=True))
+        jobs = (
+            partial(_bulk, call, version, kind, chunk, of_models=of_models)
+            for kind, having_any in there
+            for chunk in chunks((owner for owner in owners if owner in having_any), kind.tasks)
+        )
+        for kind, found, alone in ahead.all(jobs):
             yield from found
-            alone = [i for i in chunk if i not in whole]
-        for owner in alone:
-            yield from ((owner, uri) for uri in _one(call, kind, owner, of_models=of_models))
+            for owner in alone:
+                yield from ((owner, uri) for uri in _one(call, kind, owner, of_models=of_models))
+
+
+class _Ahead:
+    """Does a few jobs at the same time, and gives what they bring in their order."""
+
+    def __enter__(self) -> Self:
+        self._pool = ThreadPoolExecutor(AHEAD, "events")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def all(self, jobs: Iterable[Callable[[], Done]]) -> Iterator[Done]:
+        """What each job brings; no more than ``AHEAD`` of them were begun and not given yet."""
+        waiting: deque[Future[Done]] = deque()
+        for job in jobs:
+            if len(waiting) == AHEAD:
+                yield waiting.popleft().result()
+            waiting.append(self._pool.submit(job))
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _bulk(
+    call: Call, version: tuple[int, int], kind: Kind, owners: list[str], *, of_models: bool
+) -> tuple[Kind, Files, list[str]]:
+    """The files of some owners from one answer, and those owners whose events it may not hold for certain."""
+    if version < kind.since:
+        return kind, [], owners
+    body = {"metrics": [{"task": i} for i in owners], "iters": kind.iterations, "model_events": of_models}
+    data = call(kind.bulk, body)
+    with readable(kind.bulk):
+        entries = _entries(data, kind.bulk)
+        whole = _whole(entries, kind)
+        found = [(i, uri) for i in owners if i in whole for event in _events(entries[i]) for uri in event_uris(event)]
+    return kind, found, [i for i in owners if i not in whole]
 
 
 def having(call: Call, kind: Kind, owners: Sequence[str], *, of_models: bool = False) -> set[str]:
@@ -74,8 +110,8 @@ def having(call: Call, kind: Kind, owners: Sequence[str], *, of_models: bool = F
     A task's own `metric_stats` does not tell: the server sets it to what the last batch of events brought.
     """
     found: set[str] = set()
-    for start in range(0, len(owners), MANY):
-        body = {"tasks": list(owners[start : start + MANY]), "event_type": kind.type}
+    for chunk in chunks(owners):
+        body = {"tasks": chunk, "event_type": kind.type}
         data = call("events.get_task_metrics", {**body, "model_events": True} if of_models else body)
         metrics = data.get("metrics")
         if not isinstance(metrics, list):
@@ -87,8 +123,8 @@ def having(call: Call, kind: Kind, owners: Sequence[str], *, of_models: bool = F
 
 def any_of_models(call: Call, models: Sequence[str]) -> bool:
     """Whether any of these models has events of whatever kind: one call in place of one a kind, since hardly any has."""
-    for start in range(0, len(models), MANY):
-        data = call("events.get_multi_task_metrics", {"tasks": list(models[start : start + MANY]), "model_events": True})
+    for chunk in chunks(models):
+        data = call("events.get_multi_task_metrics", {"tasks": chunk, "model_events": True})
         if data.get("metrics") != []:
             return True
     return False

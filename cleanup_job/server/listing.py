@@ -10,14 +10,18 @@ A short page is not the end of a listing where a server caps pages lower than as
 page, unless its last page is smaller than one that this server has been seen to give.
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping
-from itertools import count
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any, TypeVar
 
 from cleanup_job.server.parse import Document, documents, when
 
+Id = TypeVar("Id", bound=str)
 MANY = 500
 """ClearML's own cap on a page."""
+FEW = 100
+"""On a page that looks for records without the field: there are hardly any."""
 FIELD = "last_update"
 
 
@@ -44,21 +48,29 @@ class Listings:
             AnswerError: an answer is not what the API promises.
         """
         seen: set[str] = set()
-        for document in self._read(service, body, size or self._page_size, since):
-            if document["id"] not in seen:
-                seen.add(document["id"])
-                yield document
+        for page in self._read(service, body, size or self._page_size, since):
+            for document in page:
+                if document["id"] not in seen:
+                    seen.add(document["id"])
+                    yield document
 
-    def _read(self, service: str, body: Mapping[str, Any], size: int, since: str) -> Iterator[Document]:
+    def _read(self, service: str, body: Mapping[str, Any], size: int, since: str) -> Iterator[list[Document]]:
         page = _Pages(self, service, body, size)
         found, ends = page(0, since)
-        yield from found
+        yield found
         # A first page that is not full ends the listing, if the next one brings nothing new.
         if ends or (len(found) < size and not _ids(page(1, since)[0]) - _ids(found)):
             return
-        read = yield from page.on_from(found)
-        if not since or not read:
-            yield from page.without_a_time(read)
+        yield from _ahead(page.after(found, since))
+
+
+def _ahead(pages: Iterator[list[Document]]) -> Iterator[list[Document]]:
+    """The same pages, each asked for while the one before it is worked on."""
+    with ThreadPoolExecutor(1, "listing") as reader:
+        coming = reader.submit(next, pages, None)
+        while (page := coming.result()) is not None:
+            coming = reader.submit(next, pages, None)
+            yield page
 
 
 class _Pages:
@@ -71,32 +83,39 @@ class _Pages:
         self._size = size
         self._before: set[str] = set()
 
-    def __call__(self, number: int, edge: str = "", *, by_id: bool = False) -> tuple[list[Document], bool]:
+    def __call__(self, number: int, edge: str = "", *, by_id: bool = False, size: int = 0) -> tuple[list[Document], bool]:
         """A page, and whether it is certain to be the last one; offsets need an order in which no two are equal.
 
         The field alone is what the server has an index for.
         """
+        size = size or self._size
         bound = {FIELD: [f">={edge}"]} if edge else {}
         order = [FIELD, "id"] if by_id else [FIELD]
-        request = {**self._body, **bound, "order_by": order, "page": number, "page_size": self._size}
+        request = {**self._body, **bound, "order_by": order, "page": number, "page_size": size}
         listings, service = self._listings, self._service
         found = documents(listings.call(f"{service}.get_all", request), service)
         ids, before = _ids(found), self._before
         self._before = ids
         repeats = number > 0 and ids == before  # a server that gives the same page for ever
-        ends = not found or repeats or len(found) < min(self._size, listings.largest)
+        ends = not found or repeats or len(found) < min(size, listings.largest)
         listings.largest = max(listings.largest, len(found))
         return found, ends
 
-    def on_from(self, found: list[Document]) -> Generator[Document, None, int]:
-        """What comes after a first page; gives how many were read, or 0 where the server ignores the bound."""
+    def after(self, found: list[Document], since: str) -> Iterator[list[Document]]:
+        """What comes after a first page."""
+        read = yield from self._on_from(found)
+        if not since or not read:
+            yield from self._without_a_time(read)
+
+    def _on_from(self, found: list[Document]) -> Generator[list[Document], None, int]:
+        """From time to time; gives how many were read, or 0 where the server ignores the bound."""
         read, edge, number, by_id, ends = len(found), _time(found), 0, False, False
         at_edge = {d["id"] for d in found if d.get(FIELD) == edge}
         while edge and not ends:
             found, ends = self(number, edge, by_id=by_id)
             if any(_is_before(d, edge) for d in found):  # then offsets are all there is
                 return 0
-            yield from found
+            yield found
             read += len(_ids(found) - at_edge)
             last = _time(found) if found else edge
             if last != edge:
@@ -106,13 +125,26 @@ class _Pages:
                 at_edge |= _ids(found)
         return read
 
-    def without_a_time(self, read: int) -> Iterator[Document]:
-        """Records without the field: from a page earlier than they should begin, since others may have left meanwhile."""
-        for number in count(max(0, read // self._listings.largest - 1)):
-            found, ends = self(number, by_id=True)
-            yield from found
-            if ends:
-                return
+    def _without_a_time(self, read: int) -> Iterator[list[Document]]:
+        """Records without the field: from the page that they should begin on, or from before it where others left meanwhile."""
+        size = min(FEW if read else self._size, self._listings.largest)
+        number = max(0, read - 1) // size
+        found, ends = self(number, by_id=True, size=size)
+        while number and not any(d.get(FIELD) for d in found):
+            number -= 1
+            found, ends = self(number, by_id=True, size=size)
+        yield found
+        while not ends:
+            number += 1
+            found, ends = self(number, by_id=True, size=size)
+            yield found
+
+
+def chunks(ids: Iterable[Id], size: int = MANY) -> Iterator[list[Id]]:
+    """Lists of at most ``size``; none where there are no ids: the server reads an empty list as no filter at all."""
+    rest = iter(ids)
+    while chunk := list(islice(rest, size)):
+        yield chunk
 
 
 def _ids(found: list[Document]) -> set[str]:

@@ -25,9 +25,15 @@ def readable(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        message = f"{what}: an answer that can't be read ({error})"
-        raise AnswerError(message) from error
+    except _MISSHAPEN as error:
+        raise _unreadable(what, error) from error
+
+
+_MISSHAPEN = (AttributeError, KeyError, TypeError, ValueError)
+
+
+def _unreadable(what: str, error: Exception) -> AnswerError:
+    return AnswerError(f"{what}: an answer that can't be read ({error})")
 
 
 def _strict(read: Callable[[Document], Read]) -> Callable[[Document], Read]:
@@ -35,8 +41,10 @@ def _strict(read: Callable[[Document], Read]) -> Callable[[Document], Read]:
 
     @wraps(read)
     def reading(document: Document) -> Read:
-        with readable(read.__name__):
+        try:  # as ``readable``, whose context would cost more than the reading
             return read(document)
+        except _MISSHAPEN as error:
+            raise _unreadable(read.__name__, error) from error
 
     return reading
 
@@ -126,6 +134,8 @@ def when(value: object) -> datetime | None:
         time = datetime.fromisoformat(value)
     except ValueError:
         return None
+    if time.tzinfo is UTC:
+        return time
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 

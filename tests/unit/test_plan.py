@@ -10,7 +10,7 @@ from cleanup_job.paths import Location, ModelId, TaskFile, TaskFolder, TaskId
 from cleanup_job.plan import Batch, Gone, Plan, Policy, Protection, plan_batch, protection
 from cleanup_job.records import Model, NotDeleted, References, Task
 from cleanup_job.report.outcome import Reason
-from cleanup_job.selection import Rules
+from cleanup_job.selection import Rules, Selected
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 OLD = NOW - timedelta(days=60)
@@ -42,7 +42,7 @@ def outputs(one: TaskId = A, *uris: str, by_file: bool = False) -> Outputs:
 def plan(policy: Policy = FORCE, *, now: Task | None = None, found: Outputs | None = None, **known: object) -> Plan:
     batch = Batch(
         units=((A,),),
-        before={A: task()},
+        before={A: Selected.of(task())},
         now={A: now or task()},
         outputs={A: found or outputs()},
         models={},
@@ -71,7 +71,7 @@ def test_a_task_that_runs_again_stays() -> None:
 
 
 def test_a_task_that_is_gone_is_no_longer_planned() -> None:
-    batch = Batch(((A,),), {A: task()}, {}, {A: outputs()}, {}, Protection(frozenset()))
+    batch = Batch(((A,),), {A: Selected.of(task())}, {}, {A: outputs()}, {}, Protection(frozenset()))
     assert reason(plan_batch(batch, FORCE)) is Reason.CHANGED
 
 
@@ -106,7 +106,7 @@ def test_external_files_go_one_by_one_where_the_settings_say_so_and_nobody_needs
 def test_without_force_published_children_and_models_keep_the_task_and_its_files() -> None:
     policy = Policy(replace(RULES, drafts_only=True))
     draft = task(status="created")
-    known = {"before": {A: draft}, "now": draft}
+    known = {"before": {A: Selected.of(draft)}, "now": draft}
     assert reason(plan(policy, **known, published_children=frozenset({A}))) is Reason.NEEDS_FORCE
     assert reason(plan(policy, **known, models={A: [Model(ModelId("m"), "", A, ready=True)]})) is Reason.NEEDS_FORCE
     assert plan(policy, **known).going
@@ -148,7 +148,7 @@ def test_a_unit_stays_whole() -> None:
     stays = plan_batch(
         Batch(
             ((A, B),),
-            {A: task(A), B: task(B)},
+            {A: Selected.of(task(A)), B: Selected.of(task(B))},
             {A: task(A), B: task(B, system_tags=())},
             {A: outputs(A), B: outputs(B)},
             {},

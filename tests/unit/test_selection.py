@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cleanup_job.errors import SettingsError
 from cleanup_job.paths import TaskId
 from cleanup_job.records import Task
-from cleanup_job.selection import Filters, Rules, age_from, resolve, unchanged
+from cleanup_job.selection import Filters, Rules, Selected, age_from, resolve, unchanged
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 OLD = NOW - timedelta(days=60)
@@ -157,11 +157,11 @@ def test_a_name_that_matches_nothing_is_an_error_not_an_empty_filter(settings: d
     ],
 )
 def test_a_task_that_somebody_touched_has_changed(fields: dict[str, object]) -> None:
-    assert not unchanged(task(), task(**fields))
+    assert not unchanged(Selected.of(task()), task(**fields))
 
 
 def test_a_deleted_parent_is_no_change() -> None:
-    assert unchanged(task(parent="p"), task(parent="__DELETED__p", last_change=NOW))
+    assert unchanged(Selected.of(task(parent="p")), task(parent="__DELETED__p", last_change=NOW))
 
 
 @given(
