@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from cleanup_job.cleanup import Options
 from cleanup_job.errors import SettingsError
+from cleanup_job.in_flight import InFlight
 from cleanup_job.paths import Location
 from cleanup_job.retry import Retry
 from cleanup_job.rooms import Server
@@ -133,14 +134,16 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A login at ClearML Server, and how requests are tried again."""
+    """A login at ClearML Server, how requests are tried again, and how many may be in flight at each of its two servers."""
 
     transport: Any
     retry: Retry
+    api: InFlight
+    files: InFlight
 
 
-def log_in(settings: Settings, on_retry: Callable[[str], None]) -> Connection:
-    """Log in to ClearML Server.
+def log_in(settings: Settings, warn: Callable[[str], None]) -> Connection:
+    """Log in to ClearML Server. ``warn`` hears, from any thread, of requests that are tried again and servers that slow down.
 
     Raises:
         SettingsError: wrong credentials or addresses.
@@ -149,7 +152,8 @@ def log_in(settings: Settings, on_retry: Callable[[str], None]) -> Connection:
     # Imported here: clearml takes a second to import, and `--help` or a wrong setting should not wait for it.
     from cleanup_job.server import session  # noqa: PLC0415 -- see above
 
-    retry = Retry(settings.attempts, on_retry=on_retry)
+    retry = Retry(settings.attempts, on_retry=warn)
+    api, files = (InFlight(settings.max_requests_in_flight, name, warn) for name in ("ClearML Server", "ClearML's fileserver"))
     assert settings.api_host and settings.access_key and settings.secret_key  # noqa: S101, PT018 -- Settings saw to it
     transport = session.Transport(
         session.Connection(
@@ -159,9 +163,10 @@ def log_in(settings: Settings, on_retry: Callable[[str], None]) -> Connection:
             verify=settings.verify_certificate,
             timeout=settings.request_timeout_seconds,
             retry=retry,
+            in_flight=api,
         )
     )
-    return Connection(transport, retry)
+    return Connection(transport, retry, api, files)
 
 
 def connect(settings: Settings, connection: Connection, before_deletion: Callable[[], None]) -> Parts:
@@ -170,8 +175,10 @@ def connect(settings: Settings, connection: Connection, before_deletion: Callabl
     Raises:
         SettingsError: the stores' settings are wrong.
     """
-    transport, retry = connection.transport, connection.retry
-    places = stores(settings, transport.token, retry, before_deletion)
+    transport = connection.transport
+    for in_flight in (connection.api, connection.files):
+        in_flight.allow(settings.max_requests_in_flight)  # a task in ClearML, read since the login, may say otherwise
+    places = stores(settings, connection, before_deletion)
     return Parts(_server(settings, transport, before_deletion), places, lambda: transport.sent + places.sent)
 
 
@@ -193,10 +200,10 @@ def uploader(settings: Settings, connection: Connection) -> Callable[[str, bytes
     """Writes a file to the fileserver and gives its URI; None where there is no fileserver."""
     if not settings.files_host:
         return None
-    return _fileserver(settings, connection.transport.token, connection.retry, lambda: None).upload
+    return _fileserver(settings, connection, lambda: None).upload
 
 
-def stores(settings: Settings, token: Callable[[], str], retry: Retry, before_deletion: Callable[[], None]) -> Stores:
+def stores(settings: Settings, connection: Connection, before_deletion: Callable[[], None]) -> Stores:
     """All stores that the settings give access to.
 
     Raises:
@@ -204,7 +211,7 @@ def stores(settings: Settings, token: Callable[[], str], retry: Retry, before_de
     """
     found: list[Store] = []
     if settings.files_host:
-        found.append(_fileserver(settings, token, retry, before_deletion))
+        found.append(_fileserver(settings, connection, before_deletion))
     elif settings.files_url_prefixes:
         message = (
             "CLEANUP_FILES_URL_PREFIXES is set, but not CLEARML_FILES_HOST: the address at which the job reaches the fileserver"
@@ -212,18 +219,19 @@ def stores(settings: Settings, token: Callable[[], str], retry: Retry, before_de
         raise SettingsError(message)
     if settings.mounted_folders:
         found.append(MountedFolders(settings.mounted_folders, before_deletion=before_deletion))
-    found.append(object_stores(settings, retry, before_deletion))
+    found.append(object_stores(settings, connection.retry, before_deletion))
     return Stores(tuple(found))
 
 
-def _fileserver(settings: Settings, token: Callable[[], str], retry: Retry, before_deletion: Callable[[], None]) -> FileServer:
+def _fileserver(settings: Settings, connection: Connection, before_deletion: Callable[[], None]) -> FileServer:
     return FileServer(
         settings.files_host or "",
         settings.files_url_prefixes,
-        token,
+        connection.transport.token,
         verify=settings.verify_certificate,
         timeout=settings.request_timeout_seconds,
-        retry=retry,
+        retry=connection.retry,
+        in_flight=connection.files,
         before_deletion=before_deletion,
     )
 
@@ -244,7 +252,7 @@ def object_stores(settings: Settings, retry: Retry, before_deletion: Callable[[]
 
 
 def sweep_places(
-    settings: Settings, on_retry: Callable[[str], None], before_deletion: Callable[[], None]
+    settings: Settings, warn: Callable[[str], None], before_deletion: Callable[[], None]
 ) -> tuple[Any, list[tuple[Any, Location]]]:
     """The server, and the places to sweep with the stores that they are in.
 
@@ -252,7 +260,7 @@ def sweep_places(
         SettingsError: wrong credentials or addresses, or a place that can't be listed.
         UnreachableError: no answer.
     """
-    connection = log_in(settings, on_retry)
+    connection = log_in(settings, warn)
     retry = connection.retry
     places: list[tuple[Any, Location]] = []
     buckets = object_stores(settings, retry, before_deletion)

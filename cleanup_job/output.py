@@ -40,7 +40,7 @@ class Output(Protocol):
     def outcome(self, outcome: TaskOutcome) -> None: ...
     def project(self, name: str) -> None: ...
     def warning(self, text: str) -> None: ...
-    def retry(self, text: str) -> None: ...
+    def trouble(self, text: str) -> None: ...
     def finished(self, report: Report) -> None: ...
 
 
@@ -95,8 +95,8 @@ class JsonOutput:
     def warning(self, text: str) -> None:
         self._print(json_lines.warning(text))
 
-    def retry(self, text: str) -> None:
-        self._print(json_lines.warning(f"trying again: {text}"))
+    def trouble(self, text: str) -> None:
+        self._print(json_lines.warning(text))
 
     def finished(self, report: Report) -> None:
         self._print(json_lines.pass_finished(report))
@@ -159,8 +159,8 @@ class TextOutput:
         if self._least <= LEVELS.index("warning"):
             self._progress.console.print(f"[yellow]warning:[/] {escape(text)}", highlight=False, soft_wrap=True)
 
-    def retry(self, text: str) -> None:
-        self.warning(f"trying again: {text}")
+    def trouble(self, text: str) -> None:
+        self.warning(text)
 
     def finished(self, report: Report) -> None:
         table.render(report, self._console)
@@ -203,8 +203,8 @@ class Both:
         self._output.warning(text)
         self._watcher.warning(text)
 
-    def retry(self, text: str) -> None:
-        self._output.retry(text)
+    def trouble(self, text: str) -> None:
+        self._output.trouble(text)
 
     def finished(self, report: Report) -> None:
         self._output.finished(report)

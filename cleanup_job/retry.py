@@ -18,14 +18,14 @@ class Retry:
     wait: float = 0.5
     """Seconds before the second try; doubles up to 60 times as much."""
     on_retry: Callable[[str], None] = field(default=lambda _: None, repr=False)
-    """Told of each failed try."""
+    """Told of each failed try, in a line for people."""
 
     def tries(self, name: str, passing: type[Exception]) -> Iterator[stamina.Attempt]:
         """The tries of a call: a loop of contexts that swallow a ``passing`` error as long as tries are left."""
 
         def worth_it(error: Exception) -> bool:
             if isinstance(error, passing):
-                self.on_retry(f"{name}: {error}")
+                self.on_retry(f"trying again: {name}: {error}")
                 return True
             return False
 

@@ -76,7 +76,7 @@ def _guarded(
             with pod.lease(settings, stop, output.warning) as held:
                 if held is not None:
                     stop.holds_lease = held.is_safe
-                connection = assemble.log_in(settings, output.retry)
+                connection = assemble.log_in(settings, output.trouble)
                 if settings.task or settings.task_id is not None:
                     return _Tasked(flags, connection, report, output, stop).run(settings, origins, holds_lease=held is not None)
                 _doubts(settings, origins, output)

@@ -246,6 +246,14 @@ class Settings(BaseSettings):
     page_size: int = _option(500, "Records a listing call returns. ClearML Server cuts it at 500.", group="Run", ge=1, le=500)
     batch_size: int = _option(500, "Tasks planned and deleted together.", group="Run", ge=1, le=500)
     workers: int = _option(4, "Batches in progress at the same time.", group="Run", ge=1, le=32)
+    max_requests_in_flight: int = _option(
+        16,
+        "Requests at the same time to each of ClearML's two servers, the API server and the fileserver. They get fewer by "
+        "themselves while a server is slow, answers 429 or 503, or does not answer.",
+        group="Run",
+        ge=1,
+        le=64,
+    )
     shards: int = _option(
         1,
         "Pods that share a pass, each with its part of the tasks, as the indexes of an Indexed Job (`shards` in the chart).",

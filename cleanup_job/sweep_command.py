@@ -30,8 +30,8 @@ from cleanup_job.settings import Settings, group_name
 from cleanup_job.sweep import Options, Sweep
 
 GROUPS = frozenset({"Connection", "Sweep"})
-MORE = ("page_size", "request_timeout_seconds", "attempts", "lease", "lease_namespace", "lease_wait_seconds",
-        "stores_verify_certificate", "log_format", "log_level")  # fmt: skip
+MORE = ("page_size", "max_requests_in_flight", "request_timeout_seconds", "attempts", "lease", "lease_namespace",
+        "lease_wait_seconds", "stores_verify_certificate", "log_format", "log_level")  # fmt: skip
 FLAGS = [name for name in Settings.model_fields if group_name(name) in GROUPS or name in MORE]
 IN_PART = 3
 STOPPED = {"SIGTERM": 143, "SIGINT": 130, "lease": LeaseHeldError.exit_code}
@@ -76,7 +76,7 @@ def _sweep(settings: Settings, report: SweepReport, output: "_Output") -> None:
             with pod.lease(settings, stop, output.warning) as held:
                 if held is not None:
                     stop.holds_lease = held.is_safe
-                server, places = assemble.sweep_places(settings, output.retry, stop.before_deletion)
+                server, places = assemble.sweep_places(settings, output.warning, stop.before_deletion)
                 wanted = Options(
                     settings.sweep_delete,
                     timedelta(days=settings.sweep_grace_days),
@@ -110,10 +110,6 @@ class _Output:
     def warning(self, text: str) -> None:
         """Something that people should look at."""
         self._print(lambda: self._console.print(f"warning: {plain(text)}", markup=False), lambda: json_lines.warning(text))
-
-    def retry(self, text: str) -> None:
-        """A request is tried again."""
-        self.warning(f"trying again: {text}")
 
     def finished(self, report: SweepReport) -> None:
         """The sum."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 import stamina
@@ -19,6 +20,7 @@ from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 
 from cleanup_job.errors import AnswerError, CleanupError, SettingsError, UnreachableError
+from cleanup_job.in_flight import InFlight
 from cleanup_job.retry import PASSING, Retry, time_limits
 
 API_VERSION = (2, 31)
@@ -34,7 +36,7 @@ class PassingError(CleanupError):
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """How to reach a ClearML Server. Times are in seconds; ``verify`` is as in requests."""
+    """How to reach a ClearML Server, and how hard. Times are in seconds; ``verify`` is as in requests."""
 
     api_host: str
     access_key: str = field(repr=False)
@@ -42,14 +44,26 @@ class Connection:
     verify: bool | str = True
     timeout: float = 120.0
     retry: Retry = field(default_factory=Retry)
+    in_flight: InFlight = field(default_factory=InFlight, repr=False)
 
 
 class _Adapter(HTTPAdapter):
-    """Turns the failures that Session would retry for ever into plain connection errors."""
+    """Turns the failures that Session would retry for ever into plain connection errors, and lets the limit learn.
 
-    def send(self, *args: Any, **options: Any) -> requests.Response:
+    Here, since this sees each request by itself: Session logs in again by its own, in mid-call.
+    """
+
+    def __init__(self, in_flight: InFlight) -> None:
+        super().__init__(pool_maxsize=64)
+        self._in_flight = in_flight
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        name = urlsplit(request.url or "").path.rpartition("/")[2]
+        return self._in_flight.ask(name, lambda: self._send(request, *args, **{**options, "stream": False}))
+
+    def _send(self, *args: Any, **options: Any) -> requests.Response:
         try:
-            answer = super().send(*args, **{**options, "stream": False})
+            answer = super().send(*args, **options)
             answer.content  # noqa: B018 -- reads the body here, where a break in it can be told
         except requests.exceptions.SSLError as error:
             raise requests.ConnectionError(f"TLS: {error}") from error
@@ -90,8 +104,8 @@ class _Session(Session):  # type: ignore[misc]  # clearml has no types
         """Log in; called first when the HTTP session has just been made, so that is where the adapter goes in."""
         http = self._Session__http_session  # there is no public way to it
         if not isinstance(http.get_adapter(self._connection.api_host), _Adapter):
-            http.mount("http://", _Adapter(pool_maxsize=64))
-            http.mount("https://", _Adapter(pool_maxsize=64))
+            for scheme in ("http://", "https://"):
+                http.mount(scheme, _Adapter(self._connection.in_flight))
         super().refresh_token()
 
     def _do_refresh_token(self, old_token: str | None, exp: int | None = None) -> str:
@@ -127,7 +141,7 @@ class Transport:
         self._lock = Lock()
         self.sent = 0
         try:
-            self._session = self.retried(lambda: _Session(connection), "auth.login")
+            self._session = self.retried(self._log_in, "auth.login")
         except AnswerError as error:
             message = f"CLEARML_API_HOST={connection.api_host} does not answer like ClearML's API server: {error}"
             raise SettingsError(message) from error
@@ -135,37 +149,54 @@ class Transport:
 
     def token(self) -> str:
         """The bearer token of the session, for the fileserver."""
-        with self._lock:
-            if self._session.get_token_valid_period_sec() <= 0:
-                self.retried(self._session.refresh_token, "auth.login")
-            return str(self._session.raw_token)
+        if self._session.get_token_valid_period_sec() <= 0:
+            self.retried(self._log_in_again, "auth.login")
+        return str(self._session.raw_token)
 
-    def call(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+    def call(self, name: str, body: dict[str, Any], before: Callable[[], None] = lambda: None) -> dict[str, Any]:
         """Call ``service.action``, again for passing failures, and give the answer's data.
 
-        Only for calls that may be repeated.
+        Only for calls that may be repeated. ``before`` is called before each try, as in ``call_once``.
 
         Raises:
             AnswerError: the server refused the call.
             UnreachableError: no usable answer, after all tries.
         """
-        return self.retried(lambda: self.call_once(name, body), name)
+        return self.retried(lambda: self.call_once(name, body, before), name)
 
-    def call_once(self, name: str, body: dict[str, Any] | str) -> dict[str, Any]:
-        """Call once, with an object or with lines; a passing failure is a ``PassingError``."""
+    def call_once(self, name: str, body: dict[str, Any] | str, before: Callable[[], None] = lambda: None) -> dict[str, Any]:
+        """Call once, with an object or with lines; a passing failure is a ``PassingError``.
+
+        ``before`` is called when there is nothing more to wait for; what it raises keeps the call from being sent.
+        """
         service, _, action = name.partition(".")
-        with self._lock:
-            self.sent += 1
-            if self._session.get_token_valid_period_sec() <= 0:
-                self._passing(self._session.refresh_token, name)
         version = ".".join(map(str, min(self.version, API_VERSION)))
         sent: dict[str, Any] = {"json": body}
         if isinstance(body, str):
             sent = {"data": body.encode(), "headers": {"Content-Type": "application/json-lines"}}
-        answer = self._passing(
-            lambda: self._session.send_request(service, action, version=version, method="post", **sent), name
-        )
+        with self._connection.in_flight.slot():
+            self._passing(self._renew, name)
+            before()
+            with self._lock:
+                self.sent += 1
+            answer = self._passing(
+                lambda: self._session.send_request(service, action, version=version, method="post", **sent), name
+            )
         return _data(answer, name)
+
+    def _log_in(self) -> _Session:
+        with self._connection.in_flight.slot():
+            return _Session(self._connection)
+
+    def _log_in_again(self) -> None:
+        with self._connection.in_flight.slot():
+            self._renew()
+
+    def _renew(self) -> None:
+        """Take a new token where the old one ends soon. Only in a slot: others wait for the lock in theirs."""
+        with self._lock:
+            if self._session.get_token_valid_period_sec() <= 0:
+                self._session.refresh_token()
 
     def call_lines(self, name: str, lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """As ``call``, for the endpoints that take one JSON object a line."""

@@ -13,6 +13,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from cleanup_job.errors import SettingsError, UnreachableError
+from cleanup_job.in_flight import InFlight
 from cleanup_job.paths import LinkedFile, Location, OwnedPath, PartOfFolder, TaskFile, TaskFolder
 from cleanup_job.records import Removed
 from cleanup_job.retry import PASSING, Retry, time_limits
@@ -44,6 +45,7 @@ class FileServer:
         verify: bool | str = True,
         timeout: float = 120.0,
         retry: Retry | None = None,
+        in_flight: InFlight | None = None,
         before_deletion: Callable[[], None] = lambda: None,
     ) -> None:
         """Nothing is sent yet.
@@ -55,6 +57,7 @@ class FileServer:
             verify: As in requests.
             timeout: Seconds for each request.
             retry: How often each request is tried.
+            in_flight: The limit on requests at the same time, shared by all who ask this fileserver.
             before_deletion: Called before each request that deletes; what it raises ends the deletion.
         """
         self._before_deletion = before_deletion
@@ -63,6 +66,7 @@ class FileServer:
         self._token = token
         self._timeout = time_limits(timeout)
         self._retry = retry or Retry()
+        self._in_flight = in_flight or InFlight()
         self._http = requests.Session()
         self._http.verify = verify
         for scheme in ("http://", "https://"):
@@ -200,17 +204,7 @@ class FileServer:
         try:
             for attempt in self._retry.tries(NAME, requests.RequestException):
                 with attempt:
-                    if deletes:
-                        self._before_deletion()
-                    self.sent += 1
-                    answer = self._http.request(
-                        method,
-                        self._host + path,
-                        headers={"Authorization": f"Bearer {self._token()}"},
-                        timeout=self._timeout,
-                        allow_redirects=False,
-                        **options,
-                    )
+                    answer = self._once(method, path, deletes=deletes, **options)
                     if answer.status_code in PASSING:
                         raise requests.HTTPError(_refusal(answer), response=answer)
                     return answer
@@ -221,6 +215,20 @@ class FileServer:
             "Check CLEARML_FILES_HOST: it is the address at which the job reaches it."
         )
         raise UnreachableError(message) from error
+
+    def _once(self, method: str, path: str, *, deletes: bool, **options: Any) -> requests.Response:
+        name = f"{method} {path}" if method == "POST" else method  # a DELETE has a path of its own
+        with self._in_flight.slot():
+            headers = {"Authorization": f"Bearer {self._token()}"}
+            if deletes:
+                self._before_deletion()  # last: while it waited, the lease may have been lost
+            self.sent += 1
+            return self._in_flight.ask(
+                name,
+                lambda: self._http.request(
+                    method, self._host + path, headers=headers, timeout=self._timeout, allow_redirects=False, **options
+                ),
+            )
 
 
 def _root(address: str) -> tuple[str, str, str]:

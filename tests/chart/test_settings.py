@@ -45,6 +45,7 @@ CHANGED: dict[str, Any] = {
     "page_size": 1,
     "batch_size": 1,
     "workers": 1,
+    "max_requests_in_flight": 1,
     "request_timeout_seconds": 600000,
     "attempts": 1,
     "lease_wait_seconds": 0,
