@@ -102,6 +102,7 @@ def options(settings: Settings, never: frozenset[str] = frozenset(), runs_of: st
         shards=settings.shards,
         refuse_above=settings.refuse_above,
         deadline=settings.deadline_seconds,
+        tasks_per_second=settings.max_tasks_per_second and settings.max_tasks_per_second / settings.shards,
         keep_unknown=settings.unknown_stores == "keep_record",
         delete_external=settings.external_files == "delete",
         protect_used_datasets=settings.protect_used_datasets,

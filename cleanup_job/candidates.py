@@ -32,13 +32,14 @@ class Models:
         self._tasks = tasks
         self._since = ""
         self._lock = Lock()
-        self._of: dict[TaskId, tuple[ModelId, ...]] = {}
+        self._of: dict[TaskId, str] = {}
+        """Ids with a space between them: hardly any task has more than one, and there may be millions."""
         self.loose: dict[Location, set[ModelId]] = {}
         """Models whose file lies in no task's folder, by its place; where such files may be deleted as links at all."""
 
-    def of(self, task: TaskId) -> tuple[ModelId, ...]:
+    def of(self, task: TaskId) -> list[ModelId]:
         """The models that a candidate made, and other tasks' models that lie in its folder."""
-        return self._of.get(task, ())
+        return [ModelId(model) for model in self._of.get(task, "").split()]
 
     def read(self) -> Iterator[tuple[Model, frozenset[TaskId]]]:
         """Look at every model that was made or changed since the last look; gives each with the candidates it is a guest of."""
@@ -66,9 +67,9 @@ class Models:
         return hosts
 
     def _add(self, task: TaskId, model: ModelId) -> None:
-        known = self._of.get(task, ())
-        if task in self._tasks and model not in known:
-            self._of[task] = (*known, model)
+        if task in self._tasks and model not in self.of(task):
+            known = self._of.get(task)
+            self._of[task] = f"{known} {model}" if known else model
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,13 @@ from cleanup_job.order import Order, Unit
 from cleanup_job.outcomes import Outcomes
 from cleanup_job.phases import Phases
 from cleanup_job.plan import Gone, Policy, Staying
+from cleanup_job.rate import Rate
 from cleanup_job.report.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.rooms import Observer, Server, Storage
 from cleanup_job.selection import Filters, Rules, resolve
 
+LISTENS = 0.5
+"""Seconds between two looks for a signal while the rate allows no batch."""
 Running = dict[Future[list[TaskOutcome]], list[Unit]]
 
 
@@ -38,6 +41,7 @@ class Options:
     max_tasks: int | None = None
     refuse_above: int | None = None
     deadline: float | None = None
+    tasks_per_second: float | None = None
     keep_unknown: bool = True
     delete_external: bool = False
     keep_on_file_error: bool = True
@@ -81,6 +85,7 @@ class Pass:
         self._observer = observer
         self._stop = stop
         self._began = time.monotonic()
+        self._rate = Rate(options.tasks_per_second)
         self._phases = Phases()
         report.phases = self._phases.seconds
 
@@ -170,10 +175,12 @@ class Pass:
         dropped = 0
         with ThreadPoolExecutor(self._options.workers, "batch") as pool:
             while True:
-                self._fill(running, pool, batches, order, budget)
-                if not running:
+                pause = self._fill(running, pool, batches, order, budget)
+                if not running and not pause:
                     break
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                if not running:
+                    time.sleep(min(pause, LISTENS))
+                for future in wait(running, timeout=pause or None, return_when=FIRST_COMPLETED).done:
                     units = running.pop(future)
                     try:
                         outcomes = future.result()
@@ -217,14 +224,19 @@ class Pass:
             self._phases,
         )
 
-    def _fill(self, running: Running, pool: ThreadPoolExecutor, batches: Batches, order: Order, budget: int) -> None:
-        """Start as many batches as there are workers, tasks and budget for."""
-        while len(running) < self._options.workers and not self._time_to_stop():
+    def _fill(self, running: Running, pool: ThreadPoolExecutor, batches: Batches, order: Order, budget: int) -> float:
+        """Start as many batches as there are workers, tasks and budget for; gives the seconds until the rate allows more."""
+        while len(running) < self._options.workers and len(order) and not self._time_to_stop():
+            pause = self._rate.pause()
+            if pause:
+                return pause
             room = budget - sum(len(unit) for units in running.values() for unit in units)
-            units = order.take(self._options.batch_size, room)
+            units = order.take(self._rate.batch(self._options.batch_size), room)
             if not units:
-                return
+                break
+            self._rate.began(sum(map(len, units)))
             running[pool.submit(self._batch, batches, units)] = units
+        return 0.0
 
     def _batch(self, batches: Batches, units: list[Unit]) -> list[TaskOutcome]:
         """One batch, from reading to deletion. Runs in a worker thread."""

@@ -35,7 +35,7 @@ class Order:
             if task not in seen:
                 unit = unit_of.get(task, (task,))
                 seen.update(unit)
-                if not self._waiting[unit]:
+                if not self._waiting.get(unit):
                     self._ready.append(unit)
 
     def __len__(self) -> int:

@@ -204,6 +204,16 @@ class Settings(BaseSettings):
         group="Limits",
     )
 
+    max_tasks_per_second: float | None = _option(
+        None,
+        "Work through no more than so many tasks in a second, for a server that is busy or small. Batches get smaller with it. "
+        "Default: no limit.",
+        group="Limits",
+        gt=0,
+        le=1_000_000,
+        allow_inf_nan=False,
+    )
+
     # -- files
     files_url_prefixes: Addresses = _option(
         (),

@@ -136,6 +136,11 @@ class Sandbox:
         """End both, and free their ports."""
         for server in (self._api, self._files):
             server.shutdown()
+        self.close()
+
+    def close(self) -> None:
+        """Free the ports; of one that serves, `stop` does it."""
+        for server in (self._api, self._files):
             server.server_close()
 
     def load(self, world: Document) -> None:

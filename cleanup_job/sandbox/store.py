@@ -44,7 +44,7 @@ class Documents(dict[str, Document]):
         self._keys = keys
         self._index: dict[str, dict[str, set[str]]] = {field: defaultdict(set) for field in keys}
         self._times: list[tuple[str, str]] = []
-        """Each document's `last_update` and id, in order; those that lack it come last."""
+        """Each document's `last_update` and id, in order; those that lack it come last. Some documents are gone."""
         self._time_of: dict[str, tuple[str, str]] = {}
 
     def __setitem__(self, key: str, document: Document) -> None:
@@ -60,8 +60,10 @@ class Documents(dict[str, Document]):
         for field, read in self._keys.items():
             for value in read(self[key]):
                 self._index[field][value].discard(key)
-        del self._times[bisect_left(self._times, self._time_of.pop(key))]
+        del self._time_of[key]
         super().__delitem__(key)
+        if len(self._times) > 2 * len(self) + 100:  # taking each out at once would move all that come after it
+            self._times = sorted(self._time_of.values())
 
     def pop(self, key: str, *default: Any) -> Any:
         """Take a document out."""
@@ -85,7 +87,12 @@ class Documents(dict[str, Document]):
 
     def by_time(self, since: str) -> Iterator[Document]:
         """The documents in order of `last_update`, from one on."""
-        return (self[key] for _, key in self._times[bisect_left(self._times, (since, "")) :])
+        before = None
+        for at in range(bisect_left(self._times, (since, "")), len(self._times)):
+            time = self._times[at]
+            if time != before and self._time_of.get(time[1]) == time:
+                yield self[time[1]]
+            before = time
 
     def indexed(self, field: str) -> bool:
         """Whether `having` knows a field."""

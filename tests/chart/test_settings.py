@@ -36,6 +36,7 @@ CHANGED: dict[str, Any] = {
     "max_tasks": 10000000,
     "refuse_above": 10000000,
     "deadline_seconds": 0.5,
+    "max_tasks_per_second": 0.5,
     "mounted_folders": ["/mnt/share"],
     "stores_verify_certificate": False,
     "external_files": "delete",

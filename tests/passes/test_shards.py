@@ -10,6 +10,7 @@ from cleanup_job.assemble import options
 from cleanup_job.cleanup import Stop
 from cleanup_job.cluster import lease
 from cleanup_job.errors import RefusedError
+from cleanup_job.report.outcome import Verdict
 from cleanup_job.sandbox.builder import World
 from cleanup_job.sandbox.server import Sandbox
 from cleanup_job.settings import load
@@ -34,6 +35,22 @@ def test_the_parts_are_the_whole_and_users_of_models_go_with_their_makers(sandbo
     assert sum(report.total().models for report in reports) == 6
     now = sandbox.state()
     assert (now["tasks"], now["models"], now["files"]) == ([], [], [])
+
+
+def test_what_stays_by_a_rule_is_told_by_one_shard(sandbox: Sandbox) -> None:
+    world = World(NOW)
+    kept = {world.task(f"kept {n}", tags=["keep"]).id for n in range(12)} | {world.task("example", public=True).id}
+    world.task("goes")
+    sandbox.load(world.as_dict())
+    done = [clean(sandbox, filters={"keep_tags": ("keep",)}, shard=shard, shards=3) for shard in range(3)]
+    told = [task for one in done for task, outcome in one.watcher.outcomes.items() if outcome.verdict is not Verdict.DELETED]
+    assert sorted(told) == sorted(kept)
+    assert all(one.watcher.outcomes for one in done)
+
+
+def test_the_rate_is_shared_out() -> None:
+    assert options(settings(0, 4, CLEANUP_MAX_TASKS_PER_SECOND="10")).tasks_per_second == 2.5
+    assert options(settings(0, 4)).tasks_per_second is None
 
 
 def test_the_valve_counts_the_tasks_of_all_shards(sandbox: Sandbox) -> None:

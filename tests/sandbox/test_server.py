@@ -4,11 +4,14 @@ import json
 import signal
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
 
-from cleanup_job.sandbox.server import Fault, Sandbox
+from cleanup_job.sandbox.server import Fault, Request, Sandbox
 
 
 def token(sandbox: Sandbox) -> str:
@@ -37,6 +40,29 @@ def test_a_fault_answers_or_drops_before_or_after_the_request_is_carried_out(san
     with pytest.raises(requests.ConnectionError):
         requests.delete(f"{sandbox.files_url}/a/b", headers=head, timeout=10)
     assert sandbox.state()["files"] == []
+
+
+def test_a_server_at_work_takes_its_time_on_so_many_requests_at_once() -> None:
+    at_work: list[int] = [0]
+    most = 0
+    told: list[tuple[str, bool]] = []
+    lock = threading.Lock()
+
+    def work(request: Request, answer: bytes) -> float:
+        nonlocal most
+        with lock:
+            at_work[0] += 1
+            most = max(most, at_work[0])
+            told.append((request.call, b"token" in answer))
+        time.sleep(0.02)
+        with lock:
+            at_work[0] -= 1
+        return 0.0
+
+    with Sandbox(work=work, at_once=2) as sandbox, ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(lambda _: token(sandbox), range(12)))
+    assert most == 2
+    assert told == [("auth.login", True)] * 12
 
 
 def test_a_world_is_loaded_and_the_state_read_over_http(sandbox: Sandbox) -> None:
