@@ -77,7 +77,7 @@ class JsonOutput:
         self._print(json_lines.pass_started(report))
 
     def selected(self, total: int, projects: Mapping[str, int]) -> None:  # noqa: ARG002 -- the protocol's
-        self._total, self._began = total, time.monotonic()
+        self._total, self._done, self._began = total, 0, time.monotonic()  # those that stay by a rule were told of before
         self._told = self._began
         self._print(json_lines.selected(total))
 
@@ -147,7 +147,7 @@ class TextOutput:
         self._what = "planning" if report.dry_run else "deleting"
 
     def selected(self, total: int, projects: Mapping[str, int]) -> None:  # noqa: ARG002 -- the protocol's
-        self._progress.update(self._bar, description=self._what, total=total)
+        self._progress.update(self._bar, description=self._what, total=total, completed=0)
 
     def outcome(self, outcome: TaskOutcome) -> None:
         self._failed += outcome.verdict is Verdict.FAILED

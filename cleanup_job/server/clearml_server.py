@@ -241,12 +241,11 @@ class ClearMLServer:
         """Delete these models' records although tasks that go with them still use them."""
         for chunk in chunks(list(ids)):
             if self.version >= DELETE_MANY:
-                self._before_deletion()
-                self._call("models.delete_many", {"ids": chunk, "force": True, "delete_external_artifacts": False})
+                body = {"ids": chunk, "force": True, "delete_external_artifacts": False}
+                self._call("models.delete_many", body, self._before_deletion)
                 continue
             for model in chunk:
-                self._before_deletion()
-                self._unless_missing("models.delete", {"model": model, "force": True})
+                self._delete_unless_missing("models.delete", {"model": model, "force": True})
 
     def delete_project(self, project: str) -> None:
         """Delete a project that is empty; without force, and not its contents.
@@ -254,8 +253,7 @@ class ClearMLServer:
         Raises:
             AnswerError: the server refused.
         """
-        self._before_deletion()
-        self._unless_missing("projects.delete", {"project": project, "force": False, "delete_contents": False})
+        self._delete_unless_missing("projects.delete", {"project": project, "force": False, "delete_contents": False})
 
     def _delete_chunk(self, ids: list[TaskId], *, force: bool) -> dict[TaskId, Deleted | NotDeleted]:
         options: dict[str, Any] = {"force": force, "delete_output_models": True}
@@ -263,8 +261,7 @@ class ClearMLServer:
             options["delete_external_artifacts"] = False
         if self.version < DELETE_MANY:
             return {i: self._delete_one(i, options) for i in ids}
-        self._before_deletion()
-        data = self._transport.call_once("tasks.delete_many", {"ids": ids, **options})
+        data = self._transport.call_once("tasks.delete_many", {"ids": ids, **options}, self._before_deletion)
         outcomes: dict[TaskId, Deleted | NotDeleted] = {}
         asked = set(ids)
         with parse.readable("tasks.delete_many"):
@@ -277,9 +274,9 @@ class ClearMLServer:
         return outcomes
 
     def _delete_one(self, task: TaskId, options: Mapping[str, Any]) -> Deleted | NotDeleted:
-        self._before_deletion()
         try:
-            return Deleted(self._transport.call_once("tasks.delete", {"task": task, **options}).get("deleted_models"))
+            data = self._transport.call_once("tasks.delete", {"task": task, **options}, self._before_deletion)
+            return Deleted(data.get("deleted_models"))
         except AnswerError as error:
             if (error.status, error.subcode) == MISSING_TASK:
                 return Deleted()
@@ -300,9 +297,9 @@ class ClearMLServer:
             body = {field: chunk, "only_fields": parse.MODEL_FIELDS}
             yield from map(parse.model, self._pages("models", body, MANY))
 
-    def _unless_missing(self, name: str, body: Mapping[str, Any]) -> None:
+    def _delete_unless_missing(self, name: str, body: dict[str, Any]) -> None:
         try:
-            self._call(name, dict(body))
+            self._call(name, body, self._before_deletion)
         except AnswerError as error:
             if (error.status, error.subcode) not in MISSING:
                 raise

@@ -6,6 +6,7 @@ in place of the list: only a list of quoted task folders, or files in them, is e
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
@@ -63,6 +64,7 @@ class FileServer:
         self._before_deletion = before_deletion
         self._host = host
         self._roots = tuple(dict.fromkeys(_root(address) for address in (host, *prefixes)))
+        self._roots_at = lru_cache(1024)(self._roots_of)  # asked for each output
         self._token = token
         self._timeout = time_limits(timeout)
         self._retry = retry or Retry()
@@ -124,12 +126,15 @@ class FileServer:
         if not mark or scheme.lower() not in PORTS:
             return None
         network, _, path = rest.partition("/")
-        for root_scheme, root_network, root_path in self._roots:
-            if scheme.lower() == root_scheme and _network(scheme.lower(), network) == root_network:
-                below = "/" + path.lstrip("/")
-                if below.startswith(root_path + "/"):
-                    return Location(NAME, unquote(below[len(root_path) + 1 :]).lstrip("/"))
+        for root in self._roots_at(scheme.lower(), network):
+            below = "/" + path.lstrip("/")
+            if below.startswith(root + "/"):
+                return Location(NAME, unquote(below[len(root) + 1 :]).lstrip("/"))
         return None
+
+    def _roots_of(self, scheme: str, network: str) -> tuple[str, ...]:
+        """The paths of its addresses on a host."""
+        return tuple(path for at_scheme, at, path in self._roots if scheme == at_scheme and _network(scheme, network) == at)
 
     def measure(self, paths: Sequence[OwnedPath]) -> Removed:
         """Nothing: it can't list."""

@@ -70,6 +70,25 @@ def test_records_without_the_time_are_listed_too(sandbox: Sandbox) -> None:
     assert sorted(listed(sandbox, 7, "models")) == sorted(model.id for model in models)
 
 
+@pytest.mark.parametrize("page_size", [3, 7, 500])
+def test_records_without_the_time_are_listed_although_many_others_leave_meanwhile(sandbox: Sandbox, page_size: int) -> None:
+    world = World(NOW)
+    models = [world.model(f"model {n}", uri="", days_old=40 + n).id for n in range(60)]
+    sandbox.load(world.as_dict())
+    timeless = models[50:]
+    for model in timeless:
+        sandbox.store.models.change(model, last_update=None)
+
+    def leave(request: Request) -> Fault | None:
+        if "last_update" not in request.body and request.body["page"]:  # the look for them begins
+            for model in models[:40]:
+                sandbox.store.models.pop(model, None)
+        return None
+
+    sandbox.fault = lambda request: leave(request) if request.call == "models.get_all" else None
+    assert set(timeless) <= set(listed(sandbox, page_size, "models"))
+
+
 @pytest.mark.parametrize("page_size", [1, 5, 500])
 def test_a_hundred_tasks_of_one_moment(sandbox: Sandbox, page_size: int) -> None:
     world = World(NOW)

@@ -365,3 +365,12 @@ def test_no_project_goes_once_the_lease_is_lost_or_the_pass_was_stopped(sandbox:
     sandbox.load(world.as_dict())
     clean(sandbox, delete_empty_projects=True, stop=Stop(reason="SIGTERM"))
     assert "gone" in names(sandbox)
+
+
+def test_a_run_of_the_job_that_both_listings_bring_is_told_once(sandbox: Sandbox) -> None:
+    world = World(NOW)
+    draft = world.task("Cleanup Service", archived=False, status="created")
+    run = world.task("a run", parent=draft, tags=["clearml-cleanup", "gold"])
+    sandbox.load(world.as_dict())
+    rules = {"runs_of": draft.id, "never": frozenset({draft.id}), "keep_tags": ("gold",)}
+    assert clean(sandbox, filters=rules).watcher.kept == {run.id: Reason.KEEP_RULE}

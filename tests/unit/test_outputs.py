@@ -1,6 +1,8 @@
 """What becomes of a URI: owned, external, on an unknown store, or unusable."""
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from cleanup_job.outputs import External, Outputs, Owned, UnknownStore, Unusable, address_of, classify
 from cleanup_job.paths import LinkedFile, TaskId
@@ -111,3 +113,37 @@ def test_only_files_of_no_task_can_be_deleted_as_linked() -> None:
     outputs.add("http://clearml-fileserver:8081/elsewhere/input.bin")
     outputs.add(f"http://clearml-fileserver:8081/team/other.{'f' * 32}/models/w.pt")
     assert outputs.linked == {LinkedFile("fileserver", "elsewhere/input.bin")}
+
+
+PARTS = st.sampled_from(
+    ["a", "b.pt", "", ".", "..", "%2e%2e", "n%41", "+", " ", f"x.{TASK}", f"x.{'f' * 32}", "é", "%", "\x00", "metrics", "?q#f"]
+)
+BASES = st.sampled_from(
+    [
+        f"http://clearml-fileserver:8081/{FOLDER}/",
+        f"http://clearml-fileserver:8081/team/proj/exp #1.{TASK}/",
+        f"https://files.example.org/{FOLDER}/",
+        f"http://old/files/{FOLDER}/",
+        "http://clearml-fileserver:8081/team/",
+        f"s3://bucket/{FOLDER}/",
+    ]
+)
+
+
+@given(
+    st.lists(st.builds(lambda base, parts: base + "/".join(parts), BASES, st.lists(PARTS, min_size=1, max_size=4)), max_size=12)
+)
+@example([f"http://clearml-fileserver:8081/{FOLDER}/{rest}" for rest in ("a/b.pt", f"a/x.{TASK}/b.pt", "a/n%2541", "a//b.pt")])
+def test_outputs_beside_each_other_are_what_each_is_alone(uris: list[str]) -> None:
+    """What is known from one output of a folder never makes another one anything else."""
+    together = Outputs(TASK, FILES.locate)
+    alone = [Outputs(TASK, FILES.locate) for _ in uris]
+    for uri, one in zip(uris, alone, strict=True):
+        together.add(uri, 3)
+        one.add(uri, 3)
+    assert together.count == sum(one.count for one in alone)
+    assert together.bytes == sum(one.bytes for one in alone)
+    assert together.folders == {folder for one in alone for folder in one.folders}
+    assert together.external == [uri for one in alone for uri in one.external]
+    assert sum(together.unknown.values()) == sum(sum(one.unknown.values()) for one in alone)
+    assert bool(together.unusable) == any(one.unusable for one in alone)

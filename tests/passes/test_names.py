@@ -1,0 +1,47 @@
+"""A pass forgets the names of its tasks until it looks at them again: people read them all the same."""
+
+from harness import NOW, clean
+
+from cleanup_job.report.outcome import Reason
+from cleanup_job.sandbox.builder import World
+from cleanup_job.sandbox.server import Fault, Request, Sandbox
+
+
+def test_a_task_that_stays_for_another_ones_sake_is_told_by_its_name(sandbox: Sandbox) -> None:
+    world = World(NOW)
+    maker = world.task("makes it", days_old=90)
+    user = world.task("uses it", days_old=60)
+    user.input_model(maker.model("weights"))
+    user.model("w", uri=f"s3+odd://bucket/x/uses it.{user.id}/w.pt")
+    sandbox.load(world.as_dict())
+    told = clean(sandbox).watcher.outcomes
+    assert {(o.name, o.reason) for o in told.values()} == {
+        ("makes it", Reason.IN_USE), ("uses it", Reason.UNKNOWN_STORE),
+    }  # fmt: skip
+
+
+def test_steps_of_a_pipeline_that_stays_are_told_by_their_names(sandbox: Sandbox) -> None:
+    world = World(NOW)
+    pipeline = world.pipeline("nightly", archived=False)
+    pipeline.step("first step")
+    sandbox.load(world.as_dict())
+    told = clean(sandbox).watcher.outcomes
+    assert [(o.name, o.reason) for o in told.values()] == [("first step", Reason.PIPELINE_STEP)]
+
+
+def test_where_no_name_can_be_read_the_id_is_told(sandbox: Sandbox) -> None:
+    world = World(NOW)
+    pipeline = world.pipeline("nightly", archived=False)
+    step = pipeline.step("first step")
+    world.task("goes")
+    sandbox.load(world.as_dict())
+
+    def fault(request: Request) -> Fault | None:
+        by_id = request.call == "tasks.get_all" and request.body.get("id") == [step.id]
+        return Fault(status=400) if by_id else None
+
+    sandbox.fault = fault
+    done = clean(sandbox)
+    assert len(done.watcher.deleted) == 1
+    assert done.watcher.outcomes[step.id].name == ""
+    assert done.watcher.kept == {step.id: Reason.PIPELINE_STEP}
