@@ -10,10 +10,11 @@ from harness import NOW, clean, state
 
 from cleanup_job.errors import LeaseHeldError
 from cleanup_job.in_flight import InFlight
-from cleanup_job.paths import owned_file
+from cleanup_job.paths import ModelId, TaskId, owned_file
 from cleanup_job.retry import Retry
 from cleanup_job.sandbox.builder import World
 from cleanup_job.sandbox.server import Fault, Request, Sandbox
+from cleanup_job.server.clearml_server import ClearMLServer
 from cleanup_job.server.session import Connection, Transport
 from cleanup_job.storage.fileserver import FileServer
 
@@ -126,6 +127,28 @@ def test_the_lease_is_looked_at_before_each_try(sandbox: Sandbox) -> None:
     sandbox.fault = lambda _: Fault(status=503) if len(sandbox.requests) < 3 else None
     transport.call("users.get_all_ex", {}, lambda: limit.log.append("lease"))
     assert limit.log == ["slot", "lease", "users.get_all_ex"] * 3
+
+
+@pytest.mark.parametrize("version", ["2.34", "2.12"])
+@pytest.mark.parametrize(
+    "delete",
+    [
+        lambda server: server.delete_tasks([TaskId("x" * 32)], force=False),
+        lambda server: server.delete_models([ModelId("x" * 32)]),
+        lambda server: server.delete_project("x" * 32),
+    ],
+)
+def test_a_lease_that_is_lost_while_a_record_waits_is_seen_before_it_is_deleted(
+    delete: Callable[[ClearMLServer], object], version: str
+) -> None:
+    with Sandbox(max_api_version=version) as sandbox:
+        limit = Told([])
+        server = ClearMLServer(transport_of(sandbox, limit), before_deletion=lost(limit.log))
+        limit.log.clear()
+        sandbox.requests.clear()
+        with pytest.raises(LeaseHeldError):
+            delete(server)
+        assert (limit.log, sandbox.requests) == (["slot", "lease"], [])
 
 
 def test_a_lease_that_is_lost_while_a_file_waits_is_seen_before_it_is_deleted(sandbox: Sandbox) -> None:

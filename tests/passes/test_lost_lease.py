@@ -6,6 +6,7 @@ from harness import NOW, clean, state
 from cleanup_job.cleanup import Stop
 from cleanup_job.sandbox.builder import World
 from cleanup_job.sandbox.server import Request, Sandbox
+from cleanup_job.server.events import AHEAD
 
 
 def world() -> dict[str, object]:
@@ -45,8 +46,9 @@ def test_lost_after_any_request_it_deletes_nothing_more(batch_size: int, workers
         with Sandbox(world(), max_api_version=version) as sandbox:
             stop = Stop(holds_lease=lambda held=held, sandbox=sandbox: len(sandbox.requests) < held)
             report = clean(sandbox, stop=stop, batch_size=batch_size, workers=workers).report
-            # Other workers may have sent theirs before; none is sent once the lease is gone.
-            late = [request.call for request in sandbox.requests[held - 1 + workers :] if deletes(request)]
+            # What others had in flight may come in between; none is sent once the lease is gone.
+            between = 1 + (workers - 1) * AHEAD
+            late = [request.call for request in sandbox.requests[held - 1 + between :] if deletes(request)]
             assert not late
             assert report.stopped_by == "lease"
             assert report.left + report.total().tasks + report.total().kept == 6
