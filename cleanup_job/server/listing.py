@@ -127,7 +127,7 @@ class _Pages:
 
     def _without_a_time(self, read: int) -> Iterator[list[Document]]:
         """Records without the field: from the page that they should begin on, or from before it where others left meanwhile."""
-        size = min(FEW if read else self._size, self._listings.largest)
+        size = min(FEW if read else self._size, self._size, self._listings.largest)
         number = max(0, read - 1) // size
         found, ends = self(number, by_id=True, size=size)
         while number and not any(d.get(FIELD) for d in found):
