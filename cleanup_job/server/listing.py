@@ -11,7 +11,6 @@ page, unless its last page is smaller than one that this server has been seen to
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -61,16 +60,7 @@ class Listings:
         # A first page that is not full ends the listing, if the next one brings nothing new.
         if ends or (len(found) < size and not _ids(page(1, since)[0]) - _ids(found)):
             return
-        yield from _ahead(page.after(found, since))
-
-
-def _ahead(pages: Iterator[list[Document]]) -> Iterator[list[Document]]:
-    """The same pages, each asked for while the one before it is worked on."""
-    with ThreadPoolExecutor(1, "listing") as reader:
-        coming = reader.submit(next, pages, None)
-        while (page := coming.result()) is not None:
-            coming = reader.submit(next, pages, None)
-            yield page
+        yield from page.after(found, since)
 
 
 class _Pages:
