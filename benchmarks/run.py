@@ -19,7 +19,7 @@ from typing import Any
 
 import measured
 import page
-import worlds
+import served
 
 HERE = Path(__file__).resolve().parent
 SIZES = [100, 1_000, 10_000, 100_000]
@@ -67,51 +67,51 @@ def cells(options: argparse.Namespace) -> Iterator[tuple[int, bool, list[Cell]]]
             yield tasks, events, of_world
 
 
-def measure(python: str, served: worlds.Served, cell: Cell) -> dict[str, Any]:
+def measure(python: str, there: served.Served, cell: Cell) -> dict[str, Any]:
     """The figures of one cell."""
-    with served.fresh(cell.latency / 1000, measured.seconds if cell.real else None):
+    with there.fresh(cell.latency / 1000, measured.seconds if cell.real else None):
         done = subprocess.run(  # noqa: S603 -- ourselves
             [python, str(HERE / "client.py"), cell.who, str(cell.workers)],
-            env={**os.environ, **served.sandbox.environment(), "CLEARML_LOG_LEVEL": "ERROR"},
-            input=json.dumps(served.folders),
+            env={**os.environ, **there.sandbox.environment(), "CLEARML_LOG_LEVEL": "ERROR"},
+            input=json.dumps(there.folders),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
             check=False,
         )
-        left = served.left()
+        left = there.left()
         if done.returncode or any(left.values()):  # a deletion that is not what it should be has no figures
             sys.exit(f"{cell}: exit code {done.returncode}, left: {left}\n{done.stderr[-2000:]}")
         figures: dict[str, Any] = json.loads(done.stderr.splitlines()[-1])
-        return {**asdict(cell), **figures, "requests": served.requests().total()}
+        return {**asdict(cell), **figures, "requests": there.requests().total()}
 
 
 def nothing_to_do(python: str) -> dict[str, Any]:
     """A pass over a server on which no task may go."""
-    served = worlds.serve(worlds.world(1_000, events=False, archived=False))
-    with served.fresh(LATENCY / 1000):
+    there = served.serve(served.world(1_000, events=False, archived=False))
+    with there.fresh(LATENCY / 1000):
         done = subprocess.run(  # noqa: S603 -- ourselves
             [python, str(HERE / "client.py"), "ours", "4"],
-            env={**os.environ, **served.sandbox.environment()},
+            env={**os.environ, **there.sandbox.environment()},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
             check=True,
         )
-        return {"who": "nothing", **json.loads(done.stderr.splitlines()[-1]), "requests": served.requests().total()}
+        return {"who": "nothing", **json.loads(done.stderr.splitlines()[-1]), "requests": there.requests().total()}
 
 
 def run(options: argparse.Namespace) -> Iterable[dict[str, Any]]:
     """All figures, as they come."""
     yield nothing_to_do(options.python)
     for tasks, events, of_world in cells(options):
-        served = worlds.serve(worlds.world(tasks, events=events))
+        there = served.serve(served.world(tasks, events=events))
         for cell in of_world:
-            figures = measure(options.python, served, cell)
+            figures = measure(options.python, there, cell)
             text = f"{figures['seconds']:8.2f} s {figures['requests'] / tasks:8.4f} requests a task {figures['mib']:6.0f} MiB"
             print(cell, text, flush=True)
             yield figures
-        served.close()
+        there.close()
 
 
 def main() -> int:
