@@ -70,35 +70,35 @@ def cells(options: argparse.Namespace) -> Iterator[tuple[int, bool, list[Cell]]]
 def measure(python: str, there: served.Served, cell: Cell) -> dict[str, Any]:
     """The figures of one cell."""
     with there.fresh(cell.latency / 1000, measured.seconds if cell.real else None):
-        done = subprocess.run(  # noqa: S603 -- ourselves
-            [python, str(HERE / "client.py"), cell.who, str(cell.workers)],
-            env={**os.environ, **there.sandbox.environment(), "CLEARML_LOG_LEVEL": "ERROR"},
-            input=json.dumps(there.folders),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
+        figures = deleted(python, there, cell.who, cell.workers)
         left = there.left()
-        if done.returncode or any(left.values()):  # a deletion that is not what it should be has no figures
-            sys.exit(f"{cell}: exit code {done.returncode}, left: {left}\n{done.stderr[-2000:]}")
-        figures: dict[str, Any] = json.loads(done.stderr.splitlines()[-1])
-        return {**asdict(cell), **figures, "requests": there.requests().total()}
+        if any(left.values()):  # a deletion that is not what it should be has no figures
+            sys.exit(f"{cell}: left: {left}")
+        return {**asdict(cell), **figures}
 
 
 def nothing_to_do(python: str) -> dict[str, Any]:
     """A pass over a server on which no task may go."""
     there = served.serve(served.world(1_000, events=False, archived=False))
     with there.fresh(LATENCY / 1000):
-        done = subprocess.run(  # noqa: S603 -- ourselves
-            [python, str(HERE / "client.py"), "ours", "4"],
-            env={**os.environ, **there.sandbox.environment()},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
-        return {"who": "nothing", **json.loads(done.stderr.splitlines()[-1]), "requests": there.requests().total()}
+        return {"who": "nothing", **deleted(python, there, "ours", 4)}
+
+
+def deleted(python: str, there: served.Served, who: str, workers: int) -> dict[str, Any]:
+    """What one deletion took, and how many requests it sent."""
+    done = subprocess.run(  # noqa: S603 -- ourselves
+        [python, str(HERE / "client.py"), who, str(workers)],
+        env={**os.environ, **there.sandbox.environment(), "CLEARML_LOG_LEVEL": "ERROR"},
+        input=json.dumps(there.folders),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(f"{who}: exit code {done.returncode}\n{done.stderr[-2000:]}")
+    figures: dict[str, Any] = json.loads(done.stderr.splitlines()[-1])
+    return {**figures, "requests": there.requests().total()}
 
 
 def run(options: argparse.Namespace) -> Iterable[dict[str, Any]]:

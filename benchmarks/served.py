@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from cleanup_job.sandbox.builder import World
 from cleanup_job.sandbox.server import Sandbox, Work
@@ -63,14 +64,16 @@ class Served:
 
     def requests(self) -> Counter[str]:
         """What the present child was asked so far, by call."""
-        with urllib.request.urlopen(self.sandbox.api_url + "/_sandbox/requests") as answer:  # noqa: S310 -- on loopback
-            return Counter(request["call"] for request in json.load(answer))
+        return Counter(request["call"] for request in self._ask("requests"))
 
     def left(self) -> dict[str, int]:
         """How many tasks, models and files are left on the present child."""
-        with urllib.request.urlopen(self.sandbox.api_url + "/_sandbox/state") as answer:  # noqa: S310 -- on loopback
-            state = json.load(answer)
+        state = self._ask("state")
         return {kind: len(state[kind]) for kind in ("tasks", "models", "files")}
+
+    def _ask(self, name: str) -> Any:
+        with urllib.request.urlopen(f"{self.sandbox.api_url}/_sandbox/{name}") as answer:  # noqa: S310 -- on loopback
+            return json.load(answer)
 
 
 def world(tasks: int, *, events: bool, archived: bool = True) -> World:

@@ -153,7 +153,7 @@ class Batches:
                 detail = "; ".join(reasons[:3]) or "a file of a task that it goes with could not be deleted"
                 outcomes.append(self.outcomes.of(going.task, Verdict.FAILED, Reason.FILE_ERROR, detail))
             else:
-                sizes = [removed.sizes[path] for path in going.paths if path in removed.sizes] if removed.sizes else []
+                sizes = [removed.sizes[path] for path in going.paths if path in removed.sizes]
                 files, size = sum(one.files for one in sizes), sum(one.bytes for one in sizes)
                 ready.append(replace(going, files=going.files + files, bytes=going.bytes + size) if sizes else going)
         return outcomes, ready

@@ -175,11 +175,12 @@ class _Listed:
         elif why := rules.keeps(task):
             self._tell(Staying(task, Reason.KEEP_RULE, why))
         else:
-            self._add(task)
+            self.add(task)
             if not allowed:
                 self.hidden_steps.add(task.id)
 
-    def _add(self, task: Task) -> None:
+    def add(self, task: Task) -> None:
+        """One that goes: judged here, or a step that its controller brings along."""
         self.tasks[task.id] = Selected.of(task)
         if is_controller(task):
             self.controllers.add(task.id)
@@ -189,10 +190,6 @@ class _Listed:
             self.versions.append(task.id)
         for model in task.input_models:
             self.consumers[model].add(task.id)
-
-    def add_step(self, task: Task) -> None:
-        """A step that its controller brings along."""
-        self._add(task)
 
 
 class _Pipelines:
@@ -225,7 +222,7 @@ class _Pipelines:
         self._keep(stay, Reason.IN_USE)
         for step in steps:
             if step.parent in self._tasks:
-                self._listed.add_step(step)
+                self._listed.add(step)
                 self.steps.add(step.id)
                 self.holds[step.id].add(TaskId(step.parent))
 
