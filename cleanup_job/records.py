@@ -46,6 +46,16 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A task whose record has another shape than the API promises: it is kept, and ``field`` names where."""
+
+    id: TaskId
+    field: str
+    name: str = ""
+    project: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Artifact:
     """An entry of ``execution.artifacts``. ``size`` is in bytes; None where the record has none (registered by link)."""
 

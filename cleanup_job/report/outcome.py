@@ -38,6 +38,7 @@ class Reason(StrEnum):
     FORBIDDEN = "forbidden"
     FILE_ERROR = "file_error"
     RECORD_ERROR = "record_error"
+    UNREADABLE = "unreadable"
     UNREACHABLE = "unreachable"
 
 
@@ -54,6 +55,7 @@ REASON_TEXTS = {
     Reason.FORBIDDEN: "may not be written with this key",
     Reason.FILE_ERROR: "has files that could not be deleted",
     Reason.RECORD_ERROR: "has a record that could not be deleted",
+    Reason.UNREADABLE: "has a record that can't be read as ClearML's API describes it",
     Reason.UNREACHABLE: "was left when the server could not be reached",
 }
 
