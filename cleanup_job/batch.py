@@ -8,10 +8,10 @@ from cleanup_job.errors import AnswerError
 from cleanup_job.order import Unit
 from cleanup_job.outcomes import Outcomes
 from cleanup_job.outputs import Outputs
-from cleanup_job.paths import Location, TaskId, tasks_named_in
+from cleanup_job.paths import Location, TaskFile, TaskId, tasks_named_in
 from cleanup_job.phases import Phases
 from cleanup_job.plan import Batch, Going, Gone, Plan, Policy, plan_batch, protection
-from cleanup_job.records import Deleted, Detail, Model, NotDeleted, References, Removed
+from cleanup_job.records import Deleted, Detail, Model, NotDeleted, References, Removed, Size
 from cleanup_job.report.outcome import Reason, TaskOutcome, Verdict
 from cleanup_job.rooms import Server, Storage
 from cleanup_job.selection import Selected
@@ -153,9 +153,7 @@ class Batches:
                 detail = "; ".join(reasons[:3]) or "a file of a task that it goes with could not be deleted"
                 outcomes.append(self.outcomes.of(going.task, Verdict.FAILED, Reason.FILE_ERROR, detail))
             else:
-                sizes = [removed.sizes[path] for path in going.paths if path in removed.sizes]
-                files, size = sum(one.files for one in sizes), sum(one.bytes for one in sizes)
-                ready.append(replace(going, files=going.files + files, bytes=going.bytes + size) if sizes else going)
+                ready.append(_counted(going, removed))
         return outcomes, ready
 
     def _delete_records(self, ready: list[Going]) -> list[TaskOutcome]:
@@ -212,3 +210,17 @@ class Batches:
             return self.outcomes.of(task, Verdict.NOT_OURS, Reason.FORBIDDEN, answer.message)
         detail = f"{answer.message} ({answer.status}/{answer.subcode}); its files are gone already"
         return self.outcomes.of(task, Verdict.FAILED, Reason.RECORD_ERROR, detail)
+
+
+def _counted(going: Going, removed: Removed) -> Going:
+    """A task with what its stores counted, and without what was not there."""
+    sizes = [removed.sizes[path] for path in going.paths if path in removed.sizes]
+    absent = [path for path in going.paths if path in removed.missing and path not in removed.sizes]
+    known = [Size(1) if isinstance(path, TaskFile) else going.recorded.get(path, Size()) for path in absent]
+    missing = min(going.files, sum(one.files for one in known))
+    return replace(
+        going,
+        files=going.files - missing + sum(one.files for one in sizes),
+        bytes=going.bytes - sum(one.bytes for one in known) + sum(one.bytes for one in sizes),
+        files_missing=missing,
+    )

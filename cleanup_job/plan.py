@@ -21,7 +21,7 @@ from cleanup_job.paths import (
     overlaps,
     tasks_named_in,
 )
-from cleanup_job.records import Model, References, Task
+from cleanup_job.records import Model, References, Size, Task
 from cleanup_job.report.outcome import Reason
 from cleanup_job.selection import Rules, Selected, unchanged
 
@@ -85,6 +85,10 @@ class Going:
     kept_models: tuple[ModelId, ...] = ()
     files: int = 0
     bytes: int = 0
+    recorded: Mapping[OwnedPath, Size] = field(default_factory=dict)
+    """What records say of folders in stores that can't tell themselves: their part of ``files`` and ``bytes``."""
+    files_missing: int = 0
+    """Files that records name and that were not there; known after the deletion, and only in stores that can't list."""
     protected: tuple[str, ...] = ()
     external: tuple[str, ...] = ()
     external_count: int = 0
@@ -246,7 +250,7 @@ def _going(task: TaskId, unit: Unit, batch: Batch, policy: Policy) -> Going:
             whole.append(folder)
         elif all(place.path.startswith(folder.path + "/") for place in places):
             whole.append(PartOfFolder(folder, tuple(sorted(place.path[len(folder.path) + 1 :] for place in places))))
-    apart = [file for file in found.files if file.folder in named]
+    apart = [file for file in found.files if file.folder in named or file.is_beside]
     free = [file for file in apart if not guard.of(file.path)]
     return Going(
         task=batch.now[task],
@@ -257,6 +261,7 @@ def _going(task: TaskId, unit: Unit, batch: Batch, policy: Policy) -> Going:
         kept_models=tuple(model.id for model in models if model.id in guard.models),
         files=found.count - sum(not policy.lists(file.store) for file in set(apart) - set(free)),
         bytes=found.bytes,
+        recorded={folder: Size(found.sums[folder].files, found.sums[folder].bytes) for folder in whole if folder in found.sums},
         protected=tuple(sorted({guard.places[place] for places in needed.values() for place in places})),
         external=tuple(found.external),
         external_count=found.external_count,

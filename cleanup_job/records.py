@@ -142,6 +142,8 @@ class Removed:
     """Each with the reason."""
     sizes: Mapping[OwnedPath, Size] = field(default_factory=dict)
     """In stores that can list: what was there."""
+    missing: frozenset[OwnedPath | LinkedFile] = frozenset()
+    """Those that were not there: nothing had to be deleted."""
 
 
 @dataclass(frozen=True, slots=True)
