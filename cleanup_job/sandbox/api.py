@@ -9,7 +9,20 @@ from typing import Any
 import jwt
 from flask import Flask, Response, request
 
-from cleanup_job.sandbox import account, deletion, events, hyper_params, models, projects, queues, scalars, tasks, workers  # noqa: F401 -- they register endpoints
+from cleanup_job.sandbox import (
+    account,
+    deletion,
+    event_bulk,
+    event_reading,
+    events,
+    hyper_params,
+    models,
+    projects,
+    queues,
+    scalars,
+    tasks,
+    workers,
+)  # noqa: F401 -- they register endpoints
 from cleanup_job.sandbox.answer import ENDPOINTS, ApiError, Call, endpoint
 from cleanup_job.sandbox.store import Document, Store, new_id
 
