@@ -149,7 +149,7 @@ def _iterations(call: Call, kind: str, reading: _Reading, count: int) -> list[Do
     return found
 
 
-def _goes_on(reading: _Reading, number: int, earlier: bool) -> bool:  # noqa: FBT001 -- the direction of a request
+def _goes_on(reading: _Reading, number: int, earlier: bool) -> bool:
     """Whether an iteration comes after those that were read."""
     if earlier:
         return reading.oldest is None or number < reading.oldest

@@ -11,6 +11,8 @@ from cleanup_job.sandbox.deletion import own_task
 from cleanup_job.sandbox.event_reading import IMAGE, PLOT, TYPES, metric_of
 from cleanup_job.sandbox.store import Document, Store, now
 
+SCALAR = "training_stats_scalar"
+
 
 # -- writing
 @endpoint("events.add")
@@ -31,6 +33,7 @@ def add(store: Store, events: list[Document], user: str) -> Document:
     errors: Counter[str] = Counter()
     added = 0
     stats: dict[str, Document] = defaultdict(dict)
+    values = Counter((e.get("task"), e.get("metric"), e.get("variant")) for e in events if e.get("type") == SCALAR)
     for event in events:
         problem = _problem(store, event)
         if problem:
@@ -44,7 +47,8 @@ def add(store: Store, events: list[Document], user: str) -> Document:
             kept[:] = [e for e in kept if any(e.get(name) != event.get(name) for name in same)]
         kept.append(event)
         if not event.get("model_event"):
-            _note(store, event, user, stats[event["task"]])
+            several = values[event["task"], event.get("metric"), event.get("variant")] > 1
+            _note(store, event, user, stats[event["task"]], several=several)
     if not added:
         raise ApiError(400, 131, "Events not added: " + ", ".join(f"{text}={n}" for text, n in errors.items()))
     return {"added": added, "errors": sum(errors.values()), "errors_info": dict(errors)}
@@ -62,7 +66,7 @@ def _problem(store: Store, event: Document) -> str:
     return ""
 
 
-def _note(store: Store, event: Document, user: str, stats: Document) -> None:
+def _note(store: Store, event: Document, user: str, stats: Document, *, several: bool) -> None:
     """Note an event in its task. `metric_stats` tells of the last batch alone: the server forgets those before."""
     task = store.tasks[event["task"]]
     metric, variant, moment = str(event.get("metric") or ""), str(event.get("variant") or ""), now()
@@ -70,8 +74,8 @@ def _note(store: Store, event: Document, user: str, stats: Document) -> None:
     last = entry["event_stats_by_type"].setdefault(event["type"], {"last_update": 0})
     last["last_update"] = max(last["last_update"], event["timestamp"])
     metrics = json.loads(json.dumps(task.get("last_metrics") or {}))
-    if event["type"] == "training_stats_scalar":
-        _scalar(metrics.setdefault(metric_key(metric), {}), metric, variant, event)
+    if event["type"] == SCALAR:
+        _scalar(metrics.setdefault(metric_key(metric), {}), metric, variant, event, several=several)
     store.tasks.change(
         task["id"],
         metric_stats=dict(stats),
@@ -92,9 +96,13 @@ def _active(task: Document, moment: str) -> Document:
     return {"active_duration": int(seconds.total_seconds())}
 
 
-def _scalar(variants: Document, metric: str, variant: str, event: Document) -> None:
+def _scalar(variants: Document, metric: str, variant: str, event: Document, *, several: bool) -> None:
+    """The latest value, and statistics of all. Several values in one batch leave no statistics: so it was recorded."""
     value, iteration = event.get("value"), event.get("iter") or 0
     old = variants.get(metric_key(variant)) or {}
+    if several:
+        variants[metric_key(variant)] = old | {"metric": metric, "variant": variant, "value": value}
+        return
     first = {f"{name}_value": value for name in ("min", "max", "first")}
     first |= {f"{name}_value_iteration": iteration for name in ("min", "max", "first")}
     count = old.get("count", 0) + 1
