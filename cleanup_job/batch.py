@@ -8,10 +8,10 @@ from cleanup_job.errors import AnswerError
 from cleanup_job.order import Unit
 from cleanup_job.outcomes import Outcomes
 from cleanup_job.outputs import Outputs
-from cleanup_job.paths import Location, TaskId, tasks_named_in
+from cleanup_job.paths import Location, ModelId, TaskId, tasks_named_in
 from cleanup_job.phases import Phases
 from cleanup_job.plan import Batch, Going, Gone, Plan, Policy, plan_batch, protection
-from cleanup_job.records import Deleted, Detail, Model, NotDeleted, References, Removed
+from cleanup_job.records import Deleted, Detail, Model, NotDeleted, References, Removed, Task, Unreadable
 from cleanup_job.report.outcome import Reason, TaskOutcome, Verdict
 from cleanup_job.rooms import Server, Storage
 from cleanup_job.selection import Selected
@@ -59,7 +59,8 @@ class Batches:
             own = {model.id: model for made in models.values() for model in made}
             used_by = self.server.users_of(own)
             children = frozenset() if self.policy.force else self.server.published_children(ids)
-            details = self.server.details(ids)
+            read_again = self.server.details(ids)
+            details = {task: detail for task, detail in read_again.items() if isinstance(detail, Detail)}
             outputs = {i: found for i, found in (outputs | self._with_artifacts(read, details)).items() if i in details}
             linked = {Location(link.store, link.path) for found in outputs.values() for link in found.linked}
             others += self.server.models({one for place in linked for one in self.found.models.loose.get(place, ())})
@@ -72,9 +73,24 @@ class Batches:
             by_file |= apart  # their folders can't go as a whole: look again, this time file by file
             some = sorted(apart)
         now = {task: detail.task for task, detail in details.items()}
-        plan = plan_batch(Batch(tuple(units), self.found.tasks, now, outputs, models, guard, children), self.policy)
+        misread = self._misread(ids, own, used_by) | {
+            task: one for task, one in read_again.items() if isinstance(one, Unreadable)
+        }
+        plan = plan_batch(Batch(tuple(units), self.found.tasks, now, outputs, models, guard, children, misread), self.policy)
         self.gone.kept_models.update(model for going in plan.going for model in going.kept_models)
         return plan
+
+    def _misread(
+        self, ids: list[TaskId], own: Mapping[ModelId, Model], used_by: Mapping[ModelId, frozenset[TaskId]]
+    ) -> dict[TaskId, Unreadable]:
+        """Tasks of which a model can't be read, or who uses it."""
+        known = self.found.models.unreadable
+        found = {task: Unreadable(task, known[task]) for task in ids if task in known}
+        for model, users in used_by.items():
+            if "" in users:  # a task that uses it, and of which not even the id can be read
+                maker = TaskId(own[model].task)
+                found[maker] = Unreadable(maker, f"the record of a task that uses model {model}")
+        return found
 
     def _events(self, ids: list[TaskId], by_file: frozenset[TaskId]) -> dict[TaskId, Outputs]:
         """The files of debug samples and plots; of the tasks in `by_file`, file by file."""
@@ -96,6 +112,8 @@ class Batches:
         others: list[Model] = []
         batch = set(ids)
         for model in self.server.models(wanted):
+            if model.unreadable:
+                index.unreadable.update({task: model.unreadable_words for task in ids if model.id in index.of(task)})
             if model.task in batch:
                 models.setdefault(TaskId(model.task), []).append(model)
             if model.id in wanted:
@@ -193,9 +211,12 @@ class Batches:
         still = [
             task.id
             for task in now.values()
-            if self.policy.still_allows(Selected.of(refused[task.id].task), task, models_deleted=len(refused[task.id].unit) > 1)
+            if isinstance(task, Task)
+            and self.policy.still_allows(
+                Selected.of(refused[task.id].task), task, models_deleted=len(refused[task.id].unit) > 1
+            )
         ]
-        reported = {task.id for task in now.values() if task.reported}
+        reported = {task.id for task in now.values() if isinstance(task, Task) and task.reported}
         return self.server.delete_tasks(still, force=True, reported=reported) if still else {}
 
     def _record_outcome(self, going: Going, answer: Deleted | NotDeleted | None) -> TaskOutcome:

@@ -10,8 +10,8 @@ from threading import Lock
 
 from cleanup_job.errors import CleanupError
 from cleanup_job.paths import Location, ModelId, TaskId, in_no_folder, tasks_named_in
-from cleanup_job.plan import Staying
-from cleanup_job.records import Model, Task
+from cleanup_job.plan import Staying, unreadable
+from cleanup_job.records import Model, Task, Unreadable
 from cleanup_job.report.outcome import Reason
 from cleanup_job.rooms import Server, Storage
 from cleanup_job.selection import Rules, Selected, is_controller
@@ -34,6 +34,8 @@ class Models:
         self._lock = Lock()
         self._of: dict[TaskId, str] = {}
         """Ids with a space between them: hardly any task has more than one, and there may be millions."""
+        self.unreadable: dict[TaskId, str] = {}
+        """Candidates that made a model which can't be read, or in whose folder it lies; with words for it."""
         self.loose: dict[Location, set[ModelId]] = {}
         """Models whose file lies in no task's folder, by its place; where such files may be deleted as links at all."""
 
@@ -57,6 +59,9 @@ class Models:
         maker = TaskId(model.task)
         self._add(maker, model.id)
         place = self._storage.locate(model.uri)
+        if model.unreadable:
+            near = {maker, *tasks_named_in(place.path if place is not None else model.uri)}
+            self.unreadable.update(dict.fromkeys((task for task in near if task in self._tasks), model.unreadable_words))
         if place is None:
             return frozenset()
         if place.store in self._storage.links and in_no_folder(place.path):
@@ -143,6 +148,8 @@ class _Listed:
         self._rules = rules
         self._tell = tell
         self.tasks: dict[TaskId, Selected] = {}
+        self._told: set[TaskId] = set()
+        """Those that can't be read."""
         self.controllers: set[TaskId] = set()
         self.steps: set[TaskId] = set()
         """Tasks that are steps if their parent is a controller."""
@@ -163,7 +170,12 @@ class _Listed:
             if task.id not in judged:
                 self._judge(task)
 
-    def _judge(self, task: Task) -> None:
+    def _judge(self, task: Task | Unreadable) -> None:
+        if isinstance(task, Unreadable):
+            if task.id not in self._told:
+                self._tell(unreadable(task, task.field))
+            self._told.add(task.id)
+            return
         rules = self._rules
         allowed = rules.allows(task)
         if not allowed:
@@ -212,8 +224,12 @@ class _Pipelines:
 
     def _add_steps(self) -> None:
         controllers = list(self._listed.controllers)
-        steps = [task for task in self._server.children(controllers) if self._rules.is_step(task)]
+        found = list(self._server.children(controllers))
+        steps = [task for task in found if isinstance(task, Task) and self._rules.is_step(task)]
         stay: dict[TaskId, str] = {}
+        for one in found:
+            if isinstance(one, Unreadable):
+                stay[TaskId(one.parent)] = f"its step {one.id} can't be read: {one.field}"
         for step in steps:
             why = self._rules.keeps(step)
             if (step.public or why or not self._rules.allows(step, is_step=True)) and step.parent in self._tasks:
@@ -243,11 +259,11 @@ class _Pipelines:
             self._tell(Staying(task, reason, stay[task.id]))
 
 
-def with_names(server: Server, tasks: Iterable[Selected]) -> Iterator[Task | Selected]:
+def with_names(server: Server, tasks: Iterable[Selected]) -> Iterator[Task | Selected | Unreadable]:
     """Tasks that stay without being looked at again, with their names where the server still has them: people read them."""
     some = {task.id: task for task in tasks}
     try:
-        there = server.tasks(some) if some else {}
+        there: Mapping[TaskId, Task | Unreadable] = server.tasks(some) if some else {}
     except CleanupError:
         there = {}
     yield from (there.get(task, some[task]) for task in some)

@@ -21,7 +21,7 @@ from cleanup_job.paths import (
     overlaps,
     tasks_named_in,
 )
-from cleanup_job.records import Model, References, Task
+from cleanup_job.records import Model, References, Task, Unreadable
 from cleanup_job.report.outcome import Reason
 from cleanup_job.selection import Rules, Selected, unchanged
 
@@ -95,7 +95,7 @@ class Going:
 class Staying:
     """A task that stays, and why. ``task`` is as it was selected where it was not looked at again, or is gone."""
 
-    task: Task | Selected
+    task: Task | Selected | Unreadable
     reason: Reason
     detail: str
     unknown_stores: tuple[tuple[str, int], ...] = ()
@@ -130,12 +130,14 @@ class Batch:
     before: Mapping[TaskId, Selected]
     """The tasks as they were selected."""
     now: Mapping[TaskId, Task]
-    """The tasks as they are, read last of all; those that are gone are missing."""
+    """The tasks as they are, read last of all; those that are gone or can't be read are missing."""
     outputs: Mapping[TaskId, Outputs]
     models: Mapping[TaskId, Sequence[Model]]
     guard: Protection
     published_children: frozenset[TaskId] = frozenset()
     """Those that have a published child; only looked up where that matters."""
+    unreadable: Mapping[TaskId, Unreadable] = field(default_factory=dict)
+    """Those of which the record, or that of a model, can't be read."""
 
 
 def protection(
@@ -196,6 +198,8 @@ def plan_batch(batch: Batch, policy: Policy) -> Plan:
 
 def _why_it_stays(task: TaskId, batch: Batch, policy: Policy) -> Staying | None:
     before, now = batch.before[task], batch.now.get(task)
+    if task in batch.unreadable:
+        return unreadable(now or batch.unreadable[task], batch.unreadable[task].field)
     if now is None or task not in batch.outputs:
         return Staying(before, Reason.CHANGED, "it is no longer there")
     if now.public:
@@ -209,6 +213,13 @@ def _why_it_stays(task: TaskId, batch: Batch, policy: Policy) -> Staying | None:
     return _needs_force(now, batch, policy) or _files_hold_it(now, batch, policy)
 
 
+def unreadable(task: Task | Unreadable, what: str) -> Staying:
+    """A task that stays since something of it can't be read."""
+    return Staying(
+        task, Reason.UNREADABLE, f"{what} is not what ClearML's API promises; open the task in ClearML and correct it"
+    )
+
+
 def _needs_force(task: Task, batch: Batch, policy: Policy) -> Staying | None:
     """The server would refuse the record, and the files would be gone by then."""
     published = [model.id for model in batch.models.get(task.id, ()) if model.ready]
@@ -220,6 +231,8 @@ def _needs_force(task: Task, batch: Batch, policy: Policy) -> Staying | None:
 
 def _files_hold_it(task: Task, batch: Batch, policy: Policy) -> Staying | None:
     found = batch.outputs[task.id]
+    if found.unreadable:
+        return unreadable(task, found.unreadable)
     if found.unusable:
         return Staying(task, Reason.UNUSABLE_PATH, f"{found.unusable!r}: correct or remove this entry in ClearML")
     if found.unknown and policy.keep_unknown:

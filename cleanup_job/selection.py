@@ -13,7 +13,7 @@ from typing import Self
 
 from cleanup_job.errors import SettingsError
 from cleanup_job.paths import TaskId
-from cleanup_job.records import RUN_TAG, Task
+from cleanup_job.records import RUN_TAG, Task, Unreadable
 
 ACTIVE = frozenset({"in_progress", "queued"})
 DRAFT = "created"
@@ -155,13 +155,15 @@ class Rules:
             return "its project is in CLEANUP_KEEP_PROJECTS"
         by_project = self.keep_projects is not None or self.thresholds
         if by_project and task.project not in self.known_projects | {""}:
-            return "its project was made after the pass had begun: nobody can tell whether a rule keeps it"
+            return (
+                "its project was not there, or could not be read, when the pass began: nobody can tell whether a rule keeps it"
+            )
         threshold = self._threshold(task)
         if threshold is not None and threshold.cutoff is None:
             return f"{threshold.text!r} in CLEANUP_THRESHOLD_RULES"
         return ""
 
-    def rule_of(self, task: Task | Selected) -> str:
+    def rule_of(self, task: Task | Selected | Unreadable) -> str:
         """The entry of the table of thresholds that a task's age was measured by; empty for the threshold of all."""
         threshold = self._threshold(task)
         return threshold.text if threshold is not None else ""
@@ -170,7 +172,7 @@ class Rules:
         """Whether a task is a step if its parent is a controller: a clone of a controller has that as its parent, too."""
         return not is_controller(task) and ("hidden" in task.system_tags or task.project in self.pipeline_projects)
 
-    def _threshold(self, task: Task | Selected) -> Threshold | None:
+    def _threshold(self, task: Task | Selected | Unreadable) -> Threshold | None:
         return next((threshold for threshold in self.thresholds if task.project in threshold.projects), None)
 
     def _cutoff(self, task: Task) -> datetime:

@@ -10,11 +10,14 @@ A short page is not the end of a listing where a server caps pages lower than as
 page, unless its last page is smaller than one that this server has been seen to give.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
-from cleanup_job.server.parse import Document, documents, when
+from msgspec import Raw
+
+from cleanup_job.server.documents import Misread, Shape, page, text_of, utc, when
 
 Id = TypeVar("Id", bound=str)
 MANY = 500
@@ -27,63 +30,70 @@ FIELD = "last_update"
 class Listings:
     """Reads listings of tasks, models and projects. Safe to use from many threads."""
 
-    def __init__(self, call: Callable[[str, dict[str, Any]], dict[str, Any]], page_size: int) -> None:
+    def __init__(self, call: Callable[[str, dict[str, Any]], Mapping[str, Raw]], page_size: int) -> None:
         """``page_size``: records a listing call returns unless told otherwise, at most 500."""
         self.call = call
         self._page_size = page_size
         self.largest = 0
         """The most documents that one page ever brought: the server's cap is no lower."""
 
-    def read(self, service: str, body: Mapping[str, Any], size: int = 0, since: str = "") -> Iterator[Document]:
-        """Each document of a listing once.
+    def read(
+        self, service: str, body: Mapping[str, Any], shape: type[Shape], size: int = 0, since: str = ""
+    ) -> Iterator[Shape | Misread]:
+        """Each document of a listing once; what has no id that can be read, each time that it is met.
 
         Args:
             service: ``tasks``, ``models`` or ``projects``.
             body: The filters and the fields.
+            shape: What each document has to look like.
             size: Documents a page.
             since: The ``last_update`` to begin with; empty: all, those without the field too.
 
         Raises:
-            AnswerError: an answer is not what the API promises.
+            AnswerError: an answer is no list of documents at all.
         """
         seen: set[str] = set()
-        for page in self._read(service, body, size or self._page_size, since):
-            for document in page:
-                if document["id"] not in seen:
-                    seen.add(document["id"])
-                    yield document
+        for found in self._read(_Pages(self, service, body, shape, size or self._page_size), when(since)):
+            twice = {entry.id for entry in found if isinstance(entry, Misread)}
+            for entry in found:
+                if not entry.id or entry.id not in seen or entry.id in twice:
+                    yield entry
+            seen.update(_ids(found) - twice)
 
-    def _read(self, service: str, body: Mapping[str, Any], size: int, since: str) -> Iterator[list[Document]]:
-        page = _Pages(self, service, body, size)
-        found, ends = page(0, since)
+    @staticmethod
+    def _read(pages: "_Pages[Shape]", since: datetime | None) -> Iterator[list[Shape | Misread]]:
+        found, ends = pages(0, since)
         yield found
         # A first page that is not full ends the listing, if the next one brings nothing new.
-        if ends or (len(found) < size and not _ids(page(1, since)[0]) - _ids(found)):
+        if ends or (len(found) < pages.size and not _ids(pages(1, since)[0]) - _ids(found)):
             return
-        yield from page.after(found, since)
+        yield from pages.after(found, since)
 
 
-class _Pages:
+class _Pages(Generic[Shape]):
     """The pages of one listing."""
 
-    def __init__(self, listings: Listings, service: str, body: Mapping[str, Any], size: int) -> None:
+    def __init__(self, listings: Listings, service: str, body: Mapping[str, Any], shape: type[Shape], size: int) -> None:
         self._listings = listings
         self._service = service
         self._body = {**body, "only_fields": list(dict.fromkeys([*body["only_fields"], FIELD]))}
-        self._size = size
+        self._shape = shape
+        self.size = size
         self._before: set[str] = set()
 
-    def __call__(self, number: int, edge: str = "", *, by_id: bool = False, size: int = 0) -> tuple[list[Document], bool]:
+    def __call__(
+        self, number: int, edge: datetime | None = None, *, by_id: bool = False, size: int = 0
+    ) -> tuple[list[Shape | Misread], bool]:
         """A page, and whether it is certain to be the last one; offsets need an order in which no two are equal.
 
         The field alone is what the server has an index for.
         """
-        size = size or self._size
-        bound = {FIELD: [f">={edge}"]} if edge else {}
+        size = size or self.size
+        bound = {FIELD: [f">={text_of(edge)}"]} if edge else {}
         order = [FIELD, "id"] if by_id else [FIELD]
         request = {**self._body, **bound, "order_by": order, "page": number, "page_size": size}
         listings, service = self._listings, self._service
-        found = documents(listings.call(f"{service}.get_all", request), service)
+        found = page(listings.call(f"{service}.get_all", request), service, self._shape)
         ids, before = _ids(found), self._before
         self._before = ids
         repeats = number > 0 and ids == before  # a server that gives the same page for ever
@@ -91,36 +101,36 @@ class _Pages:
         listings.largest = max(listings.largest, len(found))
         return found, ends
 
-    def after(self, found: list[Document], since: str) -> Iterator[list[Document]]:
+    def after(self, found: list[Shape | Misread], since: datetime | None) -> Iterator[list[Shape | Misread]]:
         """What comes after a first page."""
         read = yield from self._on_from(found)
         if not since or not read:
             yield from self._without_a_time(read)
 
-    def _on_from(self, found: list[Document]) -> Generator[list[Document], None, int]:
+    def _on_from(self, found: list[Shape | Misread]) -> Generator[list[Shape | Misread], None, int]:
         """From time to time; gives how many were read, or 0 where the server ignores the bound."""
-        read, edge, number, by_id, ends = len(found), _time(found), 0, False, False
-        at_edge = {d["id"] for d in found if d.get(FIELD) == edge}
+        read, edge, number, by_id, ends = len(found), _last_time(found), 0, False, False
+        at_edge = {d.id for d in found if _time(d) == edge}
         while edge and not ends:
             found, ends = self(number, edge, by_id=by_id)
             if any(_is_before(d, edge) for d in found):  # then offsets are all there is
                 return 0
             yield found
             read += len(_ids(found) - at_edge)
-            last = _time(found) if found else edge
+            last = _last_time(found) if found else edge
             if last != edge:
-                edge, number, by_id, at_edge = last, 0, False, {d["id"] for d in found if d.get(FIELD) == last}
+                edge, number, by_id, at_edge = last, 0, False, {d.id for d in found if _time(d) == last}
             else:  # all of one moment, or the end
                 number, by_id = number + by_id, True
                 at_edge |= _ids(found)
         return read
 
-    def _without_a_time(self, read: int) -> Iterator[list[Document]]:
+    def _without_a_time(self, read: int) -> Iterator[list[Shape | Misread]]:
         """Records without the field: from the page that they should begin on, or from before it where others left meanwhile."""
-        size = min(FEW if read else self._size, self._size, self._listings.largest)
+        size = min(FEW if read else self.size, self.size, self._listings.largest)
         number = max(0, read - 1) // size
         found, ends = self(number, by_id=True, size=size)
-        while number and not any(d.get(FIELD) for d in found):
+        while number and not any(map(_time, found)):
             number -= 1
             found, ends = self(number, by_id=True, size=size)
         yield found
@@ -137,14 +147,19 @@ def chunks(ids: Iterable[Id], size: int = MANY) -> Iterator[list[Id]]:
         yield chunk
 
 
-def _ids(found: list[Document]) -> set[str]:
-    return {document["id"] for document in found}
+def _ids(found: Sequence[Shape | Misread]) -> set[str]:
+    return {entry.id for entry in found}
 
 
-def _time(found: list[Document]) -> str:
-    return str(found[-1].get(FIELD) or "")
+def _time(entry: Shape | Misread) -> datetime | None:
+    return utc(entry.last_update)
 
 
-def _is_before(document: Document, edge: str) -> bool:
-    moment, bound = when(document.get(FIELD)), when(edge)
-    return moment is not None and bound is not None and moment < bound
+def _last_time(found: Sequence[Shape | Misread]) -> datetime | None:
+    """Of the last one that can be read; None where that has none, as the last ones of a listing."""
+    return next((_time(entry) for entry in reversed(found) if not isinstance(entry, Misread)), None)
+
+
+def _is_before(entry: Shape | Misread, edge: datetime) -> bool:
+    moment = _time(entry)
+    return moment is not None and moment < edge
