@@ -41,6 +41,7 @@ class Output(Protocol):
     def project(self, name: str) -> None: ...
     def warning(self, text: str) -> None: ...
     def trouble(self, text: str) -> None: ...
+    def debug(self, text: str) -> None: ...
     def finished(self, report: Report) -> None: ...
 
 
@@ -97,6 +98,9 @@ class JsonOutput:
 
     def trouble(self, text: str) -> None:
         self._print(json_lines.warning(text))
+
+    def debug(self, text: str) -> None:
+        self._print(json_lines.debug(text))
 
     def finished(self, report: Report) -> None:
         self._print(json_lines.pass_finished(report))
@@ -162,6 +166,10 @@ class TextOutput:
     def trouble(self, text: str) -> None:
         self.warning(text)
 
+    def debug(self, text: str) -> None:
+        if self._least <= LEVELS.index("debug"):
+            self._say(text)
+
     def finished(self, report: Report) -> None:
         table.render(report, self._console)
 
@@ -205,6 +213,9 @@ class Both:
 
     def trouble(self, text: str) -> None:
         self._output.trouble(text)
+
+    def debug(self, text: str) -> None:
+        self._output.debug(text)
 
     def finished(self, report: Report) -> None:
         self._output.finished(report)

@@ -185,10 +185,14 @@ class _Tasked:
 def _pass(
     settings: Settings, connection: assemble.Connection, report: Report, output: Output, stop: Stop, **own_tasks: Any
 ) -> None:
-    output.started(report)
     parts = assemble.connect(settings, connection, stop.before_deletion)
     try:
-        Pass(parts.server, parts.stores, assemble.options(settings, **own_tasks), report, output, stop).run()
+        doing = Pass(parts.server, parts.stores, assemble.options(settings, **own_tasks), report, output, stop)
+        remark = doing.set_clock()
+        output.started(report)
+        if remark:
+            output.debug(remark)
+        doing.run()
     finally:
         report.requests = parts.requests()
 

@@ -99,6 +99,11 @@ def warning(text: str) -> Line:
     return line("warning", "warning", message=text)
 
 
+def debug(text: str) -> Line:
+    """Something that only helps to find out what is going on."""
+    return line("debug", "debug", message=text)
+
+
 def project(name: str, *, dry_run: bool) -> Line:
     """A project that was deleted since the pass had emptied it."""
     return line("project_deleted", "info", project=name, dry_run=dry_run)
