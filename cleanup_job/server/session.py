@@ -21,6 +21,7 @@ from requests.auth import HTTPBasicAuth
 
 from cleanup_job.errors import AnswerError, CleanupError, SettingsError, UnreachableError
 from cleanup_job.in_flight import InFlight
+from cleanup_job.redaction import hide
 from cleanup_job.retry import PASSING, Retry, time_limits
 
 API_VERSION = (2, 31)
@@ -124,7 +125,9 @@ class _Session(Session):  # type: ignore[misc]  # clearml has no types
                 "Check CLEARML_API_ACCESS_KEY and CLEARML_API_SECRET_KEY: the web server makes keys under Settings, Workspace."
             )
             raise SettingsError(message)
-        return str(_data(answer, "auth.login")["token"])
+        token = str(_data(answer, "auth.login")["token"])
+        hide(token)
+        return token
 
 
 class Transport:
