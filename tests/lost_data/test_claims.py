@@ -1,4 +1,4 @@
-"""What a surviving record needs stays, whoever made it: each kind of claim, written by the real clearml package, then one pass over all.
+"""What a surviving record needs stays, whoever made it: each kind of claim, written by the real clearml package; one pass.
 
 What is needed is read from the records themselves, before the pass and without a line of the job's own code.
 """
@@ -24,8 +24,8 @@ from cleanup_job.sandbox.store import now
 WRITER = Path(__file__).with_name("written_by_clearml.py")
 OLD = "2026-01-01T00:00:00+00:00"
 SITUATIONS = (
-    "pipeline", "imported", "original_of_an_import", "base_model", "base_model_of_a_living_task", "connected_model", "artifact_by_url",
-    "model_by_url", "writes_below", "writes_into_a_kind_of_file",
+    "pipeline", "imported", "original_of_an_import", "base_model", "base_model_of_a_living_task", "connected_model",
+    "artifact_by_url", "model_by_url", "writes_below", "writes_into_a_kind_of_file",
 )  # fmt: skip
 
 
@@ -78,7 +78,9 @@ def files_needed(sandbox: Sandbox, task: dict[str, Any], models: set[str], files
 @pytest.fixture(scope="module")
 def night(shared_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Night:
     sandbox = shared_sandbox
-    sandbox.load({"queues": [queue_record("q" * 32, now()) | {"name": "services"}, queue_record("d" * 32, now()) | {"name": "default"}]})
+    sandbox.load(
+        {"queues": [queue_record("q" * 32, now()) | {"name": "services"}, queue_record("d" * 32, now()) | {"name": "default"}]}
+    )
     tasks = written(sandbox, tmp_path_factory.mktemp("written"))
     for made in tasks.values():
         sandbox.store.tasks.change(made["old"], system_tags=["archived"], status_changed=OLD, last_update=OLD, last_change=OLD)
@@ -86,11 +88,10 @@ def night(shared_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> 
     living = {made["living"] for made in tasks.values()}
     records = {key: sandbox.store.tasks[key] for key in living}
     models = {
-        key: listed_models(record) | {one["id"] for one in sandbox.store.models.having("task", [key])} for key, record in records.items()
+        key: listed_models(record) | {one["id"] for one in sandbox.store.models.having("task", [key])}
+        for key, record in records.items()
     }
-    files = {
-        key: frozenset(files_needed(sandbox, record, models[key], set(before[2]))) for key, record in records.items()
-    }
+    files = {key: frozenset(files_needed(sandbox, record, models[key], set(before[2]))) for key, record in records.items()}
     done = clean(sandbox)
     after = tuple(frozenset(part) for part in state(sandbox))
     return Night(tasks, {key: frozenset(ids) for key, ids in models.items()}, files, before, after, done)  # type: ignore[arg-type]
@@ -103,6 +104,7 @@ def test_what_a_living_task_needs_is_there_after_the_pass(night: Night, situatio
     folder = f".{made['old']}/"
     claimed = {path for path in night.needed_files[living] if folder in path}
     assert claimed or night.needed_models[living], f"{situation}: the living task needs nothing of the other one's"
+    assert made["old"] in night.done.watcher.deleted, "what is kept whole shows nothing"
     assert living in night.after[0]
     assert night.needed_models[living] - night.after[1] == set()
     assert night.needed_files[living] - night.after[2] == set()

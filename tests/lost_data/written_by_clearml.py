@@ -1,4 +1,4 @@
-"""Makes records that need what another task made, with the clearml package as people use it. Prints the tasks of each situation, as JSON.
+"""Makes records that need what another task made, with the clearml package as people use it, and prints their ids as JSON.
 
 ``old`` is the task that is archived afterwards; ``living`` stays.
 """
@@ -55,8 +55,13 @@ def train() -> None:
 
 
 def pipeline() -> dict[str, str]:
-    """A pipeline that shows a model and an artifact of its step as its own."""
-    controller = PipelineController("the pipeline", "lost", "1.0", pool_frequency=0.02, add_pipeline_tags=False)
+    """A pipeline that shows a model and an artifact of its step as its own; the step is in a project of its own choice.
+
+    So it is deleted like any task: a step beside its controller goes with that.
+    """
+    controller = PipelineController(
+        "the pipeline", "lost", "1.0", pool_frequency=0.02, add_pipeline_tags=False, target_project="lost steps"
+    )
     controller.add_function_step(
         "train", train, monitor_models=["best"], monitor_artifacts=["clean data"], output_uri=True, packages=[]
     )
@@ -165,7 +170,7 @@ def nobody_needs() -> dict[str, str]:
 
 if __name__ == "__main__":
     situations = (
-        imported, original_of_an_import, base_model, base_model_of_a_living_task, connected_model, artifact_by_url, model_by_url,
-        writes_below, writes_into_a_kind_of_file, nobody_needs, pipeline,
+        imported, original_of_an_import, base_model, base_model_of_a_living_task, connected_model, artifact_by_url,
+        model_by_url, writes_below, writes_into_a_kind_of_file, nobody_needs, pipeline,
     )  # fmt: skip
     print("\n" + json.dumps({one.__name__: one() for one in situations}))
