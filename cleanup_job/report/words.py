@@ -85,6 +85,8 @@ def headline(report: Report) -> str:
     what = f"{counted(total.tasks, 'task')}, {counted(total.models, 'model')} and {counted(total.files, 'file')}{known}"
     rest = (("keep" if report.dry_run else "kept", total.kept), ("failed", total.failed), ("not ours", total.not_ours))
     staying = ", ".join(f"{name} {number:,}" for name, number in rest if number)
+    if report.files_missing:
+        what += f" ({counted(report.files_missing, 'more file')} of their records had no file any more)"
     part = f"Shard {report.shard} of {report.shards}: " if report.shard is not None else ""
     return f"{part}{doing} {what}; {staying}." if staying else f"{part}{doing} {what}."
 

@@ -20,19 +20,19 @@ FOLDER = f"team/project/exp.{TASK}"
     ],
 )  # fmt: skip
 def test_only_this_tasks_own_folder_with_a_parent_is_a_task_folder(path: str) -> None:
-    with pytest.raises(ValueError, match="is no folder of task"):
+    with pytest.raises(ValueError, match="is not a folder of task"):
         TaskFolder("fileserver", path, TASK)
 
 
 @pytest.mark.parametrize("task", ["", ".", "a/b", "short", "x" * 65, "a.b.c.d.e.f"])
 def test_a_task_id_that_could_mean_a_path_makes_no_folder(task: str) -> None:
-    with pytest.raises(ValueError, match="is no folder of task"):
+    with pytest.raises(ValueError, match="is not a folder of task"):
         TaskFolder("fileserver", f"team/exp.{task}", TaskId(task))
 
 
 @pytest.mark.parametrize("rest", ["", ".", "..", "a/../..", "/a", "a//b", "a/", "../x"])
 def test_a_file_never_leaves_its_folder(rest: str) -> None:
-    with pytest.raises(ValueError, match="is no file in"):
+    with pytest.raises(ValueError, match="is not a file of task"):
         TaskFile(TaskFolder("fileserver", FOLDER, TASK), rest)
 
 
