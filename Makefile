@@ -12,7 +12,7 @@ CONTAINER_TOOL ?= $(notdir $(firstword $(shell command -v docker podman buildah)
 IMAGE ?= clearml-cleanup
 BASE_IMAGE ?= python:3.11-slim
 
-.PHONY: help demo test check bench simulation docs image sbom tools chart e2e lock clean
+.PHONY: help demo test cases check bench simulation docs image sbom tools chart e2e lock clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /  make \1\t/' | expand -t 16
@@ -49,8 +49,13 @@ $(AGENT): requirements/agent.txt $(INSTALLED)
 
 test: $(INSTALLED) $(STORES) $(AGENT) ## every test that needs no cluster
 	@echo "== tests"
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/e2e
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/e2e --ignore tests/cases
 	@echo "tests: passed"
+
+cases: $(INSTALLED) ## what users report, played against the installed command (CLEARML_CASES, or ../shared/cases)
+	@echo "== cases"
+	@$(BIN)/python -m pytest --numprocesses 2 tests/cases
+	@echo "cases: passed"
 
 check: $(INSTALLED) ## format, lint, types, import contracts, dependencies, the Dockerfile, known vulnerabilities
 	@echo "== checks"
