@@ -68,6 +68,8 @@ class _Maker:
     destinations: dict[str, str] = field(default_factory=dict)
     pipelines: list[TaskBuilder] = field(default_factory=list)
     datasets: list[TaskBuilder] = field(default_factory=list)
+    mounts: bool = False
+    """Whether some tasks write to the mounted folder."""
 
     def on(self, feature: str, odds: int = 1) -> bool:
         """Whether a feature is there, once in so many times."""
@@ -80,15 +82,22 @@ class _Maker:
     # -- tasks
     def task(self, number: int) -> None:
         """One more task, with what it wrote."""
-        options: Document = {
-            "archived": self.one(True, True, False),
-            "days_old": self.one(60.5, 45.5, 31.5, 28.5, 10.5, 1.5),
-            "status": self.one("completed", "completed", "created", "failed", "published", "in_progress", "queued"),
-            "archived_days": self.one(None, 2.5),
-            "hidden": self.draw(st.integers(0, 15)) == 15,
-            "public": self.draw(st.integers(0, 15)) == 15,
-            "tags": self.one((), ("gold",)),
-        }
+        status = self.one("completed", "created", "failed", "published")
+        match self.one("old", "living", "old", "any"):
+            case "old":
+                options: Document = {"days_old": self.one(60.5, 45.5, 31.5), "status": status}
+            case "living":
+                options = {"archived": False, "status": self.one(status, "in_progress", "queued")}
+            case _:
+                options = {
+                    "archived": self.one(True, False),
+                    "days_old": self.one(60.5, 28.5, 10.5, 1.5),
+                    "status": self.one(status, "in_progress", "queued"),
+                    "archived_days": self.one(None, 2.5),
+                    "hidden": self.one(False, False, False, True),
+                    "public": self.one(False, False, False, True),
+                    "tags": self.one((), ("gold",)),
+                }
         if self.tasks and self.one(False, False, True):
             options["parent"] = self.one(*self.tasks)
         destination = self._destination()
@@ -137,7 +146,7 @@ class _Maker:
             if base.startswith(BUCKET):
                 return None
             return f"{base}/{quote(host.folder) if not base.startswith('file://') else host.folder}{below}"
-        if self.on("mounted", 4):
+        if self.mounts and self.one(False, False, True):
             return f"file://{MOUNT}"
         if self.on("bucket", 15):
             return BUCKET
@@ -278,12 +287,12 @@ class _Maker:
 
     def events(self) -> list[Document]:
         """What others do meanwhile, to tasks and models whose files lie on the fileserver."""
-        if not self.on("events", 3) or any(MOUNT in output.uri for output in self.outputs):
+        if not self.on("events", 2) or self.mounts:
             return []
         living = [task for task in self.tasks if "archived" not in task.document["system_tags"]]
         found: list[Document] = []
         for number in range(self.draw(st.integers(1, 2))):
-            at = self.draw(st.integers(1, 40))
+            at = self.draw(st.integers(1, 25))
             kind = self.one("restore", "use", "list", "artifact", "model", "publish")
             output = self.one(*self.outputs) if self.outputs else None
             if kind == "restore" or output is None:
@@ -301,6 +310,7 @@ class _Maker:
     # -- all together
     def scenario(self, most: int) -> Scenario:
         """Everything, put in order."""
+        self.mounts = self.on("mounted", 2)
         for number in range(self.draw(st.integers(1, most))):
             self.task(number)
         if self.outputs and "claims" not in self.without:
