@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cleanup_job.plan import Going, Staying
-from cleanup_job.records import Task
+from cleanup_job.records import Task, Unreadable
 from cleanup_job.report.outcome import Reason, TaskOutcome, Verdict
 from cleanup_job.selection import Selected
 
@@ -15,11 +15,11 @@ class Outcomes:
     """Makes outcome records; knows the projects' names by id, and by which threshold a task was judged."""
 
     projects: Mapping[str, str]
-    rule_of: Callable[[Task | Selected], str] = field(default=lambda _: "")
+    rule_of: Callable[[Task | Selected | Unreadable], str] = field(default=lambda _: "")
 
     def of(
         self,
-        task: Task | Selected,
+        task: Task | Selected | Unreadable,
         verdict: Verdict,
         reason: Reason | None = None,
         detail: str = "",
@@ -37,6 +37,7 @@ class Outcomes:
             models=len(going.models),
             files=going.files,
             bytes=going.bytes,
+            files_missing=going.files_missing,
             kept_models=len(going.kept_models),
             protected=going.protected,
             external=going.external,

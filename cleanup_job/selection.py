@@ -13,7 +13,7 @@ from typing import Self
 
 from cleanup_job.errors import SettingsError
 from cleanup_job.paths import TaskId
-from cleanup_job.records import RUN_TAG, Task
+from cleanup_job.records import RUN_TAG, Task, Unreadable
 
 ACTIVE = frozenset({"in_progress", "queued"})
 DRAFT = "created"
@@ -119,17 +119,20 @@ class Rules:
             self.include_hidden or self.include_pipeline_steps,
         )
 
-    def allows(self, task: Task, *, archived_at: datetime | None = None, is_step: bool = False) -> bool:
+    def allows(
+        self, task: Task, *, archived_at: datetime | None = None, is_step: bool = False, since: datetime | None = None
+    ) -> bool:
         """Whether the task may be deleted, by its own fields alone; ``keeps`` has the last word.
 
         Args:
             task: The record as the server holds it now.
             archived_at: When it was archived, where that is known better than by ``last_change``.
-            is_step: Whether it goes with its pipeline's controller: it need not be archived, but must not be active.
+            is_step: Whether it is deleted with its pipeline's controller: it need not be archived, but must not be active.
+            since: The moment from which its age counts, where a change by this pass has moved that of its record.
         """
         if task.id in self.never:
             return False
-        since = age_from(task)
+        since = since or age_from(task)
         own_run = bool(self.runs_of) and task.parent == self.runs_of and RUN_TAG in task.tags
         archived_at = archived_at or task.last_change
         with_controller = is_step and self.include_pipeline_steps
@@ -161,7 +164,7 @@ class Rules:
             return f"{threshold.text!r} in CLEANUP_THRESHOLD_RULES"
         return ""
 
-    def rule_of(self, task: Task | Selected) -> str:
+    def rule_of(self, task: Task | Selected | Unreadable) -> str:
         """The entry of the table of thresholds that a task's age was measured by; empty for the threshold of all."""
         threshold = self._threshold(task)
         return threshold.text if threshold is not None else ""
@@ -170,7 +173,7 @@ class Rules:
         """Whether a task is a step if its parent is a controller: a clone of a controller has that as its parent, too."""
         return not is_controller(task) and ("hidden" in task.system_tags or task.project in self.pipeline_projects)
 
-    def _threshold(self, task: Task | Selected) -> Threshold | None:
+    def _threshold(self, task: Task | Selected | Unreadable) -> Threshold | None:
         return next((threshold for threshold in self.thresholds if task.project in threshold.projects), None)
 
     def _cutoff(self, task: Task) -> datetime:
@@ -213,22 +216,26 @@ def age_from(task: Task) -> datetime | None:
     return task.status_changed or task.last_update or task.created
 
 
-def unchanged(before: Selected, now: Task, *, models_deleted: bool = False) -> bool:
+def unchanged(before: Selected, now: Task, *, planned: Task | None = None) -> bool:
     """Whether nobody touched the task since it was listed.
 
-    ``last_change`` alone may move: deleting a task's parent sets it, and so does deleting its models before it
-    (``models_deleted``). Restoring, editing tags and moving show in other fields.
+    ``last_change`` alone may move where its parent was deleted. Where this pass itself has changed the record since it was
+    read as ``planned`` (deleted its models, or taken models of others from its list), ``last_update`` and ``last_change`` say
+    nothing any more. Restoring, editing tags and moving show in other fields.
     """
     same_parent = before.parent == now.parent
     parent_deleted = now.parent == f"__DELETED__{before.parent}"
-    return before.digest == _digest(now) and (
-        (same_parent and (models_deleted or before.last_change == now.last_change)) or parent_deleted
-    )
+    if planned is not None:
+        return (same_parent or parent_deleted) and _lasting(planned) == _lasting(now)
+    return before.digest == _digest(now) and ((same_parent and before.last_change == now.last_change) or parent_deleted)
+
+
+def _lasting(task: Task) -> tuple[object, ...]:
+    return (task.status, task.status_changed, task.tags, task.system_tags, task.project)
 
 
 def _digest(task: Task) -> bytes:
-    fields = (task.status, task.status_changed, task.last_update, task.tags, task.system_tags, task.project)
-    return blake2b(repr(fields).encode(), digest_size=16).digest()
+    return blake2b(repr((task.last_update, *_lasting(task))).encode(), digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True)

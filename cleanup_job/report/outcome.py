@@ -76,6 +76,8 @@ class TaskOutcome:
     models: int = 0
     files: int = 0
     bytes: int = 0
+    files_missing: int = 0
+    """Files that its record names on the fileserver and that were not there any more; not in ``files``."""
     kept_models: int = 0
     """Output models that stay although the task goes: published, or used by others."""
     protected: tuple[str, ...] = ()
@@ -142,6 +144,7 @@ class Report:
     projects: dict[str, ProjectSum] = field(default_factory=dict)
     reasons: dict[Reason, ReasonSum] = field(default_factory=dict)
     unknown_stores: Counter[str] = field(default_factory=Counter)
+    files_missing: int = 0
     protected: int = 0
     kept_models: int = 0
     external: int = 0
@@ -170,6 +173,7 @@ class Report:
             row.models += outcome.models
             row.files += outcome.files
             row.bytes += outcome.bytes
+            self.files_missing += outcome.files_missing
             self.kept_models += outcome.kept_models
             self.protected += len(outcome.protected)
             self.external += outcome.external_count

@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from cleanup_job.claim import Scope
 from cleanup_job.errors import AnswerError
 from cleanup_job.paths import ModelId, TaskId
-from cleanup_job.records import Deleted, Detail, Model, NotDeleted, Project, Task
+from cleanup_job.records import Claimant, Deleted, Detail, Listed, Model, NotDeleted, Project, Task
 from cleanup_job.selection import Query
 from cleanup_job.server import events, parse
 from cleanup_job.server.listing import MANY, Listings, chunks
@@ -19,6 +20,12 @@ MODEL_EVENTS = (2, 23)
 WAITED_FOR = 99
 """Tasks in one call whose events (up to 100,000) the server deletes before it answers. For more it leaves it to Elasticsearch,
 at 1,000 events a second (``max_async_deleted_events_per_sec``) for each 100 tasks: a big pass would queue millions."""
+SCOPES: dict[Scope, list[dict[str, Any]]] = {
+    "all": [{}],
+    "pipelines": [{"type": ["controller"]}, {"system_tags": ["pipeline"]}, {"status": ["created"]}],
+    "off": [],
+}
+"""What to ask for to read the tasks that can claim what others made. An imported task is a draft; nothing else shows it."""
 MISSING_TASK = (400, 101)
 MISSING = frozenset({MISSING_TASK, (400, 201), (400, 401)})
 
@@ -33,7 +40,8 @@ class ClearMLServer:
         self._before_deletion = before_deletion
         self._transport = transport
         self._call = transport.call
-        self._pages = Listings(transport.call, page_size).read
+        listings = Listings(transport.call, page_size)
+        self._pages, self._stream = listings.read, listings.stream
 
     @property
     def version(self) -> tuple[int, int]:
@@ -108,8 +116,21 @@ class ClearMLServer:
         return found
 
     def all_models(self, since: str = "") -> Iterator[Model]:
-        """Every model on the server; with ``since`` those that were made or changed at that ``last_update`` or later."""
-        yield from map(parse.model, self._pages("models", {"only_fields": parse.MODEL_FIELDS}, MANY, since))
+        """Yield every model on the server; with ``since`` those that were made or changed at that ``last_update`` or later.
+
+        One that changes meanwhile may come twice.
+        """
+        yield from map(parse.model, self._stream("models", {"only_fields": parse.MODEL_FIELDS}, since))
+
+    def claimants(self, scope: Scope, since: str = "") -> Iterator[Claimant]:
+        """Yield what the tasks in a scope name; with ``since`` those that were made or changed since that ``last_update``.
+
+        No filter of the API finds an artifact by its address (recording ``list_parts``), so all tasks are read. One that
+        changes meanwhile may come twice.
+        """
+        for filters in SCOPES[scope]:
+            body = {**filters, "search_hidden": True, "only_fields": parse.CLAIM_FIELDS}
+            yield from map(parse.claimant, self._stream("tasks", body, since))
 
     def models_of(self, tasks: Iterable[TaskId]) -> dict[TaskId, list[Model]]:
         """The output models of these tasks."""
@@ -206,9 +227,9 @@ class ClearMLServer:
 
     # -- deleting
     def delete_tasks(
-        self, ids: Sequence[TaskId], *, force: bool, reported: Collection[TaskId] = ()
+        self, ids: Sequence[TaskId], *, force: bool, reported: Collection[TaskId] = (), keep_models: bool = False
     ) -> dict[TaskId, Deleted | NotDeleted]:
-        """Delete these tasks' records with their output models and events, but no files.
+        """Delete these tasks' records with their events and, unless ``keep_models``, their output models; but no files.
 
         Those that have ``reported`` go fewer at a time, so that the server deletes their events before it answers.
 
@@ -231,7 +252,7 @@ class ClearMLServer:
                         *chunks([i for i in left if i not in reported]),
                         *chunks([i for i in left if i in reported], WAITED_FOR),
                     ]:
-                        done |= self._delete_chunk(chunk, force=force)
+                        done |= self._delete_chunk(chunk, {"force": force, "delete_output_models": not keep_models})
                         left = [i for i in left if i not in done]
         except PassingError as error:
             raise self._transport.unreachable("tasks.delete_many", error) from error
@@ -255,8 +276,13 @@ class ClearMLServer:
         """
         self._delete_unless_missing("projects.delete", {"project": project, "force": False, "delete_contents": False})
 
-    def _delete_chunk(self, ids: list[TaskId], *, force: bool) -> dict[TaskId, Deleted | NotDeleted]:
-        options: dict[str, Any] = {"force": force, "delete_output_models": True}
+    def list_outputs(self, task: TaskId, outputs: Sequence[Listed]) -> None:
+        """Set the output models that a task lists, and so its ``last_update`` (recording ``delete_listed_models_remedy``)."""
+        models = {"output": [{"name": entry.name, "model": entry.model} for entry in outputs]}
+        self._call("tasks.edit", {"task": task, "force": True, "models": models}, self._before_deletion)
+
+    def _delete_chunk(self, ids: list[TaskId], wanted: Mapping[str, bool]) -> dict[TaskId, Deleted | NotDeleted]:
+        options = dict(wanted)
         if self.version >= DELETE_EXTERNAL:
             options["delete_external_artifacts"] = False
         if self.version < DELETE_MANY:

@@ -11,10 +11,13 @@ page, unless its last page is smaller than one that this server has been seen to
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
 from cleanup_job.server.parse import Document, documents, when
+from cleanup_job.server.side_by_side import at_once
 
 Id = TypeVar("Id", bound=str)
 MANY = 500
@@ -22,6 +25,14 @@ MANY = 500
 FEW = 100
 """On a page that looks for records without the field: there are hardly any."""
 FIELD = "last_update"
+SEQUENTIAL = 4_000
+"""Documents of a stream that are read one page after the other: slices of time would cost more requests than they save time."""
+MARGIN = timedelta(seconds=2)
+"""How far a stream goes back before the newest record that is known."""
+SLICES = 32
+"""Slices of time that the rest is read in: more than are read at once, since servers are not equally busy at all times."""
+AT_ONCE = 4
+"""Slices that are read at once."""
 
 
 class Listings:
@@ -52,6 +63,58 @@ class Listings:
                 if document["id"] not in seen:
                     seen.add(document["id"])
                     yield document
+
+    def stream(self, service: str, body: Mapping[str, Any], since: str = "") -> Iterator[Document]:
+        """Yield each document of a listing, one that changes meanwhile perhaps more than once.
+
+        Remembers no ids, and reads several slices of time at once where there are many documents.
+
+        Args:
+            service: ``tasks`` or ``models``.
+            body: The filters and the fields.
+            since: The newest ``last_update`` that was read before: begins shortly earlier, since a record is written a
+                moment after the time that it bears. Empty: all, those without the field too.
+
+        Raises:
+            AnswerError: an answer is not what the API promises.
+        """
+        read, last = 0, ""
+        known = when(since)
+        since = (known - MARGIN).isoformat() if known is not None else since
+        for page in self._read(service, body, MANY, since):
+            yield from page
+            read, last = read + len(page), _time(page) or last if page else last
+            if read >= SEQUENTIAL and last and not since:
+                break
+        else:
+            return
+        newest = when(self._newest(service, body))
+        begin = when(last)
+        if begin is None or newest is None:  # nothing to slice by: from the start, one page after the other
+            yield from self.read(service, body, MANY)
+            return
+        step = max(newest - begin, timedelta(seconds=1)) / SLICES
+        edges = [begin + step * n for n in range(SLICES)]
+        bounds = zip(edges, [*edges[1:], None], strict=True)
+        slices = [partial(self._slice, service, body, start, end) for start, end in bounds]
+        for page in at_once(slices, AT_ONCE):
+            read += len(page)
+            yield from page
+        for page in _Pages(self, service, body, MANY).without_a_time(read):
+            yield from page
+
+    def _slice(self, service: str, body: Mapping[str, Any], start: datetime, end: datetime | None) -> Iterator[list[Document]]:
+        """The pages that begin in a slice of time; the last of them may reach beyond its end."""
+        for page in self._read(service, body, MANY, start.isoformat()):
+            yield page
+            last = when(_time(page)) if page else None
+            if end is not None and last is not None and last >= end:
+                return
+
+    def _newest(self, service: str, body: Mapping[str, Any]) -> str:
+        """The time of the last change of any of the documents."""
+        request = {**body, "only_fields": ["id", FIELD], "order_by": [f"-{FIELD}", "id"], "page": 0, "page_size": 1}
+        return _time(documents(self.call(f"{service}.get_all", request), service))
 
     def _read(self, service: str, body: Mapping[str, Any], size: int, since: str) -> Iterator[list[Document]]:
         page = _Pages(self, service, body, size)
@@ -95,7 +158,7 @@ class _Pages:
         """What comes after a first page."""
         read = yield from self._on_from(found)
         if not since or not read:
-            yield from self._without_a_time(read)
+            yield from self.without_a_time(read)
 
     def _on_from(self, found: list[Document]) -> Generator[list[Document], None, int]:
         """From time to time; gives how many were read, or 0 where the server ignores the bound."""
@@ -115,9 +178,9 @@ class _Pages:
                 at_edge |= _ids(found)
         return read
 
-    def _without_a_time(self, read: int) -> Iterator[list[Document]]:
-        """Records without the field: from the page that they should begin on, or from before it where others left meanwhile."""
-        size = min(FEW if read else self._size, self._size, self._listings.largest)
+    def without_a_time(self, read: int) -> Iterator[list[Document]]:
+        """Yield records without the field: from the page that they should begin on, or earlier where others left meanwhile."""
+        size = max(1, min(FEW if read else self._size, self._size, self._listings.largest))
         number = max(0, read - 1) // size
         found, ends = self(number, by_id=True, size=size)
         while number and not any(d.get(FIELD) for d in found):

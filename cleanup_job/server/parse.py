@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from cleanup_job.errors import AnswerError
 from cleanup_job.paths import ModelId, TaskId
-from cleanup_job.records import Artifact, Detail, Model, Project, Task
+from cleanup_job.records import Artifact, Claimant, Detail, Listed, Model, Project, Task
 
 Document = dict[str, Any]
 Read = TypeVar("Read")
@@ -53,8 +53,9 @@ TASK_FIELDS = [
     *("id", "name", "status", "type", "user", "project", "parent", "company", "tags", "system_tags"),
     *("created", "status_changed", "last_update", "last_change", "models.input", "metric_stats"),
 ]
-DETAIL_FIELDS = [*TASK_FIELDS, "execution.artifacts"]
-MODEL_FIELDS = ["id", "task", "uri", "ready", "last_update"]
+DETAIL_FIELDS = [*TASK_FIELDS, "execution.artifacts", "models.output"]
+CLAIM_FIELDS = ["id", "last_update", "execution.artifacts", "models.output", "output.destination"]
+MODEL_FIELDS = ["id", "task", "uri", "ready", "last_update", "tags"]
 
 
 def documents(data: Document, key: str) -> list[Document]:
@@ -99,7 +100,42 @@ def detail(document: Document) -> Detail:
         artifacts=tuple(
             Artifact(str(a["uri"]), str(a.get("mode") or "output"), a.get("content_size")) for a in artifacts if a.get("uri")
         ),
+        outputs=tuple(
+            Listed(str(entry.get("name") or ""), ModelId(str(entry["model"])))
+            for entry in (document.get("models") or {}).get("output") or ()
+            if entry.get("model")
+        ),
     )
+
+
+def claimant(document: Document) -> Claimant:
+    """What a task names (``CLAIM_FIELDS``). In a record of another shape than expected, every text counts as an address."""
+    last_update = str(document.get("last_update") or "")
+    try:
+        artifacts = (document.get("execution") or {}).get("artifacts") or ()
+        outputs = (document.get("models") or {}).get("output") or ()
+        return Claimant(
+            TaskId(document["id"]),
+            tuple(a["uri"] + "" for a in artifacts if a.get("uri")),
+            (document.get("output") or {}).get("destination") or "",
+            tuple(ModelId(entry["model"] + "") for entry in outputs if entry.get("model")),
+            last_update,
+        )
+    except _MISSHAPEN:
+        texts = tuple(_texts(document))
+        return Claimant(TaskId(document["id"]), texts, "", tuple(map(ModelId, texts)), last_update)
+
+
+def _texts(document: Any) -> Iterator[str]:
+    pending = [document]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, dict):
+            pending += [*part, *part.values()]
+        elif isinstance(part, list):
+            pending += part
 
 
 @_strict
@@ -123,6 +159,7 @@ def model(document: Document) -> Model:
         str(document.get("task") or ""),
         bool(document.get("ready")),
         str(document.get("last_update") or ""),
+        tuple(str(tag) for tag in document.get("tags") or ()),
     )
 
 
