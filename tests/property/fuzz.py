@@ -14,7 +14,7 @@ from random import SystemRandom
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "property")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "property")]
 
 from judge import Judge, judge  # noqa: E402 -- as pytest finds them
 from scenario import Scenario  # noqa: E402

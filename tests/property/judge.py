@@ -88,8 +88,9 @@ class Judge:
             second = self._clean(scenario)
         except CleanupError as error:
             return [f"the second pass ended with {type(error).__name__}: {error}"]
-        if second.watcher.deleted or self._everything() != before:
-            return [f"a second pass deletes something: {sorted(second.watcher.deleted)}"]
+        deleted = second.watcher.deleted & {task["id"] for task in scenario.world["tasks"]}
+        if deleted or self._everything() != before:
+            return [f"a second pass deletes something: {sorted(deleted)}"]
         return []
 
     def _clean(self, scenario: Scenario, **options: Any) -> Done:
@@ -142,8 +143,8 @@ def judge() -> Iterator[Judge]:
 
 def _untrue(oracle: Oracle, after: After, done: Done) -> list[str]:
     """What the pass told beside what it did."""
-    gone = {str(task) for task in oracle.tasks.keys() - after.tasks.keys()}
-    told = {str(task) for task in done.watcher.deleted}
+    gone = oracle.tasks.keys() - after.tasks.keys()
+    told = {str(task) for task in done.watcher.deleted} & oracle.tasks.keys()  # what never was there may count as gone
     return [f"told as deleted, and there: {told - gone}"] * bool(told - gone) + [
         f"deleted, and not told: {gone - told}"
     ] * bool(gone - told)
