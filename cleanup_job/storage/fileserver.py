@@ -157,10 +157,10 @@ class FileServer:
 
     def _see_what_is_missing(self, path: str) -> None:
         """A server that answers 200 to everything has shown nothing."""
-        if self._is_there(f"{path.rpartition('/')[0]}/{uuid4().hex}"):
+        if self._is_there("/".join([*path.split("/")[:-1], uuid4().hex])):
             raise SettingsError(
-                f"CLEARML_FILES_HOST={self._host} does not answer like ClearML's fileserver: it says that a file is there which "
-                "can't exist. Nothing was deleted. Correct the address."
+                f"CLEARML_FILES_HOST={self._host} does not answer like ClearML's fileserver: it says that a file is there "
+                "which can't exist. Nothing was deleted. Correct the address."
             )
 
     def doubts(self) -> list[str]:
