@@ -150,7 +150,8 @@ class _Pages(Generic[Shape]):
         The field alone is what the server has an index for.
         """
         size = size or self.size
-        bound = {FIELD: [f">={text_of(edge)}"]} if edge else {}
+        # Of projects the server wants both ends of a range, of which one may be open; it refuses an operator.
+        bound = {FIELD: [text_of(edge), None] if self._service == "projects" else [f">={text_of(edge)}"]} if edge else {}
         order = [FIELD, "id"] if by_id else [FIELD]
         request = {**self._body, **bound, "order_by": order, "page": number, "page_size": size}
         listings, service = self._listings, self._service

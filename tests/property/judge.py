@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -151,8 +152,10 @@ def _untrue(oracle: Oracle, after: After, done: Done) -> list[str]:
 def _different(dry: Done, real: Done) -> list[str]:
     """What a dry run told otherwise than the real one."""
     one, other = dry.watcher.outcomes, real.watcher.outcomes
-    return [
-        f"the dry run tells {one.get(task)} where the real pass tells {other.get(task)}"
-        for task in sorted(one.keys() | other.keys())
-        if one.get(task) != other.get(task)
-    ]
+    found = [f"the dry run tells of task {task}, the real one does not" for task in sorted(one.keys() - other.keys())]
+    found += [f"the real run tells of task {task}, the dry one does not" for task in sorted(other.keys() - one.keys())]
+    for task in sorted(one.keys() & other.keys()):
+        two = (asdict(one[task]), asdict(other[task]))
+        fields = [f"{name} {two[0][name]!r}, not {two[1][name]!r}" for name in two[0] if two[0][name] != two[1][name]]
+        found += [f"the dry run tells of task {task}: {'; '.join(fields)}"] * bool(fields)
+    return found
