@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from cleanup_job import redaction
 from cleanup_job.cleanup import Options
 from cleanup_job.errors import SettingsError
 from cleanup_job.in_flight import InFlight
@@ -35,6 +36,7 @@ def read_settings(
     Raises:
         SettingsError: something is empty, unknown, malformed or missing.
     """
+    redaction.hide_all(environ)
     lower = {}
     path = environ.get("CLEARML_CONFIG_FILE", "").strip()
     file = config_file(Path(path) if path else None)
@@ -43,7 +45,10 @@ def read_settings(
     elif path:
         message = f"CLEARML_CONFIG_FILE={path}: there is no such file. Correct it, or unset it."
         raise SettingsError(message)
-    return load(flags, environ, derived(environ, lower) | lower, parameters)
+    settings, origins = load(flags, environ, derived(environ, lower) | lower, parameters)
+    if settings.access_key and settings.secret_key:
+        redaction.hide_login(settings.access_key.get_secret_value(), settings.secret_key.get_secret_value())
+    return settings, origins
 
 
 def config_file(given: Path | None) -> Path | None:
@@ -245,8 +250,10 @@ def object_stores(settings: Settings, retry: Retry, before_deletion: Callable[[]
     from cleanup_job.storage.objects import ObjectStores  # noqa: PLC0415 -- likewise
 
     file = config_file(settings.config_file)
+    credentials = conf.stores(file) if file else {}
+    redaction.hide_all(credentials)
     buckets = Buckets(
-        conf.stores(file) if file else {},
+        credentials,
         verify=settings.stores_verify_certificate,
         timeout=settings.request_timeout_seconds,
         retry=retry,

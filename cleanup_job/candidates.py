@@ -12,8 +12,8 @@ from cleanup_job.claim import Scope
 from cleanup_job.claims import Claims, check_model_tags
 from cleanup_job.errors import CleanupError
 from cleanup_job.paths import KINDS, ModelId, TaskId
-from cleanup_job.plan import Staying
-from cleanup_job.records import Task
+from cleanup_job.plan import Staying, unreadable
+from cleanup_job.records import Task, Unreadable
 from cleanup_job.report.outcome import Reason
 from cleanup_job.rooms import Server, Storage
 from cleanup_job.selection import Rules, Selected, is_controller
@@ -123,6 +123,8 @@ class _Listed:
         self._rules = rules
         self._tell = tell
         self.tasks: dict[TaskId, Selected] = {}
+        self._told: set[TaskId] = set()
+        """Those that can't be read."""
         self.controllers: set[TaskId] = set()
         self.steps: set[TaskId] = set()
         """Tasks that are steps if their parent is a controller."""
@@ -143,7 +145,12 @@ class _Listed:
             if task.id not in judged:
                 self._judge(task)
 
-    def _judge(self, task: Task) -> None:
+    def _judge(self, task: Task | Unreadable) -> None:
+        if isinstance(task, Unreadable):
+            if task.id not in self._told:
+                self._tell(unreadable(task, task.field))
+            self._told.add(task.id)
+            return
         rules = self._rules
         allowed = rules.allows(task)
         if not allowed:
@@ -192,8 +199,12 @@ class _Pipelines:
 
     def _add_steps(self) -> None:
         controllers = list(self._listed.controllers)
-        steps = [task for task in self._server.children(controllers) if self._rules.is_step(task)]
+        found = list(self._server.children(controllers))
+        steps = [task for task in found if isinstance(task, Task) and self._rules.is_step(task)]
         stay: dict[TaskId, str] = {}
+        for one in found:
+            if isinstance(one, Unreadable):
+                stay[TaskId(one.parent)] = f"its step {one.id} can't be read: {one.field}"
         for step in steps:
             why = self._rules.keeps(step)
             if (step.public or why or not self._rules.allows(step, is_step=True)) and step.parent in self._tasks:
@@ -223,11 +234,11 @@ class _Pipelines:
             self._tell(Staying(task, reason, stay[task.id]))
 
 
-def with_names(server: Server, tasks: Iterable[Selected]) -> Iterator[Task | Selected]:
+def with_names(server: Server, tasks: Iterable[Selected]) -> Iterator[Task | Selected | Unreadable]:
     """Tasks that stay without being looked at again, with their names where the server still has them: people read them."""
     some = {task.id: task for task in tasks}
     try:
-        there = server.tasks(some) if some else {}
+        there: Mapping[TaskId, Task | Unreadable] = server.tasks(some) if some else {}
     except CleanupError:
         there = {}
     yield from (there.get(task, some[task]) for task in some)

@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
-from cleanup_job import candidates, projects
+from cleanup_job import candidates, clock, projects
 from cleanup_job.batch import Batches, Worked
 from cleanup_job.candidates import Candidates, Protect
 from cleanup_job.claim import Scope
@@ -92,8 +93,23 @@ class Pass:
         self._phases = Phases()
         report.phases = self._phases.seconds
 
+    def set_clock(self) -> str:
+        """Find out by which clock ages count, and move the report's cut-off to it; gives a line for the debug log.
+
+        Raises:
+            CleanupError: the server gives no usable answer.
+        """
+        now, claimed = datetime.now(UTC), self._server.clock_ahead
+        newest = self._server.newest() if claimed is not None and claimed < -clock.TOLERANCE else None
+        found = clock.judged(now, claimed, self._server.token_ahead, newest)
+        self._report.cutoff -= found.ahead - self._report.clock_ahead
+        self._report.clock_ahead = found.ahead
+        if found.warning:
+            self._warn(found.warning)
+        return found.remark
+
     def run(self) -> None:
-        """Do it all.
+        """Do it all; ``set_clock`` comes before.
 
         Raises:
             CleanupError: nothing more can be done; what was done stands in the report.
@@ -126,7 +142,10 @@ class Pass:
 
     def _find(self, rules: Rules, projects: dict[str, str]) -> Candidates:
         def note(staying: Staying) -> None:
-            self._note(self._outcomes.stays(staying))
+            if staying.task.id:
+                self._note(self._outcomes.stays(staying))
+            else:  # nobody can say which task it is
+                self._warn(f"tasks.get_all: an archived task is left out, since its id can't be read: {staying.detail}")
 
         tell = candidates.told_by_shard(note, self._options.shard, self._options.shards)
         options = self._options
@@ -142,7 +161,7 @@ class Pass:
         filters = self._options.filters
         return resolve(
             filters,
-            self._report.started,
+            self._report.started - self._report.clock_ahead,
             projects=projects,
             users=self._server.users() if filters.users else {},
             tag_exists=self._server.tag_exists,

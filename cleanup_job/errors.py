@@ -44,3 +44,9 @@ class AnswerError(CleanupError):
         super().__init__(message)
         self.status = status
         self.subcode = subcode
+
+
+class ForeignAnswerError(AnswerError):
+    """What answered is not ClearML's API server: a login page, a proxy, another server. The address is wrong if it lasts."""
+
+    exit_code = 2

@@ -18,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from cleanup_job.redaction import redacted
 from cleanup_job.report import json_lines, table
 from cleanup_job.report.outcome import Report, TaskOutcome, Verdict
 from cleanup_job.report.words import plain
@@ -41,6 +42,7 @@ class Output(Protocol):
     def project(self, name: str) -> None: ...
     def warning(self, text: str) -> None: ...
     def trouble(self, text: str) -> None: ...
+    def debug(self, text: str) -> None: ...
     def finished(self, report: Report) -> None: ...
 
 
@@ -97,6 +99,9 @@ class JsonOutput:
 
     def trouble(self, text: str) -> None:
         self._print(json_lines.warning(text))
+
+    def debug(self, text: str) -> None:
+        self._print(json_lines.debug(text))
 
     def finished(self, report: Report) -> None:
         self._print(json_lines.pass_finished(report))
@@ -157,10 +162,14 @@ class TextOutput:
 
     def warning(self, text: str) -> None:
         if self._least <= LEVELS.index("warning"):
-            self._progress.console.print(f"[yellow]warning:[/] {escape(text)}", highlight=False, soft_wrap=True)
+            self._progress.console.print(f"[yellow]warning:[/] {escape(redacted(text))}", highlight=False, soft_wrap=True)
 
     def trouble(self, text: str) -> None:
         self.warning(text)
+
+    def debug(self, text: str) -> None:
+        if self._least <= LEVELS.index("debug"):
+            self._say(text)
 
     def finished(self, report: Report) -> None:
         table.render(report, self._console)
@@ -205,6 +214,9 @@ class Both:
 
     def trouble(self, text: str) -> None:
         self._output.trouble(text)
+
+    def debug(self, text: str) -> None:
+        self._output.debug(text)
 
     def finished(self, report: Report) -> None:
         self._output.finished(report)

@@ -23,6 +23,7 @@ from cleanup_job.paths import (
     is_task_id,
     owned_file,
 )
+from cleanup_job.records import Unreadable
 
 NAMED = 20
 """URIs of one task that a report names; the rest is counted."""
@@ -126,6 +127,8 @@ class Outputs:
     """Files on stores that the job doesn't know, by the store's address."""
     unusable: str = ""
     """The first path of this kind: one is enough to keep the task."""
+    unreadable: str = ""
+    """What of it can't be read, likewise."""
     _beside: str = field(default="", repr=False)
     """How the address of the last owned file began, up to its folder: hundreds of images lie beside each other."""
     _sum: Sum | None = field(default=None, repr=False)
@@ -141,8 +144,11 @@ class Outputs:
         """Their size, as far as records know it."""
         return self.named.bytes + sum(one.bytes for one in self.sums.values())
 
-    def add(self, uri: str, size: int | None = None) -> None:
-        """Count one output in; ``size`` is in bytes, None where the record has none."""
+    def add(self, uri: str | Unreadable, size: int | None = None) -> None:
+        """Count one output in, or what can't be read; ``size`` is in bytes, None where the record has none."""
+        if isinstance(uri, Unreadable):
+            self.unreadable = self.unreadable or uri.field
+            return
         if not uri:
             return
         if self._beside and uri.startswith(self._beside) and self._is_plain(uri[len(self._beside) :]):

@@ -158,7 +158,9 @@ class Rules:
             return "its project is in CLEANUP_KEEP_PROJECTS"
         by_project = self.keep_projects is not None or self.thresholds
         if by_project and task.project not in self.known_projects | {""}:
-            return "its project was made after the pass had begun: nobody can tell whether a rule keeps it"
+            return (
+                "its project was not there, or could not be read, when the pass began: nobody can tell whether a rule keeps it"
+            )
         threshold = self._threshold(task)
         if threshold is not None and threshold.cutoff is None:
             return f"{threshold.text!r} in CLEANUP_THRESHOLD_RULES"

@@ -91,7 +91,9 @@ def clean(
     server = ClearMLServer(transport, page_size, before_deletion=gate)
     places = Stores((files, *stores(retry, gate)))
     try:
-        Pass(server, places, Options(chosen, **options), report, watcher, stop).run()
+        doing = Pass(server, places, Options(chosen, **options), report, watcher, stop)
+        doing.set_clock()
+        doing.run()
     finally:
         report.requests = transport.sent + places.sent
     return Done(report, watcher)

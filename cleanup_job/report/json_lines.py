@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from cleanup_job.redaction import cleaned, redacted
 from cleanup_job.report.outcome import Report, TaskOutcome, Verdict
 from cleanup_job.report.words import IN_PART, link, seconds, seconds_left, store_hint, store_setting
 
@@ -17,8 +18,8 @@ _TO_ESCAPE = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def dumps(line: Line, indent: int | None = None) -> str:
-    """JSON that UTF-8 can hold, readable, and without an ``indent`` on one line for every reader's idea of a line."""
-    text = json.dumps(line, ensure_ascii=False, indent=indent, default=str)
+    """Readable JSON that UTF-8 can hold, without secrets, and without an ``indent`` on one line for every reader."""
+    text = json.dumps(cleaned(line), ensure_ascii=False, indent=indent, default=lambda value: redacted(str(value)))
     return _TO_ESCAPE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
@@ -97,6 +98,11 @@ def stores(found: Iterable[tuple[str, int]]) -> list[Line]:
 def warning(text: str) -> Line:
     """Something that people should look at."""
     return line("warning", "warning", message=text)
+
+
+def debug(text: str) -> Line:
+    """Something that only helps to find out what is going on."""
+    return line("debug", "debug", message=text)
 
 
 def project(name: str, *, dry_run: bool) -> Line:

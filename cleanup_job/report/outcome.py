@@ -5,7 +5,7 @@ The sum grows with the number of projects and reasons, not with the number of ta
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from cleanup_job.paths import TaskId
@@ -127,11 +127,13 @@ class Report:
     dry_run: bool
     started: datetime
     cutoff: datetime
-    """Tasks whose age counts from before this moment were eligible."""
+    """Tasks whose age counts from before this moment were eligible, by the server's clock."""
     server: str = ""
     """The address of the API server."""
     web: str = ""
     """The address of the web server, for links; empty where unknown."""
+    clock_ahead: timedelta = timedelta()
+    """How far ``started`` is ahead of the clock that ages count by."""
     finished: datetime | None = None
     selected: int = 0
     left: int = 0

@@ -2,14 +2,21 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Literal, TypeVar
+
+from msgspec import Raw, Struct
 
 from cleanup_job.claim import Scope
 from cleanup_job.errors import AnswerError
 from cleanup_job.paths import ModelId, TaskId
-from cleanup_job.records import Claimant, Deleted, Detail, Listed, Model, NotDeleted, Project, Task
+from cleanup_job.records import Claimant, Deleted, Detail, Listed, Model, NotDeleted, Project, Task, Unreadable
 from cleanup_job.selection import Query
-from cleanup_job.server import events, parse
+from cleanup_job.server import documents, events
+from cleanup_job.server.datasets import Ancestors
+from cleanup_job.server.documents import Misread, Shape
+from cleanup_job.server.envelope import MISSHAPEN, decoded
 from cleanup_job.server.listing import MANY, Listings, chunks
 from cleanup_job.server.session import PassingError, Transport
 
@@ -40,8 +47,9 @@ class ClearMLServer:
         self._before_deletion = before_deletion
         self._transport = transport
         self._call = transport.call
-        listings = Listings(transport.call, page_size)
+        listings = Listings(self._ask, page_size)
         self._pages, self._stream = listings.read, listings.stream
+        self._misread_projects: set[str] = set()
 
     @property
     def version(self) -> tuple[int, int]:
@@ -49,36 +57,62 @@ class ClearMLServer:
         return self._transport.version
 
     # -- reading
+    @property
+    def clock_ahead(self) -> timedelta | None:
+        """How far the job's clock is ahead of the server's, by its answers so far; None where none of them names a time."""
+        return self._transport.clock.ahead
+
+    @property
+    def token_ahead(self) -> timedelta | None:
+        """The same by the time in the token of the login, which no proxy writes; None where there is none in it."""
+        return self._transport.token_ahead
+
+    def newest(self) -> datetime | None:
+        """When a task was last updated, by the server's clock; None where there is no task, or its record can't be read."""
+        body = {"only_fields": ["id", "last_update"], "order_by": ["-last_update"], "search_hidden": True}
+        found = self._some("tasks", {**body, "page": 0, "page_size": 1}, documents.Entry)
+        return documents.utc(found[0].last_update) if found else None
+
     def projects(self) -> dict[str, str]:
-        """Every project's name by its id, hidden ones too."""
+        """The name of each project by its id, hidden ones too. The tasks of one that can't be read can't be read either."""
         body = {"search_hidden": True, "only_fields": ["id", "name"]}
-        return {d["id"]: str(d.get("name") or "") for d in self._pages("projects", body)}
+        found: dict[str, str] = {}
+        for entry in self._pages("projects", body, documents.NameOf):
+            if isinstance(entry, Misread):
+                self._misread_projects.add(entry.id)
+            else:
+                found[entry.id] = entry.name
+        for project in self._misread_projects:
+            found.pop(project, None)
+        return found
 
     def users(self) -> dict[str, str]:
-        """Every user's name by id."""
-        data = self._call("users.get_all_ex", {"only_fields": ["id", "name"]})
-        return {d["id"]: str(d.get("name") or "") for d in parse.documents(data, "users")}
+        """The name of each user by id, of those that can be read."""
+        body = {"only_fields": ["id", "name"]}
+        data = self._ask("users.get_all_ex", body)
+        found = documents.page(data, "users", documents.NameOf)
+        return {entry.id: entry.name for entry in found if not isinstance(entry, Misread)}
 
     def tag_exists(self, tag: str) -> bool:
-        """Whether any task has this tag, archived and hidden ones included."""
-        body = {"tags": [tag], "search_hidden": True, "only_fields": ["id", "tags"], "page": 0, "page_size": 1}
-        found = parse.documents(self._call("tasks.get_all", body), "tasks")
-        return any(tag in (d.get("tags") or ()) for d in found)
+        """Whether any task has this tag, archived and hidden ones included; of one that can't be read the filter tells."""
+        body = {"tags": [tag], "search_hidden": True, "only_fields": ["id", "tags"], "page": 0, "page_size": 10}
+        found = self._some("tasks", body, documents.TagsOf)
+        return any(isinstance(entry, Misread) or tag in entry.tags for entry in found)
 
-    def archived_tasks(self, query: Query) -> Iterator[Task]:
+    def archived_tasks(self, query: Query) -> Iterator[Task | Unreadable]:
         """Archived tasks, as far as the server's filters hold: judge each by its own fields."""
-        body: dict[str, Any] = {"system_tags": ["archived"], "only_fields": parse.TASK_FIELDS}
+        body: dict[str, Any] = {"system_tags": ["archived"], "only_fields": documents.TASK_FIELDS}
         filters = {"status": query.statuses, "type": query.types, "user": query.users}
         body |= {name: list(values) for name, values in filters.items() if values}
         if query.projects and len(query.projects) <= MANY:
             body["project"] = list(query.projects)
         if query.hidden:
             body["search_hidden"] = True
-        yield from map(parse.task, self._pages("tasks", body))
+        yield from map(self._task, self._pages("tasks", body, documents.TaskEntry))
 
-    def tasks(self, ids: Iterable[TaskId]) -> dict[TaskId, Task]:
+    def tasks(self, ids: Iterable[TaskId]) -> dict[TaskId, Task | Unreadable]:
         """These tasks as they are now; those that are gone are left out."""
-        return {task.id: task for task in map(parse.task, self._by_id(ids, parse.TASK_FIELDS))}
+        return {TaskId(entry.id): self._task(entry) for entry in self._by_id(ids, documents.TASK_FIELDS, documents.TaskEntry)}
 
     def existing(self, ids: Iterable[TaskId]) -> frozenset[TaskId]:
         """Those of these tasks that have a record, whatever its state."""
@@ -86,41 +120,52 @@ class ClearMLServer:
         found: set[str] = set()
         for chunk in chunks(sorted(wanted)):
             body = {"id": chunk, "search_hidden": True, "only_fields": ["id"]}
-            found |= {d["id"] for d in self._pages("tasks", body, MANY)}
-        return frozenset(TaskId(i) for i in wanted & found)
+            found |= {entry.id for entry in self._pages("tasks", body, documents.Entry, MANY)}
+        return frozenset(i for i in wanted if i in found)
 
     def is_gone(self, task: TaskId) -> bool:
         """Whether the server says that there is no such task; a list that lacks it would say nothing."""
         try:
-            self._call("tasks.get_by_id", {"task": task, "only_fields": ["id"]})
+            self._ask("tasks.get_by_id", {"task": task, "only_fields": ["id"]})
         except AnswerError as error:
             if (error.status, error.subcode) == MISSING_TASK:
                 return True
             raise
         return False
 
-    def details(self, ids: Iterable[TaskId]) -> dict[TaskId, Detail]:
+    def details(self, ids: Iterable[TaskId]) -> dict[TaskId, Detail | Unreadable]:
         """What these tasks' own records say of their outputs."""
-        return {TaskId(d["id"]): parse.detail(d) for d in self._by_id(ids, parse.DETAIL_FIELDS)}
+        found: dict[TaskId, Detail | Unreadable] = {}
+        for entry in self._by_id(ids, documents.DETAIL_FIELDS, documents.DetailEntry):
+            task = self._task(entry)
+            if isinstance(task, Unreadable):
+                found[task.id] = task
+            elif not isinstance(entry, Misread):
+                found[task.id] = entry.detail()
+        return found
 
     def models(self, ids: Iterable[ModelId]) -> list[Model]:
-        """These models as they are now; those that are gone are left out."""
+        """These models as they are now; those that are gone are left out. One that the server tells in two ways comes twice."""
         found: list[Model] = []
         for chunk in chunks(sorted(set(ids))):
-            body = {"id": chunk, "only_fields": parse.MODEL_FIELDS}
-            answer = self._call("models.get_all", {**body, "page": 0, "page_size": MANY})
-            some = {model.id: model for model in map(parse.model, parse.documents(answer, "models"))}
-            if not some.keys() >= set(chunk):  # some are gone, or the server cut the page: who knows
-                some |= {model.id: model for model in map(parse.model, self._pages("models", body, MANY))}
-            found += [some[one] for one in chunk if one in some]
+            body = {"id": chunk, "only_fields": documents.MODEL_FIELDS}
+            some = [
+                entry.model() for entry in self._some("models", {**body, "page": 0, "page_size": MANY}, documents.ModelEntry)
+            ]
+            if not {model.id for model in some} >= set(chunk):  # some are gone, or the server cut the page: who knows
+                some += [entry.model() for entry in self._pages("models", body, documents.ModelEntry, MANY)]
+            wanted = set(chunk)
+            found += dict.fromkeys(model for model in some if model.id in wanted)
         return found
 
     def all_models(self, since: str = "") -> Iterator[Model]:
-        """Yield every model on the server; with ``since`` those that were made or changed at that ``last_update`` or later.
+        """Yield every model on the server; with ``since`` those that were made or changed since that ``last_update``.
 
         One that changes meanwhile may come twice.
         """
-        yield from map(parse.model, self._stream("models", {"only_fields": parse.MODEL_FIELDS}, since))
+        body = {"only_fields": documents.MODEL_FIELDS}
+        for entry in self._stream("models", body, documents.ModelEntry, since):
+            yield entry.model()
 
     def claimants(self, scope: Scope, since: str = "") -> Iterator[Claimant]:
         """Yield what the tasks in a scope name; with ``since`` those that were made or changed since that ``last_update``.
@@ -129,101 +174,89 @@ class ClearMLServer:
         changes meanwhile may come twice.
         """
         for filters in SCOPES[scope]:
-            body = {**filters, "search_hidden": True, "only_fields": parse.CLAIM_FIELDS}
-            yield from map(parse.claimant, self._stream("tasks", body, since))
+            body = {**filters, "search_hidden": True, "only_fields": documents.CLAIM_FIELDS}
+            for entry in self._stream("tasks", body, documents.ClaimEntry, since):
+                yield entry.claimant()
 
     def models_of(self, tasks: Iterable[TaskId]) -> dict[TaskId, list[Model]]:
         """The output models of these tasks."""
         found: dict[TaskId, list[Model]] = defaultdict(list)
-        wanted = set(tasks)
-        for model in self._models_where("task", wanted):
-            if model.task in wanted:
-                found[TaskId(model.task)].append(model)
+        body = {"only_fields": documents.MODEL_FIELDS}
+        for task, entry in self._where("models", "task", tasks, body, documents.ModelEntry, lambda entry: (entry.task,)):
+            found[TaskId(task)].append(entry.model())
         return dict(found)
 
     def users_of(self, models: Iterable[ModelId]) -> dict[ModelId, frozenset[TaskId]]:
-        """For each of these models, the tasks that have it as an input."""
-        wanted = set(models)
+        """For each of these models, the tasks that have it as an input; an empty id for one whose own can't be read."""
         found: dict[ModelId, set[TaskId]] = defaultdict(set)
-        for chunk in chunks(sorted(wanted)):
-            body = {"models.input.model": chunk, "search_hidden": True, "only_fields": ["id", "models.input"]}
-            for task in map(parse.task, self._pages("tasks", body, MANY)):
-                for model in wanted.intersection(task.input_models):
-                    found[model].add(task.id)
+        body = {"search_hidden": True, "only_fields": ["id", "models.input"]}
+        field = "models.input.model"
+        for model, entry in self._where("tasks", field, models, body, documents.ModelsOf, lambda entry: entry.input_models):
+            found[ModelId(model)].add(TaskId(entry.id))
         return {model: frozenset(tasks) for model, tasks in found.items()}
 
     def published_children(self, tasks: Iterable[TaskId]) -> frozenset[TaskId]:
         """Those of these tasks that have a published child."""
-        wanted = set(tasks)
-        found: set[TaskId] = set()
-        for chunk in chunks(sorted(wanted)):
-            body = {
-                "parent": chunk,
-                "status": ["published"],
-                "search_hidden": True,
-                "only_fields": ["id", "parent", "status"],
-            }
-            children = self._pages("tasks", body, MANY)
-            found |= {TaskId(str(d.get("parent"))) for d in children if d.get("status") == "published"}
-        return frozenset(found & wanted)
+        body = {"status": ["published"], "search_hidden": True, "only_fields": ["id", "parent", "status"]}
+        found = self._where("tasks", "parent", tasks, body, documents.ParentOf, lambda entry: (entry.parent,))
+        return frozenset(TaskId(task) for task, child in found if isinstance(child, Misread) or child.status == "published")
 
-    def children(self, tasks: Iterable[TaskId]) -> Iterator[Task]:
+    def children(self, tasks: Iterable[TaskId]) -> Iterator[Task | Unreadable]:
         """All tasks that have one of these as their parent."""
-        wanted = set(tasks)
-        for chunk in chunks(sorted(wanted)):
-            body = {"parent": chunk, "search_hidden": True, "only_fields": parse.TASK_FIELDS}
-            yield from (task for task in map(parse.task, self._pages("tasks", body, MANY)) if task.parent in wanted)
+        body = {"search_hidden": True, "only_fields": documents.TASK_FIELDS}
+        for parent, entry in self._where("tasks", "parent", tasks, body, documents.TaskEntry, lambda entry: (entry.parent,)):
+            task = self._task(entry)
+            yield replace(task, parent=parent) if isinstance(task, Unreadable) else task
 
     def dataset_users(self, version: TaskId) -> frozenset[TaskId]:
         """The tasks that used a dataset version. The server takes one version in a call; of a list it finds nothing."""
         body = {"runtime.datasets": version, "search_hidden": True, "only_fields": ["id", "runtime"]}
-        found = self._pages("tasks", body, MANY)
-        return frozenset(TaskId(d["id"]) for d in found if version in ((d.get("runtime") or {}).get("datasets") or ()))
+        found = self._pages("tasks", body, documents.DatasetsOf, MANY)
+        return frozenset(TaskId(entry.id) for entry in found if isinstance(entry, Misread) or version in entry.runtime.datasets)
 
     def project_tree(self) -> list[Project]:
-        """Every project, hidden ones too."""
+        """Every project, hidden ones too; none at all where one can't be read: it might lie in any of them."""
         body = {"search_hidden": True, "only_fields": ["id", "name", "system_tags", "company"]}
-        return [parse.project(document) for document in self._pages("projects", body)]
+        found: list[Project] = []
+        for entry in self._pages("projects", body, documents.ProjectEntry):
+            if isinstance(entry, Misread):
+                return []
+            found.append(entry.project())
+        return found
 
     def left_in(self, projects: Iterable[str]) -> Iterator[tuple[str, TaskId | Model]]:
         """What is in these projects, each with its project: tasks of every kind, and models."""
-        wanted = set(projects)
-        for chunk in chunks(sorted(wanted)):
-            body = {"project": chunk, "search_hidden": True, "only_fields": ["id", "project"]}
-            for document in self._pages("tasks", body, MANY):
-                if document.get("project") in wanted:
-                    yield document["project"], TaskId(document["id"])
-            body = {"project": chunk, "only_fields": [*parse.MODEL_FIELDS, "project"]}
-            for document in self._pages("models", body, MANY):
-                if document.get("project") in wanted:
-                    yield document["project"], parse.model(document)
+        body = {"search_hidden": True, "only_fields": ["id", "project"]}
+        wanted = list(projects)
+        for project, entry in self._where("tasks", "project", wanted, body, documents.PlaceOf, lambda entry: (entry.project,)):
+            yield project, TaskId(entry.id)
+        body = {"only_fields": [*documents.MODEL_FIELDS, "project"]}
+        for project, model in self._where(
+            "models", "project", wanted, body, documents.ModelEntry, lambda entry: (entry.project,)
+        ):
+            yield project, model.model()
 
     def pipelines(self, tasks: Iterable[TaskId]) -> frozenset[TaskId]:
-        """Those of these tasks that are pipelines' controllers."""
+        """Those of these tasks that are pipelines' controllers; one that can't be read may be."""
         found = self.tasks(tasks).values()
-        return frozenset(t.id for t in found if t.type == "controller" or "pipeline" in t.system_tags)
+        return frozenset(
+            t.id for t in found if isinstance(t, Unreadable) or t.type == "controller" or "pipeline" in t.system_tags
+        )
 
     def dataset_ancestors(self) -> Iterator[tuple[TaskId, frozenset[TaskId]]]:
-        """Every dataset version on the server, with the versions it can't be read without."""
-        body = {
-            "system_tags": ["dataset"],
-            "search_hidden": True,
-            "only_fields": ["id", "system_tags", "configuration.Dataset Struct"],
-        }
-        for document in self._pages("tasks", body):
-            if "dataset" in (document.get("system_tags") or ()):
-                yield TaskId(document["id"]), parse.dataset_ancestors(document)
+        """Every dataset version on the server, with the versions it can't be read without, or may not be."""
+        yield from Ancestors(self._pages).read()
 
-    def event_files(self, tasks: Sequence[TaskId]) -> Iterator[tuple[TaskId, str]]:
-        """The files of debug samples and plots of these tasks, each with its task."""
-        for owner, uri in events.uris(self._call, self.version, tasks):
-            yield TaskId(owner), uri
+    def event_files(self, tasks: Sequence[TaskId]) -> Iterator[tuple[TaskId, str | Unreadable]]:
+        """The files of debug samples and plots of these tasks, each with its task; or what can't be read of its events."""
+        for owner, found in events.uris(self._transport.ask, self.version, tasks):
+            yield TaskId(owner), found
 
-    def model_event_files(self, models: Sequence[ModelId]) -> Iterator[tuple[ModelId, str]]:
+    def model_event_files(self, models: Sequence[ModelId]) -> Iterator[tuple[ModelId, str | Unreadable]]:
         """The same of models: they have events of their own."""
-        if self.version >= MODEL_EVENTS and events.any_of_models(self._call, models):
-            for owner, uri in events.uris(self._call, self.version, models, of_models=True):
-                yield ModelId(owner), uri
+        if self.version >= MODEL_EVENTS and events.any_of_models(self._transport.ask, models):
+            for owner, found in events.uris(self._transport.ask, self.version, models, of_models=True):
+                yield ModelId(owner), found
 
     # -- deleting
     def delete_tasks(
@@ -287,41 +320,72 @@ class ClearMLServer:
             options["delete_external_artifacts"] = False
         if self.version < DELETE_MANY:
             return {i: self._delete_one(i, options) for i in ids}
-        data = self._transport.call_once("tasks.delete_many", {"ids": ids, **options}, self._before_deletion)
-        outcomes: dict[TaskId, Deleted | NotDeleted] = {}
+        body = {"ids": ids, **options}
+        answer = self._transport.ask_once("tasks.delete_many", body, dict[str, Raw], self._before_deletion)
         asked = set(ids)
-        with parse.readable("tasks.delete_many"):
-            for entry in data["succeeded"]:
-                if entry["id"] in asked:
-                    outcomes[entry["id"]] = Deleted(entry.get("deleted_models"))
-            for entry in data["failed"]:
-                if entry["id"] in asked:
-                    outcomes[entry["id"]] = _not_deleted(entry.get("error") or {})
-        return outcomes
+        # An entry that can't be read is as none: its record counts as not deleted.
+        done = {one.id: Deleted(_count(one.deleted_models)) for one in _entries(answer, "succeeded", _Succeeded)}
+        refused = {one.id: _not_deleted(one.error) for one in _entries(answer, "failed", _Failed)}
+        return {TaskId(i): outcome for i, outcome in (done | refused).items() if i in asked}
 
     def _delete_one(self, task: TaskId, options: Mapping[str, Any]) -> Deleted | NotDeleted:
         try:
-            data = self._transport.call_once("tasks.delete", {"task": task, **options}, self._before_deletion)
-            return Deleted(data.get("deleted_models"))
+            data = self._transport.ask_once("tasks.delete", {"task": task, **options}, dict[str, Raw], self._before_deletion)
+            return Deleted(_count(data.get("deleted_models", Raw(b"null"))))
         except AnswerError as error:
             if (error.status, error.subcode) == MISSING_TASK:
                 return Deleted()
             return NotDeleted(error.status, error.subcode, str(error))
 
-    # -- paging
-    def _by_id(self, ids: Iterable[TaskId], fields: list[str]) -> Iterator[parse.Document]:
+    # -- asking
+    def _ask(self, name: str, body: dict[str, Any]) -> dict[str, Raw]:
+        return self._transport.ask(name, body, dict[str, Raw])
+
+    def _some(self, service: str, body: dict[str, Any], shape: type[Shape]) -> list[Shape | Misread]:
+        """One page."""
+        return documents.page(self._ask(f"{service}.get_all", body), service, shape)
+
+    def _task(self, entry: documents.TaskEntry | Misread) -> Task | Unreadable:
+        task = entry.task()
+        if task.project in self._misread_projects and not isinstance(task, Unreadable):
+            return Unreadable(task.id, "the record of its project", task.name, task.project, task.parent)
+        return task
+
+    def _by_id(self, ids: Iterable[TaskId], fields: list[str], shape: type[Shape]) -> Iterator[Shape | Misread]:
         """Tasks by id, in one page each: one that is missed counts as changed, and stays."""
         for chunk in chunks(sorted(set(ids))):
             body = {"id": chunk, "search_hidden": True, "only_fields": fields, "page": 0, "page_size": MANY}
             wanted = set(chunk)
-            for document in parse.documents(self._call("tasks.get_all", body), "tasks"):
-                if document["id"] in wanted:
-                    yield document
+            for entry in self._some("tasks", body, shape):
+                if entry.id in wanted:
+                    yield entry
 
-    def _models_where(self, field: str, values: Iterable[str]) -> Iterator[Model]:
-        for chunk in chunks(sorted(values)):
-            body = {field: chunk, "only_fields": parse.MODEL_FIELDS}
-            yield from map(parse.model, self._pages("models", body, MANY))
+    def _where(  # noqa: PLR0913, PLR0917 -- what to ask for, and what to make of the answers
+        self,
+        service: str,
+        field: str,
+        values: Iterable[str],
+        body: dict[str, Any],
+        shape: type[Shape],
+        values_of: Callable[[Shape], Iterable[Any]],
+    ) -> Iterator[tuple[str, Shape | Misread]]:
+        """Documents that have one of these values in a field, each with it, as often as it has one.
+
+        Of a document that can't be read the server's filter is asked: with ever fewer values, until there is one.
+        """
+        for chunk in chunks(sorted(set(values))):
+            misread = False
+            wanted = set(chunk)
+            for entry in self._pages(service, {**body, field: chunk}, shape, MANY):
+                if not isinstance(entry, Misread):
+                    yield from ((value, entry) for value in wanted.intersection(values_of(entry)))
+                elif len(chunk) == 1:
+                    yield chunk[0], entry
+                else:
+                    misread = True
+            for half in (chunk[: len(chunk) // 2], chunk[len(chunk) // 2 :]) if misread else ():
+                again = self._where(service, field, half, body, shape, values_of)
+                yield from ((value, entry) for value, entry in again if isinstance(entry, Misread))
 
     def _delete_unless_missing(self, name: str, body: dict[str, Any]) -> None:
         try:
@@ -331,10 +395,45 @@ class ClearMLServer:
                 raise
 
 
-def _not_deleted(error: parse.Document) -> Deleted | NotDeleted:
+class _Succeeded(Struct, frozen=True):
+    id: str
+    deleted: Literal[True] = True
+    deleted_models: Raw = Raw(b"null")
+
+
+class _Error(Struct, frozen=True):
+    codes: list[int]
+    msg: str = ""
+
+
+class _Failed(Struct, frozen=True):
+    id: str
+    error: _Error
+
+
+Entry = TypeVar("Entry")
+
+
+def _entries(answer: Mapping[str, Raw], key: str, shape: type[Entry]) -> Iterator[Entry]:
+    """The entries of a list that can be read."""
+    for raw in _read(answer.get(key, Raw(b"[]")), list[Raw]) or ():
+        entry = _read(raw, shape)
+        if entry is not None:
+            yield entry
+
+
+def _count(raw: Raw) -> int | None:
+    return _read(raw, int)
+
+
+def _read(raw: Raw, shape: type[Entry]) -> Entry | None:
+    try:
+        return decoded(raw, shape)
+    except MISSHAPEN:
+        return None
+
+
+def _not_deleted(error: _Error) -> Deleted | NotDeleted:
     """An entry's error: a task that isn't there is as good as deleted."""
-    codes: list[Any] = error.get("codes") or []
-    status, subcode, *_ = [*codes, 0, 0]
-    if (status, subcode) == MISSING_TASK:
-        return Deleted()
-    return NotDeleted(int(status), int(subcode), str(error.get("msg")))
+    status, subcode, *_ = [*error.codes, 0, 0]
+    return Deleted() if (status, subcode) == MISSING_TASK else NotDeleted(status, subcode, error.msg)

@@ -10,13 +10,15 @@ A short page is not the end of a listing where a server caps pages lower than as
 page, unless its last page is smaller than one that this server has been seen to give.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
-from cleanup_job.server.parse import Document, documents, when
+from msgspec import Raw
+
+from cleanup_job.server.documents import Entry, Misread, Shape, page, text_of, utc, when
 from cleanup_job.server.side_by_side import at_once
 
 Id = TypeVar("Id", bound=str)
@@ -27,44 +29,48 @@ FEW = 100
 FIELD = "last_update"
 SEQUENTIAL = 4_000
 """Documents of a stream that are read one page after the other: slices of time would cost more requests than they save time."""
-MARGIN = timedelta(seconds=2)
-"""How far a stream goes back before the newest record that is known."""
 SLICES = 32
 """Slices of time that the rest is read in: more than are read at once, since servers are not equally busy at all times."""
 AT_ONCE = 4
 """Slices that are read at once."""
+MARGIN = timedelta(seconds=2)
+"""How far a stream goes back before the newest record that is known."""
 
 
 class Listings:
     """Reads listings of tasks, models and projects. Safe to use from many threads."""
 
-    def __init__(self, call: Callable[[str, dict[str, Any]], dict[str, Any]], page_size: int) -> None:
+    def __init__(self, call: Callable[[str, dict[str, Any]], Mapping[str, Raw]], page_size: int) -> None:
         """``page_size``: records a listing call returns unless told otherwise, at most 500."""
         self.call = call
         self._page_size = page_size
         self.largest = 0
         """The most documents that one page ever brought: the server's cap is no lower."""
 
-    def read(self, service: str, body: Mapping[str, Any], size: int = 0, since: str = "") -> Iterator[Document]:
-        """Each document of a listing once.
+    def read(
+        self, service: str, body: Mapping[str, Any], shape: type[Shape], size: int = 0, since: str = ""
+    ) -> Iterator[Shape | Misread]:
+        """Each document of a listing once; what has no id that can be read, each time that it is met.
 
         Args:
             service: ``tasks``, ``models`` or ``projects``.
             body: The filters and the fields.
+            shape: What each document has to look like.
             size: Documents a page.
             since: The ``last_update`` to begin with; empty: all, those without the field too.
 
         Raises:
-            AnswerError: an answer is not what the API promises.
+            AnswerError: an answer is no list of documents at all.
         """
         seen: set[str] = set()
-        for page in self._read(service, body, size or self._page_size, since):
-            for document in page:
-                if document["id"] not in seen:
-                    seen.add(document["id"])
-                    yield document
+        for found in self._read(_Pages(self, service, body, shape, size or self._page_size), when(since)):
+            twice = {entry.id for entry in found if isinstance(entry, Misread)}
+            for entry in found:
+                if not entry.id or entry.id not in seen or entry.id in twice:
+                    yield entry
+            seen.update(_ids(found) - twice)
 
-    def stream(self, service: str, body: Mapping[str, Any], since: str = "") -> Iterator[Document]:
+    def stream(self, service: str, body: Mapping[str, Any], shape: type[Shape], since: str = "") -> Iterator[Shape | Misread]:
         """Yield each document of a listing, one that changes meanwhile perhaps more than once.
 
         Remembers no ids, and reads several slices of time at once where there are many documents.
@@ -72,81 +78,83 @@ class Listings:
         Args:
             service: ``tasks`` or ``models``.
             body: The filters and the fields.
+            shape: What each document has to look like.
             since: The newest ``last_update`` that was read before: begins shortly earlier, since a record is written a
                 moment after the time that it bears. Empty: all, those without the field too.
 
         Raises:
-            AnswerError: an answer is not what the API promises.
+            AnswerError: an answer is not a list of documents at all.
         """
-        read, last = 0, ""
         known = when(since)
-        since = (known - MARGIN).isoformat() if known is not None else since
-        for page in self._read(service, body, MANY, since):
-            yield from page
-            read, last = read + len(page), _time(page) or last if page else last
-            if read >= SEQUENTIAL and last and not since:
+        start = known - MARGIN if known is not None else None
+        read, last = 0, None
+        for found in self._read(_Pages(self, service, body, shape, MANY), start):
+            yield from found
+            read, last = read + len(found), _last_time(found) or last
+            if read >= SEQUENTIAL and last is not None and start is None:
                 break
         else:
             return
-        newest = when(self._newest(service, body))
-        begin = when(last)
-        if begin is None or newest is None:  # nothing to slice by: from the start, one page after the other
-            yield from self.read(service, body, MANY)
-            return
-        step = max(newest - begin, timedelta(seconds=1)) / SLICES
-        edges = [begin + step * n for n in range(SLICES)]
-        bounds = zip(edges, [*edges[1:], None], strict=True)
-        slices = [partial(self._slice, service, body, start, end) for start, end in bounds]
-        for page in at_once(slices, AT_ONCE):
-            read += len(page)
-            yield from page
-        for page in _Pages(self, service, body, MANY).without_a_time(read):
-            yield from page
+        newest = self._newest(service, body)
+        step = max(newest - last, timedelta(seconds=1)) / SLICES if newest is not None else timedelta(days=36_500)
+        edges = [last + step * n for n in range(SLICES if newest is not None else 1)]
+        slices = [
+            partial(self._slice, _Pages(self, service, body, shape, MANY), begin, end)
+            for begin, end in zip(edges, [*edges[1:], None], strict=True)
+        ]
+        for found in at_once(slices, AT_ONCE):
+            read += len(found)
+            yield from found
+        for found in _Pages(self, service, body, shape, MANY).without_a_time(read):
+            yield from found
 
-    def _slice(self, service: str, body: Mapping[str, Any], start: datetime, end: datetime | None) -> Iterator[list[Document]]:
+    def _slice(self, pages: "_Pages[Shape]", begin: datetime, end: datetime | None) -> Iterator[list[Shape | Misread]]:
         """The pages that begin in a slice of time; the last of them may reach beyond its end."""
-        for page in self._read(service, body, MANY, start.isoformat()):
-            yield page
-            last = when(_time(page)) if page else None
+        for found in self._read(pages, begin):
+            yield found
+            last = _last_time(found)
             if end is not None and last is not None and last >= end:
                 return
 
-    def _newest(self, service: str, body: Mapping[str, Any]) -> str:
+    def _newest(self, service: str, body: Mapping[str, Any]) -> datetime | None:
         """The time of the last change of any of the documents."""
         request = {**body, "only_fields": ["id", FIELD], "order_by": [f"-{FIELD}", "id"], "page": 0, "page_size": 1}
-        return _time(documents(self.call(f"{service}.get_all", request), service))
+        return _last_time(page(self.call(f"{service}.get_all", request), service, Entry))
 
-    def _read(self, service: str, body: Mapping[str, Any], size: int, since: str) -> Iterator[list[Document]]:
-        page = _Pages(self, service, body, size)
-        found, ends = page(0, since)
+    @staticmethod
+    def _read(pages: "_Pages[Shape]", since: datetime | None) -> Iterator[list[Shape | Misread]]:
+        found, ends = pages(0, since)
         yield found
         # A first page that is not full ends the listing, if the next one brings nothing new.
-        if ends or (len(found) < size and not _ids(page(1, since)[0]) - _ids(found)):
+        if ends or (len(found) < pages.size and not _ids(pages(1, since)[0]) - _ids(found)):
             return
-        yield from page.after(found, since)
+        yield from pages.after(found, since)
 
 
-class _Pages:
+class _Pages(Generic[Shape]):
     """The pages of one listing."""
 
-    def __init__(self, listings: Listings, service: str, body: Mapping[str, Any], size: int) -> None:
+    def __init__(self, listings: Listings, service: str, body: Mapping[str, Any], shape: type[Shape], size: int) -> None:
         self._listings = listings
         self._service = service
         self._body = {**body, "only_fields": list(dict.fromkeys([*body["only_fields"], FIELD]))}
-        self._size = size
+        self._shape = shape
+        self.size = size
         self._before: set[str] = set()
 
-    def __call__(self, number: int, edge: str = "", *, by_id: bool = False, size: int = 0) -> tuple[list[Document], bool]:
+    def __call__(
+        self, number: int, edge: datetime | None = None, *, by_id: bool = False, size: int = 0
+    ) -> tuple[list[Shape | Misread], bool]:
         """A page, and whether it is certain to be the last one; offsets need an order in which no two are equal.
 
         The field alone is what the server has an index for.
         """
-        size = size or self._size
-        bound = {FIELD: [f">={edge}"]} if edge else {}
+        size = size or self.size
+        bound = {FIELD: [f">={text_of(edge)}"]} if edge else {}
         order = [FIELD, "id"] if by_id else [FIELD]
         request = {**self._body, **bound, "order_by": order, "page": number, "page_size": size}
         listings, service = self._listings, self._service
-        found = documents(listings.call(f"{service}.get_all", request), service)
+        found = page(listings.call(f"{service}.get_all", request), service, self._shape)
         ids, before = _ids(found), self._before
         self._before = ids
         repeats = number > 0 and ids == before  # a server that gives the same page for ever
@@ -154,36 +162,36 @@ class _Pages:
         listings.largest = max(listings.largest, len(found))
         return found, ends
 
-    def after(self, found: list[Document], since: str) -> Iterator[list[Document]]:
+    def after(self, found: list[Shape | Misread], since: datetime | None) -> Iterator[list[Shape | Misread]]:
         """What comes after a first page."""
         read = yield from self._on_from(found)
         if not since or not read:
             yield from self.without_a_time(read)
 
-    def _on_from(self, found: list[Document]) -> Generator[list[Document], None, int]:
+    def _on_from(self, found: list[Shape | Misread]) -> Generator[list[Shape | Misread], None, int]:
         """From time to time; gives how many were read, or 0 where the server ignores the bound."""
-        read, edge, number, by_id, ends = len(found), _time(found), 0, False, False
-        at_edge = {d["id"] for d in found if d.get(FIELD) == edge}
+        read, edge, number, by_id, ends = len(found), _last_time(found), 0, False, False
+        at_edge = {d.id for d in found if _time(d) == edge}
         while edge and not ends:
             found, ends = self(number, edge, by_id=by_id)
             if any(_is_before(d, edge) for d in found):  # then offsets are all there is
                 return 0
             yield found
             read += len(_ids(found) - at_edge)
-            last = _time(found) if found else edge
+            last = _last_time(found) if found else edge
             if last != edge:
-                edge, number, by_id, at_edge = last, 0, False, {d["id"] for d in found if d.get(FIELD) == last}
+                edge, number, by_id, at_edge = last, 0, False, {d.id for d in found if _time(d) == last}
             else:  # all of one moment, or the end
                 number, by_id = number + by_id, True
                 at_edge |= _ids(found)
         return read
 
-    def without_a_time(self, read: int) -> Iterator[list[Document]]:
+    def without_a_time(self, read: int) -> Iterator[list[Shape | Misread]]:
         """Yield records without the field: from the page that they should begin on, or earlier where others left meanwhile."""
-        size = max(1, min(FEW if read else self._size, self._size, self._listings.largest))
+        size = max(1, min(FEW if read else self.size, self.size, self._listings.largest))
         number = max(0, read - 1) // size
         found, ends = self(number, by_id=True, size=size)
-        while number and not any(d.get(FIELD) for d in found):
+        while number and not any(map(_time, found)):
             number -= 1
             found, ends = self(number, by_id=True, size=size)
         yield found
@@ -200,14 +208,19 @@ def chunks(ids: Iterable[Id], size: int = MANY) -> Iterator[list[Id]]:
         yield chunk
 
 
-def _ids(found: list[Document]) -> set[str]:
-    return {document["id"] for document in found}
+def _ids(found: Sequence[Shape | Misread]) -> set[str]:
+    return {entry.id for entry in found}
 
 
-def _time(found: list[Document]) -> str:
-    return str(found[-1].get(FIELD) or "")
+def _time(entry: Shape | Misread) -> datetime | None:
+    return utc(entry.last_update)
 
 
-def _is_before(document: Document, edge: str) -> bool:
-    moment, bound = when(document.get(FIELD)), when(edge)
-    return moment is not None and bound is not None and moment < bound
+def _last_time(found: Sequence[Shape | Misread]) -> datetime | None:
+    """Of the last one that can be read; None where that has none, as the last ones of a listing."""
+    return next((_time(entry) for entry in reversed(found) if not isinstance(entry, Misread)), None)
+
+
+def _is_before(entry: Shape | Misread, edge: datetime) -> bool:
+    moment = _time(entry)
+    return moment is not None and moment < edge

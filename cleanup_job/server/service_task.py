@@ -12,7 +12,7 @@ from cleanup_job.errors import AnswerError, SettingsError
 from cleanup_job.parameters import Edit, Values, entry, section_of
 from cleanup_job.paths import TaskId
 from cleanup_job.records import RUN_TAG, Queue, Run, ServiceTask
-from cleanup_job.server import parse
+from cleanup_job.server import documents as parse
 from cleanup_job.server.session import Transport
 
 ENTRY_POINT = "clearml_cleanup_pass.py"

@@ -1,15 +1,18 @@
 """A listing loses nobody while tasks change, and does not go deeper and deeper into offsets."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from harness import NOW, clean
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from cleanup_job.sandbox.builder import World
 from cleanup_job.sandbox.server import Fault, Request, Sandbox
 from cleanup_job.sandbox.store import api_time
+from cleanup_job.server.documents import Entry
 from cleanup_job.server.listing import Listings
 from cleanup_job.server.session import Connection, Transport
 
@@ -17,7 +20,11 @@ from cleanup_job.server.session import Connection, Transport
 def listed(sandbox: Sandbox, page_size: int, service: str = "tasks") -> list[str]:
     transport = Transport(Connection(sandbox.api_url, sandbox.key, sandbox.secret))
     body = {"only_fields": ["id"], **({"system_tags": ["archived"]} if service == "tasks" else {})}
-    return [document["id"] for document in Listings(transport.call, page_size).read(service, body)]
+
+    def ask(name: str, body: dict[str, Any]) -> dict[str, Raw]:
+        return transport.ask(name, body, dict[str, Raw])
+
+    return [entry.id for entry in Listings(ask, page_size).read(service, body, Entry)]
 
 
 CHANGES = st.lists(

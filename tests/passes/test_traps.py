@@ -94,9 +94,9 @@ def test_no_answer_however_wrong_widens_the_plan(
     ("answer", "detail"),
     [
         ({"succeeded": [], "failed": []}, "does not mention it"),
-        ({"succeeded": [{}], "failed": []}, "can't be read"),
-        ({"succeeded": [None], "failed": []}, "can't be read"),
-        ({"succeeded": [], "failed": None}, "can't be read"),
+        ({"succeeded": [{}], "failed": []}, "does not mention it"),
+        ({"succeeded": [None], "failed": []}, "does not mention it"),
+        ({"succeeded": [], "failed": None}, "does not mention it"),
     ],
 )
 def test_a_deletion_that_the_answer_does_not_confirm_has_failed(

@@ -183,7 +183,7 @@ def test_a_task_that_changes_each_time_it_is_read_is_kept() -> None:
 
 
 def test_a_record_that_cannot_be_read_keeps_the_task_and_names_the_field() -> None:
-    stays = plan(now=Unreadable(A, "tags"))  # type: ignore[arg-type]  # as the server gives it
+    stays = plan(unreadable={A: Unreadable(A, "tags")})
     assert reason(stays) is Reason.UNREADABLE
     assert "tags" in stays.staying[0].detail
 

@@ -1,0 +1,76 @@
+"""ClearML's envelope around every answer, read strictly: ``{"meta": {…}, "data": {…}}``."""
+
+import re
+from functools import cache
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+T = TypeVar("T")
+DEEPEST = 100
+"""Levels of nesting that are looked at: as many as the server's database allows in a document."""
+MISSHAPEN = (msgspec.DecodeError, ValueError, RecursionError)
+"""What decoding raises where JSON is malformed, has another shape, or is nested too deep."""
+_MARK = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
+
+
+class Meta(Struct, frozen=True):
+    """How a call went."""
+
+    result_code: int
+    result_subcode: int = 0
+    result_msg: str | None = None
+
+
+class Envelope(Struct, frozen=True):
+    """An answer; ``data`` is not looked into yet."""
+
+    meta: Meta
+    data: Raw
+
+
+def opened(body: bytes) -> Envelope:
+    """The envelope of an answer.
+
+    Raises:
+        MISSHAPEN: there is none.
+    """
+    try:
+        return decoded(body, Envelope)
+    except RecursionError:
+        return decoded(shallow(body), Envelope)
+
+
+def decoded(text: bytes | Raw | str, shape: type[T]) -> T:
+    """JSON of a certain shape.
+
+    Raises:
+        MISSHAPEN: it has another one.
+    """
+    found: T = _decoder(shape).decode(text)  # type: ignore[arg-type]  # types are hashable
+    return found
+
+
+@cache
+def _decoder(shape: Any) -> Any:
+    return msgspec.json.Decoder(shape)
+
+
+def shallow(text: bytes) -> bytes:
+    """JSON with a null for all that lies deeper than ``DEEPEST`` levels: so it concerns only the document that it is in."""
+    kept: list[bytes] = []
+    depth = start = 0
+    for mark in _MARK.finditer(text):
+        sign = mark[0][:1]
+        if sign in b"[{":
+            depth += 1
+            if depth == DEEPEST + 1:
+                kept += (text[start : mark.start()], b"null")
+        elif sign in b"]}":
+            depth -= 1
+            if depth == DEEPEST:
+                start = mark.end()
+    if depth <= DEEPEST:
+        kept.append(text[start:])
+    return b"".join(kept)
