@@ -1,7 +1,7 @@
 """Changes what decides over deletion a little, in every way that mutmut knows, and looks whether a test notices.
 
-Works on a copy of the tree (mutmut writes into it), whose modules and tests `[tool.mutmut]` in pyproject.toml names. A mutant
-that no test notices must stand in survivors.toml with the reason; an entry there that no mutant needs any more is an error, too.
+Works on a copy of the tree, since mutmut writes into it; `[tool.mutmut]` in pyproject.toml names the modules and their tests. A
+mutant that no test notices must stand in survivors.toml with the reason; an entry there that no mutant needs is an error, too.
 
     mutate.py FOLDER [MODULE...]     FOLDER is replaced by the copy; MODULEs (paths, plan …) instead of all of them
 """
@@ -72,7 +72,8 @@ def mutmut(folder: Path, *arguments: str) -> str:
 def readable(name: str) -> str:
     """The function of a mutant, as a person writes it: mutmut's names are ``cleanup_job.paths.xǁTaskFileǁkind__mutmut_3``."""
     module, _, function = name.partition("__mutmut_")[0].rpartition(".")
-    return f"{module}.{function.removeprefix('x').strip('ǁ').replace('ǁ', '.') if 'ǁ' in function else function.removeprefix('x_')}"
+    parts = function.split("ǁ")[1:] or [function.removeprefix("x_")]
+    return ".".join((module, *parts))
 
 
 def survivors(folder: Path) -> list[Mutant]:
@@ -84,7 +85,8 @@ def survivors(folder: Path) -> list[Mutant]:
             continue
         diff = mutmut(folder, "show", name).splitlines()
         changed = {
-            mark: "\n".join(one[1:].strip() for one in diff if one.startswith(mark) and not one.startswith(mark * 3)) for mark in "-+"
+            mark: "\n".join(one[1:].strip() for one in diff if one.startswith(mark) and not one.startswith(mark * 3))
+            for mark in "-+"
         }
         found.append(Mutant(readable(name), changed["-"], changed["+"]))
     return found
@@ -104,7 +106,9 @@ def main() -> None:
         print(f"\n[[survivor]]\nof = '{mutant.of}'\nwas = '''{mutant.was}'''\nnow = '''{mutant.now}'''\nwhy = ''")
     for entry in stale:
         print(f"\nno longer needed in {LIST.name}: {entry.of}: {entry.was!r} -> {entry.now!r}")
-    print(f"\n{len(left)} mutants that no test noticed, {len(new)} of them without a reason; {len(stale)} reasons without a mutant")
+    print(
+        f"\n{len(left)} mutants that no test noticed, {len(new)} of them without a reason; {len(stale)} reasons without a mutant"
+    )
     sys.exit(bool(new or stale))
 
 
