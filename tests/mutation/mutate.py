@@ -106,9 +106,7 @@ def main() -> None:
         print(f"\n[[survivor]]\nof = '{mutant.of}'\nwas = '''{mutant.was}'''\nnow = '''{mutant.now}'''\nwhy = ''")
     for entry in stale:
         print(f"\nno longer needed in {LIST.name}: {entry.of}: {entry.was!r} -> {entry.now!r}")
-    print(
-        f"\n{len(left)} mutants that no test noticed, {len(new)} of them without a reason; {len(stale)} reasons without a mutant"
-    )
+    print(f"\n{len(left)} mutants unnoticed, {len(new)} of them without a reason; {len(stale)} reasons without a mutant")
     sys.exit(bool(new or stale))
 
 
