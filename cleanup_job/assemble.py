@@ -106,6 +106,8 @@ def options(settings: Settings, never: frozenset[str] = frozenset(), runs_of: st
         keep_unknown=settings.unknown_stores == "keep_record",
         delete_external=settings.external_files == "delete",
         protect_used_datasets=settings.protect_used_datasets,
+        protect_linked_artifacts=settings.protect_linked_artifacts,
+        keep_model_tags=settings.keep_model_tags,
         delete_empty_projects=settings.delete_empty_projects,
         keep_on_file_error=settings.on_file_error == "keep_record",
     )

@@ -1,20 +1,62 @@
-"""One batch of tasks: read, plan, delete files, delete records. Safe to run in several threads."""
+"""One batch of tasks: read, then look again, plan, delete files and delete records, a few tasks at a time.
 
-from collections.abc import Callable, Mapping, Sequence
+What takes long to read, the files of debug samples and plots, is read for the whole batch. All else is read right before it is
+acted upon, for a chunk of a few dozen tasks: what somebody restores or begins to use then is seen. Safe to run in several
+threads.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from cleanup_job.candidates import Candidates
-from cleanup_job.errors import AnswerError
+from cleanup_job.claim import Claim
+from cleanup_job.errors import AnswerError, CleanupError, LeaseHeldError
 from cleanup_job.order import Unit
 from cleanup_job.outcomes import Outcomes
 from cleanup_job.outputs import Outputs
-from cleanup_job.paths import Location, ModelId, TaskId, tasks_named_in
+from cleanup_job.paths import ModelId, TaskFile, TaskId
 from cleanup_job.phases import Phases
-from cleanup_job.plan import Batch, Going, Gone, Plan, Policy, plan_batch, protection
-from cleanup_job.records import Deleted, Detail, Model, NotDeleted, References, Removed, Task, Unreadable
+from cleanup_job.plan import Batch, Going, Gone, Plan, Policy, Protection, References, kinds_apart, plan_batch, protection
+from cleanup_job.record_deletion import RecordDeletion
+from cleanup_job.records import Detail, Listed, Model, Removed, Size, Unreadable
 from cleanup_job.report.outcome import Reason, TaskOutcome, Verdict
 from cleanup_job.rooms import Server, Storage
-from cleanup_job.selection import Selected
+
+CHUNK = 25
+"""Tasks between whose last look and whose deletion nothing else is deleted."""
+LOOKS = 3
+"""How often a chunk is read again because claims on its tasks have come while it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worked:
+    """What became of a batch."""
+
+    outcomes: tuple[TaskOutcome, ...] = ()
+    dropped: int = 0
+    """Tasks that it did not come to."""
+    error: CleanupError | None = None
+    """What ends the pass, if anything does."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read of some tasks at first, and stays true as long as nobody changes them."""
+
+    outputs: Mapping[TaskId, Outputs]
+    models: Mapping[TaskId, frozenset[ModelId]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A last look at some tasks, and at who else needs what they made."""
+
+    details: Mapping[TaskId, Detail | Unreadable]
+    models: Mapping[TaskId, Sequence[Model]]
+    references: References
+    guard: Protection
+    listed: Mapping[TaskId, tuple[Listed, ...]]
+    children: frozenset[TaskId]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,205 +73,238 @@ class Batches:
     phases: Phases = field(default_factory=Phases)
     gone: Gone = field(default_factory=Gone)
 
-    def plan(self, units: list[Unit]) -> Plan:
-        """What goes and what stays of a batch; reads only.
+    def dry_run(self, units: Sequence[Unit]) -> Worked:
+        """Say what would become of a batch; only reads."""
+        return self._work(units, sum(map(len, units)), self._measure)
+
+    def delete(self, units: Sequence[Unit]) -> Worked:
+        """Delete a batch, chunk by chunk: files first, records last."""
+        return self._work(units, CHUNK, self._delete)
+
+    def _work(self, units: Sequence[Unit], size: int, act: Callable[[Plan], list[TaskOutcome]]) -> Worked:
+        outcomes: list[TaskOutcome] = []
+        try:
+            with self.phases.phase("plan"):
+                read = self._read_those_there([task for unit in units for task in unit])
+        except LeaseHeldError:
+            return Worked(dropped=sum(map(len, units)))
+        except AnswerError as error:
+            return Worked(tuple(self._failed(units, Reason.RECORD_ERROR, error)))
+        except CleanupError as error:
+            return Worked(tuple(self._failed(units, Reason.UNREACHABLE, error)), error=error)
+        left = list(units)
+        for chunk in _chunks(units, size):
+            try:
+                with self.phases.phase("plan"):
+                    plan = self.plan(chunk, read)
+                done = [self.outcomes.stays(staying) for staying in plan.staying]
+                outcomes += done + act(plan)
+            except LeaseHeldError:  # the next pass finds what is left of them
+                return Worked(tuple(outcomes), dropped=sum(map(len, left)))
+            except AnswerError as error:
+                outcomes += self._failed(chunk, Reason.RECORD_ERROR, error)
+            except CleanupError as error:
+                return Worked((*outcomes, *self._failed(left, Reason.UNREACHABLE, error)), error=error)
+            left = left[len(chunk) :]
+        return Worked(tuple(outcomes))
+
+    def _failed(self, units: Sequence[Unit], reason: Reason, error: CleanupError) -> list[TaskOutcome]:
+        tasks = [self.found.tasks[task] for unit in units for task in unit]
+        return [self.outcomes.of(task, Verdict.FAILED, reason, str(error)) for task in tasks]
+
+    # -- read
+    def _read_those_there(self, ids: Sequence[TaskId], apart: Mapping[TaskId, frozenset[str]] | None = None) -> _Read:
+        try:
+            return self._read(ids, apart or {})
+        except AnswerError:
+            # Bulk calls refuse all of their tasks where one is gone meanwhile: look again without it.
+            return self._read(list(self.server.tasks(ids)), apart or {})
+
+    def _read(self, ids: Sequence[TaskId], apart: Mapping[TaskId, frozenset[str]]) -> _Read:
+        """The files of debug samples and plots, of tasks and of their models; those in some folders with their names."""
+        claims, links, measured = self.found.claims, self.policy.links, self.policy.lists
+        outputs = {
+            task: Outputs(
+                task,
+                self.storage.locate,
+                apart=apart.get(task) or kinds_apart(task, claims.on(task), self.policy),
+                links=links,
+                measured=measured,
+            )
+            for task in ids
+        }
+        for task, uri in self.server.event_files([task for task in ids if self.found.tasks[task].reported]):
+            outputs[task].add(uri)
+        models = self.server.models_of(ids) if ids else {}
+        makers = {model.id: task for task in ids for model in models.get(task, ())}
+        for model_id, uri in self.server.model_event_files(list(makers)) if makers else ():
+            outputs[makers[model_id]].add(uri)
+        return _Read(outputs, {task: frozenset(model.id for model in models.get(task, ())) for task in ids})
+
+    # -- plan
+    def plan(self, units: Sequence[Unit], read: _Read) -> Plan:
+        """What is deleted and what is kept of a chunk; reads only.
 
         Raises:
             AnswerError: the server refused a call.
             UnreachableError: it gives no usable answer.
         """
-        ids = [task for unit in units for task in unit]
-        with self.phases.phase("plan"):
-            try:
-                return self._plan(units, ids)
-            except AnswerError:
-                # Bulk calls refuse all of their tasks where one is gone meanwhile: look again without it.
-                return self._plan(units, list(self.server.tasks(ids)))
-
-    def _plan(self, units: list[Unit], ids: list[TaskId]) -> Plan:
-        """Read a batch's outputs, then who else needs them, then the tasks once more, and decide."""
-        unit_of = {task: frozenset(unit) for unit in units for task in unit}
-        by_file = self.policy.shared_folders
-        outputs: dict[TaskId, Outputs] = {}
-        some = ids
-        while True:
-            read = self._events(some, by_file)
-            models, others = self._models(ids)
-            self._add_models(read, models)
-            own = {model.id: model for made in models.values() for model in made}
-            used_by = self.server.users_of(own)
-            children = frozenset() if self.policy.force else self.server.published_children(ids)
-            read_again = self.server.details(ids)
-            details = {task: detail for task, detail in read_again.items() if isinstance(detail, Detail)}
-            outputs = {i: found for i, found in (outputs | self._with_artifacts(read, details)).items() if i in details}
-            linked = {Location(link.store, link.path) for found in outputs.values() for link in found.linked}
-            others += self.server.models({one for place in linked for one in self.found.models.loose.get(place, ())})
-            references = References(used_by, tuple({model.id: model for model in others}.values()))
-            guard = protection(own.values(), references, unit_of, self.gone, self.storage.locate)
-            unlisted = [place.path for place in guard.places if not self.storage.lists(place.store)]
-            apart = {task for path in unlisted for task in tasks_named_in(path)} & outputs.keys()
-            if apart <= by_file or self.policy.by_file:
+        ids = [task for unit in units for task in unit if task in read.outputs]
+        outputs, made = dict(read.outputs), dict(read.models)
+        for _ in range(LOOKS):
+            look = self._look(units, ids)
+            apart = {task: kinds_apart(task, look.guard.claims.get(task, ()), self.policy) for task in ids}
+            models = {task: frozenset(model.id for model in look.models.get(task, ())) for task in ids}
+            again = [task for task in ids if apart[task] & outputs[task].forgotten or models[task] != made[task]]
+            if not again:
                 break
-            by_file |= apart  # their folders can't go as a whole: look again, this time file by file
-            some = sorted(apart)
-        now = {task: detail.task for task, detail in details.items()}
-        misread = self._misread(ids, own, used_by) | {
-            task: one for task, one in read_again.items() if isinstance(one, Unreadable)
-        }
-        plan = plan_batch(Batch(tuple(units), self.found.tasks, now, outputs, models, guard, children, misread), self.policy)
+            fresh = self._read_those_there(again, {task: apart[task] | outputs[task].apart for task in again})
+            outputs |= fresh.outputs
+            made |= fresh.models
+            ids = [task for task in ids if task not in again or task in fresh.outputs]
+        for task in ids:
+            outputs[task].apart |= apart[task]
+            self._add_records(outputs[task], look.details.get(task), look.models.get(task, ()))
+        batch = Batch(
+            units=tuple(units),
+            before=self.found.tasks,
+            now={task: detail.task if isinstance(detail, Detail) else detail for task, detail in look.details.items()},
+            outputs={task: outputs[task] for task in ids if task in look.details},
+            models=look.models,
+            guard=self._guard_links(look, units, [outputs[task] for task in ids]),
+            used=frozenset(look.references.used_by),
+            listed=look.listed,
+            changing=frozenset(again),
+            published_children=look.children,
+            misread=self._misread(ids, look.models),
+        )
+        plan = plan_batch(batch, self.policy)
         self.gone.kept_models.update(model for going in plan.going for model in going.kept_models)
         return plan
 
-    def _misread(
-        self, ids: list[TaskId], own: Mapping[ModelId, Model], used_by: Mapping[ModelId, frozenset[TaskId]]
-    ) -> dict[TaskId, Unreadable]:
-        """Tasks of which a model can't be read, or who uses it."""
-        known = self.found.models.unreadable
-        found = {task: Unreadable(task, known[task]) for task in ids if task in known}
-        for model, users in used_by.items():
-            if "" in users:  # a task that uses it, and of which not even the id can be read
-                maker = TaskId(own[model].task)
-                found[maker] = Unreadable(maker, f"the record of a task that uses model {model}")
-        return found
+    def _misread(self, ids: Iterable[TaskId], models: Mapping[TaskId, Sequence[Model]]) -> dict[TaskId, str]:
+        """Tasks of which a model can't be read, each with words for it."""
+        found = {task: why for task in ids if (why := self.found.claims.misread.get(task))}
+        return found | {task: model.unreadable_words for task in ids for model in models.get(task, ()) if model.unreadable}
 
-    def _events(self, ids: list[TaskId], by_file: frozenset[TaskId]) -> dict[TaskId, Outputs]:
-        """The files of debug samples and plots; of the tasks in `by_file`, file by file."""
-        every, links, measured = bool(self.policy.by_file), self.policy.links, self.policy.lists
-        outputs = {
-            task: Outputs(task, self.storage.locate, by_file=every or task in by_file, links=links, measured=measured)
-            for task in ids
-        }
-        for task, uri in self.server.event_files([task for task in ids if self.found.tasks[task].reported]):
-            outputs[task].add(uri)
-        return outputs
+    def _look(self, units: Sequence[Unit], ids: Sequence[TaskId]) -> _Look:
+        """Read the models that these tasks made, then who else needs these or their files, then the tasks once more."""
+        self.found.claims.catch_up()
+        models = self.server.models_of(ids) if ids else {}
+        own = [model for made in models.values() for model in made]
+        claims = {task: found for task in ids if (found := self._claims_on(task))}
+        references = References(
+            used_by=self.server.users_of(model.id for model in own) if own else {},
+            listed_by={model.id: self.found.claims.listed_by(model.id) for model in own},
+            claims=claims,
+            keep_tags=self.policy.keep_model_tags,
+        )
+        children = frozenset() if self.policy.force else self.server.published_children(ids)
+        details = self.server.details(ids)
+        guard = protection(own, references, _units_of(units), self.gone, self.storage.locate)
+        return _Look(details, models, references, guard, self._listed(details, {model.id for model in own}), children)
 
-    def _models(self, ids: list[TaskId]) -> tuple[dict[TaskId, list[Model]], list[Model]]:
-        """As they are now: the models that these tasks made, and all others that lie in their folders."""
-        index = self.found.models
-        index.catch_up()
-        wanted = {model for task in ids for model in index.of(task)}
-        models: dict[TaskId, list[Model]] = {}
-        others: list[Model] = []
-        batch = set(ids)
-        for model in self.server.models(wanted):
-            if model.unreadable:
-                index.unreadable.update({task: model.unreadable_words for task in ids if model.id in index.of(task)})
-            if model.task in batch:
-                models.setdefault(TaskId(model.task), []).append(model)
-            if model.id in wanted:
-                others.append(model)
-        return models, others
+    def _claims_on(self, task: TaskId) -> tuple[Claim, ...]:
+        """The claims of others on a task's folders; those of models as their records are now."""
+        claims = self.found.claims.on(task)
+        asked = {ModelId(claim.by) for claim in claims if claim.is_model}
+        there = {model.id: model for model in self.server.models(asked)} if asked else {}
+        return tuple(now for claim in claims if (now := claim.as_now(there.get(ModelId(claim.by)))) is not None)
 
-    def _add_models(self, outputs: Mapping[TaskId, Outputs], models: Mapping[TaskId, Sequence[Model]]) -> None:
-        makers = {model.id: task for task in outputs for model in models.get(task, ())}
-        for task, found in outputs.items():
-            for model in models.get(task, ()):
-                found.add(model.uri)
-        for made_model, uri in self.server.model_event_files(list(makers)):
-            outputs[makers[made_model]].add(uri)
+    def _listed(self, details: Mapping[TaskId, Detail | Unreadable], own: set[ModelId]) -> dict[TaskId, tuple[Listed, ...]]:
+        """The output models that the records list and that exist."""
+        listed = {task: detail.outputs for task, detail in details.items() if isinstance(detail, Detail)}
+        others = {entry.model for entries in listed.values() for entry in entries} - own
+        exist = own | {model.id for model in self.server.models(others)} if others else own
+        return {task: tuple(entry for entry in entries if entry.model in exist) for task, entries in listed.items()}
+
+    def _guard_links(self, look: _Look, units: Sequence[Unit], outputs: Iterable[Outputs]) -> Protection:
+        """The same protection with the claims on files that these tasks only link to, where such files may be deleted."""
+        links = {link.path for found in outputs for link in found.linked if link.store in self.policy.links}
+        if not links:
+            return look.guard
+        references = replace(look.references, on_links=self.found.claims.on_links(links))
+        own = [model for made in look.models.values() for model in made]
+        return protection(own, references, _units_of(units), self.gone, self.storage.locate)
 
     @staticmethod
-    def _with_artifacts(outputs: Mapping[TaskId, Outputs], details: Mapping[TaskId, Detail]) -> dict[TaskId, Outputs]:
-        """The outputs of the tasks that are still there, with those that their records name."""
-        there = {task: found for task, found in outputs.items() if task in details}
-        for task, found in there.items():
-            for artifact in details[task].artifacts:
-                if artifact.mode == "output":
-                    found.add(artifact.uri, artifact.size)
-        return there
+    def _add_records(found: Outputs, detail: Detail | Unreadable | None, models: Sequence[Model]) -> None:
+        """Add what a task's record and those of its models name."""
+        for model in models:
+            found.add(model.uri)
+        for artifact in detail.artifacts if isinstance(detail, Detail) else ():
+            if artifact.mode == "output":
+                found.add(artifact.uri, artifact.size)
 
     # -- delete
-    def measure(self, plan: Plan) -> list[TaskOutcome]:
+    def _measure(self, plan: Plan) -> list[TaskOutcome]:
         """What would become of a plan: reads how much is there and what would be refused, in stores that can tell."""
-        outcomes, ready = self._after_files(plan, self.storage.measure(path for going in plan.going for path in going.paths))
+        outcomes, ready = self._after_files(
+            plan.going, self.storage.measure(path for going in plan.going for path in going.paths)
+        )
         return outcomes + [self.outcomes.goes(going) for going in ready]
 
-    def delete(self, plan: Plan) -> list[TaskOutcome]:
+    def _delete(self, plan: Plan) -> list[TaskOutcome]:
         """Files first, record last; a unit with a file that can't be deleted keeps its records."""
+        records = RecordDeletion(self.server, self.policy, self.found.tasks, self.outcomes, self.warn)
+        with self.phases.phase("records"):
+            outcomes, plans = records.prepare(plan.going)
         with self.phases.phase("files"):
             removed = self.storage.delete(
-                (path for going in plan.going for path in going.paths),
-                (link for going in plan.going for link in going.linked),
+                (path for going in plans for path in going.paths),
+                (link for going in plans for link in going.linked),
             )
-        outcomes, ready = self._after_files(plan, removed)
+        kept, ready = self._after_files(plans, removed)
         for going in ready:
             for path in (*going.paths, *going.linked):
                 if path in removed.failed:
                     left = f"{path.path}: {removed.failed[path]}"
-                    self.warn(f"task {going.task.id}: a file stays behind without a record: {left}")
+                    self.warn(f"task {going.task.id}: a file is left behind without a record: {left}")
         with self.phases.phase("records"):
-            return outcomes + self._delete_records(ready)
+            return outcomes + kept + records.delete(ready)
 
-    def _after_files(self, plan: Plan, removed: Removed) -> tuple[list[TaskOutcome], list[Going]]:
-        """Those that stay because of a file, and those whose records may go, with what their stores counted."""
+    def _after_files(self, plans: Sequence[Going], removed: Removed) -> tuple[list[TaskOutcome], list[Going]]:
+        """Those that are kept because of a file, and those whose records may be deleted, with what their stores counted."""
         outcomes: list[TaskOutcome] = []
         ready: list[Going] = []
-        broken = {going.unit for going in plan.going if any(path in removed.failed for path in going.paths)}
-        for going in plan.going:
+        broken = {going.unit for going in plans if any(path in removed.failed for path in going.paths)}
+        for going in plans:
             if going.unit in broken and self.keep_on_file_error:
                 reasons = [f"{path.path}: {removed.failed[path]}" for path in going.paths if path in removed.failed]
-                detail = "; ".join(reasons[:3]) or "a file of a task that it goes with could not be deleted"
+                detail = "; ".join(reasons[:3]) or "a file of a task that it is deleted with could not be deleted"
                 outcomes.append(self.outcomes.of(going.task, Verdict.FAILED, Reason.FILE_ERROR, detail))
             else:
-                sizes = [removed.sizes[path] for path in going.paths if path in removed.sizes]
-                files, size = sum(one.files for one in sizes), sum(one.bytes for one in sizes)
-                ready.append(replace(going, files=going.files + files, bytes=going.bytes + size) if sizes else going)
+                ready.append(_counted(going, removed))
         return outcomes, ready
 
-    def _delete_records(self, ready: list[Going]) -> list[TaskOutcome]:
-        mutual = [model.id for going in ready if len(going.unit) > 1 for model in going.models]
-        if mutual:
-            # The server keeps a model that another task uses, and in a circle there always is one.
-            self.server.delete_models(mutual)
-        with_steps = {going.unit for going in ready if going.task.id in self.policy.steps}
-        last = {going.task.id: going for going in ready if going.unit in with_steps and going.task.id not in self.policy.steps}
-        first = [going for going in ready if going.task.id not in last]
-        answers = self._delete_some(first)
-        # A controller is what the next pass finds its steps by: its record goes when theirs are gone.
-        left = {going.unit for going in first if not isinstance(answers.get(going.task.id), Deleted)}
-        answers |= self._delete_some([going for going in last.values() if going.unit not in left])
-        answers |= {i: NotDeleted(0, 0, "a step of it is still there") for i, going in last.items() if going.unit in left}
-        return [self._record_outcome(going, answers.get(going.task.id)) for going in ready]
 
-    def _delete_some(self, ready: list[Going]) -> dict[TaskId, Deleted | NotDeleted]:
-        reported = {going.task.id for going in ready if going.task.reported}
-        ids = [going.task.id for going in ready]
-        answers = self.server.delete_tasks(ids, force=False, reported=reported) if ready else {}
-        refused = {
-            task
-            for task, answer in answers.items()
-            if isinstance(answer, NotDeleted)
-            and ((answer.needs_force and self.policy.force) or (answer.not_archived and task in self.policy.steps))
-        }
-        if refused:
-            answers |= self._force({going.task.id: going for going in ready if going.task.id in refused})
-        return answers
+def _counted(going: Going, removed: Removed) -> Going:
+    """A task with what its stores counted, and without what was not there."""
+    sizes = [removed.sizes[path] for path in going.paths if path in removed.sizes]
+    absent = [path for path in going.paths if path in removed.missing and path not in removed.sizes]
+    known = [Size(1) if isinstance(path, TaskFile) else going.recorded.get(path, Size()) for path in absent]
+    missing = min(going.files, sum(one.files for one in known))
+    return replace(
+        going,
+        files=going.files - missing + sum(one.files for one in sizes),
+        bytes=going.bytes - sum(one.bytes for one in known) + sum(one.bytes for one in sizes),
+        files_missing=missing,
+    )
 
-    def _force(self, refused: Mapping[TaskId, Going]) -> dict[TaskId, Deleted | NotDeleted]:
-        """Delete published children and models, and steps that are not archived; force would delete restored tasks, too."""
-        now = self.server.tasks(refused)
-        still = [
-            task.id
-            for task in now.values()
-            if isinstance(task, Task)
-            and self.policy.still_allows(
-                Selected.of(refused[task.id].task), task, models_deleted=len(refused[task.id].unit) > 1
-            )
-        ]
-        reported = {task.id for task in now.values() if isinstance(task, Task) and task.reported}
-        return self.server.delete_tasks(still, force=True, reported=reported) if still else {}
 
-    def _record_outcome(self, going: Going, answer: Deleted | NotDeleted | None) -> TaskOutcome:
-        task = going.task
-        if isinstance(answer, Deleted):
-            if answer.models is not None and len(going.unit) == 1 and answer.models != len(going.models):
-                planned = len(going.models)
-                self.warn(f"task {task.id}: {planned} models planned, {answer.models} deleted by the server")
-            return self.outcomes.goes(going)
-        if answer is None:
-            detail = "the server's answer does not mention it; its files are gone already"
-            return self.outcomes.of(task, Verdict.FAILED, Reason.RECORD_ERROR, detail)
-        if answer.not_ours:
-            return self.outcomes.of(task, Verdict.NOT_OURS, Reason.FORBIDDEN, answer.message)
-        detail = f"{answer.message} ({answer.status}/{answer.subcode}); its files are gone already"
-        return self.outcomes.of(task, Verdict.FAILED, Reason.RECORD_ERROR, detail)
+def _units_of(units: Sequence[Unit]) -> dict[TaskId, frozenset[TaskId]]:
+    return {task: frozenset(unit) for unit in units for task in unit}
+
+
+def _chunks(units: Sequence[Unit], size: int) -> Iterator[Sequence[Unit]]:
+    """Units of at most so many tasks together; a larger one comes alone."""
+    chunk: list[Unit] = []
+    tasks = 0
+    for unit in units:
+        if chunk and tasks + len(unit) > size:
+            yield chunk
+            chunk, tasks = [], 0
+        chunk.append(unit)
+        tasks += len(unit)
+    if chunk:
+        yield chunk

@@ -6,75 +6,18 @@ Of a task no more is remembered than its id, what its place in the order needs, 
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from threading import Lock
+from itertools import pairwise
 
+from cleanup_job.claim import Scope
+from cleanup_job.claims import Claims, check_model_tags
 from cleanup_job.errors import CleanupError
-from cleanup_job.paths import Location, ModelId, TaskId, in_no_folder, tasks_named_in
+from cleanup_job.paths import KINDS, ModelId, TaskId
 from cleanup_job.plan import Staying, unreadable
-from cleanup_job.records import Model, Task, Unreadable
+from cleanup_job.records import Task, Unreadable
 from cleanup_job.report.outcome import Reason
 from cleanup_job.rooms import Server, Storage
 from cleanup_job.selection import Rules, Selected, is_controller
 from cleanup_job.sharding import own, shard_of
-
-
-class Models:
-    """Whose models lie where.
-
-    Every model is looked at: the server can't search for addresses that begin in a certain way, and the same file may stand in
-    records under several addresses. Later, only those that were made or changed since. Safe to use from many threads.
-    """
-
-    def __init__(self, server: Server, storage: Storage, tasks: Container[TaskId]) -> None:
-        """Nothing is read yet; ``tasks`` are the candidates."""
-        self._server = server
-        self._storage = storage
-        self._tasks = tasks
-        self._since = ""
-        self._lock = Lock()
-        self._of: dict[TaskId, str] = {}
-        """Ids with a space between them: hardly any task has more than one, and there may be millions."""
-        self.unreadable: dict[TaskId, str] = {}
-        """Candidates that made a model which can't be read, or in whose folder it lies; with words for it."""
-        self.loose: dict[Location, set[ModelId]] = {}
-        """Models whose file lies in no task's folder, by its place; where such files may be deleted as links at all."""
-
-    def of(self, task: TaskId) -> list[ModelId]:
-        """The models that a candidate made, and other tasks' models that lie in its folder."""
-        return [ModelId(model) for model in self._of.get(task, "").split()]
-
-    def read(self) -> Iterator[tuple[Model, frozenset[TaskId]]]:
-        """Look at every model that was made or changed since the last look; gives each with the candidates it is a guest of."""
-        with self._lock:
-            for model in self._server.all_models(self._since):
-                self._since = max(self._since, model.last_update)
-                yield model, self._note(model)
-
-    def catch_up(self) -> None:
-        """As ``read``."""
-        for _ in self.read():
-            pass
-
-    def _note(self, model: Model) -> frozenset[TaskId]:
-        maker = TaskId(model.task)
-        self._add(maker, model.id)
-        place = self._storage.locate(model.uri)
-        if model.unreadable:
-            near = {maker, *tasks_named_in(place.path if place is not None else model.uri)}
-            self.unreadable.update(dict.fromkeys((task for task in near if task in self._tasks), model.unreadable_words))
-        if place is None:
-            return frozenset()
-        if place.store in self._storage.links and in_no_folder(place.path):
-            self.loose.setdefault(place, set()).add(model.id)
-        hosts = frozenset(host for host in tasks_named_in(place.path) if host in self._tasks and host != maker)
-        for host in hosts:
-            self._add(host, model.id)
-        return hosts
-
-    def _add(self, task: TaskId, model: ModelId) -> None:
-        if task in self._tasks and model not in self.of(task):
-            known = self._of.get(task)
-            self._of[task] = f"{known} {model}" if known else model
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +26,26 @@ class Candidates:
 
     tasks: dict[TaskId, Selected]
     """Most recently active first."""
-    models: Models
-    shared_folders: frozenset[TaskId] = frozenset()
-    """Those whose id a project's name ends in: what looks like their folder may hold that project's tasks."""
+    claims: Claims
+    shared: Mapping[TaskId, frozenset[str]] = field(default_factory=dict)
+    """Those whose id a project's name ends in, with those of the ``KINDS`` that a sub-project of it is called like."""
     steps: frozenset[TaskId] = frozenset()
     """Those that go along with their pipeline's controller, archived or not."""
     holds: dict[TaskId, set[TaskId]] = field(default_factory=lambda: defaultdict(set))
     """For each task, those whose outputs it needs."""
     needed_datasets: dict[TaskId, str] = field(default_factory=dict)
     """Dataset versions that one which is no candidate can't be read without, or that somebody used; with words for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Protect:
+    """What is looked up to protect what others need."""
+
+    linked_artifacts: Scope = "all"
+    used_datasets: bool = False
+    keep_model_tags: frozenset[str] = frozenset()
+    links: bool = False
+    """Whether files outside of all task folders may be deleted."""
 
 
 Tell = Callable[[Staying], None]
@@ -105,22 +59,43 @@ def find(  # noqa: PLR0913 -- the rooms, what is wanted, and who is told
     projects: Mapping[str, str],
     tell: Tell = lambda _: None,
     *,
-    protect_used_datasets: bool = False,
+    protect: Protect | None = None,
 ) -> Candidates:
-    """Read the listing to its end, and then the references between the tasks that it brought."""
+    """Read the listing to its end, and then who claims what of the tasks that it brought.
+
+    Raises:
+        SettingsError: no model has a tag that models are to be kept by.
+    """
+    protect = protect or Protect()
     listed = _Listed(rules, tell)
     listed.read(server)
     pipelines = _Pipelines(server, rules, listed, tell)
     pipelines.sort_out()
     ours = listed.tasks
-    shared = frozenset(one for name in projects.values() for one in tasks_named_in(name)) & ours.keys()
+    shared = _shared_folders(projects.values(), ours)
     ordered = {one.id: one for one in sorted(ours.values(), key=lambda one: (one.order, one.id))}
     steps = frozenset((pipelines.steps | listed.hidden_steps) & ours.keys())
-    found = Candidates(ordered, Models(server, storage, ordered), shared, steps, pipelines.holds)
+    claims = Claims(server, storage, ordered, protect.linked_artifacts, links=protect.links)
+    found = Candidates(ordered, claims, shared, steps, pipelines.holds)
     if ours:
-        _add_models(found, listed.consumers)
-        _add_datasets(found, server, listed.versions, protect_used=protect_used_datasets)
+        _add_claims(found, listed.consumers)
+        _add_datasets(found, server, listed.versions, protect_used=protect.used_datasets)
+    if protect.keep_model_tags:
+        known = claims.model_tags if ours else {tag for model in server.all_models() for tag in model.tags}
+        check_model_tags(protect.keep_model_tags, known)
     return found
+
+
+def _shared_folders(projects: Iterable[str], tasks: Container[TaskId]) -> dict[TaskId, frozenset[str]]:
+    """Tasks whose folder a project's name could be, with those of the ``KINDS`` that a sub-project there is called like."""
+    shared: dict[TaskId, frozenset[str]] = {}
+    for name in projects:
+        segments = name.split("/")
+        for folder, below in pairwise(segments):
+            task = TaskId(folder.rpartition(".")[2])
+            if below in KINDS and task in tasks:
+                shared[task] = shared.get(task, frozenset()) | {below}
+    return shared
 
 
 def of_shard(found: Candidates, shard: int, shards: int) -> Candidates:
@@ -173,7 +148,7 @@ class _Listed:
     def _judge(self, task: Task | Unreadable) -> None:
         if isinstance(task, Unreadable):
             if task.id not in self._told:
-                self._tell(unreadable(task, task.field))
+                self._tell(unreadable(task))
             self._told.add(task.id)
             return
         rules = self._rules
@@ -226,10 +201,11 @@ class _Pipelines:
         controllers = list(self._listed.controllers)
         found = list(self._server.children(controllers))
         steps = [task for task in found if isinstance(task, Task) and self._rules.is_step(task)]
-        stay: dict[TaskId, str] = {}
-        for one in found:
-            if isinstance(one, Unreadable):
-                stay[TaskId(one.parent)] = f"its step {one.id} can't be read: {one.field}"
+        stay: dict[TaskId, str] = {
+            TaskId(one.parent): f"its step {one.id} can't be read ({one.field})"
+            for one in found
+            if isinstance(one, Unreadable) and one.parent in self._tasks
+        }
         for step in steps:
             why = self._rules.keeps(step)
             if (step.public or why or not self._rules.allows(step, is_step=True)) and step.parent in self._tasks:
@@ -269,15 +245,16 @@ def with_names(server: Server, tasks: Iterable[Selected]) -> Iterator[Task | Sel
     yield from (there.get(task, some[task]) for task in some)
 
 
-def _add_models(found: Candidates, consumers: Mapping[ModelId, Iterable[TaskId]]) -> None:
-    """Who uses a model that a candidate made, and whose model lies in a candidate's folder."""
-    for model, hosts in found.models.read():
-        maker = TaskId(model.task)
-        if maker in found.tasks:
-            for consumer in consumers.get(model.id, ()):
+def _add_claims(found: Candidates, consumers: Mapping[ModelId, Iterable[TaskId]]) -> None:
+    """Who uses or lists a model that a candidate made, and whose record names a file in a candidate's folder."""
+    for needs in found.claims.read():
+        if needs.by in found.tasks:
+            found.holds[needs.by].update(needs.tasks)
+    for model, users in consumers.items():
+        maker = found.claims.maker_of(model)
+        if maker is not None:
+            for consumer in users:
                 found.holds[consumer].add(maker)
-        if hosts:
-            found.holds[maker].update(hosts)
 
 
 def _add_datasets(found: Candidates, server: Server, listed: Iterable[TaskId], *, protect_used: bool) -> None:

@@ -8,14 +8,15 @@ whatever interrupts a pass, the next one finds the rest.
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from cleanup_job import candidates, clock, projects
-from cleanup_job.batch import Batches
-from cleanup_job.candidates import Candidates
+from cleanup_job.batch import Batches, Worked
+from cleanup_job.candidates import Candidates, Protect
+from cleanup_job.claim import Scope
 from cleanup_job.errors import AnswerError, CleanupError, LeaseHeldError, RefusedError
 from cleanup_job.order import Order, Unit
 from cleanup_job.outcomes import Outcomes
@@ -28,7 +29,7 @@ from cleanup_job.selection import Filters, Rules, resolve
 
 LISTENS = 0.5
 """Seconds between two looks for a signal while the rate allows no batch."""
-Running = dict[Future[list[TaskOutcome]], list[Unit]]
+Running = dict[Future[Worked], list[Unit]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class Options:
     delete_external: bool = False
     keep_on_file_error: bool = True
     protect_used_datasets: bool = False
+    protect_linked_artifacts: Scope = "all"
+    keep_model_tags: tuple[str, ...] = ()
     delete_empty_projects: bool = False
     shard: int = 0
     """Which part of the tasks this pass takes, of ``shards``."""
@@ -145,8 +148,14 @@ class Pass:
                 self._warn(f"tasks.get_all: an archived task is left out, since its id can't be read: {staying.detail}")
 
         tell = candidates.told_by_shard(note, self._options.shard, self._options.shards)
-        protect = self._options.protect_used_datasets
-        return candidates.find(self._server, self._storage, rules, projects, tell, protect_used_datasets=protect)
+        options = self._options
+        protect = Protect(
+            options.protect_linked_artifacts,
+            options.protect_used_datasets,
+            frozenset(options.keep_model_tags),
+            links=options.delete_external,
+        )
+        return candidates.find(self._server, self._storage, rules, projects, tell, protect=protect)
 
     def _rules(self, projects: dict[str, str]) -> Rules:
         filters = self._options.filters
@@ -201,17 +210,11 @@ class Pass:
                     time.sleep(min(pause, LISTENS))
                 for future in wait(running, timeout=pause or None, return_when=FIRST_COMPLETED).done:
                     units = running.pop(future)
-                    try:
-                        outcomes = future.result()
-                    except LeaseHeldError:
-                        dropped += sum(len(unit) for unit in units)  # the next pass finds what is left of them
-                        continue
-                    except AnswerError as refusal:
-                        outcomes = self._all_failed(found, units, Reason.RECORD_ERROR, refusal)
-                    except CleanupError as end:
-                        error, self._stop.reason = end, self._stop.reason or "unreachable"
-                        outcomes = self._all_failed(found, units, Reason.UNREACHABLE, end)
-                    budget -= self._settle(found, batches, order, units, outcomes)
+                    worked = future.result()
+                    dropped += worked.dropped
+                    if worked.error is not None:
+                        error, self._stop.reason = worked.error, self._stop.reason or "unreachable"
+                    budget -= self._settle(found, batches, order, units, worked.outcomes)
         self._report.left = len(order) + dropped
         self._report.stopped_by = (self._stop.reason or "max_tasks") if self._report.left else ""
         if error is not None:
@@ -221,6 +224,7 @@ class Pass:
     def _batches(self, found: Candidates, rules: Rules) -> Batches:
         if not self._options.dry_run:
             self._storage.prepare()
+        self._storage.prove(found.claims.sample)
         policy = Policy(
             rules,
             force=not rules.drafts_only,
@@ -228,9 +232,10 @@ class Pass:
             links=self._storage.links if self._options.delete_external else frozenset(),
             by_file=self._storage.by_file,
             lists=self._storage.lists,
-            shared_folders=found.shared_folders,
+            shared=found.shared,
             steps=found.steps,
             needed_datasets=found.needed_datasets,
+            keep_model_tags=frozenset(self._options.keep_model_tags),
         )
         return Batches(
             self._server,
@@ -254,16 +259,8 @@ class Pass:
             if not units:
                 break
             self._rate.began(sum(map(len, units)))
-            running[pool.submit(self._batch, batches, units)] = units
+            running[pool.submit(batches.dry_run if self._options.dry_run else batches.delete, units)] = units
         return 0.0
-
-    def _batch(self, batches: Batches, units: list[Unit]) -> list[TaskOutcome]:
-        """One batch, from reading to deletion. Runs in a worker thread."""
-        plan = batches.plan(units)
-        outcomes = [self._outcomes.stays(staying) for staying in plan.staying]
-        if self._options.dry_run:
-            return outcomes + batches.measure(plan)
-        return outcomes + batches.delete(plan)
 
     def _time_to_stop(self) -> bool:
         deadline = self._options.deadline
@@ -271,8 +268,11 @@ class Pass:
             self._stop.reason = "deadline"
         return bool(self._stop.reason)
 
-    def _settle(self, found: Candidates, batches: Batches, order: Order, units: list[Unit], outcomes: list[TaskOutcome]) -> int:
+    def _settle(
+        self, found: Candidates, batches: Batches, order: Order, units: list[Unit], outcomes: Sequence[TaskOutcome]
+    ) -> int:
         """Note what became of a batch, release or hold back what waited for it; gives the number of tasks deleted."""
+        known = {outcome.task for outcome in outcomes}
         gone = {outcome.task for outcome in outcomes if outcome.verdict is Verdict.DELETED}
         batches.gone.tasks.update(gone)
         for outcome in outcomes:
@@ -281,15 +281,13 @@ class Pass:
             if gone.issuperset(unit):
                 order.gone(unit)
                 continue
+            if known.isdisjoint(unit):  # it did not come to it
+                continue
             needed = {task: holder[0] for maker, holder in order.stays(unit) for task in maker}
             for task in candidates.with_names(self._server, [found.tasks[task] for task in needed]):
-                detail = f"task {needed[task.id]}, which needs something that this one made or keeps, stays"
+                detail = f"task {needed[task.id]}, which needs something that this one made or keeps, is kept"
                 self._note(self._outcomes.stays(Staying(task, Reason.IN_USE, detail)))
         return len(gone)
-
-    def _all_failed(self, found: Candidates, units: list[Unit], reason: Reason, error: CleanupError) -> list[TaskOutcome]:
-        tasks = [found.tasks[task] for unit in units for task in unit]
-        return [self._outcomes.of(task, Verdict.FAILED, reason, str(error)) for task in tasks]
 
     def _warn(self, text: str) -> None:
         """Called from worker threads, too."""

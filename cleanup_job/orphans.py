@@ -4,10 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from cleanup_job.paths import TaskFolder, TaskId, is_clean, names_a_task
-
-KINDS = frozenset({"artifacts", "models", "metrics"})
-"""What the ClearML SDK makes in a task folder."""
+from cleanup_job.paths import KINDS, TaskFolder, TaskId, is_clean, names_a_task
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ class Outcomes:
             models=len(going.models),
             files=going.files,
             bytes=going.bytes,
+            files_missing=going.files_missing,
             kept_models=len(going.kept_models),
             protected=going.protected,
             external=going.external,

@@ -1,21 +1,36 @@
 """What a task wrote, sorted by what may become of it.
 
 URIs are taken one by one and only their sum is kept, so that a task's memory does not grow with the number of its outputs;
-single files are remembered only where its folder can't be deleted as a whole. Pure: no I/O.
+single files are remembered only where they are not deleted with a folder. Pure: no I/O.
 """
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from cleanup_job.paths import LinkedFile, Locate, Location, TaskFile, TaskFolder, TaskId, is_clean, owned_file
+from cleanup_job.paths import (
+    KINDS,
+    LinkedFile,
+    Locate,
+    Location,
+    TaskFile,
+    TaskFolder,
+    TaskId,
+    in_no_folder,
+    is_clean,
+    is_task_id,
+    owned_file,
+)
 from cleanup_job.records import Unreadable
 
 NAMED = 20
 """URIs of one task that a report names; the rest is counted."""
 INTERRUPTED = "uploading_file"
 """What the SDK records as a model's URI before its upload has ended: nobody's file."""
+_END_OF_NETWORK = re.compile(r"[/?#\\]")
+_NETWORK = re.compile(r"(\[[^\]]*\]|[^:]*)(:[0-9]*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +60,9 @@ class Unusable:
 
 
 def classify(uri: str, task: TaskId, locate: Locate) -> Owned | External | UnknownStore | Unusable:
-    """What a URI in this task's record is to the task."""
+    """What a URI in this task's record is to the task; nothing is owned by a task whose id no ClearML Server makes."""
+    if not is_task_id(task):
+        return External(None)
     place = locate(uri)
     if place is None:
         return UnknownStore(address_of(uri)) if _names(uri, task) else External(None)
@@ -56,11 +73,13 @@ def classify(uri: str, task: TaskId, locate: Locate) -> Owned | External | Unkno
 
 
 def address_of(uri: str) -> str:
-    """The store that a URI names, without its path: ``s3://bucket``, ``http://host:8081``, ``file://``."""
+    """The store that a URI names, without its path and without a user or password: ``s3://bucket``, ``http://host:8081``."""
     scheme, mark, rest = uri.partition("://")
     if not mark:
         return "file://"
-    return f"{scheme.lower()}://{rest.partition('/')[0].rpartition('@')[2]}"
+    network = _END_OF_NETWORK.split(rest, maxsplit=1)[0].rpartition("@")[2]
+    # Where no number follows the colon it may be a password with a slash in it.
+    return f"{scheme.lower()}://{network if _NETWORK.fullmatch(network) else '(not a valid address)'}"
 
 
 def _names(text: str, task: TaskId) -> bool:
@@ -69,22 +88,38 @@ def _names(text: str, task: TaskId) -> bool:
 
 
 @dataclass(slots=True)
+class Sum:
+    """Files, and their bytes as far as records know them."""
+
+    files: int = 0
+    bytes: int = 0
+
+    def add(self, size: int | None) -> None:
+        """Count in one file."""
+        self.files += 1
+        self.bytes += size or 0
+
+
+@dataclass(slots=True)
 class Outputs:
     """The sum of a task's outputs; ``add`` is the only thing that changes it."""
 
     task: TaskId
     locate: Locate = field(repr=False)
-    by_file: bool = False
-    """Whether to remember single files."""
+    apart: frozenset[str] = frozenset()
+    """Those of the ``KINDS`` in which to remember single files; those beside the ``KINDS`` are remembered in any case."""
     links: frozenset[str] = frozenset()
     """Stores whose external files to remember, since they could be deleted one by one."""
     measured: Callable[[str], bool] = field(default=lambda _: False, repr=False)
     """Tells by its name whether a store tells itself how many files go, and their bytes: these are not counted here."""
+    forgotten: set[str] = field(default_factory=set)
+    """Those of the ``KINDS`` in which files were counted and not remembered."""
     folders: set[TaskFolder] = field(default_factory=set)
     files: set[TaskFile] = field(default_factory=set)
-    count: int = 0
-    """Owned files on known stores that don't count themselves."""
-    bytes: int = 0
+    sums: dict[TaskFolder, Sum] = field(default_factory=dict)
+    """Owned files on known stores that don't count themselves, by folder; without those beside the ``KINDS``."""
+    named: Sum = field(default_factory=Sum)
+    """Those beside the ``KINDS``, likewise."""
     external: list[str] = field(default_factory=list)
     external_count: int = 0
     linked: set[LinkedFile] = field(default_factory=set)
@@ -96,8 +131,18 @@ class Outputs:
     """What of it can't be read, likewise."""
     _beside: str = field(default="", repr=False)
     """How the address of the last owned file began, up to its folder: hundreds of images lie beside each other."""
-    _counts: bool = field(default=False, repr=False)
-    """Whether files there are counted here."""
+    _sum: Sum | None = field(default=None, repr=False)
+    """Where files there are counted, if they are."""
+
+    @property
+    def count(self) -> int:
+        """Owned files on known stores that don't count themselves."""
+        return self.named.files + sum(one.files for one in self.sums.values())
+
+    @property
+    def bytes(self) -> int:
+        """Their size, as far as records know it."""
+        return self.named.bytes + sum(one.bytes for one in self.sums.values())
 
     def add(self, uri: str | Unreadable, size: int | None = None) -> None:
         """Count one output in, or what can't be read; ``size`` is in bytes, None where the record has none."""
@@ -107,19 +152,22 @@ class Outputs:
         if not uri:
             return
         if self._beside and uri.startswith(self._beside) and self._is_plain(uri[len(self._beside) :]):
+            self.forgotten.add(uri[len(self._beside) :].partition("/")[0])
             self._count(size)  # its folder is known, and nothing else of it is remembered
             return
         match classify(uri, self.task, self.locate):
             case Owned(file):
-                if self.by_file and file in self.files:
+                if file in self.files:
                     return
-                self._counts = not self.measured(file.store)
+                self._sum = None if self.measured(file.store) else self._sum_of(file)
                 self._count(size)
                 self.folders.add(file.folder)
-                if self.by_file:
+                by_name = file.is_beside or file.kind in self.apart
+                if by_name:
                     self.files.add(file)
                 else:
-                    self._beside = uri[: -len(file.rest)] if uri.endswith("/" + file.rest) else ""
+                    self.forgotten.add(file.kind)
+                self._beside = uri[: -len(file.rest)] if not by_name and uri.endswith("/" + file.rest) else ""
             case UnknownStore(address):
                 self.unknown[address] = self.unknown.get(address, 0) + 1
             case Unusable():
@@ -127,14 +175,17 @@ class Outputs:
             case External(place):
                 self._add_external(uri, place)
 
+    def _sum_of(self, file: TaskFile) -> Sum:
+        return self.named if file.is_beside else self.sums.setdefault(file.folder, Sum())
+
     def _count(self, size: int | None) -> None:
-        if self._counts:
-            self.count += 1
-            self.bytes += size or 0
+        if self._sum is not None:
+            self._sum.add(size)
 
     def _is_plain(self, rest: str) -> bool:
-        """Whether the end of an address can be read in one way only, and not as another folder of the task's."""
-        return "%" not in rest and is_clean(rest) and f".{self.task}/" not in rest
+        """Whether the end of an address can be read in one way only, lies in one of the ``KINDS``, and in no folder of a task."""
+        kind, _, below = rest.partition("/")
+        return kind in KINDS and kind not in self.apart and "%" not in rest and is_clean(below) and in_no_folder(rest)
 
     def _add_external(self, uri: str, place: Location | None) -> None:
         if place is not None and place.path == INTERRUPTED:

@@ -1,7 +1,8 @@
 """Where an output's bytes are, and the only paths that can be deleted.
 
-The ClearML SDK writes everything of a task below ``<destination>/<project>/<task name>.<task id>/``. A path that is not a task
-folder of the task in question, or a file in one, can't be constructed, and what can't be constructed can't be deleted.
+The ClearML SDK writes everything of a task below ``<destination>/<project>/<task name>.<task id>/``, in three folders (``KINDS``).
+A path that is not a task folder of the task in question, or a file in one, can't be constructed, and what can't be constructed
+can't be deleted.
 """
 
 import re
@@ -12,8 +13,12 @@ from typing import NewType
 TaskId = NewType("TaskId", str)
 ModelId = NewType("ModelId", str)
 
-_ID = re.compile(r"[0-9A-Za-z_-]{8,64}")
+KINDS = frozenset({"artifacts", "models", "metrics"})
+"""What the ClearML SDK makes in a task folder, and all that is deleted of one without being named."""
+_ID = re.compile(r"[0-9a-f]{32}")
+"""As ClearML Server makes ids: the hexadecimal digits of a UUID, in lower case."""
 _FOLDER_OF_A_TASK = re.compile(r".*\.[0-9a-f]{32}", re.DOTALL)
+_IN_A_FOLDER = re.compile(r"\.[0-9a-f]{32}/")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -28,6 +33,11 @@ Locate = Callable[[str], Location | None]
 """Gives the place that a URI names, or None where no configured store holds it."""
 
 
+def is_task_id(text: str) -> bool:
+    """Whether this is an id as ClearML Server makes them; a task with any other id has no folder that may be deleted."""
+    return _ID.fullmatch(text) is not None
+
+
 def names_a_task(segment: str) -> bool:
     """Whether a segment of a path is named like a task folder that the ClearML SDK made: it ends in 32 hexadecimal digits."""
     return _FOLDER_OF_A_TASK.fullmatch(segment) is not None
@@ -35,7 +45,7 @@ def names_a_task(segment: str) -> bool:
 
 def in_no_folder(path: str) -> bool:
     """Whether a path lies in no folder that is named like a task's."""
-    return not any(names_a_task(segment) for segment in path.split("/")[:-1])
+    return _IN_A_FOLDER.search(path) is None
 
 
 def is_clean(path: str) -> bool:
@@ -47,8 +57,10 @@ def is_clean(path: str) -> bool:
 class TaskFolder:
     """The folder that a task wrote to: its last segment ends in ``.<task id>``, and it has a parent.
 
+    Only what lies in its ``KINDS`` is deleted with it. What else lies there is deleted where it is named, as a ``TaskFile``.
+
     Raises:
-        ValueError: the path is none of this task's folders.
+        ValueError: the path is not a folder of this task, or the task's id is not 32 hexadecimal digits.
     """
 
     store: str
@@ -57,8 +69,8 @@ class TaskFolder:
 
     def __post_init__(self) -> None:
         parent, _, last = self.path.rpartition("/")
-        if not (_ID.fullmatch(self.task) and is_clean(self.path) and parent and last.endswith("." + self.task)):
-            message = f"{self.path!r} is no folder of task {self.task!r}"
+        if not (is_task_id(self.task) and is_clean(self.path) and parent and last.endswith("." + self.task)):
+            message = f"{self.path!r} is not a folder of task {self.task!r}"
             raise ValueError(message)
 
 
@@ -67,15 +79,15 @@ class TaskFile:
     """A file in a task folder; ``rest`` is its path below the folder.
 
     Raises:
-        ValueError: the path leaves the folder.
+        ValueError: the path leaves the folder, or leads into the folder of another task in it.
     """
 
     folder: TaskFolder
     rest: str
 
     def __post_init__(self) -> None:
-        if not is_clean(self.rest):
-            message = f"{self.rest!r} is no file in {self.folder.path!r}"
+        if not is_clean(self.rest) or _in_folder_of_another(self.rest, self.folder.task):
+            message = f"{self.rest!r} is not a file of task {self.folder.task!r} in {self.folder.path!r}"
             raise ValueError(message)
 
     @property
@@ -87,6 +99,17 @@ class TaskFile:
     def path(self) -> str:
         """The whole path in the store."""
         return f"{self.folder.path}/{self.rest}"
+
+    @property
+    def kind(self) -> str:
+        """Which of the ``KINDS`` it lies in; empty where it lies beside them."""
+        kind, _, below = self.rest.partition("/")
+        return kind if below and kind in KINDS else ""
+
+    @property
+    def is_beside(self) -> bool:
+        """Whether it lies beside the ``KINDS``, where nothing is deleted with the folder."""
+        return not self.kind
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -108,10 +131,10 @@ class LinkedFile:
 
 @dataclass(frozen=True, slots=True, order=True)
 class PartOfFolder:
-    """A task folder but for some paths in it, each of which stays with everything below; for stores that can list.
+    """A task folder but for some paths in it, each of which is kept with everything below; for stores that can list.
 
     Raises:
-        ValueError: nothing is to stay, or a path leaves the folder.
+        ValueError: there is nothing to keep, or a path leaves the folder.
     """
 
     folder: TaskFolder
@@ -119,7 +142,7 @@ class PartOfFolder:
 
     def __post_init__(self) -> None:
         if not self.keep or not all(is_clean(path) for path in self.keep):
-            message = f"{self.keep!r} are no paths in {self.folder.path!r}"
+            message = f"{self.keep!r} are not paths in {self.folder.path!r}"
             raise ValueError(message)
 
     @property
@@ -138,28 +161,53 @@ OwnedPath = TaskFolder | TaskFile | PartOfFolder
 
 
 def left_alone(path: OwnedPath, rest: str) -> bool:
-    """Whether what lies at ``rest`` below a folder is left where it is when the folder goes.
+    """Whether a file at ``rest`` below a folder is kept when the folder is deleted.
 
-    That is what was asked to stay, and what lies in the folder of another task: its record answers for it.
+    That is what lies beside the ``KINDS``, what was asked to be kept, and what lies in the folder of another task: its record
+    answers for it.
     """
-    folder, keep = (path.folder, path.keep) if isinstance(path, PartOfFolder) else (path, ())
-    others = (segment for segment in rest.split("/")[:-1] if names_a_task(segment))
-    assert isinstance(folder, TaskFolder)  # noqa: S101 -- a single file has nothing below it
-    return any(overlaps(kept, rest) for kept in keep) or any(not other.endswith("." + folder.task) for other in others)
+    kind, _, below = rest.partition("/")
+    folder, keep = _folder_and_kept(path)
+    return (
+        kind not in KINDS or not below or any(overlaps(kept, rest) for kept in keep) or _in_folder_of_another(rest, folder.task)
+    )
+
+
+def left_alone_whole(path: OwnedPath, rest: str) -> bool:
+    """Whether a folder at ``rest`` below a task folder is kept with everything in it, so that nobody has to look inside."""
+    folder, keep = _folder_and_kept(path)
+    return (
+        rest.partition("/")[0] not in KINDS
+        or any(rest == kept or rest.startswith(kept + "/") for kept in keep)
+        or _in_folder_of_another(f"{rest}/", folder.task)
+    )
+
+
+def _folder_and_kept(path: OwnedPath) -> tuple[TaskFolder, tuple[str, ...]]:
+    if isinstance(path, PartOfFolder):
+        return path.folder, path.keep
+    assert isinstance(path, TaskFolder)  # noqa: S101 -- a single file has nothing below it
+    return path, ()
+
+
+def _in_folder_of_another(rest: str, task: TaskId) -> bool:
+    """Whether a path below a folder of this task leads through the folder of another one."""
+    return any(names_a_task(segment) and not segment.endswith("." + task) for segment in rest.split("/")[:-1])
 
 
 def owned_file(place: Location, task: TaskId) -> TaskFile | None:
-    """The file of this task that a place is, or None where it lies in no folder of the task.
+    """The file of this task that a place is, or None where it lies in no folder of the task, or in another task's below it.
 
-    Where several segments end in the task's id the deepest one counts: it can't hold another task's folder.
+    Where several segments end in the task's id the deepest one counts.
     """
-    if not is_clean(place.path):
+    if not (is_task_id(task) and is_clean(place.path)):
         return None
     segments = place.path.split("/")
     for at in range(len(segments) - 2, 0, -1):
         if segments[at].endswith("." + task):
+            rest = "/".join(segments[at + 1 :])
             folder = TaskFolder(place.store, "/".join(segments[: at + 1]), task)
-            return TaskFile(folder, "/".join(segments[at + 1 :]))
+            return None if _in_folder_of_another(rest, task) else TaskFile(folder, rest)
     return None
 
 

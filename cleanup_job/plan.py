@@ -1,29 +1,30 @@
-"""What goes with a batch of tasks, and what stays, each with its reason.
+"""What is deleted with a batch of tasks, and what is kept, each with its reason.
 
 The one place that decides on deletion: nothing is deleted that is not in a plan. Pure functions on data, no I/O.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from cleanup_job.claim import Claim
 from cleanup_job.order import Unit
 from cleanup_job.outputs import Outputs
 from cleanup_job.paths import (
+    KINDS,
     LinkedFile,
     Locate,
-    Location,
     ModelId,
     OwnedPath,
     PartOfFolder,
+    TaskFile,
     TaskFolder,
     TaskId,
-    in_no_folder,
+    is_clean,
     overlaps,
-    tasks_named_in,
 )
-from cleanup_job.records import Model, References, Task, Unreadable
+from cleanup_job.records import Listed, Model, Size, Task, Unreadable
 from cleanup_job.report.outcome import Reason
-from cleanup_job.selection import Rules, Selected, unchanged
+from cleanup_job.selection import Rules, Selected, age_from, unchanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +37,32 @@ class Policy:
     keep_unknown: bool = True
     """Whether a file on an unknown store keeps its record."""
     links: frozenset[str] = frozenset()
-    """Stores where files that a task only links to go, too (``external_files``)."""
+    """Stores where files that a task only links to are deleted, too (``external_files``)."""
     by_file: frozenset[str] = frozenset()
     """Stores that can't delete a folder as a whole."""
     lists: Callable[[str], bool] = field(default=lambda _: False)
-    """Tells by its name whether a store can list: there a folder goes but for what has to stay."""
-    shared_folders: frozenset[TaskId] = frozenset()
-    """Tasks whose id a project's name ends in: what looks like their folder may hold that project's tasks."""
+    """Tells by its name whether a store can list: there a folder is deleted but for what has to be kept."""
+    shared: Mapping[TaskId, frozenset[str]] = field(default_factory=dict)
+    """Tasks whose id a project's name ends in, with those of the ``KINDS`` that a sub-project of it is called like: what lies
+    there may belong to that project's tasks."""
     steps: frozenset[TaskId] = frozenset()
-    """Tasks that go along with their pipeline's controller, archived or not."""
+    """Tasks that are deleted along with their pipeline's controller, archived or not."""
     needed_datasets: Mapping[TaskId, str] = field(default_factory=dict)
-    """Dataset versions that something which stays needs, each with words for it."""
+    """Dataset versions that something which is kept needs, each with words for it."""
+    keep_model_tags: frozenset[str] = frozenset()
+    """Models with one of these tags are kept, with their files, although their task is deleted."""
 
-    def still_allows(self, before: Selected, now: Task, *, models_deleted: bool = False) -> bool:
+    def still_allows(self, before: Selected, now: Task, *, planned: Task | None = None) -> bool:
         """Whether a task that was selected may still be deleted: nobody touched it, and it is within the rules.
 
-        A parent deleted by this very pass moves ``last_change``, which stands in for the time of archiving: that of
-        ``before`` counts. ``models_deleted`` is as in ``unchanged``.
+        A parent deleted by this very pass moves ``last_change``, which is taken for the time of archiving: that of ``before``
+        counts. With ``planned``, as the task was read right before this pass deleted its models or changed its list of models,
+        only what others can have changed is compared.
         """
-        allowed = self.rules.allows(now, archived_at=before.last_change, is_step=now.id in self.steps)
-        return allowed and not self.rules.keeps(now) and unchanged(before, now, models_deleted=models_deleted)
+        allowed = self.rules.allows(
+            now, archived_at=before.last_change, is_step=now.id in self.steps, since=age_from(planned) if planned else None
+        )
+        return allowed and not self.rules.keeps(now) and unchanged(before, now, planned=planned)
 
 
 @dataclass(slots=True)
@@ -64,7 +71,7 @@ class Gone:
 
     tasks: set[TaskId] = field(default_factory=set)
     kept_models: set[ModelId] = field(default_factory=set)
-    """Models of these tasks that stay."""
+    """Models of these tasks that are kept."""
 
     def takes(self, there: TaskId | Model) -> bool:
         """Whether a task, or a model, is among what is gone."""
@@ -75,7 +82,7 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class Going:
-    """A task that goes, and all that goes with it."""
+    """A task that is deleted, and all that is deleted with it."""
 
     task: Task
     unit: Unit
@@ -83,8 +90,17 @@ class Going:
     linked: tuple[LinkedFile, ...] = ()
     models: tuple[Model, ...] = ()
     kept_models: tuple[ModelId, ...] = ()
+    detached: bool = False
+    """Whether a model is kept that the server would delete with the record."""
+    listed: tuple[Listed, ...] | None = None
+    """Its own output models, where its record lists models of others too: these have to leave the list before the record is
+    deleted, or the server deletes them with it. None where nothing has to leave."""
     files: int = 0
     bytes: int = 0
+    recorded: Mapping[OwnedPath, Size] = field(default_factory=dict)
+    """What records say of folders in stores that can't tell themselves: their part of ``files`` and ``bytes``."""
+    files_missing: int = 0
+    """Files that records name and that were not there; known after the deletion, and only in stores that can't list."""
     protected: tuple[str, ...] = ()
     external: tuple[str, ...] = ()
     external_count: int = 0
@@ -93,7 +109,7 @@ class Going:
 
 @dataclass(frozen=True, slots=True)
 class Staying:
-    """A task that stays, and why. ``task`` is as it was selected where it was not looked at again, or is gone."""
+    """A task that is kept, and why. ``task`` is as it was selected where it was not looked at again, or is gone."""
 
     task: Task | Selected | Unreadable
     reason: Reason
@@ -110,16 +126,47 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Claimed:
+    """What others claim of one task folder."""
+
+    inside: Mapping[str, str] = field(default_factory=dict)
+    """The paths in it that are kept with everything below, each with the address that claims it; an empty path: all of it."""
+    apart: frozenset[str] = frozenset()
+    """Those of the ``KINDS`` in which only files that the task's own records name may be deleted."""
+
+    def holds(self, rest: str) -> bool:
+        """Whether a path in the folder is, holds or lies in a claimed one."""
+        return any(not path or overlaps(path, rest) for path in self.inside)
+
+
+@dataclass(frozen=True, slots=True)
 class Protection:
-    """The output models of a batch that stay, and the places of all files that surviving objects need."""
+    """The output models of a batch that are kept, and what surviving records claim."""
 
-    models: frozenset[ModelId]
-    places: Mapping[Location, str] = field(default_factory=dict)
-    """Each with the URI that names it."""
+    models: frozenset[ModelId] = frozenset()
+    claims: Mapping[TaskId, tuple[Claim, ...]] = field(default_factory=dict)
+    """For each task the claims on its folders, those of its own models that are kept included."""
+    on_links: tuple[Claim, ...] = ()
+    """Claims on files outside of all task folders."""
+    locate: Locate = field(default=lambda _: None, repr=False)
 
-    def of(self, path: str) -> list[Location]:
-        """The protected places that are, hold or lie in a path; in whatever store, which may have another name there."""
-        return [place for place in self.places if overlaps(place.path, path)] if self.places else []
+    def of(self, folder: TaskFolder) -> Claimed:
+        """What is claimed of a task folder; in whatever store, which may have another name in a record."""
+        inside: dict[str, str] = {}
+        apart: set[str] = set()
+        for claim in self.claims.get(folder.task, ()):
+            for path in claim.inside(folder, self.locate):
+                if not path and claim.writes:
+                    apart |= KINDS
+                    continue
+                # A path that could be read in two ways can't be told from the rest: all of its folder is kept then.
+                inside[path if is_clean(path) else ""] = claim.uri
+        touched = {kind for kind in KINDS for path in inside if not path or path.partition("/")[0] == kind}
+        return Claimed(inside, frozenset(apart | touched))
+
+    def links_to(self, link: LinkedFile) -> bool:
+        """Whether a surviving record names a file outside of all task folders."""
+        return any(claim.can_mean(link.path) for claim in self.on_links)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +176,37 @@ class Batch:
     units: tuple[Unit, ...]
     before: Mapping[TaskId, Selected]
     """The tasks as they were selected."""
-    now: Mapping[TaskId, Task]
-    """The tasks as they are, read last of all; those that are gone or can't be read are missing."""
+    now: Mapping[TaskId, Task | Unreadable]
+    """The tasks as they are, read last of all; those that are gone are missing."""
     outputs: Mapping[TaskId, Outputs]
     models: Mapping[TaskId, Sequence[Model]]
     guard: Protection
+    used: frozenset[ModelId] = frozenset()
+    """The models among these that another task has as an input."""
+    listed: Mapping[TaskId, Collection[Listed]] = field(default_factory=dict)
+    """The output models that a task's record lists, its own and existing ones of others."""
+    changing: frozenset[TaskId] = frozenset()
+    """Those whose models or claims changed each time they were read."""
     published_children: frozenset[TaskId] = frozenset()
     """Those that have a published child; only looked up where that matters."""
-    unreadable: Mapping[TaskId, Unreadable] = field(default_factory=dict)
-    """Those of which the record, or that of a model, can't be read."""
+    misread: Mapping[TaskId, str] = field(default_factory=dict)
+    """Those of which a model can't be read, with words for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """Who else holds on to a batch's outputs, read after everything else."""
+
+    used_by: Mapping[ModelId, frozenset[TaskId]] = field(default_factory=dict)
+    """For each output model, the tasks that have it as an input."""
+    listed_by: Mapping[ModelId, frozenset[TaskId]] = field(default_factory=dict)
+    """For each output model, the other tasks that list it as their output."""
+    claims: Mapping[TaskId, tuple[Claim, ...]] = field(default_factory=dict)
+    """For each task, the claims of others on its folders."""
+    on_links: tuple[Claim, ...] = ()
+    """Claims on files outside of all task folders."""
+    keep_tags: frozenset[str] = frozenset()
+    """Tags of models that are kept whatever becomes of their task."""
 
 
 def protection(
@@ -147,7 +216,7 @@ def protection(
     gone: Gone,
     locate: Locate,
 ) -> Protection:
-    """What surviving objects need of a batch.
+    """What surviving records need of a batch.
 
     References of a task's own unit don't count, nor do those of tasks that are gone (in a dry run: that would be).
 
@@ -159,69 +228,82 @@ def protection(
         locate: Where a URI's bytes are.
     """
     none: frozenset[TaskId] = frozenset()
-    stay = {
-        m.id: m
-        for m in models
-        if m.ready or references.used_by.get(m.id, none) - gone.tasks - unit_of.get(TaskId(m.task), none)
-    }
+    kept: dict[ModelId, Model] = {}
+    for model in models:
+        holders = references.used_by.get(model.id, none) | references.listed_by.get(model.id, none)
+        tagged = not references.keep_tags.isdisjoint(model.tags)
+        if model.ready or tagged or holders - gone.tasks - unit_of.get(TaskId(model.task), none):
+            kept[model.id] = model
 
-    def leaves(other: Model) -> bool:
-        maker = TaskId(other.task)
-        place = locate(other.uri)
-        if place is None or other.id in stay or other.id in gone.kept_models:
-            return False
-        hosts = tasks_named_in(place.path) if not in_no_folder(place.path) else {maker}
-        return maker in gone.tasks or bool(hosts & unit_of.get(maker, none))
+    def survives(claim: Claim, unit: frozenset[TaskId]) -> bool:
+        if claim.is_model and (claim.by in kept or claim.by in gone.kept_models):
+            return True
+        return claim.maker not in gone.tasks and claim.maker not in unit
 
-    needed = [*stay.values(), *(other for other in references.others if not leaves(other))]
-    places = {locate(model.uri): model.uri for model in needed if model.uri}
-    return Protection(frozenset(stay), {place: uri for place, uri in places.items() if place is not None})
+    claims = {task: [c for c in found if survives(c, unit_of.get(task, none))] for task, found in references.claims.items()}
+    for model in kept.values():
+        if model.uri:
+            claims.setdefault(TaskId(model.task), []).append(Claim(model.id, TaskId(model.task), model.uri, is_model=True))
+    return Protection(
+        frozenset(kept),
+        {task: tuple(found) for task, found in claims.items() if found},
+        tuple(claim for claim in references.on_links if survives(claim, unit_of.get(claim.maker, none))),
+        locate,
+    )
 
 
 def plan_batch(batch: Batch, policy: Policy) -> Plan:
-    """The plan of a batch. A unit goes whole or stays whole."""
+    """The plan of a batch. A unit is deleted whole or kept whole."""
     going: list[Going] = []
     staying: list[Staying] = []
     for unit in batch.units:
         stays = {task: found for task in unit if (found := _why_it_stays(task, batch, policy)) is not None}
         for task in unit:
+            now = batch.now.get(task)
             if task in stays:
                 staying.append(stays[task])
             elif stays:
                 other = next(iter(stays))
-                detail = f"task {other} and this one use each other's outputs, and {other} stays"
-                staying.append(Staying(batch.now[task], Reason.IN_USE, detail))
-            else:
-                going.append(_going(task, unit, batch, policy))
+                detail = f"task {other} and this one use each other's outputs, and {other} is kept"
+                staying.append(Staying(now or batch.before[task], Reason.IN_USE, detail))
+            elif isinstance(now, Task):
+                going.append(_going(now, unit, batch, policy))
     return Plan(tuple(going), tuple(staying))
 
 
 def _why_it_stays(task: TaskId, batch: Batch, policy: Policy) -> Staying | None:
     before, now = batch.before[task], batch.now.get(task)
-    if task in batch.unreadable:
-        return unreadable(now or batch.unreadable[task], batch.unreadable[task].field)
+    if isinstance(now, Unreadable):
+        return unreadable(now)
+    if why := batch.misread.get(task):
+        return Staying(now or before, Reason.UNREADABLE, f"{why} is not what ClearML's API describes; correct it in ClearML")
     if now is None or task not in batch.outputs:
         return Staying(before, Reason.CHANGED, "it is no longer there")
     if now.public:
         return Staying(now, Reason.PUBLIC, "a public example belongs to the server, not to its users")
-    if not policy.still_allows(before, now):
-        return Staying(
-            now, Reason.CHANGED, "somebody restored, re-ran or edited it while the pass ran; the next pass looks again"
-        )
-    if task in policy.needed_datasets:
-        return Staying(now, Reason.DATASET_IN_USE, policy.needed_datasets[task])
-    return _needs_force(now, batch, policy) or _files_hold_it(now, batch, policy)
+    return _changed(now, batch, policy) or _needed(now, batch, policy) or _files_hold_it(now, batch, policy)
 
 
-def unreadable(task: Task | Unreadable, what: str) -> Staying:
-    """A task that stays since something of it can't be read."""
-    return Staying(
-        task, Reason.UNREADABLE, f"{what} is not what ClearML's API promises; open the task in ClearML and correct it"
-    )
+def _changed(task: Task, batch: Batch, policy: Policy) -> Staying | None:
+    if not policy.still_allows(batch.before[task.id], task):
+        what = "somebody restored, re-ran or edited it while the pass ran"
+    elif task.id in batch.changing:
+        what = "its models, or claims on its files, changed each time it was read"
+    else:
+        return None
+    return Staying(task, Reason.CHANGED, f"{what}; the next pass looks again")
 
 
-def _needs_force(task: Task, batch: Batch, policy: Policy) -> Staying | None:
-    """The server would refuse the record, and the files would be gone by then."""
+def unreadable(task: Unreadable) -> Staying:
+    """A task whose record can't be read is kept."""
+    detail = f"{task.field} is not what ClearML's API describes; correct it, or delete the task by other means"
+    return Staying(task, Reason.UNREADABLE, detail)
+
+
+def _needed(task: Task, batch: Batch, policy: Policy) -> Staying | None:
+    """A dataset that others need, or a record that the server would refuse to delete when the files are gone."""
+    if task.id in policy.needed_datasets:
+        return Staying(task, Reason.DATASET_IN_USE, policy.needed_datasets[task.id])
     published = [model.id for model in batch.models.get(task.id, ()) if model.ready]
     if policy.force or not (published or task.id in batch.published_children):
         return None
@@ -232,46 +314,77 @@ def _needs_force(task: Task, batch: Batch, policy: Policy) -> Staying | None:
 def _files_hold_it(task: Task, batch: Batch, policy: Policy) -> Staying | None:
     found = batch.outputs[task.id]
     if found.unreadable:
-        return unreadable(task, found.unreadable)
+        return unreadable(Unreadable(task.id, found.unreadable, task.name, task.project))
     if found.unusable:
         return Staying(task, Reason.UNUSABLE_PATH, f"{found.unusable!r}: correct or remove this entry in ClearML")
     if found.unknown and policy.keep_unknown:
         stores = tuple(found.unknown.items())
         named = ", ".join(f"{address} ({files} files)" for address, files in stores)
         return Staying(task, Reason.UNKNOWN_STORE, named, stores)
-    unlisted = [folder for folder in found.folders if not policy.lists(folder.store)]
-    if not found.by_file and any(batch.guard.of(folder.path) for folder in unlisted):
-        return Staying(task, Reason.CHANGED, "a file of it came into use while the pass ran; the next pass looks again")
     return None
 
 
-def _going(task: TaskId, unit: Unit, batch: Batch, policy: Policy) -> Going:
-    found, guard, models = batch.outputs[task], batch.guard, batch.models.get(task, ())
-    needed = {folder: guard.of(folder.path) for folder in found.folders}
-    apart_here = policy.by_file if task not in policy.shared_folders else {folder.store for folder in found.folders}
-    whole: list[OwnedPath] = []
-    named: set[TaskFolder] = set()
-    """Folders in which every file has to be named."""
-    for folder, places in needed.items():
-        if folder.store in apart_here or (places and not policy.lists(folder.store)):
-            named.add(folder)
-        elif not places:
-            whole.append(folder)
-        elif all(place.path.startswith(folder.path + "/") for place in places):
-            whole.append(PartOfFolder(folder, tuple(sorted(place.path[len(folder.path) + 1 :] for place in places))))
-    apart = [file for file in found.files if file.folder in named]
-    free = [file for file in apart if not guard.of(file.path)]
+def kinds_apart(task: TaskId, claims: Iterable[Claim], policy: Policy) -> frozenset[str]:
+    """The ``KINDS`` in which a task's single files have to be known, since its folders may not be deleted as a whole there."""
+    if policy.by_file:
+        return KINDS
+    return policy.shared.get(task, frozenset()).union(*(claim.kinds(task) for claim in claims))
+
+
+def _going(task: Task, unit: Unit, batch: Batch, policy: Policy) -> Going:
+    found, guard, models = batch.outputs[task.id], batch.guard, batch.models.get(task.id, ())
+    claimed = {folder: guard.of(folder) for folder in found.folders}
+    whole: list[TaskFolder | PartOfFolder] = []
+    apart: dict[TaskFolder, frozenset[str]] = {}
+    for folder in found.folders:
+        path, apart[folder] = _as_a_whole(folder, claimed[folder], policy)
+        whole += [path] if path is not None else []
+    named = [file for file in found.files if file.is_beside or file.kind in apart[file.folder]]
+    free = [file for file in named if not claimed[file.folder].holds(file.rest)]
+    own = {model.id for model in models}
+    listed = batch.listed.get(task.id, ())
+    kept = [model for model in models if model.id in guard.models]
+    paths: list[OwnedPath] = [*whole, *free]
     return Going(
-        task=batch.now[task],
+        task=task,
         unit=unit,
-        paths=tuple(sorted([*whole, *free], key=lambda owned: (owned.store, owned.path))),
-        linked=tuple(sorted(link for link in found.linked if link.store in policy.links and not guard.of(link.path))),
+        paths=tuple(sorted(paths, key=lambda owned: (owned.store, owned.path))),
+        linked=tuple(sorted(link for link in found.linked if link.store in policy.links and not guard.links_to(link))),
         models=tuple(model for model in models if model.id not in guard.models),
-        kept_models=tuple(model.id for model in models if model.id in guard.models),
-        files=found.count - sum(not policy.lists(file.store) for file in set(apart) - set(free)),
+        kept_models=tuple(model.id for model in kept),
+        detached=any(not model.ready and model.id not in batch.used for model in kept),
+        listed=tuple(one for one in listed if one.model in own) if any(one.model not in own for one in listed) else None,
+        files=found.count - sum(not policy.lists(file.store) for file in set(named) - set(free)),
         bytes=found.bytes,
-        protected=tuple(sorted({guard.places[place] for places in needed.values() for place in places})),
+        recorded={path: _recorded(path, named, found) for path in whole},
+        protected=tuple(sorted({uri for one in claimed.values() for uri in one.inside.values()})),
         external=tuple(found.external),
         external_count=found.external_count,
         unknown_stores=tuple(found.unknown.items()),
     )
+
+
+def _as_a_whole(
+    folder: TaskFolder, claimed: Claimed, policy: Policy
+) -> tuple[TaskFolder | PartOfFolder | None, frozenset[str]]:
+    """What of a folder is deleted without naming its files; and the ``KINDS`` in which each file has to be named."""
+    if folder.store in policy.by_file:
+        return None, KINDS
+    if policy.lists(folder.store):
+        if "" in claimed.inside:
+            return None, frozenset()
+        return (PartOfFolder(folder, tuple(sorted(claimed.inside))) if claimed.inside else folder), frozenset()
+    apart = claimed.apart | policy.shared.get(folder.task, frozenset())
+    if apart >= KINDS:
+        return None, apart
+    return (PartOfFolder(folder, tuple(sorted(apart))) if apart else folder), apart
+
+
+def _recorded(path: TaskFolder | PartOfFolder, named: Sequence[TaskFile], found: Outputs) -> Size:
+    """What records say of the files that are deleted with a folder without being named."""
+    folder = path.folder if isinstance(path, PartOfFolder) else path
+    known = found.sums.get(folder)
+    if known is None:
+        return Size()
+    apart = sum(file.folder == folder and not file.is_beside for file in named)
+    return Size(known.files - apart, 0 if apart else known.bytes)

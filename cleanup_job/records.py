@@ -67,6 +67,21 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True)
+class Claimant:
+    """What a task's record names that may belong to others: files, the place that it writes to, models that it lists."""
+
+    id: TaskId
+    uris: tuple[str, ...] = ()
+    """The addresses of its artifacts, whatever their mode."""
+    destination: str = ""
+    """Its ``output.destination``."""
+    outputs: tuple[ModelId, ...] = ()
+    """The models that it lists as its outputs, whoever made them."""
+    last_update: str = ""
+    """As the server wrote it; empty where the record has none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A model's record. ``task`` is the maker's id, empty where there is none (any more)."""
 
@@ -77,6 +92,7 @@ class Model:
     """Published, in the API's word."""
     last_update: str = ""
     """As the server writes it; empty where the record has none."""
+    tags: tuple[str, ...] = ()
     unreadable: str = ""
     """The field in which the record has another shape than the API promises; ``ready`` is true then, to be on the safe side."""
 
@@ -96,12 +112,22 @@ class Project:
     public: bool = False
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Listed:
+    """An entry of ``models.output``: a model, and the name that the task has for it."""
+
+    name: str
+    model: ModelId
+
+
 @dataclass(frozen=True, slots=True)
 class Detail:
     """A task as it is now, with what its record says of its outputs."""
 
     task: Task
     artifacts: tuple[Artifact, ...] = ()
+    outputs: tuple[Listed, ...] = ()
+    """The models that its record lists as its outputs. The server deletes them with it, whoever made them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +148,7 @@ class NotDeleted:
     @property
     def needs_force(self) -> bool:
         """Refused for published children or models; 400/123 also stands for "not archived", which force must not overrule."""
-        return (self.status, self.subcode) == (400, 123) and ("children" in self.message or "models" in self.message)
+        return (self.status, self.subcode) == (400, 123) and ("children" in self.message or "has output model" in self.message)
 
     @property
     def not_archived(self) -> bool:
@@ -151,16 +177,8 @@ class Removed:
     """Each with the reason."""
     sizes: Mapping[OwnedPath, Size] = field(default_factory=dict)
     """In stores that can list: what was there."""
-
-
-@dataclass(frozen=True, slots=True)
-class References:
-    """Who else holds on to a batch's outputs, read after everything else."""
-
-    used_by: Mapping[ModelId, frozenset[TaskId]] = field(default_factory=dict)
-    """For each output model, the tasks that have it as an input."""
-    others: tuple[Model, ...] = ()
-    """All models whose file a task of the batch holds or links to; its own may be among them."""
+    missing: frozenset[OwnedPath | LinkedFile] = frozenset()
+    """Those that were not there: nothing had to be deleted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,17 +119,20 @@ class Rules:
             self.include_hidden or self.include_pipeline_steps,
         )
 
-    def allows(self, task: Task, *, archived_at: datetime | None = None, is_step: bool = False) -> bool:
+    def allows(
+        self, task: Task, *, archived_at: datetime | None = None, is_step: bool = False, since: datetime | None = None
+    ) -> bool:
         """Whether the task may be deleted, by its own fields alone; ``keeps`` has the last word.
 
         Args:
             task: The record as the server holds it now.
             archived_at: When it was archived, where that is known better than by ``last_change``.
-            is_step: Whether it goes with its pipeline's controller: it need not be archived, but must not be active.
+            is_step: Whether it is deleted with its pipeline's controller: it need not be archived, but must not be active.
+            since: The moment from which its age counts, where a change by this pass has moved that of its record.
         """
         if task.id in self.never:
             return False
-        since = age_from(task)
+        since = since or age_from(task)
         own_run = bool(self.runs_of) and task.parent == self.runs_of and RUN_TAG in task.tags
         archived_at = archived_at or task.last_change
         with_controller = is_step and self.include_pipeline_steps
@@ -215,22 +218,26 @@ def age_from(task: Task) -> datetime | None:
     return task.status_changed or task.last_update or task.created
 
 
-def unchanged(before: Selected, now: Task, *, models_deleted: bool = False) -> bool:
+def unchanged(before: Selected, now: Task, *, planned: Task | None = None) -> bool:
     """Whether nobody touched the task since it was listed.
 
-    ``last_change`` alone may move: deleting a task's parent sets it, and so does deleting its models before it
-    (``models_deleted``). Restoring, editing tags and moving show in other fields.
+    ``last_change`` alone may move where its parent was deleted. Where this pass itself has changed the record since it was
+    read as ``planned`` (deleted its models, or taken models of others from its list), ``last_update`` and ``last_change`` say
+    nothing any more. Restoring, editing tags and moving show in other fields.
     """
     same_parent = before.parent == now.parent
     parent_deleted = now.parent == f"__DELETED__{before.parent}"
-    return before.digest == _digest(now) and (
-        (same_parent and (models_deleted or before.last_change == now.last_change)) or parent_deleted
-    )
+    if planned is not None:
+        return (same_parent or parent_deleted) and _lasting(planned) == _lasting(now)
+    return before.digest == _digest(now) and ((same_parent and before.last_change == now.last_change) or parent_deleted)
+
+
+def _lasting(task: Task) -> tuple[object, ...]:
+    return (task.status, task.status_changed, task.tags, task.system_tags, task.project)
 
 
 def _digest(task: Task) -> bytes:
-    fields = (task.status, task.status_changed, task.last_update, task.tags, task.system_tags, task.project)
-    return blake2b(repr(fields).encode(), digest_size=16).digest()
+    return blake2b(repr((task.last_update, *_lasting(task))).encode(), digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,6 +178,19 @@ class Settings(BaseSettings):
         "Keep dataset versions that a task which stays has used. Those that a surviving version is made of stay in any case.",
         group="Which tasks",
     )
+    protect_linked_artifacts: Literal["all", "pipelines", "off"] = _option(
+        "all",
+        "Which tasks protect what other tasks made, by naming it as an artifact, an output model or the place they write to. "
+        "`all`: every task on the server is read once in each pass that has anything to delete. "
+        "`pipelines`: only pipeline controllers and drafts (tasks are imported as drafts). `off`: none.",
+        group="Which tasks",
+    )
+    keep_model_tags: Names = _option(
+        (),
+        "Models with one of these tags, such as `production`, are kept with their files although their task is deleted. "
+        "A tag that no model has is an error.",
+        group="Which tasks",
+    )
     delete_empty_projects: bool = _option(
         False,
         "At the end, delete the projects that this pass emptied, with their hidden sub-projects.",

@@ -76,6 +76,8 @@ class TaskOutcome:
     models: int = 0
     files: int = 0
     bytes: int = 0
+    files_missing: int = 0
+    """Files that its record names on the fileserver and that were not there any more; not in ``files``."""
     kept_models: int = 0
     """Output models that stay although the task goes: published, or used by others."""
     protected: tuple[str, ...] = ()
@@ -130,8 +132,6 @@ class Report:
     """The address of the API server."""
     web: str = ""
     """The address of the web server, for links; empty where unknown."""
-    clock_ahead: timedelta = timedelta()
-    """How far ``started`` is ahead of the clock that ages count by."""
     finished: datetime | None = None
     selected: int = 0
     left: int = 0
@@ -144,6 +144,7 @@ class Report:
     projects: dict[str, ProjectSum] = field(default_factory=dict)
     reasons: dict[Reason, ReasonSum] = field(default_factory=dict)
     unknown_stores: Counter[str] = field(default_factory=Counter)
+    files_missing: int = 0
     protected: int = 0
     kept_models: int = 0
     external: int = 0
@@ -161,6 +162,8 @@ class Report:
     shards: int = 1
     run: str = ""
     """The task in ClearML that this pass is, or is reported in; empty where there is none."""
+    clock_ahead: timedelta = timedelta()
+    """How far ``started`` is ahead of the clock that ages count by."""
 
     def add(self, outcome: TaskOutcome) -> None:
         """Count one task in."""
@@ -172,6 +175,7 @@ class Report:
             row.models += outcome.models
             row.files += outcome.files
             row.bytes += outcome.bytes
+            self.files_missing += outcome.files_missing
             self.kept_models += outcome.kept_models
             self.protected += len(outcome.protected)
             self.external += outcome.external_count

@@ -300,6 +300,14 @@ class TaskBuilder:
         """Uses a model, of whichever task."""
         self._refer("input", name, model if isinstance(model, str) else model.id)
 
+    def lists_model(self, model: "ModelBuilder | str", name: str = "listed") -> None:
+        """Lists a model as its output, of whichever task: an imported task or a pipeline does."""
+        self._refer("output", name, model if isinstance(model, str) else model.id)
+
+    def writes_to(self, uri: str) -> None:
+        """Is told to write its outputs there."""
+        self.document["output"]["destination"] = uri
+
     def _refer(self, direction: str, name: str, model_id: str) -> None:
         entry = {"name": name, "model": model_id, "updated": self.document["last_update"]}
         self.document["models"][direction].append(entry)

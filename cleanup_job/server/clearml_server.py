@@ -8,9 +8,10 @@ from typing import Any, Literal, TypeVar
 
 from msgspec import Raw, Struct
 
+from cleanup_job.claim import Scope
 from cleanup_job.errors import AnswerError
 from cleanup_job.paths import ModelId, TaskId
-from cleanup_job.records import Deleted, Detail, Model, NotDeleted, Project, Task, Unreadable
+from cleanup_job.records import Claimant, Deleted, Detail, Listed, Model, NotDeleted, Project, Task, Unreadable
 from cleanup_job.selection import Query
 from cleanup_job.server import documents, events
 from cleanup_job.server.datasets import Ancestors
@@ -26,6 +27,12 @@ MODEL_EVENTS = (2, 23)
 WAITED_FOR = 99
 """Tasks in one call whose events (up to 100,000) the server deletes before it answers. For more it leaves it to Elasticsearch,
 at 1,000 events a second (``max_async_deleted_events_per_sec``) for each 100 tasks: a big pass would queue millions."""
+SCOPES: dict[Scope, list[dict[str, Any]]] = {
+    "all": [{}],
+    "pipelines": [{"type": ["controller"]}, {"system_tags": ["pipeline"]}, {"status": ["created"]}],
+    "off": [],
+}
+"""What to ask for to read the tasks that can claim what others made. An imported task is a draft; nothing else shows it."""
 MISSING_TASK = (400, 101)
 MISSING = frozenset({MISSING_TASK, (400, 201), (400, 401)})
 
@@ -40,7 +47,8 @@ class ClearMLServer:
         self._before_deletion = before_deletion
         self._transport = transport
         self._call = transport.call
-        self._pages = Listings(self._ask, page_size).read
+        listings = Listings(self._ask, page_size)
+        self._pages, self._stream = listings.read, listings.stream
         self._misread_projects: set[str] = set()
 
     @property
@@ -139,33 +147,44 @@ class ClearMLServer:
     def models(self, ids: Iterable[ModelId]) -> list[Model]:
         """These models as they are now; those that are gone are left out. One that the server tells in two ways comes twice."""
         found: list[Model] = []
-        for chunk in chunks(sorted(set(ids))):
+        for chunk in chunks(sorted(set(ids) - {""})):
             body = {"id": chunk, "only_fields": documents.MODEL_FIELDS}
-            some = [
-                entry.model() for entry in self._some("models", {**body, "page": 0, "page_size": MANY}, documents.ModelEntry)
-            ]
-            if not {model.id for model in some} >= set(chunk):  # some are gone, or the server cut the page: who knows
-                some += [entry.model() for entry in self._pages("models", body, documents.ModelEntry, MANY)]
-            wanted = set(chunk)
-            found += dict.fromkeys(model for model in some if model.id in wanted)
+            some = self._some("models", {**body, "page": 0, "page_size": MANY}, documents.ModelEntry)
+            if not {entry.id for entry in some} >= set(chunk):  # some are gone, or the server cut the page: who knows
+                some += self._pages("models", body, documents.ModelEntry, MANY)
+            here = dict.fromkeys(entry.model() for entry in some)
+            found += [model for model in here if model.id in chunk]
+            if "" in {model.id for model in here}:  # it may be any of those that seem to be gone
+                missing = set(chunk) - {model.id for model in here}
+                found += [Model(one, "", ready=True, unreadable="id") for one in sorted(missing)]
         return found
 
     def all_models(self, since: str = "") -> Iterator[Model]:
-        """Every model on the server; with ``since`` those that were made or changed at that ``last_update`` or later.
+        """Yield every model on the server; with ``since`` those that were made or changed at that ``last_update`` or later.
+
+        One that changes meanwhile may come twice, and one that can't be read with each address that it may have.
 
         Raises:
             AnswerError: of a record neither its task nor its URI can be read: nobody can tell what it needs.
         """
-        body = {"only_fields": documents.MODEL_FIELDS}
-        for entry in self._pages("models", body, documents.ModelEntry, MANY, since):
-            model = entry.model()
-            if model.unreadable and not (model.uri or model.task):
-                what = f"model {model.id}" if model.id else "one of the models"
-                message = (
-                    f"models.get_all: {what} can't be read ({model.unreadable}), and may need any file: nothing is deleted"
-                )
+        for entry in self._stream("models", {"only_fields": documents.MODEL_FIELDS}, documents.ModelEntry, since):
+            models = entry.models()
+            if isinstance(entry, Misread) and not any(model.uri or model.task for model in models):
+                what = f"model {entry.id}" if entry.id else "one of the models"
+                message = f"models.get_all: {what} can't be read ({entry.field}), and may need any file: nothing is deleted"
                 raise AnswerError(message)
-            yield model
+            yield from models
+
+    def claimants(self, scope: Scope, since: str = "") -> Iterator[Claimant]:
+        """Yield what the tasks in a scope name; with ``since`` those that were made or changed since that ``last_update``.
+
+        No filter of the API finds an artifact by its address (recording ``list_parts``), so all tasks are read. One that
+        changes meanwhile may come twice; of one that can't be read every text counts as an address.
+        """
+        for filters in SCOPES[scope]:
+            body = {**filters, "search_hidden": True, "only_fields": documents.CLAIM_FIELDS}
+            for entry in self._stream("tasks", body, documents.ClaimEntry, since):
+                yield entry.claimant()
 
     def models_of(self, tasks: Iterable[TaskId]) -> dict[TaskId, list[Model]]:
         """The output models of these tasks."""
@@ -242,16 +261,17 @@ class ClearMLServer:
             yield TaskId(owner), found
 
     def model_event_files(self, models: Sequence[ModelId]) -> Iterator[tuple[ModelId, str | Unreadable]]:
-        """The same of models: they have events of their own."""
-        if self.version >= MODEL_EVENTS and events.any_of_models(self._transport.ask, models):
-            for owner, found in events.uris(self._transport.ask, self.version, models, of_models=True):
+        """The same of models: they have events of their own. One whose id can't be read has none that could be asked for."""
+        ids = [model for model in models if model]
+        if ids and self.version >= MODEL_EVENTS and events.any_of_models(self._transport.ask, ids):
+            for owner, found in events.uris(self._transport.ask, self.version, ids, of_models=True):
                 yield ModelId(owner), found
 
     # -- deleting
     def delete_tasks(
-        self, ids: Sequence[TaskId], *, force: bool, reported: Collection[TaskId] = ()
+        self, ids: Sequence[TaskId], *, force: bool, reported: Collection[TaskId] = (), keep_models: bool = False
     ) -> dict[TaskId, Deleted | NotDeleted]:
-        """Delete these tasks' records with their output models and events, but no files.
+        """Delete these tasks' records with their events and, unless ``keep_models``, their output models; but no files.
 
         Those that have ``reported`` go fewer at a time, so that the server deletes their events before it answers.
 
@@ -274,7 +294,7 @@ class ClearMLServer:
                         *chunks([i for i in left if i not in reported]),
                         *chunks([i for i in left if i in reported], WAITED_FOR),
                     ]:
-                        done |= self._delete_chunk(chunk, force=force)
+                        done |= self._delete_chunk(chunk, {"force": force, "delete_output_models": not keep_models})
                         left = [i for i in left if i not in done]
         except PassingError as error:
             raise self._transport.unreachable("tasks.delete_many", error) from error
@@ -298,8 +318,13 @@ class ClearMLServer:
         """
         self._delete_unless_missing("projects.delete", {"project": project, "force": False, "delete_contents": False})
 
-    def _delete_chunk(self, ids: list[TaskId], *, force: bool) -> dict[TaskId, Deleted | NotDeleted]:
-        options: dict[str, Any] = {"force": force, "delete_output_models": True}
+    def list_outputs(self, task: TaskId, outputs: Sequence[Listed]) -> None:
+        """Set the output models that a task lists, and so its ``last_update`` (recording ``delete_listed_models_remedy``)."""
+        models = {"output": [{"name": entry.name, "model": entry.model} for entry in outputs]}
+        self._call("tasks.edit", {"task": task, "force": True, "models": models}, self._before_deletion)
+
+    def _delete_chunk(self, ids: list[TaskId], wanted: Mapping[str, bool]) -> dict[TaskId, Deleted | NotDeleted]:
+        options = dict(wanted)
         if self.version >= DELETE_EXTERNAL:
             options["delete_external_artifacts"] = False
         if self.version < DELETE_MANY:
@@ -357,7 +382,7 @@ class ClearMLServer:
 
         Of a document that can't be read the server's filter is asked: with ever fewer values, until there is one.
         """
-        for chunk in chunks(sorted(set(values))):
+        for chunk in chunks(sorted(set(values) - {""})):
             misread = False
             wanted = set(chunk)
             for entry in self._pages(service, {**body, field: chunk}, shape, MANY):

@@ -1,15 +1,15 @@
 """ClearML's documents, read strictly into records.
 
 Which fields a document may lack was recorded from a real server (``list_*``, ``projects_delete_force``, ``models_list``): a
-task ``parent``, ``project``, ``last_update`` and, as a draft, ``status_changed``; a model ``task`` and ``last_update``. All others
-are there when they are asked for, and none is ever null. What has another shape is not guessed: it is ``Misread``.
+task ``parent``, ``project``, ``last_update`` and, as a draft, ``status_changed``; a model ``task`` and ``last_update``. All
+others are there when they are asked for, and none is ever null. What has another shape is not guessed: it is ``Misread``.
 """
 
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from sys import intern
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -18,7 +18,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from cleanup_job.errors import AnswerError
 from cleanup_job.paths import ModelId, TaskId
-from cleanup_job.records import Artifact, Detail, Model, Project, Task, Unreadable
+from cleanup_job.records import Artifact, Claimant, Detail, Listed, Model, Project, Task, Unreadable
 from cleanup_job.server.envelope import MISSHAPEN, decoded
 
 Text = Annotated[str, Meta(min_length=1)]
@@ -35,8 +35,9 @@ TASK_FIELDS = [
     *("id", "name", "status", "type", "user", "project", "parent", "company", "tags", "system_tags"),
     *("created", "status_changed", "last_update", "last_change", "models.input", "metric_stats"),
 ]
-DETAIL_FIELDS = [*TASK_FIELDS, "execution.artifacts"]
-MODEL_FIELDS = ["id", "task", "uri", "ready", "last_update"]
+DETAIL_FIELDS = [*TASK_FIELDS, "execution.artifacts", "models.output"]
+CLAIM_FIELDS = ["id", "last_update", "execution.artifacts", "models.output", "output.destination"]
+MODEL_FIELDS = ["id", "task", "uri", "ready", "last_update", "tags"]
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -83,6 +84,19 @@ class _Use(Struct, frozen=True):
 
 class _Models(Struct, frozen=True):
     input: tuple[_Use, ...] = ()
+
+
+class _Output(Struct, frozen=True):
+    model: Text
+    name: str = ""
+
+
+class _Outputs(Struct, frozen=True):
+    output: tuple[_Output, ...]
+
+
+class _AllModels(_Models, frozen=True, kw_only=True):
+    output: tuple[_Output, ...]
 
 
 class ModelsOf(Entry, frozen=True, kw_only=True):
@@ -177,12 +191,39 @@ class DetailEntry(TaskEntry, frozen=True, kw_only=True):
     """A task with what its record says of its outputs, by ``DETAIL_FIELDS``."""
 
     execution: _Execution
+    models: _AllModels
 
     def detail(self) -> Detail:
         """The record."""
         named = (one for one in self.execution.artifacts if one.uri)
         sizes = ((one, None if isinstance(one.content_size, UnsetType) else one.content_size) for one in named)
-        return Detail(self.task(), tuple(Artifact(one.uri, one.mode, size) for one, size in sizes))
+        return Detail(
+            self.task(),
+            tuple(Artifact(one.uri, one.mode, size) for one, size in sizes),
+            tuple(Listed(entry.name, ModelId(entry.model)) for entry in self.models.output),
+        )
+
+
+class _Destination(Struct, frozen=True):
+    destination: str = ""
+
+
+class ClaimEntry(Entry, frozen=True, kw_only=True):
+    """A task with what it names, by ``CLAIM_FIELDS``."""
+
+    execution: _Execution
+    models: _Outputs
+    output: _Destination
+
+    def claimant(self) -> Claimant:
+        """The record."""
+        return Claimant(
+            TaskId(self.id),
+            tuple(one.uri for one in self.execution.artifacts if one.uri),
+            self.output.destination,
+            tuple(ModelId(entry.model) for entry in self.models.output),
+            text_of(self.last_update),
+        )
 
 
 class ModelEntry(Entry, frozen=True, kw_only=True):
@@ -190,13 +231,18 @@ class ModelEntry(Entry, frozen=True, kw_only=True):
 
     uri: str
     ready: bool
+    tags: tuple[str, ...]
     task: Maybe = UNSET
     project: Maybe = UNSET
     """Only where it is asked for."""
 
     def model(self) -> Model:
         """The record."""
-        return Model(ModelId(self.id), self.uri, _text(self.task), self.ready, text_of(self.last_update))
+        return Model(ModelId(self.id), self.uri, _text(self.task), self.ready, text_of(self.last_update), self.tags)
+
+    def models(self) -> list[Model]:
+        """The record, as of one that can't be read."""
+        return [self.model()]
 
 
 class ProjectEntry(NameOf, frozen=True, kw_only=True):
@@ -219,6 +265,7 @@ class Misread:
     """Where."""
     texts: Mapping[str, str]
     """What can be read all the same, of the fields that are texts."""
+    raw: bytes
     last_update: UnsetType = UNSET
 
     @property
@@ -235,6 +282,19 @@ class Misread:
         """As a model; it counts as published."""
         uri, task = (self.texts.get(name, "") for name in ("uri", "task"))
         return Model(ModelId(self.id), uri, task, ready=True, unreadable=self.field)
+
+    def models(self) -> list[Model]:
+        """As a model, with each address that it may have."""
+        model = self.model()
+        if model.uri:
+            return [model]
+        addresses = [text for text in _strings(self.raw) if "/" in text]
+        return [replace(model, uri=uri) for uri in addresses] or [model]
+
+    def claimant(self) -> Claimant:
+        """As a task that names others' files and models: every text counts."""
+        found = tuple(_strings(self.raw))
+        return Claimant(TaskId(self.id), found, outputs=tuple(map(ModelId, found)))
 
 
 Shape = TypeVar("Shape", bound=Entry)
@@ -258,7 +318,7 @@ def page(data: Mapping[str, Raw], key: str, shape: type[Shape]) -> list[Shape | 
     for entry, raw in zip(found, raws, strict=True):
         forms[entry.id].add(bytes(raw))
     return [
-        Misread("id", _texts(raw)) if entry.id and len(forms[entry.id]) > 1 else entry
+        Misread("id", _texts(raw), bytes(raw)) if entry.id and len(forms[entry.id]) > 1 else entry
         for entry, raw in zip(found, raws, strict=True)
     ]
 
@@ -268,7 +328,7 @@ def read(raw: Raw | bytes, shape: type[Shape]) -> Shape | Misread:
     try:
         return decoded(raw, shape)
     except MISSHAPEN as error:
-        return Misread(_place(error), _texts(raw))
+        return Misread(_place(error), _texts(raw), bytes(raw))
 
 
 _AT = re.compile(r"`\$\.?([^`]*)`$")
@@ -297,6 +357,22 @@ def _texts(raw: Raw | bytes) -> dict[str, str]:
         except (*MISSHAPEN, KeyError):
             continue
     return found
+
+
+def _strings(raw: bytes) -> Iterator[str]:
+    """Every text in a document; where that is no JSON, the document as a text."""
+    try:
+        pending = [decoded(raw, object)]
+    except MISSHAPEN:
+        pending = [raw.decode(errors="replace")]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, dict):
+            pending += [*part, *part.values()]
+        elif isinstance(part, list):
+            pending += part
 
 
 def _text(found: Maybe) -> str:

@@ -11,13 +11,15 @@ page, unless its last page is smaller than one that this server has been seen to
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from msgspec import Raw
 
-from cleanup_job.server.documents import Misread, Shape, page, text_of, utc, when
+from cleanup_job.server.documents import Entry, Misread, Shape, page, text_of, utc, when
+from cleanup_job.server.side_by_side import at_once
 
 Id = TypeVar("Id", bound=str)
 MANY = 500
@@ -25,6 +27,14 @@ MANY = 500
 FEW = 100
 """On a page that looks for records without the field: there are hardly any."""
 FIELD = "last_update"
+SEQUENTIAL = 4_000
+"""Documents of a stream that are read one page after the other: slices of time would cost more requests than they save time."""
+MARGIN = timedelta(seconds=2)
+"""How far a stream goes back before the newest record that is known."""
+SLICES = 32
+"""Slices of time that the rest is read in: more than are read at once, since servers are not equally busy at all times."""
+AT_ONCE = 4
+"""Slices that are read at once."""
 
 
 class Listings:
@@ -59,6 +69,59 @@ class Listings:
                 if not entry.id or entry.id not in seen or entry.id in twice:
                     yield entry
             seen.update(_ids(found) - twice)
+
+    def stream(self, service: str, body: Mapping[str, Any], shape: type[Shape], since: str = "") -> Iterator[Shape | Misread]:
+        """Yield each document of a listing, one that changes meanwhile perhaps more than once.
+
+        Remembers no ids, and reads several slices of time at once where there are many documents.
+
+        Args:
+            service: ``tasks`` or ``models``.
+            body: The filters and the fields.
+            shape: What each document has to look like.
+            since: The newest ``last_update`` that was read before: begins shortly earlier, since a record is written a
+                moment after the time that it bears. Empty: all, those without the field too.
+
+        Raises:
+            AnswerError: an answer is no list of documents at all.
+        """
+        pages = partial(_Pages, self, service, body, shape, MANY)
+        known = when(since)
+        read, begin = 0, None
+        for found in self._read(pages(), known - MARGIN if known is not None else None):
+            yield from found
+            read, begin = read + len(found), (_last_time(found) if found else None) or begin
+            if read >= SEQUENTIAL and begin and not known:
+                break
+        else:
+            return
+        newest = self._newest(service, body)
+        if newest is None:  # nothing to slice by: from the start, one page after the other
+            yield from self.read(service, body, shape, MANY)
+            return
+        step = max(newest - begin, timedelta(seconds=1)) / SLICES
+        edges = [begin + step * n for n in range(SLICES)]
+        bounds = zip(edges, [*edges[1:], None], strict=True)
+        for found in at_once([partial(self._slice, pages, start, end) for start, end in bounds], AT_ONCE):
+            read += len(found)
+            yield from found
+        for found in pages().without_a_time(read):
+            yield from found
+
+    def _slice(
+        self, pages: "Callable[[], _Pages[Shape]]", start: datetime, end: datetime | None
+    ) -> Iterator[list[Shape | Misread]]:
+        """The pages that begin in a slice of time; the last of them may reach beyond its end."""
+        for found in self._read(pages(), start):
+            yield found
+            last = _last_time(found) if found else None
+            if end is not None and last is not None and last >= end:
+                return
+
+    def _newest(self, service: str, body: Mapping[str, Any]) -> datetime | None:
+        """The time of the last change of any of the documents."""
+        request = {**body, "only_fields": ["id", FIELD], "order_by": [f"-{FIELD}", "id"], "page": 0, "page_size": 1}
+        return _last_time(page(self.call(f"{service}.get_all", request), service, Entry))
 
     @staticmethod
     def _read(pages: "_Pages[Shape]", since: datetime | None) -> Iterator[list[Shape | Misread]]:
@@ -105,7 +168,7 @@ class _Pages(Generic[Shape]):
         """What comes after a first page."""
         read = yield from self._on_from(found)
         if not since or not read:
-            yield from self._without_a_time(read)
+            yield from self.without_a_time(read)
 
     def _on_from(self, found: list[Shape | Misread]) -> Generator[list[Shape | Misread], None, int]:
         """From time to time; gives how many were read, or 0 where the server ignores the bound."""
@@ -125,9 +188,9 @@ class _Pages(Generic[Shape]):
                 at_edge |= _ids(found)
         return read
 
-    def _without_a_time(self, read: int) -> Iterator[list[Shape | Misread]]:
-        """Records without the field: from the page that they should begin on, or from before it where others left meanwhile."""
-        size = min(FEW if read else self.size, self.size, self._listings.largest)
+    def without_a_time(self, read: int) -> Iterator[list[Shape | Misread]]:
+        """Yield records without the field: from the page that they should begin on, or earlier where others left meanwhile."""
+        size = max(1, min(FEW if read else self.size, self.size, self._listings.largest))
         number = max(0, read - 1) // size
         found, ends = self(number, by_id=True, size=size)
         while number and not any(map(_time, found)):

@@ -97,6 +97,13 @@ class Stores:
         """Whether the store of this name can list."""
         return any(store.lists for store in self.stores if store.holds(name))
 
+    def real(self, place: Location) -> Location:
+        """The one name of what a place really is."""
+        return place
+
+    def prove(self, places: Sequence[Location]) -> None:
+        """See that files of surviving records are there."""
+
     def check(self) -> list[str]:
         """See that each store is there, by reading; gives what is doubtful."""
         return [doubt for store in self.stores if (doubt := store.check())]

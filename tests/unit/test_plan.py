@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from cleanup_job.claim import Claim
 from cleanup_job.outputs import Outputs
-from cleanup_job.paths import Location, ModelId, TaskFile, TaskFolder, TaskId
-from cleanup_job.plan import Batch, Gone, Plan, Policy, Protection, plan_batch, protection
-from cleanup_job.records import Model, NotDeleted, References, Task
+from cleanup_job.paths import KINDS, Location, ModelId, PartOfFolder, TaskFile, TaskFolder, TaskId
+from cleanup_job.plan import Batch, Gone, Plan, Policy, Protection, References, kinds_apart, plan_batch, protection
+from cleanup_job.records import Listed, Model, NotDeleted, Task, Unreadable
 from cleanup_job.report.outcome import Reason
 from cleanup_job.selection import Rules, Selected
 
@@ -32,8 +33,8 @@ def task(one: TaskId = A, **fields: object) -> Task:
     return replace(made, **fields)
 
 
-def outputs(one: TaskId = A, *uris: str, by_file: bool = False) -> Outputs:
-    found = Outputs(one, locate, by_file=by_file, links=frozenset({"files"}))
+def outputs(one: TaskId = A, *uris: str, apart: frozenset[str] = frozenset()) -> Outputs:
+    found = Outputs(one, locate, apart=apart, links=frozenset({"files"}))
     for uri in uris or (f"{folder(one)}/artifacts/x",):
         found.add(uri, 7)
     return found
@@ -46,9 +47,14 @@ def plan(policy: Policy = FORCE, *, now: Task | None = None, found: Outputs | No
         now={A: now or task()},
         outputs={A: found or outputs()},
         models={},
-        guard=Protection(frozenset()),
+        guard=Protection(locate=locate),
     )
     return plan_batch(replace(batch, **known), policy)
+
+
+def claimed(*uris: str, one: TaskId = A, model: str = "m", **more: object) -> Protection:
+    claims = tuple(Claim("other", TaskId("f" * 32), uri, **more) for uri in uris)
+    return Protection(frozenset({ModelId(model)}), {one: claims}, locate=locate)
 
 
 def reason(plan: Plan) -> Reason:
@@ -71,7 +77,7 @@ def test_a_task_that_runs_again_stays() -> None:
 
 
 def test_a_task_that_is_gone_is_no_longer_planned() -> None:
-    batch = Batch(((A,),), {A: Selected.of(task())}, {}, {A: outputs()}, {}, Protection(frozenset()))
+    batch = Batch(((A,),), {A: Selected.of(task())}, {}, {A: outputs()}, {}, Protection())
     assert reason(plan_batch(batch, FORCE)) is Reason.CHANGED
 
 
@@ -99,7 +105,7 @@ def test_an_external_file_stays_and_the_record_goes() -> None:
 def test_external_files_go_one_by_one_where_the_settings_say_so_and_nobody_needs_them() -> None:
     policy = replace(FORCE, links=frozenset({"files"}))
     found = outputs(A, "http://files/zoo/base.pt", "http://files/zoo/other.pt")
-    guard = Protection(frozenset(), {Location("files", "zoo/base.pt"): "http://files/zoo/base.pt"})
+    guard = Protection(on_links=(Claim("m", B, "http://elsewhere/zoo//base.pt?x=1"),), locate=locate)
     assert [link.path for link in plan(policy, found=found, guard=guard).going[0].linked] == ["zoo/other.pt"]
 
 
@@ -112,35 +118,92 @@ def test_without_force_published_children_and_models_keep_the_task_and_its_files
     assert plan(policy, **known).going
 
 
-def test_a_protected_file_stays_and_the_rest_goes_file_by_file() -> None:
-    weights, other = f"{folder(A)}/models/w.pt", f"{folder(A)}/artifacts/x"
-    guard = Protection(frozenset({ModelId("m")}), {Location("files", f"p/exp.{A}/models/w.pt"): weights})
-    going = plan(found=outputs(A, weights, other, by_file=True), guard=guard).going[0]
-    assert going.paths == (TaskFile(TaskFolder("files", f"p/exp.{A}", A), "artifacts/x"),)
-    assert (going.files, going.protected) == (1, (weights,))
+def test_what_holds_a_claimed_file_is_deleted_file_by_file_and_the_rest_as_a_whole() -> None:
+    weights, other, data = (f"{folder(A)}/{rest}" for rest in ("models/w.pt", "models/other.pt", "artifacts/x"))
+    guard = claimed(weights)
+    going = plan(found=outputs(A, weights, other, data, apart=frozenset({"models"})), guard=guard).going[0]
+    place = TaskFolder("files", f"p/exp.{A}", A)
+    assert going.paths == (PartOfFolder(place, ("models",)), TaskFile(place, "models/other.pt"))
+    assert (going.files, going.protected) == (2, (weights,))
 
 
-def test_a_protected_folder_protects_all_below_it() -> None:
-    inside, other = f"{folder(A)}/models/bert/config.json", f"{folder(A)}/artifacts/x"
-    guard = Protection(frozenset(), {Location("files", f"p/exp.{A}/models/bert"): f"{folder(A)}/models/bert"})
-    paths = plan(found=outputs(A, inside, other, by_file=True), guard=guard).going[0].paths
-    assert [path.path for path in paths] == [f"p/exp.{A}/artifacts/x"]
+def test_in_a_store_that_can_list_all_but_the_claimed_file_is_deleted() -> None:
+    weights = f"{folder(A)}/models/w.pt"
+    policy = replace(FORCE, lists=lambda _: True)
+    assert plan(policy, found=outputs(A, weights), guard=claimed(weights)).going[0].paths == (
+        PartOfFolder(TaskFolder("files", f"p/exp.{A}", A), ("models/w.pt",)),
+    )
 
 
-def test_only_the_folder_with_the_protected_file_is_taken_apart() -> None:
-    kept, new = f"http://files/p/old.{A}/models/w.pt", f"http://files/p/new.{A}/artifacts/x"
-    guard = Protection(frozenset(), {Location("files", f"p/old.{A}/models/w.pt"): kept})
-    paths = plan(found=outputs(A, kept, new, by_file=True), guard=guard).going[0].paths
-    assert paths == (TaskFolder("files", f"p/new.{A}", A),)
+def test_a_claimed_folder_keeps_all_below_it() -> None:
+    inside, beside, data = (f"{folder(A)}/{rest}" for rest in ("models/bert/config.json", "models/other.pt", "artifacts/x"))
+    found = outputs(A, inside, beside, data, apart=frozenset({"models"}))
+    paths = plan(found=found, guard=claimed(f"{folder(A)}/models/bert")).going[0].paths
+    assert [path.path for path in paths] == [f"p/exp.{A}", f"p/exp.{A}/models/other.pt"]
 
 
-def test_a_file_that_comes_into_use_during_the_pass_keeps_the_task() -> None:
-    guard = Protection(frozenset(), {Location("files", f"p/exp.{A}/models/w.pt"): "uri"})
-    assert reason(plan(found=outputs(), guard=guard)) is Reason.CHANGED
+def test_a_claim_on_the_whole_folder_keeps_all_of_it() -> None:
+    for lists in (False, True):
+        policy = replace(FORCE, lists=lambda _, lists=lists: lists)
+        assert plan(policy, found=outputs(apart=KINDS), guard=claimed(folder(A))).going[0].paths == ()
+
+
+def test_only_the_folder_with_the_claimed_file_is_taken_apart() -> None:
+    kept, new = f"http://files/p/old.{A}/models/w.pt", f"http://files/p/new.{A}/models/x"
+    paths = plan(found=outputs(A, kept, new, apart=frozenset({"models"})), guard=claimed(kept)).going[0].paths
+    assert [path.path for path in paths] == [f"p/new.{A}", f"p/old.{A}"]
+    assert isinstance(paths[1], PartOfFolder)
+
+
+def test_a_place_that_a_living_task_writes_to_is_deleted_file_by_file() -> None:
+    paths = plan(found=outputs(apart=KINDS), guard=claimed(folder(A), writes=True)).going[0].paths
+    assert paths == (TaskFile(TaskFolder("files", f"p/exp.{A}", A), "artifacts/x"),)
+
+
+def test_a_folder_that_living_tasks_write_to_below_is_kept() -> None:
+    uris = [f"{folder(A)}/artifacts/x", f"{folder(A)}/models/mine.pt"]
+    found = outputs(A, *uris, apart=KINDS)
+    paths = plan(found=found, guard=claimed(f"{folder(A)}/models", writes=True)).going[0].paths
+    assert [path.path for path in paths] == [f"p/exp.{A}"]
+    assert paths == (PartOfFolder(TaskFolder("files", f"p/exp.{A}", A), ("models",)),)
+
+
+def test_what_a_project_of_the_folders_name_may_hold_is_deleted_file_by_file() -> None:
+    policy = replace(FORCE, shared={A: frozenset({"models"})})
+    assert kinds_apart(A, (), policy) == {"models"}
+    found = outputs(A, f"{folder(A)}/models/mine.pt", f"{folder(A)}/artifacts/x", apart=frozenset({"models"}))
+    place = TaskFolder("files", f"p/exp.{A}", A)
+    assert plan(policy, found=found).going[0].paths == (PartOfFolder(place, ("models",)), TaskFile(place, "models/mine.pt"))
+    listing = replace(policy, lists=lambda _: True)
+    assert plan(listing, found=found).going[0].paths == (place,)
+
+
+def test_a_task_that_changes_each_time_it_is_read_is_kept() -> None:
+    assert reason(plan(changing=frozenset({A}))) is Reason.CHANGED
+
+
+def test_a_record_that_cannot_be_read_keeps_the_task_and_names_the_field() -> None:
+    stays = plan(now=Unreadable(A, "tags"))  # type: ignore[arg-type]  # as the server gives it
+    assert reason(stays) is Reason.UNREADABLE
+    assert "tags" in stays.staying[0].detail
+
+
+def test_models_of_others_leave_the_list_before_the_record_is_deleted() -> None:
+    own, other = Listed("own", ModelId("m1")), Listed("other", ModelId("m2"))
+    models = {A: [Model(ModelId("m1"), "", A)]}
+    assert plan(models=models, listed={A: [own, other]}).going[0].listed == (own,)
+    assert plan(models=models, listed={A: [own]}).going[0].listed is None
+
+
+@pytest.mark.parametrize(("ready", "used", "detached"), [(False, False, True), (True, False, False), (False, True, False)])
+def test_a_kept_model_is_detached_where_the_server_would_delete_it(ready: bool, used: bool, detached: bool) -> None:
+    model = Model(ModelId("m"), f"{folder(A)}/models/w.pt", A, ready=ready)
+    going = plan(models={A: [model]}, guard=claimed(model.uri), used=frozenset({model.id} if used else ())).going[0]
+    assert (going.models, going.kept_models, going.detached) == ((), (model.id,), detached)
 
 
 def test_a_store_that_deletes_no_folders_gets_files() -> None:
-    paths = plan(replace(FORCE, by_file=frozenset({"files"})), found=outputs(by_file=True)).going[0].paths
+    paths = plan(replace(FORCE, by_file=frozenset({"files"})), found=outputs(apart=KINDS)).going[0].paths
     assert [path.path for path in paths] == [f"p/exp.{A}/artifacts/x"]
 
 
@@ -152,7 +215,7 @@ def test_a_unit_stays_whole() -> None:
             {A: task(A), B: task(B, system_tags=())},
             {A: outputs(A), B: outputs(B)},
             {},
-            Protection(frozenset()),
+            Protection(),
         ),
         FORCE,
     )
@@ -165,13 +228,17 @@ def guard(models: list[Model], references: References, gone: Gone | None = None,
     return protection(models, references, unit_of, gone or Gone(), locate)
 
 
-def test_published_models_and_those_that_a_surviving_task_uses_are_protected() -> None:
+def test_published_models_and_those_that_a_surviving_task_uses_or_lists_are_protected() -> None:
     ready = Model(ModelId("m1"), f"{folder(A)}/models/1", A, ready=True)
     used = Model(ModelId("m2"), f"{folder(A)}/models/2", A)
-    free = Model(ModelId("m3"), f"{folder(A)}/models/3", A)
-    found = guard([ready, used, free], References({ModelId("m2"): frozenset({B})}))
-    assert found.models == {"m1", "m2"}
-    assert {place.path for place in found.places} == {f"p/exp.{A}/models/1", f"p/exp.{A}/models/2"}
+    listed = Model(ModelId("m3"), f"{folder(A)}/models/3", A)
+    tagged = Model(ModelId("m4"), f"{folder(A)}/models/4", A, tags=("production", "x"))
+    free = Model(ModelId("m5"), f"{folder(A)}/models/5", A, tags=("x",))
+    references = References({used.id: frozenset({B})}, {listed.id: frozenset({B})}, keep_tags=frozenset({"production"}))
+    found = guard([ready, used, listed, tagged, free], references)
+    assert found.models == {"m1", "m2", "m3", "m4"}
+    inside = found.of(TaskFolder("files", f"p/exp.{A}", A)).inside
+    assert set(inside) == {f"models/{n}" for n in range(1, 5)}
 
 
 def test_a_task_that_uses_its_own_model_does_not_protect_it() -> None:
@@ -179,32 +246,37 @@ def test_a_task_that_uses_its_own_model_does_not_protect_it() -> None:
     assert not guard([own], References({own.id: frozenset({A})})).models
 
 
-def test_what_a_user_in_the_same_pass_releases_goes_in_the_same_pass() -> None:
+@pytest.mark.parametrize("how", ["used_by", "listed_by"])
+def test_what_a_user_in_the_same_pass_releases_is_deleted_in_the_same_pass(how: str) -> None:
     used = Model(ModelId("m"), f"{folder(A)}/models/1", A)
-    references = References({used.id: frozenset({B})})
+    references = References(**{how: {used.id: frozenset({B})}})
     assert guard([used], references).models
     assert not guard([used], references, Gone({B})).models
     assert not guard([used], references, unit=True).models
 
 
-def test_a_surviving_model_with_a_file_in_the_folder_protects_it() -> None:
-    other = Model(ModelId("o"), f"{folder(A)}/artifacts/x", B)
-    assert guard([], References(others=(other,))).places
-    assert not guard([], References(others=(other,)), Gone({B})).places
-    assert guard([], References(others=(other,)), Gone({B}, {other.id})).places
-    assert not guard([], References(others=(other,)), unit=True).places
-    assert guard([], References(others=(replace(other, task=""),))).places
+def claims(is_model: bool, maker: TaskId = B) -> References:
+    return References(claims={A: (Claim("o", maker, f"{folder(A)}/artifacts/x", is_model=is_model),)})
 
 
-def test_a_model_of_another_task_of_the_batch_protects_its_file_too() -> None:
-    other = Model(ModelId("o"), f"{folder(A)}/artifacts/x", B)
-    unit_of = {A: frozenset({A}), B: frozenset({B})}
-    assert protection([other], References(others=(other,)), unit_of, Gone(), locate).places
+@pytest.mark.parametrize("is_model", [True, False])
+def test_a_surviving_record_that_names_a_file_in_the_folder_protects_it(is_model: bool) -> None:
+    assert guard([], claims(is_model)).claims
+    assert not guard([], claims(is_model), Gone({B})).claims
+    assert not guard([], claims(is_model), unit=True).claims
+    assert guard([], claims(is_model, TaskId(""))).claims
+    assert bool(guard([], claims(is_model), Gone({B}, {ModelId("o")})).claims) is is_model
 
 
-def test_a_tasks_own_model_at_a_linked_file_does_not_protect_it() -> None:
-    own = Model(ModelId("m"), "http://files/zoo/base.pt", A)
-    assert not guard([own], References(others=(own,))).places
+def test_a_kept_model_of_a_task_in_the_same_unit_protects_its_file() -> None:
+    other = Model(ModelId("o"), f"{folder(A)}/artifacts/x", B, ready=True)
+    assert A in guard([other], claims(is_model=True), unit=True).claims
+
+
+def test_a_claim_on_a_linked_file_ends_with_its_record() -> None:
+    references = References(on_links=(Claim("o", B, "http://files/zoo/base.pt"),))
+    assert guard([], references).on_links
+    assert not guard([], references, Gone({B})).on_links
 
 
 @pytest.mark.parametrize(
@@ -212,6 +284,7 @@ def test_a_tasks_own_model_at_a_linked_file_does_not_protect_it() -> None:
     [
         ("Task cannot be deleted (has children, use force=True): task=x, children=1", True),
         ("Task cannot be deleted (has output models, use force=True): task=x, models=1", True),
+        ("Task cannot be deleted (has output model, use force=True): task=x, model=y", True),
         ("Task cannot be deleted (due to status, use force=True): task=x, expected=created, current=completed", False),
     ],
 )

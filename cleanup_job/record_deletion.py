@@ -1,0 +1,116 @@
+"""The records of some tasks: made ready before their files are deleted, and deleted when these are gone."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cleanup_job.errors import AnswerError
+from cleanup_job.outcomes import Outcomes
+from cleanup_job.paths import TaskId
+from cleanup_job.plan import Going, Policy
+from cleanup_job.records import Deleted, NotDeleted, Task
+from cleanup_job.report.outcome import Reason, TaskOutcome, Verdict
+from cleanup_job.rooms import Server
+from cleanup_job.selection import Selected
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDeletion:
+    """Deletes the records of one chunk."""
+
+    server: Server
+    policy: Policy
+    before: Mapping[TaskId, Selected]
+    """The tasks as they were selected."""
+    outcomes: Outcomes
+    warn: Callable[[str], None]
+    touched: dict[TaskId, Task] = field(default_factory=dict)
+    """Tasks whose record this pass has changed, as it was before."""
+
+    def prepare(self, plans: Sequence[Going]) -> tuple[list[TaskOutcome], list[Going]]:
+        """Take models of others out of the lists of output models: the server deletes whatever a task lists along with it.
+
+        Gives the outcomes of those where the server refuses that, and of those that are deleted with them, and the others.
+        """
+        refused: dict[tuple[TaskId, ...], str] = {}
+        for going in plans:
+            if going.listed is None or going.unit in refused:
+                continue
+            self.touched[going.task.id] = going.task
+            try:
+                self.server.list_outputs(going.task.id, going.listed)
+            except AnswerError as error:
+                refused[going.unit] = f"its record lists models of other tasks, and could not be changed: {error}"
+        failed = [
+            self.outcomes.of(going.task, Verdict.FAILED, Reason.RECORD_ERROR, refused[going.unit])
+            for going in plans
+            if going.unit in refused
+        ]
+        return failed, [going for going in plans if going.unit not in refused]
+
+    def delete(self, ready: Sequence[Going]) -> list[TaskOutcome]:
+        """Delete records whose files are gone."""
+        # The server keeps a model that another task uses, and in a circle there always is one; and where it must keep one of a
+        # task's models it keeps all of them.
+        alone = [going for going in ready if len(going.unit) > 1 or going.detached]
+        models = [model.id for going in alone for model in going.models]
+        self.touched.update({going.task.id: going.task for going in alone})
+        if models:
+            self.server.delete_models(models)
+        with_steps = {going.unit for going in ready if going.task.id in self.policy.steps}
+        last = {going.task.id: going for going in ready if going.unit in with_steps and going.task.id not in self.policy.steps}
+        first = [going for going in ready if going.task.id not in last]
+        answers = self._delete_some(first)
+        # A controller is what the next pass finds its steps by: its record is deleted when theirs are gone.
+        left = {going.unit for going in first if not isinstance(answers.get(going.task.id), Deleted)}
+        answers |= self._delete_some([going for going in last.values() if going.unit not in left])
+        answers |= {i: NotDeleted(0, 0, "a step of it is still there") for i, going in last.items() if going.unit in left}
+        return [self._outcome(going, answers.get(going.task.id)) for going in ready]
+
+    def _delete_some(self, ready: Sequence[Going]) -> dict[TaskId, Deleted | NotDeleted]:
+        answers: dict[TaskId, Deleted | NotDeleted] = {}
+        for keep_models in (False, True):
+            some = [going for going in ready if going.detached is keep_models]
+            reported = {going.task.id for going in some if going.task.reported}
+            ids = [going.task.id for going in some]
+            if ids:
+                answers |= self.server.delete_tasks(ids, force=False, reported=reported, keep_models=keep_models)
+        refused = {
+            task
+            for task, answer in answers.items()
+            if isinstance(answer, NotDeleted)
+            and ((answer.needs_force and self.policy.force) or (answer.not_archived and task in self.policy.steps))
+        }
+        return answers | self._force({going.task.id: going for going in ready if going.task.id in refused})
+
+    def _force(self, refused: Mapping[TaskId, Going]) -> dict[TaskId, Deleted | NotDeleted]:
+        """Delete published children and models, and steps that are not archived; force would delete restored tasks, too."""
+        answers: dict[TaskId, Deleted | NotDeleted] = {}
+        now = self.server.tasks(refused) if refused else {}
+        allowed = [
+            task
+            for task in now.values()
+            if isinstance(task, Task)
+            and self.policy.still_allows(self.before[task.id], task, planned=self.touched.get(task.id))
+        ]
+        for keep_models in (False, True):
+            some = [task for task in allowed if refused[task.id].detached is keep_models]
+            if some:
+                reported = {task.id for task in some if task.reported}
+                ids = [task.id for task in some]
+                answers |= self.server.delete_tasks(ids, force=True, reported=reported, keep_models=keep_models)
+        return answers
+
+    def _outcome(self, going: Going, answer: Deleted | NotDeleted | None) -> TaskOutcome:
+        task = going.task
+        if isinstance(answer, Deleted):
+            if answer.models is not None and task.id not in self.touched and answer.models != len(going.models):
+                planned = len(going.models)
+                self.warn(f"task {task.id}: {planned} models planned, {answer.models} deleted by the server")
+            return self.outcomes.goes(going)
+        if answer is None:
+            detail = "the server's answer does not mention it; its files are gone already"
+            return self.outcomes.of(task, Verdict.FAILED, Reason.RECORD_ERROR, detail)
+        if answer.not_ours:
+            return self.outcomes.of(task, Verdict.NOT_OURS, Reason.FORBIDDEN, answer.message)
+        detail = f"{answer.message} ({answer.status}/{answer.subcode}); its files are gone already"
+        return self.outcomes.of(task, Verdict.FAILED, Reason.RECORD_ERROR, detail)
