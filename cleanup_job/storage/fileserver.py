@@ -13,8 +13,8 @@ from urllib.parse import quote, unquote, urlsplit
 from uuid import uuid4
 
 import requests
-from requests.adapters import HTTPAdapter
 
+from cleanup_job.bounded_http import BoundedAdapter
 from cleanup_job.errors import SettingsError, UnreachableError
 from cleanup_job.in_flight import InFlight
 from cleanup_job.paths import KINDS, LinkedFile, Location, OwnedPath, PartOfFolder, TaskFile, TaskFolder, is_clean
@@ -80,7 +80,7 @@ class FileServer:
         self._http = requests.Session()
         self._http.verify = verify
         for scheme in ("http://", "https://"):
-            self._http.mount(scheme, HTTPAdapter(pool_maxsize=64))
+            self._http.mount(scheme, BoundedAdapter())
         self.sent = 0
         self._found = self._missing = 0
         self._proven = False
