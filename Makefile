@@ -12,7 +12,7 @@ CONTAINER_TOOL ?= $(notdir $(firstword $(shell command -v docker podman buildah)
 IMAGE ?= clearml-cleanup
 BASE_IMAGE ?= python:3.11-slim
 
-.PHONY: help demo test cases check bench simulation docs image sbom tools chart e2e lock clean
+.PHONY: help demo test cases mutate check bench simulation docs image sbom tools chart e2e lock clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /  make \1\t/' | expand -t 16
@@ -56,6 +56,11 @@ cases: $(INSTALLED) ## what users report, played against the installed command (
 	@echo "== cases"
 	@$(BIN)/python -m pytest --numprocesses 2 tests/cases
 	@echo "cases: passed"
+
+mutate: $(INSTALLED) ## changes what decides over deletion, and looks whether a test notices (MODULES="paths plan" for some; an hour)
+	@echo "== mutants"
+	@$(BIN)/python tests/mutation/mutate.py .venv/mutate $(MODULES)
+	@echo "mutants: each is noticed, or has its reason"
 
 check: $(INSTALLED) ## format, lint, types, import contracts, dependencies, the Dockerfile, known vulnerabilities
 	@echo "== checks"

@@ -1,7 +1,7 @@
 """From settings to the parts of a pass."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -244,8 +244,8 @@ def _fileserver(settings: Settings, connection: Connection, before_deletion: Cal
     )
 
 
-def object_stores(settings: Settings, retry: Retry, before_deletion: Callable[[], None]) -> Any:
-    """The buckets that the credentials of clearml.conf and of the environment open."""
+def object_stores(settings: Settings, retry: Retry, before_deletion: Callable[[], None], named: Iterable[str] = ()) -> Any:
+    """The buckets that clearml.conf and the environment open, and those that the operator named elsewhere."""
     from cleanup_job.storage.buckets import Buckets  # noqa: PLC0415 -- clearml, likewise
     from cleanup_job.storage.objects import ObjectStores  # noqa: PLC0415 -- likewise
 
@@ -257,6 +257,7 @@ def object_stores(settings: Settings, retry: Retry, before_deletion: Callable[[]
         verify=settings.stores_verify_certificate,
         timeout=settings.request_timeout_seconds,
         retry=retry,
+        named=named,
     )
     return ObjectStores(buckets, retry=retry, before_deletion=before_deletion)
 
@@ -273,7 +274,7 @@ def sweep_places(
     connection = log_in(settings, warn)
     retry = connection.retry
     places: list[tuple[Any, Location]] = []
-    buckets = object_stores(settings, retry, before_deletion)
+    buckets = object_stores(settings, retry, before_deletion, named=settings.sweep_stores)
     for address in settings.sweep_stores:
         place = buckets.locate(address)
         if place is not None:

@@ -216,12 +216,9 @@ class Batches:
     def _claims_on(self, task: TaskId) -> tuple[Claim, ...]:
         """The claims of others on a task's folders; those of models as their records are now."""
         claims = self.found.claims.on(task)
-        there = {model.id: model for model in self.server.models(ModelId(c.by) for c in claims if c.is_model)} if claims else {}
-        return tuple(
-            claim if not claim.is_model else replace(claim, maker=TaskId(there[ModelId(claim.by)].task))
-            for claim in claims
-            if not claim.is_model or (claim.by in there and there[ModelId(claim.by)].uri == claim.uri)
-        )
+        asked = {ModelId(claim.by) for claim in claims if claim.is_model and claim.by}
+        there = {model.id: model for model in self.server.models(asked)} if asked else {}
+        return tuple(now for claim in claims if (now := claim.as_now(there.get(ModelId(claim.by)))) is not None)
 
     def _listed(self, details: Mapping[TaskId, Detail | Unreadable], own: set[ModelId]) -> dict[TaskId, tuple[Listed, ...]]:
         """The output models that the records list and that exist."""

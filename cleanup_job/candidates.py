@@ -201,10 +201,11 @@ class _Pipelines:
         controllers = list(self._listed.controllers)
         found = list(self._server.children(controllers))
         steps = [task for task in found if isinstance(task, Task) and self._rules.is_step(task)]
-        stay: dict[TaskId, str] = {}
-        for one in found:
-            if isinstance(one, Unreadable):
-                stay[TaskId(one.parent)] = f"its step {one.id} can't be read: {one.field}"
+        stay: dict[TaskId, str] = {
+            TaskId(one.parent): f"its step {one.id} can't be read ({one.field})"
+            for one in found
+            if isinstance(one, Unreadable) and one.parent in self._tasks
+        }
         for step in steps:
             why = self._rules.keeps(step)
             if (step.public or why or not self._rules.allows(step, is_step=True)) and step.parent in self._tasks:

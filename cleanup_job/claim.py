@@ -7,11 +7,12 @@ counts: a claim too many keeps a file, a claim too few loses it. Pure: no I/O.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import unquote, unquote_plus
 
 from cleanup_job.paths import KINDS, Locate, TaskFolder, TaskId, is_clean
+from cleanup_job.records import Model
 
 Scope = Literal["all", "pipelines", "off"]
 """Which tasks' artifacts, destinations and lists of models are read as claims: those of all tasks, those of pipeline
@@ -37,6 +38,16 @@ class Claim:
     is_model: bool = False
     writes: bool = False
     """Whether it is a place that the task writes to: its files below cannot be listed."""
+
+    def as_now(self, model: Model | None) -> "Claim | None":
+        """The claim by its model's record as that is now; None where it has ended. Of a task's claim nothing else is known."""
+        if not self.is_model:
+            return self
+        if model is None:
+            return None
+        if model.unreadable:
+            return replace(self, maker=TaskId(""))
+        return replace(self, maker=TaskId(model.task)) if model.uri == self.uri else None
 
     @property
     def name(self) -> str:

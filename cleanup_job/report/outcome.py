@@ -132,8 +132,6 @@ class Report:
     """The address of the API server."""
     web: str = ""
     """The address of the web server, for links; empty where unknown."""
-    clock_ahead: timedelta = timedelta()
-    """How far ``started`` is ahead of the clock that ages count by."""
     finished: datetime | None = None
     selected: int = 0
     left: int = 0
@@ -164,6 +162,8 @@ class Report:
     shards: int = 1
     run: str = ""
     """The task in ClearML that this pass is, or is reported in; empty where there is none."""
+    clock_ahead: timedelta = timedelta()
+    """How far ``started`` is ahead of the clock that ages count by."""
 
     def add(self, outcome: TaskOutcome) -> None:
         """Count one task in."""

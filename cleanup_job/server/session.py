@@ -93,8 +93,8 @@ def _redirected(host: str, answer: requests.Response) -> str:
     target = f"{scheme}{mark}{network.rpartition('@')[2]}{slash}{path}" if mark else target
     return (
         f"CLEARML_API_HOST={host} does not answer itself: it redirects to {target[:200] or 'nowhere'} "
-        f"(HTTP {answer.status_code}). Redirects are not followed, so that no credentials go elsewhere. If ClearML's API server "
-        "is there, set CLEARML_API_HOST to that address; if it is a login page, use an address that has none in front of it."
+        f"(HTTP {answer.status_code}). Redirects are not followed, so that no credentials go elsewhere. If the API server "
+        "is there, set CLEARML_API_HOST to that address; if it is a login page, use an address without one."
     )
 
 

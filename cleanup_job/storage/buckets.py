@@ -13,9 +13,11 @@ from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import certifi
 import requests
+import urllib3
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from cleanup_job.paths import Location
@@ -141,6 +143,7 @@ class Buckets:
                 "or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role."
             )
         verify = self._verify if entry.verify is None else entry.verify
+        self._refuse_redirects(endpoint, bucket, verify)
         return S3Store(bucket, config=config, client_options=self._client(endpoint, verify), **common)
 
     def _open_gs(self, bucket: str, common: dict[str, Any]) -> Client:
@@ -157,6 +160,7 @@ class Buckets:
         if emulator:
             # A token, since obstore's skip_signature does not reach as far as deletion.
             config = {"base_url": emulator if "://" in emulator else f"http://{emulator}", "bearer_token": "emulator"}
+        self._refuse_redirects(config.get("base_url", ""), bucket, self._verify)
         return GCSStore(bucket, config=config, client_options=self._client(emulator, self._verify), **common)
 
     def _open_azure(self, host: str, container: str, common: dict[str, Any]) -> Client:
@@ -172,10 +176,28 @@ class Buckets:
             for secret in AZURE_ACCOUNTS_SECRETS:
                 if self._environ.get(secret):
                     raise NoAccessError(
-                        f"{secret} is set, which is another account's: it would be sent to {place.account}. Name the account that "
-                        "it belongs to in AZURE_STORAGE_ACCOUNT_NAME, and give this one an account_key in clearml.conf."
+                        f"{secret} is set, and not said to be of account {place.account}, to which it would be sent. Name the "
+                        "account that it belongs to in AZURE_STORAGE_ACCOUNT_NAME; give this one an account_key in clearml.conf."
                     )
+        self._refuse_redirects(place.endpoint, container, self._verify)
         return AzureStore(container, config=config, client_options=self._client(place.endpoint, self._verify), **common)
+
+    def _refuse_redirects(self, endpoint: str, bucket: str, verify: bool | str) -> None:
+        """Ask for a bucket without credentials: obstore would follow a redirect, and take a session token along."""
+        if not endpoint:
+            return
+        address = f"{endpoint.rstrip('/')}/{bucket}"
+        if verify is False:
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the operator knows
+        try:
+            answer = requests.head(address, timeout=time_limits(self._timeout), verify=verify, allow_redirects=False)
+        except requests.RequestException:
+            return  # obstore has better words for it
+        if answer.is_redirect and urlsplit(answer.headers["Location"]).netloc not in {"", urlsplit(address).netloc}:
+            host = urlsplit(answer.headers["Location"]).netloc.rpartition("@")[2]
+            raise NoAccessError(
+                f"{endpoint} sends to another server, {host}, and redirects are not followed. Correct the address."
+            )
 
     def _client(self, endpoint: str, verify: bool | str) -> Any:
         connect, whole = time_limits(self._timeout)

@@ -13,8 +13,8 @@ from urllib.parse import quote, unquote, urlsplit
 from uuid import uuid4
 
 import requests
-from requests.adapters import HTTPAdapter
 
+from cleanup_job.bounded_http import BoundedAdapter
 from cleanup_job.errors import SettingsError, UnreachableError
 from cleanup_job.in_flight import InFlight
 from cleanup_job.paths import KINDS, LinkedFile, Location, OwnedPath, PartOfFolder, TaskFile, TaskFolder, is_clean
@@ -80,7 +80,7 @@ class FileServer:
         self._http = requests.Session()
         self._http.verify = verify
         for scheme in ("http://", "https://"):
-            self._http.mount(scheme, HTTPAdapter(pool_maxsize=64))
+            self._http.mount(scheme, BoundedAdapter())
         self.sent = 0
         self._found = self._missing = 0
         self._proven = False
@@ -157,10 +157,10 @@ class FileServer:
 
     def _see_what_is_missing(self, path: str) -> None:
         """A server that answers 200 to everything has shown nothing."""
-        if self._is_there(f"{path.rpartition('/')[0]}/{uuid4().hex}"):
+        if self._is_there("/".join([*path.split("/")[:-1], uuid4().hex])):
             raise SettingsError(
-                f"CLEARML_FILES_HOST={self._host} does not answer like ClearML's fileserver: it says that a file is there which "
-                "can't exist. Nothing was deleted. Correct the address."
+                f"CLEARML_FILES_HOST={self._host} does not answer like ClearML's fileserver: it says that a file is there "
+                "which can't exist. Nothing was deleted. Correct the address."
             )
 
     def doubts(self) -> list[str]:

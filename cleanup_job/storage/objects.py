@@ -358,8 +358,8 @@ class ObjectStores:
 
 def _stray(asked: str, given: str) -> str:
     return (
-        f"asked for {asked!r}, the store answered with {given[:200]!r}: it ignores the prefix of a listing. No key outside of it "
-        "was deleted. Check the server, or remove these files by other means"
+        f"asked for {asked!r}, the store answered with {given[:200]!r}: it ignores the prefix of a listing. No key outside of "
+        "it was deleted. Check the server, or remove these files by other means"
     )
 
 

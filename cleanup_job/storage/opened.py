@@ -1,9 +1,9 @@
 """Which buckets the operator opened to the job, and with which credentials.
 
-Whoever may write a record in ClearML can name any host in it. So a bucket is only known where the operator named its server, by an
-entry of clearml.conf or a variable of the environment, or where it lies at a provider's own address and the operator gave
-credentials for it: for this bucket, or for all of this provider's. Everything else is an unknown store, and nothing is sent there,
-not even a question for its name. docs/stores.md has the rules. Pure: no I/O.
+Whoever may write a record in ClearML can name any host in it. So a bucket is only known where the operator named its server, by
+an entry of clearml.conf or a variable of the environment, or where it lies at a provider's own address and the operator gave
+credentials for it: for this bucket, or for all of this provider's. Everything else is an unknown store, and nothing is sent
+there, not even a question for its name. docs/stores.md has the rules. Pure: no I/O.
 """
 
 import re
@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from clearml.backend_config.bucket_config import (
-    AzureContainerConfig,
     AzureContainerConfigurations,
     GSBucketConfig,
     GSBucketConfigurations,
@@ -90,7 +89,7 @@ class Opened:
         Args:
             conf: The parts of clearml.conf's ``sdk``; those that are missing are empty.
             environ: The environment.
-            named: Scheme, host and bucket of what the operator named in another setting; the host is empty for a provider's own.
+            named: Scheme, host and bucket of what the operator named in another setting; no host: a provider's own.
 
         Raises:
             SettingsError: an entry of clearml.conf can't be read.
@@ -98,7 +97,7 @@ class Opened:
         self._environ = environ
         self._named = frozenset(named)
         s3, google, azure = (dict(conf.get(section, {})) for section in ("aws.s3", "google.storage", "azure.storage"))
-        without = {"credentials": []}
+        without: dict[str, Any] = {"credentials": []}
         self._s3 = _read("aws.s3", lambda: S3BucketConfig.from_list(s3.get("credentials", [])))
         self._s3_hosts = _read("aws.s3", lambda: {str(one.get("host") or "").lower() for one in s3.get("credentials", [])}) - {
             ""

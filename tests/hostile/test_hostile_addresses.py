@@ -40,6 +40,6 @@ def test_the_recorder_sees_connections_and_names_of_python_and_of_rust(tmp_path:
 def test_a_pass_contacts_only_what_is_configured(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     found = inside(tmp_path, *arguments)
     assert found["exit"] in (0, 3), found["output"]
-    configured = {found["api"], found["files"], found["store"], "name minio.internal"}
+    configured = {found["api"], found["files"], found["store"], "name minio"}
     assert set(found["seen"]) == configured
     assert (found["objects"], sum("good" in name for name in found["tasks"])) == ((0, 0) if arguments == ("run",) else (3, 6))

@@ -48,7 +48,11 @@ class Seen:
     @property
     def deletes_files(self) -> bool:
         """Whether files go by it."""
-        return self.service == "files" and (self.method == "DELETE" or self.call == "/delete_many") and '"files": []' not in self.text
+        return (
+            self.service == "files"
+            and (self.method == "DELETE" or self.call == "/delete_many")
+            and '"files": []' not in self.text
+        )
 
 
 @dataclass
@@ -187,7 +191,9 @@ def _act(sandbox: Sandbox, event: Document) -> bool:
             case "model":
                 like = {"created": moment, "last_update": moment, "last_change": moment, "tags": [], "system_tags": []}
                 company = store.company["id"]
-                store.models.put({**like, "id": event["id"], "company": company, "uri": event["uri"], "ready": False, "name": "new"})
+                store.models.put(
+                    {**like, "id": event["id"], "company": company, "uri": event["uri"], "ready": False, "name": "new"}
+                )
     return True
 
 

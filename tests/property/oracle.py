@@ -272,7 +272,9 @@ class Oracle:
     def surviving_models(self, gone: set[str]) -> tuple[set[str], set[str]]:
         """The models whose records must be there when exactly these tasks are gone, and those that may."""
         there = self.tasks.keys() - gone
-        listed = {entry["model"] for task in there for side in ("input", "output") for entry in self.tasks[task]["models"][side]}
+        listed = {
+            entry["model"] for task in there for side in ("input", "output") for entry in self.tasks[task]["models"][side]
+        }
         must = {
             model
             for model, record in self.models.items()
@@ -436,7 +438,9 @@ class Oracle:
         others = [uri for other in self.tasks.keys() - {task} for uri in self._own_uris(other)]
         others += [destination for other in self.tasks if (destination := self._destination(other))]
         others += [model["uri"] for model in self.models.values() if model.get("task") not in self.tasks or model["ready"]]
-        listed = {entry["model"] for other in self.tasks.values() for side in ("input", "output") for entry in other["models"][side]}
+        listed = {
+            entry["model"] for other in self.tasks.values() for side in ("input", "output") for entry in other["models"][side]
+        }
         others += [self.models[model]["uri"] for model in listed & self.models.keys()]
         others += [happened.event["uri"] for happened in self.happened if "uri" in happened.event]
         if file.store == "mount":

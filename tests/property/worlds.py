@@ -166,7 +166,9 @@ class _Maker:
             task.renamed(f"renamed {task.document['name']}")
             self.outputs.append(_Output(task, task.artifact("late")))
         if self.on("unnamed", 2):
-            for below in self.draw(st.sets(st.sampled_from(["artifacts/left over", "models/x/left.pt", "notes.txt", "runs/log"]))):
+            for below in self.draw(
+                st.sets(st.sampled_from(["artifacts/left over", "models/x/left.pt", "notes.txt", "runs/log"]))
+            ):
                 task.file(below)
         if self.on("unnamed", 4):
             task.linked_artifact("beside", task.file(self.one("beside.txt", "runs/beside.txt")))
@@ -255,7 +257,9 @@ class _Maker:
         while self.on("broken", 2) and len(found) < 2:
             kind = self.one("task", "model", "twice", "foreign")
             if kind == "model" and self.world.models:
-                field_, value = self.one(("ready", None), ("uri", 5), ("uri", {}), ("task", 7), ("tags", "gold"), ("ready", "no"))
+                field_, value = self.one(
+                    ("ready", None), ("uri", 5), ("uri", {}), ("task", 7), ("tags", "gold"), ("ready", "no")
+                )
                 found.append({"in": "models", "id": self.one(*self.world.models)["id"], "set": {field_: value}})
             elif kind == "twice":
                 found.append({"in": "tasks", "id": self.one(*self.tasks).id, "twice": True})
@@ -350,7 +354,9 @@ class _Maker:
         links: dict[str, str] = {}
         if mounted and "links" not in self.without:
             links["short"] = "lab"
-            folders = sorted({folder for task in self.tasks for folder in task.folders if self.destinations[task.id].endswith(MOUNT)})
+            folders = sorted(
+                {folder for task in self.tasks for folder in task.folders if self.destinations[task.id].endswith(MOUNT)}
+            )
             for folder in folders if self.on("links", 2) else ():
                 target = self.one(*sorted(mounted))
                 if self.one(False, True):

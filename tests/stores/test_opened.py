@@ -1,4 +1,4 @@
-"""Which buckets are known, and what goes where: no URI in a record makes the job contact a host that the operator did not name."""
+"""Which buckets are known: no URI in a record makes the job contact a host that the operator did not name."""
 
 import socket
 from typing import Any
@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 import requests
-from servers import Bucket
+from servers import Certificate, azure_container
 
 from cleanup_job.outputs import UnknownStore, address_of, classify
 from cleanup_job.paths import OwnedPath, TaskFolder, TaskId
@@ -85,7 +85,7 @@ HOSTILE = [
     "s3://minio.lan:9000#.evil.example/bucket",
     "s3://minio%2elan:9000/bucket",
     "s3://minio.lan%3a9000/bucket",
-    "s3://ｍinio.lan:9000/bucket",
+    "s3://\uff4dinio.lan:9000/bucket",
     "s3://minio.lan\u3002:9000/bucket",
     "s3://s3.lan:443/bucket",
     "s3://[::1]:9000/bucket",
@@ -244,8 +244,8 @@ def test_an_endpoint_of_the_environment_is_the_accounts_host() -> None:
 def test_secrets_of_one_account_are_not_sent_to_another(secret: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     conf = {"azure.storage": {"containers": [{"account_name": "other", "use_default_credential": True}]}}
     environ = {"AZURE_STORAGE_ACCOUNT_NAME": "account", secret: value}
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
+    for name, text in environ.items():
+        monkeypatch.setenv(name, text)
     found = Buckets(conf, environ=environ)
     with pytest.raises(NoAccessError, match=secret):
         found.open("azure://other.blob.core.windows.net/container", retries=False)
@@ -271,10 +271,8 @@ def test_a_bucket_that_a_setting_names_is_open_and_no_other(url: str) -> None:
     )
 
 
-def test_a_container_with_the_accounts_key_is_emptied(azure: int, tls: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from servers import azure_container
-
-    bucket: Bucket = azure_container(azure, f"bkt-{uuid4().hex[:12]}", tls)
+def test_a_container_with_the_accounts_key_is_emptied(azure: int, tls: Certificate, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = azure_container(azure, f"bkt-{uuid4().hex[:12]}", tls)
     for name, value in (bucket.environ | {"AZURE_STORAGE_TOKEN": "of somebody else"}).items():
         monkeypatch.setenv(name, value)
     found = ObjectStores(Buckets(bucket.conf, verify=bucket.verify, timeout=20, retry=Retry(2, wait=0)), retry=Retry(2, wait=0))

@@ -1,5 +1,6 @@
 """A store that ignores the prefix of a listing shows keys that nobody asked for: none of them is ever deleted."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -7,7 +8,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
-from xml.etree import ElementTree
 
 import pytest
 
@@ -24,13 +24,15 @@ STRAYS = ["a.csv", f"base/lab/exp.{TASK}2/models/w.pt", f"base/lab/living.{OTHER
 
 @dataclass
 class Blind:
-    """A server with one bucket, in the words of S3, Google and Azure; ``blind`` tells of each listing whether it shows everything."""
+    """A server with one bucket, in the words of S3, Google and Azure; ``blind``: whether a listing shows everything."""
 
     keys: set[str]
     blind: Callable[[int], bool]
     listings: int = 0
     deleted: list[str] = field(default_factory=list)
     address: str = ""
+    moved: str = ""
+    """Where it sends to."""
 
     def listing(self, prefix: str, delimiter: str) -> tuple[list[str], list[str]]:
         self.listings += 1
@@ -80,7 +82,7 @@ def serving(store: Blind) -> Iterator[Blind]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            named = [one.text or "" for one in ElementTree.fromstring(body).iter() if one.tag.endswith("Key")]
+            named = re.findall("<Key>([^<]*)</Key>", body.decode())
             for key in named:
                 store.delete(key)
             done = "".join(f"<Deleted><Key>{key}</Key></Deleted>" for key in named)
@@ -91,7 +93,8 @@ def serving(store: Blind) -> Iterator[Blind]:
             self.answer("", 204)
 
         def do_HEAD(self) -> None:
-            self.send_response(404)
+            self.send_response(307 if store.moved else 404)
+            self.send_header("Location", store.moved)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -173,3 +176,12 @@ def test_a_sweep_below_a_folder_ends_where_the_listing_strays(monkeypatch: pytes
         with pytest.raises(SettingsError, match="it ignores the prefix"):
             list(found.folders(Location(top.store, "base/lab")))
     assert store.deleted == []
+
+
+@pytest.mark.parametrize("name", ["s3", "gs", "azure"])
+def test_a_server_that_sends_to_another_one_gets_no_credentials_along(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    with serving(Blind({OURS}, blind=lambda _: False, moved="http://user:secret@login.example/x?y")) as store:
+        found, top = opened(name, store, monkeypatch)
+        why = found.delete([top]).failed[top]
+    assert "sends to another server, login.example" in why
+    assert (store.listings, store.deleted) == (0, [])
