@@ -1,7 +1,7 @@
 """Plays random scenarios until the time is over; `make fuzz SECONDS=…`.
 
-Each round is a run of hypothesis with a seed of its own. A scenario that fails is shrunk, printed as JSON with all that is wrong
-with it, and written to build/fuzz/, from where it can be played again.
+Each round is a run of hypothesis with a seed of its own. A scenario that fails is shrunk, printed as JSON with all that is
+wrong with it, and written to build/fuzz/, from where it can be played again.
 """
 
 import argparse

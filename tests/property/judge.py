@@ -14,7 +14,7 @@ from typing import Any
 from harness import Done, clean, state
 from interference import Interference
 from oracle import After, File, Oracle
-from scenario import AGAIN, MOUNT, PUBLIC, Scenario
+from scenario import AGAIN, MOUNT, PUBLIC, Scenario, Seen
 
 from cleanup_job.errors import CleanupError
 from cleanup_job.sandbox.server import Sandbox
@@ -42,7 +42,7 @@ class Judge:
         except CleanupError as error:
             return [*found, f"the pass ended with {type(error).__name__}: {error}"]
         oracle = Oracle(scenario, self._between.happened, self._between.log, self._between.edited)
-        after = self._after()
+        after = self.after()
         found += oracle.violations(after)
         found += _untrue(oracle, after, real)
         if dry is not None:
@@ -67,9 +67,10 @@ class Judge:
         self._between.arm(scenario, self._places(), events=True)
         return self._clean(scenario, **options)
 
-    def after(self) -> After:
-        """What is there now."""
-        return self._after()
+    @property
+    def log(self) -> list[Seen]:
+        """The requests of the last pass."""
+        return self._between.log
 
     def _dry(self, scenario: Scenario) -> list[Any]:
         """A dry run changes nothing; what it told comes last."""
@@ -127,7 +128,8 @@ class Judge:
     def _everything(self) -> Any:
         return (*state(self._sandbox), sorted(self._mounted()))
 
-    def _after(self) -> After:
+    def after(self) -> After:
+        """What is there now."""
         store = self._sandbox.store
         with store.lock:
             files = {File("files", path) for path in store.files.paths()} | {File("mount", path) for path in self._mounted()}
