@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from cleanup_job.sandbox.server import Sandbox
-from cleanup_job.sandbox.store import now
+from cleanup_job.sandbox.store import api_time
 from scenario import Document, Happened, Scenario, Seen
 
 DEEP = "[" * 10_000 + "]" * 10_000
@@ -76,7 +76,7 @@ class Interference:
             number = len(self.log) + 1
             for event in [event for event in self._due if event["at"] <= number]:
                 self._due.remove(event)
-                if _act(self._sandbox, event):
+                if _act(self._sandbox, event, api_time(self._now())):
                     self.happened.append(Happened(event, number))
             call = path.rpartition("/")[2] if service == "api" else path
             text = unquote(f"{path} {body.decode(errors='replace')}")
@@ -114,9 +114,13 @@ class Interference:
             if edit.get("twice"):
                 documents.insert(at, dict(document))
 
+    def _now(self) -> datetime:
+        """The server's clock."""
+        return datetime.now(UTC) + timedelta(days=self._clock or 0)
+
     def _clocked(self, handler: Any) -> Any:
         def date(_: Any, __: float | None = None) -> str:
-            return format_datetime(datetime.now(UTC) + timedelta(days=self._clock or 0), usegmt=True)
+            return format_datetime(self._now(), usegmt=True)
 
         def send_header(one: Any, name: str, value: str) -> None:
             if not (name == "Date" and self._clock is None):
@@ -125,9 +129,9 @@ class Interference:
         return type("Clocked", (handler,), {"date_time_string": date, "send_header": send_header})
 
 
-def _act(sandbox: Sandbox, event: Document) -> bool:
+def _act(sandbox: Sandbox, event: Document, moment: str) -> bool:
     """Do what somebody else does; gives whether it could be done."""
-    store, moment = sandbox.store, now()
+    store = sandbox.store
     with store.lock:
         task, model = event.get("task", ""), event.get("model", "")
         if (task and task not in store.tasks) or (model and model not in store.models):
