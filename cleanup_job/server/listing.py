@@ -79,7 +79,7 @@ class _Pages:
         The field alone is what the server has an index for.
         """
         size = size or self._size
-        bound = {FIELD: [f">={edge}"]} if edge else {}
+        bound = {FIELD: self._from(edge)} if edge else {}
         order = [FIELD, "id"] if by_id else [FIELD]
         request = {**self._body, **bound, "order_by": order, "page": number, "page_size": size}
         listings, service = self._listings, self._service
@@ -90,6 +90,14 @@ class _Pages:
         ends = not found or repeats or len(found) < min(size, listings.largest)
         listings.largest = max(listings.largest, len(found))
         return found, ends
+
+    def _from(self, edge: str) -> list[str | None]:
+        """The filter for a time and all that come after it.
+
+        Of projects the server takes a range alone, with null for an open end, and refuses a bound with an operator; tasks and
+        models take either, but only newer servers know ranges of them.
+        """
+        return [edge, None] if self._service == "projects" else [f">={edge}"]
 
     def after(self, found: list[Document], since: str) -> Iterator[list[Document]]:
         """What comes after a first page."""
