@@ -1,7 +1,7 @@
 """Plays random scenarios until the time is over; `make fuzz SECONDS=…`.
 
-Each round is a run of hypothesis with a seed of its own. A scenario that fails is shrunk, printed as JSON with all that is wrong
-with it, and written to build/fuzz/, from where it can be played again.
+Each round is a run of hypothesis with a seed of its own. A scenario that fails is shrunk, printed as JSON with all that is
+wrong with it, and written to build/fuzz/, from where it can be played again.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from random import SystemRandom
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "property")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "property")]
 
 from judge import Judge, judge  # noqa: E402 -- as pytest finds them
 from scenario import Scenario  # noqa: E402

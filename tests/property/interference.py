@@ -12,7 +12,6 @@ An event is `{"at": n, "kind": …}`; it happens right before the n-th request i
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from io import BytesIO
@@ -22,48 +21,10 @@ from urllib.parse import unquote
 
 from cleanup_job.sandbox.server import Sandbox
 from cleanup_job.sandbox.store import now
-from scenario import Document, Scenario
+from scenario import Document, Happened, Scenario, Seen
 
 DEEP = "[" * 10_000 + "]" * 10_000
 _HOLE = "<<deep>>"
-DELETES_RECORDS = frozenset({"tasks.delete_many", "tasks.delete", "models.delete_many", "models.delete"})
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A request."""
-
-    number: int
-    service: str
-    method: str
-    call: str
-    text: str
-    """Its path and body, unquoted."""
-
-    @property
-    def deletes_records(self) -> bool:
-        """Whether records go by it."""
-        return self.call in DELETES_RECORDS
-
-    @property
-    def deletes_files(self) -> bool:
-        """Whether files go by it."""
-        return (
-            self.service == "files"
-            and (self.method == "DELETE" or self.call == "/delete_many")
-            and '"files": []' not in self.text
-        )
-
-
-@dataclass
-class Happened:
-    """An event that came to pass."""
-
-    event: Document
-    at: int
-    """The number of the request that it came before."""
-    told: int | None = None
-    """The first request whose answer told of it."""
 
 
 class Interference:

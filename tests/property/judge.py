@@ -14,7 +14,7 @@ from typing import Any
 from harness import Done, clean, state
 from interference import Interference
 from oracle import After, File, Oracle
-from scenario import AGAIN, MOUNT, PUBLIC, Scenario
+from scenario import AGAIN, MOUNT, PUBLIC, Scenario, Seen
 
 from cleanup_job.errors import CleanupError
 from cleanup_job.sandbox.server import Sandbox
@@ -42,7 +42,7 @@ class Judge:
         except CleanupError as error:
             return [*found, f"the pass ended with {type(error).__name__}: {error}"]
         oracle = Oracle(scenario, self._between.happened, self._between.log, self._between.edited)
-        after = self._after()
+        after = self.after()
         found += oracle.violations(after)
         found += _untrue(oracle, after, real)
         if dry is not None:
@@ -67,9 +67,10 @@ class Judge:
         self._between.arm(scenario, self._places(), events=True)
         return self._clean(scenario, **options)
 
-    def after(self) -> After:
-        """What is there now."""
-        return self._after()
+    @property
+    def log(self) -> list[Seen]:
+        """The requests of the last pass."""
+        return self._between.log
 
     def _dry(self, scenario: Scenario) -> list[Any]:
         """A dry run changes nothing; what it told comes last."""
@@ -88,8 +89,9 @@ class Judge:
             second = self._clean(scenario)
         except CleanupError as error:
             return [f"the second pass ended with {type(error).__name__}: {error}"]
-        if second.watcher.deleted or self._everything() != before:
-            return [f"a second pass deletes something: {sorted(second.watcher.deleted)}"]
+        deleted = second.watcher.deleted & {task["id"] for task in scenario.world["tasks"]}
+        if deleted or self._everything() != before:
+            return [f"a second pass deletes something: {sorted(deleted)}"]
         return []
 
     def _clean(self, scenario: Scenario, **options: Any) -> Done:
@@ -126,7 +128,8 @@ class Judge:
     def _everything(self) -> Any:
         return (*state(self._sandbox), sorted(self._mounted()))
 
-    def _after(self) -> After:
+    def after(self) -> After:
+        """What is there now."""
         store = self._sandbox.store
         with store.lock:
             files = {File("files", path) for path in store.files.paths()} | {File("mount", path) for path in self._mounted()}
@@ -142,8 +145,8 @@ def judge() -> Iterator[Judge]:
 
 def _untrue(oracle: Oracle, after: After, done: Done) -> list[str]:
     """What the pass told beside what it did."""
-    gone = {str(task) for task in oracle.tasks.keys() - after.tasks.keys()}
-    told = {str(task) for task in done.watcher.deleted}
+    gone = oracle.tasks.keys() - after.tasks.keys()
+    told = {str(task) for task in done.watcher.deleted} & oracle.tasks.keys()  # what never was there may count as gone
     return [f"told as deleted, and there: {told - gone}"] * bool(told - gone) + [
         f"deleted, and not told: {gone - told}"
     ] * bool(gone - told)

@@ -15,8 +15,7 @@ from enum import IntEnum
 from functools import cached_property, lru_cache
 from urllib.parse import unquote
 
-from interference import Happened, Seen
-from scenario import AGAIN, MOUNT, PUBLIC, Document, Scenario
+from scenario import AGAIN, MOUNT, PUBLIC, Document, Happened, Scenario, Seen
 
 THRESHOLD = timedelta(days=30)
 KINDS = ("artifacts", "models", "metrics")
@@ -280,7 +279,7 @@ class Oracle:
             for model, record in self.models.items()
             if record.get("task") not in gone or record["ready"] or model in listed or model in self._perhaps_ready
         }
-        may = {model for model in self.models.keys() & self.edited}
+        may = set(self.models.keys() & self.edited)
         for happened in self.happened:
             if model := happened.event.get("model") or happened.event.get("id"):
                 (must if self._in_time(happened) else may).add(model)

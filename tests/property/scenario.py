@@ -1,7 +1,7 @@
 """One situation as data: a world, where its files lie, the settings, and what goes wrong while the pass runs.
 
-A scenario can be written as JSON and read back: the fuzzer prints the one that fails, and plays it again. `{FILES}` stands for the
-fileserver's address, `{MOUNT}` for a mounted folder, `{AGAIN}` for a second root that is the same folder under another name.
+A scenario can be written as JSON and read back: the fuzzer prints the one that fails, and plays it again. `{FILES}` stands for
+the fileserver's address, `{MOUNT}` for a mounted folder, `{AGAIN}` for a second root that is the same folder under another name.
 """
 
 import json
@@ -57,3 +57,43 @@ class Scenario:
     def from_json(cls, text: str) -> Self:
         """As `as_json` wrote it."""
         return cls(**json.loads(text))
+
+
+DELETES_RECORDS = frozenset({"tasks.delete_many", "tasks.delete", "models.delete_many", "models.delete"})
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A request."""
+
+    number: int
+    service: str
+    method: str
+    call: str
+    text: str
+    """Its path and body, unquoted."""
+
+    @property
+    def deletes_records(self) -> bool:
+        """Whether records go by it."""
+        return self.call in DELETES_RECORDS
+
+    @property
+    def deletes_files(self) -> bool:
+        """Whether files go by it."""
+        return (
+            self.service == "files"
+            and (self.method == "DELETE" or self.call == "/delete_many")
+            and '"files": []' not in self.text
+        )
+
+
+@dataclass
+class Happened:
+    """An event that came to pass."""
+
+    event: Document
+    at: int
+    """The number of the request that it came before."""
+    told: int | None = None
+    """The first request whose answer told of it."""

@@ -40,7 +40,6 @@ _SPELLINGS = {
     "files": ("public", "upper case", "port", "user", "other host", "other host below", "local path", "bucket"),
     "mount": ("plain path", "localhost", "link", "again", "other folder"),
 }
-_UNCLEAN = ("//", "/./", "/x/../", "query", "fragment", "final slash", "quoted once more", "quoted once less")
 
 
 @dataclass(frozen=True)
@@ -208,20 +207,10 @@ class _Maker:
         lead, path = uri[:start], uri[start:]
         at = self.draw(st.integers(0, path.count("/") - 1))
         cut = [n for n, letter in enumerate(path) if letter == "/"][at]
-        match self.one("", *_UNCLEAN):
-            case "//" | "/./" | "/x/../" as between:
-                return lead + path[:cut] + between + path[cut + 1 :]
-            case "query":
-                return f"{uri}?download=1&name=a/b"
-            case "fragment":
-                return f"{uri}#part"
-            case "final slash":
-                return f"{uri}/"
-            case "quoted once more":
-                return lead + quote(path)
-            case "quoted once less" if unquote(unquote(path)) == unquote(path):
-                return lead + unquote(path)
-        return uri
+        between = self.one("/", "//", "/./", "/x/../")
+        path = path[:cut] + between + path[cut + 1 :]
+        end = self.one("", "?download=1&name=a/b", "#part", "/")
+        return lead + self.one(str, quote, unquote)(path) + end
 
     def _host(self, output: _Output) -> str:
         uri, store = output.uri, output.store
@@ -370,3 +359,15 @@ class _Maker:
 def scenarios(draw: st.DrawFn, most: int = 6, without: Collection[str] = ()) -> Scenario:
     """A scenario of a few tasks, with all features but these."""
     return _Maker(draw, without).scenario(most)
+
+
+ON_THE_FILESERVER = frozenset({"mounted", "links", "bucket", "broken", "clock", "events", "grace", "drafts"})
+"""What a world alone, with all its files on the fileserver, is without."""
+
+
+@st.composite
+def worlds(draw: st.DrawFn, most: int = 6, without: Collection[str] = ()) -> World:
+    """The world of a scenario, with all its files on the fileserver."""
+    maker = _Maker(draw, ON_THE_FILESERVER | set(without))
+    maker.scenario(most)
+    return maker.world
