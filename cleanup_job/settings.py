@@ -288,7 +288,9 @@ class Settings(BaseSettings):
         None, "Which of them this one is, from 0. Kubernetes sets it.", env="JOB_COMPLETION_INDEX", group="Run", ge=0
     )
     request_timeout_seconds: Seconds = _option(
-        120.0, "Time after which a request without an answer counts as failed.", group="Run"
+        120.0,
+        "Time after which a request without an answer counts as failed; the whole answer may take twice as long.",
+        group="Run",
     )
     attempts: int = _option(
         6, "Tries of a request that fails for a passing reason, with back-off between them.", group="Run", ge=1, le=20
