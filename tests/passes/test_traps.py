@@ -9,7 +9,6 @@ from harness import NOW, clean, state
 
 from cleanup_job.cleanup import Stop
 from cleanup_job.errors import CleanupError, SettingsError, UnreachableError
-from cleanup_job.paths import OwnedPath
 from cleanup_job.report.outcome import Reason
 from cleanup_job.retry import Retry
 from cleanup_job.sandbox import events, query
