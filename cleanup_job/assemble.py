@@ -29,7 +29,7 @@ from cleanup_job.storage.store import Store, Stores
 def read_settings(
     flags: Mapping[str, Any],
     environ: Mapping[str, str] = os.environ,
-    parameters: Mapping[str, tuple[str, str]] | None = None,
+    parameters: Mapping[str, tuple[object, str]] | None = None,
 ) -> tuple[Settings, dict[str, str]]:
     """The settings from flags, a task's parameters, environment and clearml.conf, and where each came from.
 

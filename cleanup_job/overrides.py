@@ -1,19 +1,14 @@
 """Settings for a single Job, as ``trigger --set NAME=VALUE`` takes them: checked here, before anything is made."""
 
 import difflib
-import re
 from collections.abc import Mapping, Sequence
 
 from pydantic import TypeAdapter
 
 from cleanup_job.errors import SettingsError
-from cleanup_job.settings import PREFIX, Settings, env_name, flag_name, group_name, load
-from cleanup_job.settings_text import SECRETS
-
-GUARDED = frozenset({"lease", "lease_namespace", "cronjob", "release", "job", "shards", "shard", "task_id"})
-"""What keeps two passes apart is no matter of one Job."""
-PATHS = frozenset({"report", "config_file", "verify_certificate"})
-"""Settings that name files in the pod, which can't be looked at from here."""
+from cleanup_job.scopes import Scope
+from cleanup_job.settings import PREFIX, Settings, env_name, flag_name, load, names_file, scope_of
+from cleanup_job.settings_text import SECRETS, setting_name
 
 # Only what is given is to be checked.
 _CONNECTION = {"CLEARML_API_HOST": "http://any", "CLEARML_API_ACCESS_KEY": "any", "CLEARML_API_SECRET_KEY": "any"}
@@ -32,8 +27,8 @@ def parse(given: Sequence[str]) -> dict[str, str]:
             raise SettingsError(f"--set {text}: write NAME=VALUE, for instance --set maxTasks=100.")
         field = _field(name.strip())
         found[env_name(field)] = value
-    paths = {env_name(field) for field in PATHS}
-    # A path is only looked at where it is empty, which is wrong anywhere.
+    paths = {env_name(field) for field in Settings.model_fields if names_file(field)}
+    # A path in the pod can't be looked at from here, unless it is empty, which is wrong anywhere.
     checked = {variable: value for variable, value in found.items() if variable not in paths or not value.strip()}
     load({}, _CONNECTION | checked, {})
     return found
@@ -75,10 +70,10 @@ def check_arguments(found: Mapping[str, str], arguments: Sequence[str]) -> None:
 
 def _field(name: str) -> str:
     known = {written: field for field in Settings.model_fields for written in (field, env_name(field))}
-    snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.rpartition(".")[2]).lower()
+    snake = setting_name(name)
     field = known.get(name) or known.get(snake)
     if field is None:
-        near = difflib.get_close_matches(snake.removeprefix(PREFIX.lower()), list(Settings.model_fields), 3)
+        near = difflib.get_close_matches(snake, list(Settings.model_fields), 3)
         hint = f"did you mean {' or '.join(near)}?" if near else f"`clearml-cleanup settings` lists them ({PREFIX}…)."
         raise SettingsError(f"--set {name}: there is no such setting; {hint}")
     if field in SECRETS:
@@ -86,8 +81,8 @@ def _field(name: str) -> str:
             f"--set {name}: credentials have no place on a command line or in a Job, where many can read them. "
             "Change the Secret that the CronJob takes them from."
         )
-    if group_name(field) == "Sweep":
+    if scope_of(field) is Scope.SWEEP:
         raise SettingsError(f"--set {name}: it belongs to sweeps; `trigger` starts a pass.")
-    if field in GUARDED:
+    if scope_of(field) is Scope.RELEASE:
         raise SettingsError(f"--set {name}: it keeps two passes from running at once, so it is the same for all Jobs.")
     return field

@@ -215,11 +215,6 @@ def owned_file(place: Location, task: TaskId) -> TaskFile | None:
     return None
 
 
-def tasks_named_in(path: str) -> set[TaskId]:
-    """The tasks whose folder this path is or could lie in, by the ids that its segments end in."""
-    return {TaskId(segment.rpartition(".")[2]) for segment in path.split("/") if "." in segment}
-
-
 def overlaps(one: str, other: str) -> bool:
     """Whether one of two paths is the other, or lies in it."""
     return one == other or one.startswith(other + "/") or other.startswith(one + "/")

@@ -206,7 +206,7 @@ class ServiceTask:
     comment: str = ""
     hyperparams: Mapping[str, Any] = field(default_factory=dict)
     registered: Mapping[str, str] = field(default_factory=dict)
-    """The parameters that were last given to it, by us."""
+    """The operator's word as we last wrote it there (`parameters.statement_of`): a parameter that differs was edited."""
     script: Mapping[str, Any] = field(default_factory=dict)
     registered_script: Mapping[str, Any] = field(default_factory=dict)
 

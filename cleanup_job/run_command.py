@@ -111,7 +111,7 @@ class _Tasked:
         tasks = assemble.service_tasks(settings, self._connection)
         keeper = Keeper(tasks, self._warn)
         if settings.task_id is not None:
-            mine = keeper.under_agent(settings, self._read)
+            mine = keeper.under_agent((settings, origins), self._read)
         else:
             rest = {name: value for name, value in self._flags.items() if name not in parameters.TRANSFERABLE}
             mine = keeper.in_pod(settings, origins, assemble.read_settings(rest), self._read)
@@ -134,7 +134,7 @@ class _Tasked:
             self._reported(keeper, tasks, mine, mine.run)
         return None
 
-    def _read(self, values: Mapping[str, tuple[str, str]]) -> tuple[Settings, dict[str, str]]:
+    def _read(self, values: Mapping[str, tuple[object, str]]) -> tuple[Settings, dict[str, str]]:
         return assemble.read_settings(self._flags, parameters=values)
 
     def _warn(self, text: str) -> None:

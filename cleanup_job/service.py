@@ -7,15 +7,18 @@ that has not passed, and another pass.
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cleanup_job import parameters
+from cleanup_job.draft import named, register, statement_of
+from cleanup_job.edits import Known, Read, beside, handed_over
 from cleanup_job.errors import AnswerError, CleanupError, LeaseHeldError, SettingsError
 from cleanup_job.paths import TaskId
 from cleanup_job.records import LEFT_TAG, Run, ServiceTask
+from cleanup_job.redaction import redacted
 from cleanup_job.report import json_lines
 from cleanup_job.report.words import moment
 from cleanup_job.rooms import ServiceTasks
@@ -35,11 +38,6 @@ _MOMENTS = 30
 REFUSALS = frozenset({400, 401, 403, 404})
 """Statuses by which a server says that a call is not for us: not allowed, or unknown to an older one."""
 
-Known = tuple[Settings, dict[str, str]]
-"""Settings, and where each came from."""
-Read = Callable[[Mapping[str, tuple[str, str]]], Known]
-"""Reads all settings anew, with the parameters of a task."""
-
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
@@ -55,6 +53,8 @@ class Service:
 
     settings: Settings
     origins: dict[str, str]
+    statement: parameters.Values = field(default_factory=dict)
+    """The operator's word, which no edit in ClearML touched: an agent's pass is bound by it."""
     draft: ServiceTask | None = None
     edited: ServiceTask | None = None
     """The task whose parameters count: the draft, or under an agent the run itself."""
@@ -83,31 +83,6 @@ class Keeper:
         self._warn = warn
         self._sleep = sleep
 
-    def register(
-        self, draft: ServiceTask | None, settings: Settings, origins: Mapping[str, str], *, only_given: bool = False
-    ) -> ServiceTask:
-        """The draft, made or brought up to date; what somebody edited stays.
-
-        Args:
-            draft: As ``find`` gave it; None where there is none.
-            settings: What it is to say.
-            origins: Where each setting came from.
-            only_given: Whether a value at its default leaves what the draft has.
-
-        Raises:
-            SettingsError: the draft has parameters that are none.
-        """
-        wanted = parameters.of_settings(settings, origins)
-        if draft is None:
-            return self._tasks.create(wanted, wanted)
-        found = parameters.read(draft.hyperparams, draft.words)
-        if only_given:
-            given = {n: v for n, v in wanted.items() if origins[n] != "default" or n not in draft.registered}
-            wanted = {**draft.registered, **given}
-        if draft.status != "created":  # somebody enqueued the draft itself: the next one has what that one had
-            return self._tasks.create(wanted | parameters.edited(found, draft.registered), wanted)
-        return self._tasks.update(draft, parameters.sync(found, draft.registered, wanted))
-
     def in_pod(
         self,
         settings: Settings,
@@ -126,37 +101,50 @@ class Keeper:
         Raises:
             SettingsError: what somebody entered in the Web UI is wrong; it stands in the draft's description, too.
         """
-        service = Service(settings, origins)
+        service = Service(settings, origins, parameters.statement_of(settings, origins))
         try:
             self._tasks.check()
             draft = self._find(settings)
         except AnswerError as error:
             if error.status not in REFUSALS:
                 raise
-            self._warn(f"{_named(settings)} can't be read, so the environment's settings count and no run is left: {error}")
+            self._warn(f"{named(settings)} can't be read, so the environment's settings count and no run is left: {error}")
             return service
-        edits: dict[str, str] = {}
-        try:
-            if draft is not None:
-                found = parameters.read(draft.hyperparams, draft.words)
-                edits = parameters.edited(found, draft.registered)
-            where = parameters.origins_of(edits, draft.words if draft else "")
-            service.settings, service.origins = read({name: (value, where[name]) for name, value in edits.items()})
-        except SettingsError as error:
-            self.complain(draft, str(error))
-            raise
+        (service.settings, service.origins), notes = self.with_edits((settings, origins), draft, read)
         try:
             # What was said for a manual Job alone has no place in the draft: the schedule's Jobs keep it up to date.
             current = draft is not None and draft.status == "created" and (bool(settings.shard) or not is_scheduled(settings))
-            service.draft = draft if current else self.register(draft, *environment)
+            service.draft = draft if current else register(self._tasks, draft, *environment, self._warn)
             if service.draft is not None:
                 service.runs = [run for run in self._tasks.runs(service.draft.id) if _same_shard(run, settings)]
-                self._tasks.remark(service.draft, "")
+                self.remark(service.draft, notes)
         except AnswerError as error:
-            self._warn(f"{_named(settings)} could not be brought up to date: {error}")
+            self._warn(f"{named(settings)} could not be brought up to date: {error}")
             service.draft = service.draft or draft
         service.edited = service.draft
         return service
+
+    def with_edits(self, operator: Known, draft: ServiceTask | None, read: Read) -> tuple[Known, tuple[str, ...]]:
+        """What counts beside the operator's word of what was edited in a draft, and what was not taken, which is warned of.
+
+        Raises:
+            SettingsError: what somebody entered in the Web UI is wrong; it stands in the draft's description, too.
+        """
+        if draft is None:
+            return operator, ()
+        try:
+            found = parameters.read(draft.hyperparams, draft.words)
+            known, notes = beside(operator, parameters.edited(found, draft.registered), draft.words, read)
+        except SettingsError as error:
+            self.complain(draft, str(error))
+            raise
+        for note in notes:
+            self._warn(note)
+        return known, notes
+
+    def remark(self, task: ServiceTask, notes: Sequence[str]) -> None:
+        """Say in a task's description what was edited there and does not count; or take back what was said."""
+        self._tasks.remark(task, redacted("\n".join(notes)))
 
     def _find(self, settings: Settings) -> ServiceTask | None:
         """The draft. The first shard makes it where there is none; the others wait for it a moment."""
@@ -173,30 +161,34 @@ class Keeper:
         if edited is None:
             return
         try:
-            self._tasks.remark(edited, f"The last pass deleted nothing: {text}")
+            self._tasks.remark(edited, f"The last pass deleted nothing: {redacted(text)}")
         except CleanupError as error:
             self._warn(f"{edited.words} could not be told: {error}")
 
-    def under_agent(self, settings: Settings, read: Read) -> Service:
-        """The settings of a pass that an agent runs: the parameters of its own task.
+    def under_agent(self, environment: Known, read: Read) -> Service:
+        """The settings of a pass that an agent runs: what the release said, and what was edited in the pass's own task.
 
         Raises:
-            SettingsError: a parameter is wrong.
+            SettingsError: a parameter is wrong, or nobody knows what the release said.
             LeaseHeldError: another pass runs.
         """
-        own = self._tasks.read(settings.task_id or "")
+        own = self._tasks.read(environment[0].task_id or "")
         try:
-            found = parameters.read(own.hyperparams, own.words)
-            where = parameters.origins_of(found, own.words)
-            settings, origins = read({name: (value, where[name]) for name, value in found.items()})
+            statement = statement_of(self._tasks, own)
+            found = parameters.edited(parameters.read(own.hyperparams, own.words), statement)
+            told, doubts = handed_over(environment, statement, own.words, read)
+            known, notes = beside(read(told), found, own.words, lambda edits: read({**told, **edits}))
         except SettingsError as error:
             self.complain(own, str(error))
             raise
-        service = Service(settings, origins, edited=own, run=own.id, by_agent=True)
+        for note in (*doubts, *notes):
+            self._warn(note)
+        service = Service(*known, edited=own, run=own.id, by_agent=True)
         try:
+            self.remark(own, notes)
             service.draft = self._tasks.find()
             root = own.parent or (service.draft.id if service.draft else "")
-            self._tasks.adopt(own, tags_of(settings, ""))
+            self._tasks.adopt(own, tags_of(service.settings, ""))
             service.runs = self._tasks.runs(root) if root else []
         except AnswerError as error:
             self._warn(f"{own.words}: its other runs can't be read: {error}")
@@ -254,23 +246,26 @@ class Keeper:
             return _not_due(
                 f"run_as_service is False, and it ran once (run {last}); set it to True to run on each schedule", run=last
             )
-        own = parameters.of_settings(service.settings, service.origins)
-        return self.enqueue(service.draft, service.settings, now, own)
+        return self.enqueue(service.draft, (service.settings, service.origins), service.statement, now)
 
-    def enqueue(
-        self,
-        draft: ServiceTask,
-        settings: Settings,
-        now: datetime,
-        overrides: parameters.Values,
-    ) -> Skipped:
-        """Clone a draft and enqueue the clone; ``overrides`` are for the clone alone.
+    def enqueue(self, draft: ServiceTask, known: Known, statement: parameters.Values, now: datetime) -> Skipped:
+        """Clone a draft and enqueue the clone.
+
+        Args:
+            draft: The draft.
+            known: All settings of the pass: the clone has them as its parameters, whatever the draft has.
+            statement: The operator's word: whoever edits the clone can loosen no more than that.
+            now: For its name.
 
         Raises:
             SettingsError: there is no such queue.
         """
+        settings = known[0]
         queue = self._tasks.queue(settings.task_queue)
-        task = self._tasks.enqueue(draft, queue, run_name(settings, now), overrides, _release_tags(settings))
+        found = parameters.read(draft.hyperparams, draft.words)
+        sync = parameters.cloned(found, parameters.of_settings(*known), statement)
+        task = self._tasks.clone(draft, run_name(settings, now), sync, _release_tags(settings))
+        self._tasks.enqueue(task, queue)
         if queue.workers == 0:
             self._warn(f"no ClearML Agent listens on queue {queue.name!r}: the task waits there until one does")
         text = f"task {task} waits in queue {queue.name!r}"
@@ -372,7 +367,3 @@ def tags_of(settings: Settings, pod: str) -> list[str]:
 
 def _release_tags(settings: Settings) -> list[str]:
     return [f"release:{settings.release}"] if settings.release else []
-
-
-def _named(settings: Settings) -> str:
-    return f"task {settings.task_name!r} in project {settings.task_project!r}"

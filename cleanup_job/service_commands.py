@@ -1,18 +1,22 @@
 """The commands for the job's task in ClearML: register its draft, enqueue a clone for an agent."""
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
 
 from cleanup_job import assemble, parameters
+from cleanup_job.draft import preview
+from cleanup_job.draft import register as make
+from cleanup_job.edits import Read, registered
 from cleanup_job.flags import add_flags, given
 from cleanup_job.report.words import plain
 from cleanup_job.rooms import ServiceTasks
 from cleanup_job.service import Keeper
 from cleanup_job.settings import Settings
+from cleanup_job.settings_text import shown
 
 
 def add_arguments(commands: Any, flags: Iterable[str]) -> None:
@@ -26,14 +30,25 @@ def add_arguments(commands: Any, flags: Iterable[str]) -> None:
 
 def register(options: argparse.Namespace) -> int:
     """Make or update the draft."""
-    settings, origins = assemble.read_settings(given(options))
+    flags = given(options)
+    only_show = flags.pop("dry_run", None)  # said of this command; as a setting it is CLEANUP_DRY_RUN
+    known = assemble.read_settings(flags)
+    settings = known[0]
     tasks = _tasks(settings)
     tasks.check()
-    draft = Keeper(tasks, _warn).register(tasks.find(), settings, origins, only_given=True)
+    keeper, draft = Keeper(tasks, _warn), tasks.find()
+    if only_show:
+        changes = preview(tasks, draft, *known)
+        _say(f"{f'task {draft.id}' if draft else 'no draft yet'}: {'nothing to change' if not changes else 'would'}")
+        for change in changes:
+            _say(f"  {change}")
+        return 0
+    draft = make(tasks, draft, *known, _warn)
     _say(f"task {draft.id}: draft {draft.name!r} in project {settings.task_project!r}")
     for name, value in parameters.read(draft.hyperparams, draft.words).items():
         changed = " (edited in ClearML)" if draft.registered.get(name) != value else ""
-        _say(f"  {parameters.section_of(name)}/{name}={value}{changed}")
+        _say(f"  {parameters.section_of(name)}/{name}={shown(name, value)}{changed}")
+    keeper.remark(draft, keeper.with_edits(known, draft, _over(flags))[1])
     if settings.web_host:
         _say(
             f"{settings.web_host}/projects/{draft.project}/experiments/{draft.id}/info-output/hyper-params/hyper-param/General"
@@ -43,20 +58,30 @@ def register(options: argparse.Namespace) -> int:
 
 def enqueue(options: argparse.Namespace) -> int:
     """Enqueue a clone of the draft, which is made first where there is none."""
-    settings, origins = assemble.read_settings(given(options))
+    flags = given(options)
+    operator = assemble.read_settings(flags)
+    settings = operator[0]
     tasks = _tasks(settings)
     tasks.check()
-    draft = tasks.find()
-    own = parameters.of_settings(settings, origins)
-    overrides = {name: own[name] for name in given(options) if name in own}
+    keeper, draft = Keeper(tasks, _warn), tasks.find()
     if draft is None or draft.status != "created":
-        rest = {name: value for name, value in given(options).items() if name not in own}
-        draft = Keeper(tasks, _warn).register(draft, *assemble.read_settings(rest))
-    done = Keeper(tasks, _warn).enqueue(draft, settings, datetime.now(UTC), overrides)
+        rest = {name: value for name, value in flags.items() if name not in parameters.TRANSFERABLE}
+        draft = make(tasks, draft, *assemble.read_settings(rest), _warn)
+    # What the draft's release said counts where nothing is said here: nobody has a release's whole environment at hand.
+    release = registered(operator, dict(draft.registered), draft.words)
+    operator = assemble.read_settings(flags, parameters=release)
+    known, notes = keeper.with_edits(operator, draft, lambda edits: _over(flags)({**release, **edits}))
+    keeper.remark(draft, notes)
+    done = keeper.enqueue(draft, known, parameters.statement_of(*operator), datetime.now(UTC))
     _say(done.text)
     if settings.web_host:
         _say(f"{settings.web_host}/projects/{draft.project}/experiments/{done.line['run']}/output/log")
     return 0
+
+
+def _over(flags: Mapping[str, Any]) -> Read:
+    """Reads the settings of this command with values of a task."""
+    return lambda values: assemble.read_settings(flags, parameters=values)
 
 
 def _tasks(settings: Settings) -> ServiceTasks:

@@ -6,6 +6,7 @@ clearml.conf, else the default. Nothing that is
 empty, misspelled or out of bounds is ever read as "no limit": it is an error that names the setting, the value and the way out.
 """
 
+import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -25,7 +26,17 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from cleanup_job.errors import SettingsError
-from cleanup_job.settings_text import as_list, folder, http_address, mistakes, threshold, true_or_path, unknown_name
+from cleanup_job.scopes import Edit, Scope
+from cleanup_job.settings_text import (
+    as_list,
+    folder,
+    http_address,
+    mistakes,
+    setting_name,
+    threshold,
+    true_or_path,
+    unknown_name,
+)
 
 PREFIX = "CLEANUP_"
 # What Kubernetes (docker-style service links) sets in every pod of a namespace that has a Service named `cleanup…`.
@@ -64,8 +75,32 @@ _DNS_NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 _NAME = r"^\S(.*\S)?$"
 
 
-def _option(default: Any, text: str, *, env: str | None = None, flag: str = "", group: str, **bounds: Any) -> Any:
-    return Field(default, description=text, json_schema_extra={"env": env, "flag": flag, "group": group}, **bounds)
+_SCOPES = {"Connection": Scope.POD, "ClearML task": Scope.POD, "Sweep": Scope.SWEEP}
+"""Of a group's settings, unless one has its own."""
+
+
+def _option(  # noqa: PLR0913 -- all that a setting has beside its type
+    default: Any,
+    text: str,
+    *,
+    env: str | None = None,
+    flag: str = "",
+    group: str,
+    scope: Scope | None = None,
+    edit: Edit = Edit.NEVER,
+    file: bool = False,
+    **bounds: Any,
+) -> Any:
+    """A setting: where it may be said, what an edit in ClearML may do, and whether it names a file of the pod."""
+    extra: dict[str, Any] = {
+        "env": env,
+        "flag": flag,
+        "group": group,
+        "scope": scope or _SCOPES.get(group, Scope.JOB),
+        "edit": edit,
+        "file": file,
+    }
+    return Field(default, description=text, json_schema_extra=extra, **bounds)
 
 
 class Settings(BaseSettings):
@@ -104,6 +139,7 @@ class Settings(BaseSettings):
         "Whether to verify the servers' TLS certificates, or the path of a CA bundle to verify them with.",
         env="CLEARML_API_HOST_VERIFY_CERT",
         group="Connection",
+        file=True,
     )
     config_file: Path | None = _option(
         None,
@@ -111,6 +147,7 @@ class Settings(BaseSettings):
         "Without it ~/clearml.conf is read if it exists.",
         env="CLEARML_CONFIG_FILE",
         group="Connection",
+        file=True,
     )
 
     # -- which tasks
@@ -119,52 +156,64 @@ class Settings(BaseSettings):
         "Age in days from which archived tasks are deleted. A task's age counts from its last status change; "
         "where it has none (a draft that never ran) or is still active, from its last update.",
         group="Which tasks",
+        edit=Edit.THRESHOLD,
     )
     force_delete: bool = _option(
         False,
         "False: delete drafts only (status `created`). True: delete every archived task past the threshold, whatever its "
         "status.",
         group="Which tasks",
+        edit=Edit.FORCE,
     )
     archived_for_days: Days = _option(
         0.0,
         "Grace in days since a task was archived (its last change; ClearML has no time of archiving).",
         group="Which tasks",
+        edit=Edit.HIGHER,
     )
     projects: Names = _option(
         (),
         "Only tasks of these projects, by name or id, sub-projects included; `*` stands for any text. Default: all.",
         group="Which tasks",
+        edit=Edit.SOME,
     )
     exclude_projects: Names = _option(
-        (), "No tasks of these projects, written like `projects`; wins over it.", group="Which tasks"
+        (), "No tasks of these projects, written like `projects`; wins over it.", group="Which tasks", edit=Edit.MORE
     )
-    tags: Names = _option((), "Only tasks with one of these tags. Default: all.", group="Which tasks")
-    exclude_tags: Names = _option((), "No tasks with one of these tags; wins over `tags`.", group="Which tasks")
+    tags: Names = _option((), "Only tasks with one of these tags. Default: all.", group="Which tasks", edit=Edit.SOME)
+    exclude_tags: Names = _option((), "No tasks with one of these tags; wins over `tags`.", group="Which tasks", edit=Edit.MORE)
     keep_tags: Names = _option(
         (),
         "Tasks with one of these tags stay, whatever any other setting says, and are reported as kept.",
         group="Which tasks",
+        edit=Edit.MORE,
     )
     keep_projects: Names = _option(
         (),
         "Tasks of these projects stay, likewise; written like `projects`.",
         group="Which tasks",
+        edit=Edit.MORE,
     )
     threshold_rules: Thresholds = _option(
         (),
         "Thresholds for some projects: `playground/*=7, vision=90, vision/golden=never`. Projects are written like `projects`; "
         "the first entry that fits a task counts, and `delete_threshold_days` for tasks that are in none.",
         group="Which tasks",
+        edit=Edit.RULES,
     )
-    types: TaskTypes = _option((), "Only tasks of these types, such as `training`. Default: all.", group="Which tasks")
-    statuses: Statuses = _option((), "Only tasks in these statuses. Default: all.", group="Which tasks")
-    exclude_statuses: Statuses = _option((), "No tasks in these statuses; wins over `statuses`.", group="Which tasks")
-    users: Names = _option((), "Only tasks of these users, by name or id. Default: all.", group="Which tasks")
+    types: TaskTypes = _option(
+        (), "Only tasks of these types, such as `training`. Default: all.", group="Which tasks", edit=Edit.SOME
+    )
+    statuses: Statuses = _option((), "Only tasks in these statuses. Default: all.", group="Which tasks", edit=Edit.SOME)
+    exclude_statuses: Statuses = _option(
+        (), "No tasks in these statuses; wins over `statuses`.", group="Which tasks", edit=Edit.MORE
+    )
+    users: Names = _option((), "Only tasks of these users, by name or id. Default: all.", group="Which tasks", edit=Edit.SOME)
     include_hidden: bool = _option(
         False,
         "Also delete archived tasks that ClearML hides from its lists (system tag `hidden`), also of datasets and pipelines.",
         group="Which tasks",
+        edit=Edit.OFF,
     )
     include_pipeline_steps: bool = _option(
         False,
@@ -177,6 +226,7 @@ class Settings(BaseSettings):
         False,
         "Keep dataset versions that a task which stays has used. Those that a surviving version is made of stay in any case.",
         group="Which tasks",
+        edit=Edit.ON,
     )
     protect_linked_artifacts: Literal["all", "pipelines", "off"] = _option(
         "all",
@@ -184,17 +234,20 @@ class Settings(BaseSettings):
         "`all`: every task on the server is read once in each pass that has anything to delete. "
         "`pipelines`: only pipeline controllers and drafts (tasks are imported as drafts). `off`: none.",
         group="Which tasks",
+        edit=Edit.STRICTER,
     )
     keep_model_tags: Names = _option(
         (),
         "Models with one of these tags, such as `production`, are kept with their files although their task is deleted. "
         "A tag that no model has is an error.",
         group="Which tasks",
+        edit=Edit.MORE,
     )
     delete_empty_projects: bool = _option(
         False,
         "At the end, delete the projects that this pass emptied, with their hidden sub-projects.",
         group="Which tasks",
+        edit=Edit.OFF,
     )
 
     # -- limits
@@ -202,6 +255,7 @@ class Settings(BaseSettings):
         None,
         "Budget: delete at most so many tasks in one pass, and say how many are left. Default: no limit.",
         group="Limits",
+        edit=Edit.LOWER,
         ge=1,
     )
     refuse_above: int | None = _option(
@@ -209,12 +263,14 @@ class Settings(BaseSettings):
         "Valve: a pass that finds more tasks than this refuses before it deletes anything (exit code 2); "
         "a dry run lists them first. Default: none.",
         group="Limits",
+        edit=Edit.LOWER,
         ge=1,
     )
     deadline_seconds: Seconds | None = _option(
         None,
         "Start no new batch after so many seconds, and say how many tasks are left for the next pass. Default: none.",
         group="Limits",
+        edit=Edit.LOWER,
     )
 
     max_tasks_per_second: float | None = _option(
@@ -222,6 +278,7 @@ class Settings(BaseSettings):
         "Work through no more than so many tasks in a second, for a server that is busy or small. Batches get smaller with it. "
         "Default: no limit.",
         group="Limits",
+        edit=Edit.LOWER,
         gt=0,
         le=1_000_000,
         allow_inf_nan=False,
@@ -244,36 +301,44 @@ class Settings(BaseSettings):
         "Whether to verify the TLS certificates of object stores, or the path of a CA bundle to verify them with. "
         "An entry's own `verify` in clearml.conf's `sdk.aws.s3` wins.",
         group="Files",
+        edit=Edit.ON,
+        file=True,
     )
     external_files: Literal["keep", "delete"] = _option(
         "keep",
         "Files outside the task's folder, which a task only links to: keep them, or delete those on the fileserver "
         "that lie in no other task's folder. Deleting can't know who else links to them.",
         group="Files",
+        edit=Edit.STRICTER,
     )
     on_file_error: Literal["keep_record", "delete_record"] = _option(
         "keep_record",
         "When a file of a task could not be deleted: keep the task's record, so that the next pass tries again, "
         "or delete it and leave the file for good.",
         group="Files",
+        edit=Edit.STRICTER,
     )
     unknown_stores: Literal["keep_record", "delete_record"] = _option(
         "keep_record",
         "When a task has files on a store that the job doesn't know: keep the task, or leave the files there "
         "and delete the rest.",
         group="Files",
+        edit=Edit.STRICTER,
     )
 
     # -- the run
-    dry_run: bool = _option(False, "Only read, and print what a pass would delete.", group="Run")
-    page_size: int = _option(500, "Records a listing call returns. ClearML Server cuts it at 500.", group="Run", ge=1, le=500)
-    batch_size: int = _option(500, "Tasks planned and deleted together.", group="Run", ge=1, le=500)
-    workers: int = _option(4, "Batches in progress at the same time.", group="Run", ge=1, le=32)
+    dry_run: bool = _option(False, "Only read, and print what a pass would delete.", group="Run", edit=Edit.ON)
+    page_size: int = _option(
+        500, "Records a listing call returns. ClearML Server cuts it at 500.", group="Run", edit=Edit.LISTED, ge=1, le=500
+    )
+    batch_size: int = _option(500, "Tasks planned and deleted together.", group="Run", edit=Edit.LISTED, ge=1, le=500)
+    workers: int = _option(4, "Batches in progress at the same time.", group="Run", edit=Edit.LISTED, ge=1, le=32)
     max_requests_in_flight: int = _option(
         16,
         "Requests at the same time to each of ClearML's two servers, the API server and the fileserver. They get fewer by "
         "themselves while a server is slow, answers 429 or 503, or does not answer.",
         group="Run",
+        edit=Edit.LISTED,
         ge=1,
         le=64,
     )
@@ -281,23 +346,38 @@ class Settings(BaseSettings):
         1,
         "Pods that share a pass, each with its part of the tasks, as the indexes of an Indexed Job (`shards` in the chart).",
         group="Run",
+        scope=Scope.RELEASE,
         ge=1,
         le=100,
     )
     shard: int | None = _option(
-        None, "Which of them this one is, from 0. Kubernetes sets it.", env="JOB_COMPLETION_INDEX", group="Run", ge=0
+        None,
+        "Which of them this one is, from 0. Kubernetes sets it.",
+        env="JOB_COMPLETION_INDEX",
+        group="Run",
+        scope=Scope.RELEASE,
+        ge=0,
     )
     request_timeout_seconds: Seconds = _option(
-        120.0, "Time after which a request without an answer counts as failed.", group="Run"
+        120.0,
+        "Time after which a request without an answer counts as failed; the whole answer may take twice as long.",
+        group="Run",
+        edit=Edit.LISTED,
     )
     attempts: int = _option(
-        6, "Tries of a request that fails for a passing reason, with back-off between them.", group="Run", ge=1, le=20
+        6,
+        "Tries of a request that fails for a passing reason, with back-off between them.",
+        group="Run",
+        edit=Edit.LISTED,
+        ge=1,
+        le=20,
     )
     lease: str | None = _option(
         None,
         "Name of the Kubernetes Lease that keeps two passes from running at once. The Helm chart sets it; "
         "without it, nothing guards.",
         group="Run",
+        scope=Scope.RELEASE,
         pattern=_DNS_NAME,
         max_length=253,
     )
@@ -305,6 +385,7 @@ class Settings(BaseSettings):
         None,
         "Namespace of the Lease. Default: the pod's own, or that of the kubeconfig's context.",
         group="Run",
+        scope=Scope.RELEASE,
         pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
         max_length=63,
     )
@@ -312,6 +393,7 @@ class Settings(BaseSettings):
         300.0,
         "Wait so many seconds for another pass to end that holds the Lease; then give up (exit code 5). 0: don't wait.",
         group="Run",
+        scope=Scope.POD,
         ge=0,
         le=604_800,
         allow_inf_nan=False,
@@ -320,6 +402,7 @@ class Settings(BaseSettings):
         None,
         "Name of the CronJob on which each pass leaves a Kubernetes Event. The Helm chart sets it; without it, none is left.",
         group="Run",
+        scope=Scope.RELEASE,
         pattern=_DNS_NAME,
         max_length=52,
     )
@@ -327,8 +410,8 @@ class Settings(BaseSettings):
     # -- the service task in ClearML
     task: bool = _option(
         False,
-        "Read the parameters of the draft task in ClearML, where a value that was edited in the Web UI wins over the "
-        "environment's, and leave a run of it for each pass.",
+        "Read the parameters of the draft task in ClearML, where what was edited in the Web UI counts as far as the settings "
+        "below allow, and leave a run of it for each pass.",
         group="ClearML task",
     )
     task_project: str = _option("DevOps", "Project of that task.", group="ClearML task", min_length=3, pattern=_NAME)
@@ -359,21 +442,45 @@ class Settings(BaseSettings):
         "Default: clearml-cleanup in the version that registered the task.",
         group="ClearML task",
     )
+    task_editable: Names = _option(
+        (),
+        "Settings that can be edited in ClearML beside the four of ClearML's own service, such as `workers,projects`. What "
+        "makes a pass delete more than the environment says is never taken from there, listed or not; what only protects more "
+        "(`dry_run`, `keep_tags`, `max_tasks` …) always is.",
+        group="ClearML task",
+    )
+    task_min_threshold_days: Days | None = _option(
+        None,
+        "The shortest `delete_threshold_days` that is taken from there. Default: the environment's own, so that it can only be "
+        "made longer.",
+        group="ClearML task",
+    )
+    task_allow_force_delete: bool = _option(
+        False,
+        "Whether `force_delete` can be switched on there where the environment has it off. It can be switched off in any case.",
+        group="ClearML task",
+    )
     task_id: str | None = _option(
         None,
-        "The task that this very pass is. A ClearML Agent sets it; all parameters of that task win over the environment.",
+        "The task that this very pass is. A ClearML Agent sets it: what the release said when it was enqueued then counts.",
         env="CLEARML_TASK_ID",
         group="ClearML task",
+        scope=Scope.RELEASE,
         pattern=r"^[0-9a-zA-Z_-]+$",
     )
     release: str | None = _option(
-        None, "Name of the Helm release, a tag of the runs in ClearML. The Helm chart sets it.", group="Run", max_length=253
+        None,
+        "Name of the Helm release, a tag of the runs in ClearML. The Helm chart sets it.",
+        group="Run",
+        scope=Scope.RELEASE,
+        max_length=253,
     )
     job: str | None = _option(
         None,
         "Name of the Job that this pod belongs to. A pass is only skipped as not due where the CronJob's schedule made the "
         "Job. The Helm chart sets it.",
         group="Run",
+        scope=Scope.RELEASE,
         pattern=_DNS_NAME,
         max_length=253,
     )
@@ -383,12 +490,17 @@ class Settings(BaseSettings):
         "auto",
         "`json`: one object a line. `text`: progress and tables for people. `auto`: text on a terminal, else json.",
         group="Output",
+        scope=Scope.POD,
     )
     log_level: Literal["debug", "info", "warning", "error"] = _option(
-        "info", "Least severe log lines to print.", group="Output"
+        "info", "Least severe log lines to print.", group="Output", edit=Edit.LISTED
     )
     report: Path | None = _option(
-        None, "Write a report to this file; its ending chooses the form: .json, .html or .md.", group="Output"
+        None,
+        "Write a report to this file; its ending chooses the form: .json, .html or .md.",
+        group="Output",
+        scope=Scope.POD,
+        file=True,
     )
 
     # -- the sweep
@@ -444,6 +556,7 @@ class Settings(BaseSettings):
         "many days have passed since the last completed one began; without it, the value is only checked.",
         env="CLEANUP_PERIOD_IN_DAYS",
         group="Schedule",
+        edit=Edit.FREE,
         gt=0,
         le=36_500,
         allow_inf_nan=False,
@@ -453,6 +566,7 @@ class Settings(BaseSettings):
         "The job never loops; it is a CronJob. With `task_mode: agent`, true makes each scheduled Job enqueue a pass, false "
         "only the first one; else the value is only checked.",
         group="Schedule",
+        edit=Edit.FREE,
     )
 
     @classmethod
@@ -486,6 +600,18 @@ class Settings(BaseSettings):
             message = "must be in a folder that exists and can be written to"
             raise ValueError(message)
         return value
+
+    @field_validator("task_editable")
+    @classmethod
+    def _known_settings(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        names = tuple(setting_name(name) for name in value)
+        for given, name in zip(value, names, strict=True):
+            if name not in cls.model_fields:
+                near = difflib.get_close_matches(name, list(cls.model_fields), 1)
+                hint = f"did you mean {near[0]}?" if near else "they are written like delete_threshold_days"
+                message = f"has {given!r}, which is not the name of a setting; {hint}"
+                raise ValueError(message)
+        return names
 
     @model_validator(mode="after")
     def _knows_its_shard(self) -> Self:
@@ -533,6 +659,21 @@ def group_name(field: str) -> str:
     return _extra(field, "group")
 
 
+def scope_of(field: str) -> Scope:
+    """Where a setting may be said."""
+    return Scope(_extra(field, "scope"))
+
+
+def edit_of(field: str) -> Edit:
+    """What an edit of it in ClearML may do."""
+    return Edit(_extra(field, "edit"))
+
+
+def names_file(field: str) -> bool:
+    """Whether its value can be the path of a file in the pod."""
+    return bool(_extra(field, "file"))
+
+
 def _extra(field: str, name: str) -> str:
     extra = Settings.model_fields[field].json_schema_extra
     assert isinstance(extra, dict)  # noqa: S101 -- every field is made by _option
@@ -543,7 +684,7 @@ def load(
     flags: Mapping[str, Any],
     environ: Mapping[str, str],
     conf: Mapping[str, tuple[str, str]],
-    parameters: Mapping[str, tuple[str, str]] | None = None,
+    parameters: Mapping[str, tuple[Any, str]] | None = None,
 ) -> tuple[Settings, dict[str, str]]:
     """The settings, and for each one where its value came from.
 
@@ -551,7 +692,7 @@ def load(
         flags: Values given on the command line, by field name.
         environ: The environment.
         conf: Values of lower rank: for each field the value, and the words that name its source.
-        parameters: Values of a task in ClearML, likewise: they win over the environment, not over flags.
+        parameters: What counts of a task in ClearML, likewise: it ranks over the environment, and below flags.
 
     Raises:
         SettingsError: something is empty, unknown, malformed or missing.

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -91,6 +92,12 @@ def true_or_path(value: object) -> bool | str:
         message = "is neither true nor false nor a file"
         raise ValueError(message)
     return text
+
+
+def setting_name(text: str) -> str:
+    """A setting's name from how it may be written: ``CLEANUP_MAX_TASKS``, ``cleanup.maxTasks`` or ``max_tasks``."""
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", text.strip().rpartition(".")[2]).lower()
+    return name.removeprefix("cleanup_") if name != "cleanup_period_in_days" else name
 
 
 def unknown_name(name: str, known: Iterable[str]) -> str:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
 
+from cleanup_job.claim import task_ids_in
 from cleanup_job.errors import RefusedError
 from cleanup_job.orphans import FoundFolder
-from cleanup_job.paths import Location, TaskFolder, TaskId, tasks_named_in
+from cleanup_job.paths import Location, TaskFolder, TaskId
 from cleanup_job.report.sweep import Orphan, Sum, SweepReport, Verdict
 from cleanup_job.rooms import SweepServer, SweepStorage
 
@@ -97,11 +98,11 @@ class Sweep:
 
     def _orphans(self, storage: SweepStorage, place: Location, *, count: bool) -> Iterator[Orphan]:
         """The folders of a place that nobody knows, each with what may become of it."""
-        hosts = self._hosts_of_models()
+        claimed = self._claimed()
         listing = storage.folders(place)
         while (chunk := list(islice(listing, MANY))) and not self._stopped():
             ids = {found.folder.task for found in chunk}
-            unknown = ids - self._server.existing(ids) - hosts
+            unknown = ids - self._server.existing(ids) - claimed
             unknown -= self._server.models_of(unknown).keys() if unknown else set()
             if count:
                 self._report.folders += len(chunk)
@@ -113,11 +114,14 @@ class Sweep:
                 if orphan is not None and not self._stopped():
                     yield orphan
 
-    def _hosts_of_models(self) -> set[TaskId]:
-        """The tasks in whose folders models of others lie, or models without a task."""
+    def _claimed(self) -> set[TaskId]:
+        """Find the tasks in whose folders a record that is not theirs names a file, or writes: what a pass has kept there."""
         found: set[TaskId] = set()
         for model in self._server.all_models():
-            found |= {task for task in tasks_named_in(model.uri) if task != model.task}
+            found |= (task_ids_in(model.uri) | model.mentions) - {model.task}
+        for claimant in self._server.claimants("all"):
+            named = (task_ids_in(uri) for uri in (*claimant.uris, claimant.destination))
+            found |= claimant.mentions.union(*named) - {claimant.id}
         return found
 
     def _judged(self, found: FoundFolder) -> Orphan:
@@ -146,8 +150,8 @@ class Sweep:
         there, options = self._census, self._options
         if there.known * options.known_one_in < there.folders:
             return (
-                f"knows {there.known} of {there.folders} tasks whose folders are there, fewer than one in {options.known_one_in} "
-                "(CLEANUP_SWEEP_KNOWN_ONE_IN)"
+                f"knows {there.known} of {there.folders} tasks whose folders are there, fewer than one in "
+                f"{options.known_one_in} (CLEANUP_SWEEP_KNOWN_ONE_IN)"
             )
         if there.young_unknown >= max(FEW, there.young // 2 + 1):
             return (

@@ -34,6 +34,7 @@ def add(store: Store, events: list[Document], user: str) -> Document:
     added = 0
     stats: dict[str, Document] = defaultdict(dict)
     values = Counter((e.get("task"), e.get("metric"), e.get("variant")) for e in events if e.get("type") == SCALAR)
+    logs = {e.get("task") for e in events if e.get("type") == "log"}
     for event in events:
         problem = _problem(store, event)
         if problem:
@@ -48,7 +49,7 @@ def add(store: Store, events: list[Document], user: str) -> Document:
         kept.append(event)
         if not event.get("model_event"):
             several = values[event["task"], event.get("metric"), event.get("variant")] > 1
-            _note(store, event, user, stats[event["task"]], several=several)
+            _note(store, event, user, stats[event["task"]], bare=several and event["task"] in logs)
     if not added:
         raise ApiError(400, 131, "Events not added: " + ", ".join(f"{text}={n}" for text, n in errors.items()))
     return {"added": added, "errors": sum(errors.values()), "errors_info": dict(errors)}
@@ -66,7 +67,7 @@ def _problem(store: Store, event: Document) -> str:
     return ""
 
 
-def _note(store: Store, event: Document, user: str, stats: Document, *, several: bool) -> None:
+def _note(store: Store, event: Document, user: str, stats: Document, *, bare: bool) -> None:
     """Note an event in its task. `metric_stats` tells of the last batch alone: the server forgets those before."""
     task = store.tasks[event["task"]]
     metric, variant, moment = str(event.get("metric") or ""), str(event.get("variant") or ""), now()
@@ -75,7 +76,7 @@ def _note(store: Store, event: Document, user: str, stats: Document, *, several:
     last["last_update"] = max(last["last_update"], event["timestamp"])
     metrics = json.loads(json.dumps(task.get("last_metrics") or {}))
     if event["type"] == SCALAR:
-        _scalar(metrics.setdefault(metric_key(metric), {}), metric, variant, event, several=several)
+        _scalar(metrics.setdefault(metric_key(metric), {}), metric, variant, event, bare=bare)
     store.tasks.change(
         task["id"],
         metric_stats=dict(stats),
@@ -96,11 +97,11 @@ def _active(task: Document, moment: str) -> Document:
     return {"active_duration": int(seconds.total_seconds())}
 
 
-def _scalar(variants: Document, metric: str, variant: str, event: Document, *, several: bool) -> None:
-    """The latest value, and statistics of all. Several values in one batch leave no statistics: so it was recorded."""
+def _scalar(variants: Document, metric: str, variant: str, event: Document, *, bare: bool) -> None:
+    """The latest value, and statistics of all. One batch of several values and lines of a log was recorded to leave none."""
     value, iteration = event.get("value"), event.get("iter") or 0
     old = variants.get(metric_key(variant)) or {}
-    if several:
+    if bare:
         variants[metric_key(variant)] = old | {"metric": metric, "variant": variant, "value": value}
         return
     first = {f"{name}_value": value for name in ("min", "max", "first")}

@@ -78,7 +78,10 @@ def _script(given: Document) -> Document:
 
 @endpoint("tasks.edit")
 def _edit(call: Call) -> Document:
-    """Ended tasks only with `force`. Of some fields, what is not given stays as it is; others are replaced whole."""
+    """Ended tasks only with `force`. Of some fields, what is not given stays as it is; others are replaced whole.
+
+    Tags alone are no work on a task: they leave `last_update` as it is.
+    """
     task = own_task(call.store, call.text("task"))
     if task["status"] != "created" and not call.flag("force"):
         raise ApiError(400, 110, f"Invalid task status: expected=created, status={task['status']}")
@@ -93,7 +96,7 @@ def _edit(call: Call) -> Document:
         fields["models"] = {direction: [*map(model_entry, of or ())] for direction, of in fields["models"].items()}
     if "execution" in fields:
         fields["execution"]["artifacts"] = [*map(artifact_record, fields["execution"].get("artifacts") or ())]
-    return _save(call, task, fields, last_update=not fields.keys() <= _BY_USERS)
+    return _save(call, task, fields, last_update=bool(fields.keys() - {"tags", "system_tags"}))
 
 
 _MERGED = {"execution", "script", "models", "output"}

@@ -1,8 +1,8 @@
 """ClearML's documents, read strictly into records.
 
 Which fields a document may lack was recorded from a real server (``list_*``, ``projects_delete_force``, ``models_list``): a
-task ``parent``, ``project``, ``last_update`` and, as a draft, ``status_changed``; a model ``task`` and ``last_update``. All others
-are there when they are asked for, and none is ever null. What has another shape is not guessed: it is ``Misread``.
+task ``parent``, ``project``, ``last_update`` and, as a draft, ``status_changed``; a model ``task`` and ``last_update``. All
+others are there when they are asked for, and none is ever null. What has another shape is not guessed: it is ``Misread``.
 """
 
 import re

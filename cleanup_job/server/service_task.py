@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cleanup_job.errors import AnswerError, SettingsError
-from cleanup_job.parameters import Edit, Values, entry, section_of
+from cleanup_job.parameters import GENERAL, SECTION, Sync, Values, entry, section_of
 from cleanup_job.paths import TaskId
 from cleanup_job.records import RUN_TAG, Queue, Run, ServiceTask
 from cleanup_job.server import documents as parse
@@ -119,20 +119,27 @@ class ServiceTasks:
         self._register(made, registered)
         return self.read(made)
 
-    def update(self, draft: ServiceTask, edit: Edit) -> ServiceTask:
+    def update(self, draft: ServiceTask, sync: Sync) -> ServiceTask:
         """Bring the draft up to date; only the entries that change are written, so that no edit of anybody is lost."""
-        stale = draft.script == draft.registered_script and draft.script != self._script
-        if edit.change:
-            entries = [entry(name, value) for name, value in edit.change.items()]
-            self._call("tasks.edit_hyper_params", {"task": draft.id, "hyperparams": entries, "replace_hyperparams": "none"})
-        if edit.remove:
-            gone = [{"section": section_of(name), "name": name} for name in sorted(edit.remove)]
-            self._call("tasks.delete_hyper_params", {"task": draft.id, "hyperparams": gone})
+        stale = self.outdated(draft)
+        self._write(draft.id, sync)
         if stale:
             self._call("tasks.edit", {"task": draft.id, "script": self._script})
-        if edit.registered != draft.registered or stale:
-            self._register(draft.id, edit.registered)
-        return self.read(draft.id) if edit.change or edit.remove or stale else draft
+        if sync.registered != draft.registered or stale:
+            self._register(draft.id, sync.registered)
+        return self.read(draft.id) if sync.change or sync.remove or stale else draft
+
+    def outdated(self, draft: ServiceTask) -> bool:
+        """Whether an agent would install and run something else than it should, and nobody edited that."""
+        return draft.script == draft.registered_script and draft.script != self._script
+
+    def _write(self, task: str, sync: Sync) -> None:
+        if sync.remove:
+            gone = [{"section": section, "name": name} for name in sorted(sync.remove) for section in (GENERAL, SECTION)]
+            self._call("tasks.delete_hyper_params", {"task": task, "hyperparams": gone})
+        if sync.change:
+            entries = [entry(name, value) for name, value in sync.change.items()]
+            self._call("tasks.edit_hyper_params", {"task": task, "hyperparams": entries, "replace_hyperparams": "none"})
 
     def remark(self, draft: ServiceTask, text: str) -> None:
         """Say something in the draft's description, below what its people wrote there; empty: take it back."""
@@ -178,15 +185,17 @@ class ServiceTasks:
         except AnswerError:
             return None
 
-    def enqueue(self, draft: ServiceTask, queue: Queue, name: str, overrides: Values, tags: Iterable[str]) -> TaskId:
-        """Clone the draft and enqueue the clone, as a user would in the Web UI; with parameters for this clone alone."""
+    def clone(self, draft: ServiceTask, name: str, sync: Sync, tags: Iterable[str]) -> TaskId:
+        """Clone the draft, as a user would in the Web UI, with parameters and a word of the operator's for this clone alone."""
         body = {"task": draft.id, "new_task_name": name, "new_task_parent": draft.id, "new_task_tags": [RUN_TAG, *tags]}
         clone = TaskId(str(self._call("tasks.clone", body)["id"]))
-        if overrides:
-            entries = [entry(key, value) for key, value in overrides.items()]
-            self._call("tasks.edit_hyper_params", {"task": clone, "hyperparams": entries, "replace_hyperparams": "none"})
-        self._call("tasks.enqueue", {"task": clone, "queue": queue.id})
+        self._write(clone, sync)
+        self._register(clone, sync.registered)  # a clone has none of its own: ClearML copies no runtime properties
         return clone
+
+    def enqueue(self, task: str, queue: Queue) -> None:
+        """Put a task into a queue."""
+        self._call("tasks.enqueue", {"task": task, "queue": queue.id})
 
     # -- runs
     def runs(self, draft: str) -> list[Run]:

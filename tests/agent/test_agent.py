@@ -89,7 +89,7 @@ def ended(ui: WebUI, folder: Path) -> dict[str, object]:
 
 
 def test_an_agent_runs_one_pass_with_the_clones_parameters(sandbox: Sandbox, ui: WebUI, tmp_path: Path) -> None:
-    assert cli.main(["register", "--keep-projects", "golden"]) == 0
+    assert cli.main(["register", "--keep-projects", "golden", "--task-allow-force-delete"]) == 0
     ui.edit("force_delete", "True")
     with agent(sandbox, tmp_path):
         assert cli.main(["enqueue"]) == 0

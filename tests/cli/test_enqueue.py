@@ -218,3 +218,169 @@ def test_two_passes_do_not_run_at_once(
     assert len(ui.tasks(system_tags=["archived"])) == 5
     filled.store.tasks.change(first, last_update="2026-01-01T00:00:00+00:00")
     assert cli.main(["run", "--force-delete"]) == 0, "it has been silent for too long"
+
+
+# -- the operator's word goes along
+def edit_clone(filled: Sandbox, run: str, **values: str) -> None:
+    """What somebody does who takes a clone from its queue, edits it and puts it back."""
+    for name, value in values.items():
+        section = "General" if name in FIRST else "Settings"
+        filled.store.tasks[run]["hyperparams"].setdefault(section, {})[name] = {
+            "section": section,
+            "name": name,
+            "value": value,
+        }
+
+
+def test_enqueue_hands_over_all_that_the_environment_says(ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not only flags: `CLEANUP_DRY_RUN=true clearml-cleanup enqueue` must give no agent a real pass."""
+    cli.main(["register"])
+    monkeypatch.setenv("CLEANUP_DRY_RUN", "true")
+    monkeypatch.setenv("CLEANUP_KEEP_PROJECTS", "lab")
+    assert cli.main(["enqueue", "--workers", "2"]) == 0
+    (run,) = waiting(ui)
+    assert ui.values(run, "Settings") == {"dry_run": "True", "keep_projects": "lab", "workers": "2"}
+    assert ui.values(section="Settings") == {}, "the draft stays as it is"
+    monkeypatch.delenv("CLEANUP_DRY_RUN")
+    assert as_agent(ui, monkeypatch, run) == 0
+    assert len(ui.tasks(system_tags=["archived"])) == 5
+
+
+def test_what_the_release_registered_counts_where_enqueue_is_told_nothing(ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has the release's environment at hand who enqueues a pass from a laptop."""
+    monkeypatch.setenv("CLEANUP_KEEP_PROJECTS", "lab")
+    monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
+    cli.main(["register"])
+    monkeypatch.delenv("CLEANUP_KEEP_PROJECTS")
+    monkeypatch.delenv("CLEANUP_FORCE_DELETE")
+    assert cli.main(["enqueue"]) == 0
+    (run,) = waiting(ui)
+    assert as_agent(ui, monkeypatch, run) == 0
+    assert len(ui.tasks(system_tags=["archived"])) == 5
+
+
+def test_the_clone_has_none_of_the_drafts_edits_that_do_not_count(
+    ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CLEANUP_KEEP_PROJECTS", "lab")
+    cli.main(["register"])
+    ui.edit("keep_projects", "other", "Settings")
+    ui.edit("mounted_folders", "/etc", "General")
+    ui.edit("delete_threshold_days", "90")
+    capsys.readouterr()
+    assert cli.main(["enqueue"]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "mounted_folders of task" in said
+    (run,) = waiting(ui)
+    assert ui.values(run) == FIRST | {"delete_threshold_days": "90"}
+    assert ui.values(run, "Settings") == {"keep_projects": "lab,other"}
+    assert "can't be set in ClearML" in ui.draft()["comment"]
+
+
+@pytest.mark.parametrize("by", ["enqueue", "schedule"])
+def test_whoever_edits_a_clone_loosens_nothing(
+    filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], by: str
+) -> None:
+    if by == "schedule":
+        agent_mode(monkeypatch)
+    monkeypatch.setenv("CLEANUP_DRY_RUN", "true")
+    monkeypatch.setenv("CLEANUP_KEEP_PROJECTS", "lab")
+    assert cli.main(["enqueue"] if by == "enqueue" else []) == 0
+    (run,) = waiting(ui)
+    edit_clone(filled, run, dry_run="False", force_delete="True", delete_threshold_days="0", external_files="delete")
+    del filled.store.tasks[run]["hyperparams"]["Settings"]["keep_projects"]
+    capsys.readouterr()
+    monkeypatch.delenv("CLEANUP_DRY_RUN")
+    assert as_agent(ui, monkeypatch, run) == 0
+    assert len(ui.tasks(system_tags=["archived"])) == 5
+    log = lines(capsys.readouterr().out)
+    assert log[-1]["dry_run"] is True
+    warned = " ".join(line["message"] for line in log if line["event"] == "warning")
+    comment = next(task["comment"] for task in ui.runs() if task["id"] == run)
+    for name in ("dry_run", "force_delete", "delete_threshold_days", "external_files"):
+        assert f"/{name} of task" in warned
+        assert f"/{name} of task" in comment
+    assert {row["setting"]: row["value"] for row in next(li for li in log if li["event"] == "parameters")["settings"]}[
+        "CLEANUP_KEEP_PROJECTS"
+    ] == "lab"
+
+
+def clone_by_hand(ui: WebUI, task: str) -> str:
+    """What the Web UI's Clone and Enqueue do; no runtime properties go along."""
+    clone: str = ui.call("tasks.clone", task=task, new_task_name="Clone Of Cleanup Service")["id"]
+    (queue,) = ui.call("queues.get_all", name="^services$")["queues"]
+    ui.call("tasks.enqueue", task=clone, queue=queue["id"])
+    return clone
+
+
+@pytest.mark.parametrize("of_a_run", [False, True])
+def test_a_clone_that_somebody_made_is_bound_by_the_word_of_its_draft(
+    filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch, of_a_run: bool
+) -> None:
+    monkeypatch.setenv("CLEANUP_KEEP_PROJECTS", "lab")
+    monkeypatch.setenv("CLEANUP_TASK_NAME", "another name")
+    cli.main(["run"])
+    monkeypatch.delenv("CLEANUP_TASK_NAME")
+    draft, run = (task["id"] for task in ui.tasks(name="^another name"))
+    clone = clone_by_hand(ui, run if of_a_run else draft)
+    edit_clone(filled, clone, force_delete="True")
+    filled.store.tasks[clone]["hyperparams"]["Settings"].clear()
+    assert as_agent(ui, monkeypatch, clone) == 0
+    assert len(ui.tasks(system_tags=["archived"])) == 5
+
+
+def test_the_draft_itself_may_be_enqueued_and_is_bound_by_its_own_word(
+    filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLEANUP_DRY_RUN", "true")
+    cli.main(["register"])
+    draft = ui.draft()["id"]
+    edit_clone(filled, draft, dry_run="False", force_delete="True")
+    (queue,) = ui.call("queues.get_all", name="^services$")["queues"]
+    ui.call("tasks.enqueue", task=draft, queue=queue["id"])
+    monkeypatch.delenv("CLEANUP_DRY_RUN")
+    assert as_agent(ui, monkeypatch, draft) == 0
+    assert len(ui.tasks(system_tags=["archived"])) == 5
+
+
+@pytest.mark.parametrize("how", ["its draft was deleted", "it has another parent", "it is its own parent"])
+def test_a_clone_of_which_nobody_knows_the_release_deletes_nothing(
+    filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], how: str
+) -> None:
+    monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
+    cli.main(["register"])
+    draft = ui.draft()["id"]
+    clone = clone_by_hand(ui, draft)
+    if how == "its draft was deleted":
+        ui.call("tasks.delete", task=draft, force=True)
+    else:
+        living = next(task["id"] for task in ui.tasks(name="^living$"))
+        filled.store.tasks.change(clone, parent=clone if "own" in how else living)
+    capsys.readouterr()
+    assert as_agent(ui, monkeypatch, clone) == 2
+    assert "does not say which release it belongs to" in capsys.readouterr().out
+    assert len(ui.tasks(system_tags=["archived"])) == 5, "nothing is deleted"
+
+
+def test_an_older_agent_that_overwrites_the_word_of_a_clone_gets_its_drafts(
+    filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Agents before 1.9 or so put their host's name in place of all runtime properties."""
+    monkeypatch.setenv("CLEANUP_KEEP_PROJECTS", "lab")
+    cli.main(["register"])
+    assert cli.main(["enqueue", "--force-delete"]) == 0
+    (run,) = waiting(ui)
+    filled.store.tasks.change(run, runtime={"_exec_agent_hostname": "host"})
+    del filled.store.tasks[run]["hyperparams"]["Settings"]["keep_projects"]
+    assert as_agent(ui, monkeypatch, run) == 0
+    assert len(ui.tasks(system_tags=["archived"])) == 5
+
+
+def test_what_the_agents_own_environment_keeps_is_kept(filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli.main(["enqueue", "--force-delete"])
+    (run,) = waiting(ui)
+    monkeypatch.setenv("CLEANUP_KEEP_TAGS", "unused")
+    monkeypatch.setenv("CLEANUP_THRESHOLD_RULES", "lab=never")
+    filled.store.tasks.change(next(t["id"] for t in ui.tasks(name="^living$")), tags=["unused"])
+    assert as_agent(ui, monkeypatch, run) == 0
+    assert len(ui.tasks(system_tags=["archived"])) == 5

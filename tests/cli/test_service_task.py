@@ -79,15 +79,67 @@ def test_a_value_edited_in_the_web_ui_is_never_overwritten_and_others_follow(
     assert ui.values(section="Settings") == {"keep_projects": "lab"}
 
 
-def test_register_without_an_environment_leaves_what_the_release_said(ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_nobody_edited_follows_the_environment_back_to_the_default(ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLEANUP_DELETE_THRESHOLD_DAYS", "90")
     monkeypatch.setenv("CLEANUP_KEEP_PROJECTS", "lab")
+    monkeypatch.setenv("CLEANUP_ARCHIVED_FOR_DAYS", "5")
     cli.main(["register"])
-    monkeypatch.delenv("CLEANUP_DELETE_THRESHOLD_DAYS")
-    monkeypatch.delenv("CLEANUP_KEEP_PROJECTS")
+    ui.edit("archived_for_days", "9", "Settings")
+    for name in ("DELETE_THRESHOLD_DAYS", "KEEP_PROJECTS", "ARCHIVED_FOR_DAYS"):
+        monkeypatch.delenv(f"CLEANUP_{name}")
     assert cli.main(["register"]) == 0
-    assert ui.values()["delete_threshold_days"] == "90"
-    assert ui.values(section="Settings") == {"keep_projects": "lab"}
+    assert ui.values() == FIRST
+    assert ui.values(section="Settings") == {"archived_for_days": "9"}, "that was edited"
+
+
+def test_a_dry_run_of_register_says_what_it_would_write_and_writes_nothing(
+    filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = filled.state()
+    assert cli.main(["register", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "make a draft: task 'Cleanup Service' in project 'DevOps'" in out
+    assert "set General/delete_threshold_days=30" in out
+    assert filled.state() == before
+    monkeypatch.setenv("CLEANUP_KEEP_TAGS", "old")
+    cli.main(["register"])
+    monkeypatch.delenv("CLEANUP_KEEP_TAGS")
+    monkeypatch.setenv("CLEANUP_DELETE_THRESHOLD_DAYS", "90")
+    monkeypatch.setenv("CLEANUP_DRY_RUN", "true")
+    monkeypatch.setenv("CLEANUP_TASK_REQUIREMENT", "clearml-cleanup==9.9")
+    monkeypatch.setenv("CLEANUP_TASK_EDITABLE", "workers")
+    before, writes = filled.state(), len(filled.requests)
+    capsys.readouterr()
+    assert cli.main(["register", "--dry-run"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"task {ui.draft()['id']}: would",
+        "  set General/delete_threshold_days=90 (now 30)",
+        "  set Settings/dry_run=True",
+        "  delete Settings/keep_tags=old",
+        "  change what an agent installs and runs",
+        "  note what can be edited, and from which values on",
+    ]
+    assert filled.state() == before
+    reading = {"auth.login", "tasks.get_all", "projects.get_all"}
+    assert {request.call for request in filled.requests[writes:]} <= reading
+    assert cli.main(["register"]) == 0
+    capsys.readouterr()
+    assert cli.main(["register", "--dry-run"]) == 0
+    assert "nothing to change" in capsys.readouterr().out
+
+
+def test_a_token_in_the_requirement_is_shown_nowhere_and_warned_of(
+    ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setenv("CLEANUP_TASK_REQUIREMENT", "clearml-cleanup @ https://me:hunter2pw@pkgs.example/x.whl?sig=SIGNATURE")
+    for words in (["settings"], ["register", "--dry-run"], ["register"], ["run"]):
+        assert cli.main(words) == 0
+    out, err = capsys.readouterr()
+    assert "https://pkgs.example/x.whl" in out
+    assert "CLEANUP_TASK_REQUIREMENT holds credentials" in " ".join(err.split())
+    assert not [secret for secret in ("hunter2pw", "SIGNATURE") if secret in out + err]
+    assert "hunter2pw" in ui.draft()["script"]["requirements"]["pip"], "an agent needs it"
 
 
 def test_the_original_service_of_that_name_and_a_public_example_are_not_ours(ui: WebUI, filled: Sandbox) -> None:
@@ -129,6 +181,7 @@ def test_the_web_uis_value_wins_over_the_environments_and_the_log_says_so(
     monkeypatch.delenv("CLEANUP_KEEP_PROJECTS")
     cli.main(["register"])
     ui.edit("force_delete", "True")
+    monkeypatch.setenv("CLEANUP_TASK_ALLOW_FORCE_DELETE", "true")
     capsys.readouterr()
     assert cli.main(["run"]) == 0
     log = lines(capsys)
@@ -187,8 +240,7 @@ def test_what_is_said_for_one_pass_wins_and_does_not_stay_in_the_draft(ui: WebUI
         ("force_delete", "perhaps", "General", "should be a valid boolean"),
         ("delete_treshold_days", "30", "General", "did you mean delete_threshold_days?"),
         ("keep_tags", " ", "Settings", "is empty"),
-        ("lease", "other", "Settings", "belongs to the place where the job runs"),
-        ("access_key", "x", "Settings", "CLEARML_API_ACCESS_KEY"),
+        ("dry_run", "perhaps", "Settings", "should be a valid boolean"),
         ("keep_projects", "nosuch", "Settings", "no project is called 'nosuch'"),
     ],
 )
@@ -216,6 +268,129 @@ def test_a_wrong_value_deletes_nothing_and_is_told_where_it_was_edited(
     ui.call("tasks.delete_hyper_params", task=ui.draft()["id"], hyperparams=[{"section": section, "name": name}])
     assert cli.main(["run"]) == 0
     assert ui.draft()["comment"] == "Ask the platform team."
+
+
+# -- what the operator does not let it take
+@pytest.mark.parametrize(
+    ("environ", "edits"),
+    [
+        ({"DRY_RUN": "true"}, {"dry_run": "False"}),
+        ({"KEEP_PROJECTS": "lab"}, {"keep_projects": "other"}),
+        ({"EXCLUDE_PROJECTS": "lab"}, {"exclude_projects": "other"}),
+        ({"PROJECTS": "other"}, {"projects": "lab"}),
+        ({"STATUSES": "failed"}, {"statuses": "completed"}),
+        ({"THRESHOLD_RULES": "lab=never"}, {"threshold_rules": "lab=0"}),
+        ({"THRESHOLD_RULES": "lab=never"}, {"threshold_rules": "*=0, lab=0"}),
+        ({"ARCHIVED_FOR_DAYS": "10000"}, {"archived_for_days": "0"}),
+        ({"DELETE_THRESHOLD_DAYS": "10000"}, {"delete_threshold_days": "0"}),
+        ({"DELETE_THRESHOLD_DAYS": "10000", "TASK_MIN_THRESHOLD_DAYS": "100"}, {"delete_threshold_days": "99"}),
+        ({"FORCE_DELETE": "false"}, {"force_delete": "True"}),
+    ],
+)
+@pytest.mark.parametrize("listed", [False, True])
+def test_an_edit_never_loosens_what_the_operator_has_fixed(
+    filled: Sandbox,
+    ui: WebUI,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    environ: dict[str, str],
+    edits: dict[str, str],
+    listed: bool,
+) -> None:
+    other = world.task("elsewhere", project="other", archived=False)
+    other.artifact("data")
+    filled.load(world.as_dict())
+    for name, value in ({"FORCE_DELETE": "true"} | environ).items():
+        monkeypatch.setenv(f"CLEANUP_{name}", value)
+    if listed:
+        monkeypatch.setenv("CLEANUP_TASK_EDITABLE", ",".join(edits))
+    cli.main(["register"])
+    ui.call("tasks.update", task=ui.draft()["id"], comment="Ask the platform team.")
+    for name, value in edits.items():
+        ui.edit(name, value, "General" if name in FIRST else "Settings")
+    capsys.readouterr()
+    assert cli.main(["run"]) == 0
+    log = lines(capsys)
+    assert (log[-1]["deleted"] if not log[-1]["dry_run"] else 0) == 0
+    assert len(ui.tasks(system_tags=["archived"])) == 5
+    for name in edits:
+        (said,) = [line["message"] for line in log if line["event"] == "warning" and f"/{name} of task" in line["message"]]
+        assert "was not taken" in said
+        assert said in ui.draft()["comment"]
+    assert ui.draft()["comment"].startswith("Ask the platform team.\n\n[clearml-cleanup] ")
+    for name in edits:
+        section = "General" if name in FIRST else "Settings"
+        ui.call("tasks.delete_hyper_params", task=ui.draft()["id"], hyperparams=[{"section": section, "name": name}])
+    assert cli.main(["run"]) == 0
+    assert ui.draft()["comment"] == "Ask the platform team.", "there is nothing more to say"
+
+
+@pytest.mark.parametrize(
+    "name", ["mounted_folders", "files_url_prefixes", "lease", "access_key", "verify_certificate", "shards"]
+)
+def test_what_belongs_to_the_operator_alone_is_not_taken_from_an_edit(
+    ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
+    monkeypatch.setenv("CLEANUP_TASK_EDITABLE", name)
+    cli.main(["register"])
+    ui.edit(name, "hunter2 no value of it", "Settings")
+    capsys.readouterr()
+    assert cli.main(["run"]) == 0
+    log = lines(capsys)
+    assert log[-1]["deleted"] == 4, "the pass goes on with the operator's value"
+    (said,) = [line["message"] for line in log if line["event"] == "warning"]
+    assert f"Settings/{name} of task 'Cleanup Service' ({ui.draft()['id']}) was not taken: it can't be set in ClearML" in said
+    assert "hunter2" not in json.dumps(log)
+
+
+def test_what_deletes_less_is_taken_without_being_listed(
+    ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
+    cli.main(["register"])
+    ui.edit("dry_run", "True", "Settings")
+    assert cli.main(["run"]) == 0
+    assert len(ui.tasks(system_tags=["archived"])) == 5
+    ui.edit("dry_run", "False", "Settings")
+    ui.edit("max_tasks", "1", "Settings")
+    capsys.readouterr()
+    assert cli.main(["run"]) == 0
+    assert lines(capsys)[-1]["deleted"] == 1
+
+
+def test_how_fast_a_pass_is_can_be_edited_where_the_operator_lists_it(
+    ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli.main(["register"])
+    ui.edit("workers", "2", "Settings")
+    for listed, value in ((False, None), (True, "2")):
+        if listed:
+            monkeypatch.setenv("CLEANUP_TASK_EDITABLE", "workers")
+        capsys.readouterr()
+        assert cli.main(["run"]) == 0
+        log = lines(capsys)
+        (rows,) = [line["settings"] for line in log if line["event"] == "parameters"]
+        assert next((row["value"] for row in rows if row["setting"] == "CLEANUP_WORKERS"), None) == value
+        warned = [line["message"] for line in log if line["event"] == "warning"]
+        assert [("CLEANUP_TASK_EDITABLE does not list it; workers=4 counts" in text) for text in warned] == (
+            [] if listed else [True]
+        )
+
+
+def test_a_shorter_threshold_is_taken_down_to_what_the_operator_allows(
+    ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
+    monkeypatch.setenv("CLEANUP_DELETE_THRESHOLD_DAYS", "10000")
+    monkeypatch.setenv("CLEANUP_TASK_MIN_THRESHOLD_DAYS", "7")
+    cli.main(["register"])
+    for value, deleted in (("6.9", 0), ("7", 4)):
+        ui.edit("delete_threshold_days", value)
+        capsys.readouterr()
+        assert cli.main(["run"]) == 0
+        assert lines(capsys)[-1]["deleted"] == deleted
 
 
 # -- when it is due

@@ -1,7 +1,7 @@
 """One situation as data: a world, where its files lie, the settings, and what goes wrong while the pass runs.
 
 A scenario can be written as JSON and read back: the fuzzer prints the one that fails, and plays it again. `{FILES}` stands for
-the fileserver's address, `{MOUNT}` for a mounted folder, `{AGAIN}` for a second root that is the same folder under another name.
+the fileserver's address, `{MOUNT}` for a mounted folder, `{AGAIN}` for a second root that is the same folder by another name.
 """
 
 import json

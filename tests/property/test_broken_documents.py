@@ -32,7 +32,7 @@ TASKS: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("tags", "system_tags"), (*NO_LISTS, MISSING)),
     "created": (*NO_TIMES, MISSING),
     **dict.fromkeys(("status_changed", "last_update", "last_change"), NO_TIMES),
-    "models": (*NO_OBJECTS, {"input": None, "output": None}, {"input": [None], "output": []}, {"input": [{"model": 7}], "output": [{}]}),
+    "models": (*NO_OBJECTS, {"input": None, "output": None}, {"input": [None], "output": []}, {"input": [{"model": 7}], "output": [{}]}),  # noqa: E501
     "execution": (*NO_OBJECTS, {}, {"artifacts": None}, {"artifacts": [None]}, {"artifacts": [{"uri": 7}]}, {"artifacts": {}}),
     "metric_stats": (None, "x", 7),
 }  # fmt: skip

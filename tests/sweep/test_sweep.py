@@ -149,6 +149,17 @@ def test_a_folder_in_which_a_model_lies_is_known(sandbox: Sandbox, root: Path) -
     assert sweep(sandbox, root, delete=True).by(Verdict.DELETED) == {f"lab/x.{GONE[4]}"}
 
 
+def test_a_folder_in_which_a_task_names_a_file_or_writes_is_known(sandbox: Sandbox, root: Path) -> None:
+    made = World(NOW)
+    living = made.task("living", archived=False)
+    living.linked_artifact("link", f"http://other.example//lab/a.{GONE[0]}/artifacts/x?download=1")
+    living.writes_to(f"{root}/lab/b.{GONE[1]}/runs")
+    sandbox.load(made.as_dict())
+    for task in GONE[:3]:
+        put(root, f"lab/x.{task}/models/w.pt")
+    assert sweep(sandbox, root, delete=True).by(Verdict.DELETED) == {f"lab/x.{GONE[2]}"}
+
+
 def test_a_server_that_knows_too_few_is_refused_before_anything_is_deleted(sandbox: Sandbox, world: World, root: Path) -> None:
     put(root, f"lab/x.{world.tasks[0].id}/models/w.pt")
     for task in GONE[:5]:

@@ -19,7 +19,6 @@ from cleanup_job.paths import (
     names_a_task,
     overlaps,
     owned_file,
-    tasks_named_in,
 )
 
 TASK = TaskId("0123456789abcdef0123456789abcdef")
@@ -186,9 +185,3 @@ def test_which_folders_below_are_kept_with_all_that_is_in_them(path: OwnedPath, 
 def test_a_single_file_has_nothing_below_it() -> None:
     with pytest.raises(AssertionError):
         left_alone(TaskFile(WHOLE, "models/w.pt"), "models/x")
-
-
-def test_the_tasks_that_a_path_could_lie_in_are_those_that_its_segments_end_in() -> None:
-    assert tasks_named_in(f"a.b/exp.{TASK}/x.{OTHER}/w.pt") == {"b", TASK, OTHER, "pt"}
-    assert tasks_named_in("a.b.c/d") == {"c"}
-    assert tasks_named_in("a/b") == set()
