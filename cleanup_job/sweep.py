@@ -146,8 +146,8 @@ class Sweep:
         there, options = self._census, self._options
         if there.known * options.known_one_in < there.folders:
             return (
-                f"knows {there.known} of {there.folders} tasks whose folders are there, fewer than one in {options.known_one_in} "
-                "(CLEANUP_SWEEP_KNOWN_ONE_IN)"
+                f"knows {there.known} of {there.folders} tasks whose folders are there, fewer than one in "
+                f"{options.known_one_in} (CLEANUP_SWEEP_KNOWN_ONE_IN)"
             )
         if there.young_unknown >= max(FEW, there.young // 2 + 1):
             return (

@@ -9,7 +9,6 @@ from harness import NOW, clean, state
 
 from cleanup_job.cleanup import Stop
 from cleanup_job.errors import CleanupError, SettingsError, UnreachableError
-from cleanup_job.paths import OwnedPath
 from cleanup_job.report.outcome import Reason
 from cleanup_job.retry import Retry
 from cleanup_job.sandbox import events, query
@@ -316,9 +315,9 @@ def test_a_file_that_can_not_be_deleted_keeps_the_record_or_not_as_the_settings_
     sandbox.load(world.as_dict())
     real = FileServer._batch_of
 
-    def fail(self: FileServer, paths: Sequence[OwnedPath]) -> dict[OwnedPath, str]:
-        bad = [path for path in paths if broken.id in path.path]
-        return dict.fromkeys(bad, "disk full") | real(self, [path for path in paths if path not in bad])
+    def fail(self: FileServer, names: Sequence[str]) -> dict[str, str]:
+        bad = [name for name in names if broken.id in name]
+        return dict.fromkeys(bad, "disk full") | dict(real(self, [name for name in names if name not in bad]))
 
     monkeypatch.setattr(FileServer, "_batch_of", fail)
     done = clean(sandbox, keep_on_file_error=keep)
