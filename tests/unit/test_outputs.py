@@ -84,6 +84,34 @@ def test_addresses_of_stores_hold_no_password() -> None:
     assert address_of("/mnt/a") == "file://"
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://user:hunter2@host:9000/b", "s3://user:hunter2@host:9000", "azure://host?sv=1&sig=hunter2", "s3://host#hunter2",
+        "s3://host\\hunter2@b/x", "http://user:hun/ter2@host/x", "s3://a@hunter2@host:9000/b", "http://[::1]:9000/x?hunter2",
+    ],
+)  # fmt: skip
+def test_addresses_of_stores_hold_nothing_but_the_host(uri: str) -> None:
+    assert "hun" not in address_of(uri)
+    assert "user" not in address_of(uri) or "not a valid address" in address_of(uri)
+
+
+def test_files_beside_what_the_sdk_makes_are_remembered_by_name() -> None:
+    outputs = Outputs(TASK, FILES.locate)
+    for rest in ("models/w.pt", "README", "metrics/a/1.png", "runs/x", "metrics/a/2.png", "models"):
+        outputs.add(f"http://clearml-fileserver:8081/{FOLDER}/{rest}", 5)
+    assert {file.rest for file in outputs.files} == {"README", "runs/x", "models"}
+    assert (outputs.count, outputs.bytes, outputs.named.files) == (6, 30, 3)
+    assert [one.files for one in outputs.sums.values()] == [3]
+
+
+def test_files_in_another_tasks_folder_below_are_external() -> None:
+    outputs = Outputs(TASK, FILES.locate, links=frozenset({"fileserver"}))
+    outputs.add(f"http://clearml-fileserver:8081/{FOLDER}/metrics/1.png")
+    outputs.add(f"http://clearml-fileserver:8081/{FOLDER}/metrics/lab/x.{'f' * 32}/1.png")
+    assert (outputs.count, outputs.external_count, outputs.linked) == (1, 1, set())
+
+
 def test_memory_does_not_grow_with_the_number_of_outputs() -> None:
     outputs = Outputs(TASK, FILES.locate)
     for n in range(3000):
