@@ -10,9 +10,10 @@ BENCH := .venv/bench/installed
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
 CONTAINER_TOOL ?= $(notdir $(firstword $(shell command -v docker podman buildah)))
 IMAGE ?= clearml-cleanup
+SECONDS ?= 120
 BASE_IMAGE ?= python:3.11-slim
 
-.PHONY: help demo test check bench simulation docs image sbom tools chart e2e lock clean
+.PHONY: help demo test fuzz cases mutate check bench simulation docs image sbom tools chart e2e lock clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /  make \1\t/' | expand -t 16
@@ -49,8 +50,23 @@ $(AGENT): requirements/agent.txt $(INSTALLED)
 
 test: $(INSTALLED) $(STORES) $(AGENT) ## every test that needs no cluster
 	@echo "== tests"
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/e2e
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/e2e --ignore tests/cases
 	@echo "tests: passed"
+
+cases: $(INSTALLED) ## what users report, played against the installed command (CLEARML_CASES, or ../shared/cases)
+	@echo "== cases"
+	@$(BIN)/python -m pytest --numprocesses 2 tests/cases
+	@echo "cases: passed"
+
+mutate: $(INSTALLED) ## changes what decides over deletion, and looks whether a test notices (MODULES="paths plan" for some; an hour)
+	@echo "== mutants"
+	@$(BIN)/python tests/mutation/mutate.py .venv/mutate $(MODULES)
+	@echo "mutants: each is noticed, or has its reason"
+
+fuzz: $(INSTALLED) ## random worlds for SECONDS (120) against an oracle (SEED=N: this round, PLAY=FILE: this scenario)
+	@echo "== random worlds"
+	@$(BIN)/python tests/property/fuzz.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(PLAY),--play $(PLAY)) \
+	  $(if $(WITHOUT),--without $(WITHOUT))
 
 check: $(INSTALLED) ## format, lint, types, import contracts, dependencies, the Dockerfile, known vulnerabilities
 	@echo "== checks"

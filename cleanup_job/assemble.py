@@ -1,7 +1,7 @@
 """From settings to the parts of a pass."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from cleanup_job import redaction
 from cleanup_job.cleanup import Options
 from cleanup_job.errors import SettingsError
 from cleanup_job.in_flight import InFlight
@@ -35,6 +36,7 @@ def read_settings(
     Raises:
         SettingsError: something is empty, unknown, malformed or missing.
     """
+    redaction.hide_all(environ)
     lower = {}
     path = environ.get("CLEARML_CONFIG_FILE", "").strip()
     file = config_file(Path(path) if path else None)
@@ -43,7 +45,10 @@ def read_settings(
     elif path:
         message = f"CLEARML_CONFIG_FILE={path}: there is no such file. Correct it, or unset it."
         raise SettingsError(message)
-    return load(flags, environ, derived(environ, lower) | lower, parameters)
+    settings, origins = load(flags, environ, derived(environ, lower) | lower, parameters)
+    if settings.access_key and settings.secret_key:
+        redaction.hide_login(settings.access_key.get_secret_value(), settings.secret_key.get_secret_value())
+    return settings, origins
 
 
 def config_file(given: Path | None) -> Path | None:
@@ -239,17 +244,20 @@ def _fileserver(settings: Settings, connection: Connection, before_deletion: Cal
     )
 
 
-def object_stores(settings: Settings, retry: Retry, before_deletion: Callable[[], None]) -> Any:
-    """The buckets that the credentials of clearml.conf and of the environment open."""
+def object_stores(settings: Settings, retry: Retry, before_deletion: Callable[[], None], named: Iterable[str] = ()) -> Any:
+    """The buckets that clearml.conf and the environment open, and those that the operator named elsewhere."""
     from cleanup_job.storage.buckets import Buckets  # noqa: PLC0415 -- clearml, likewise
     from cleanup_job.storage.objects import ObjectStores  # noqa: PLC0415 -- likewise
 
     file = config_file(settings.config_file)
+    credentials = conf.stores(file) if file else {}
+    redaction.hide_all(credentials)
     buckets = Buckets(
-        conf.stores(file) if file else {},
+        credentials,
         verify=settings.stores_verify_certificate,
         timeout=settings.request_timeout_seconds,
         retry=retry,
+        named=named,
     )
     return ObjectStores(buckets, retry=retry, before_deletion=before_deletion)
 
@@ -266,7 +274,7 @@ def sweep_places(
     connection = log_in(settings, warn)
     retry = connection.retry
     places: list[tuple[Any, Location]] = []
-    buckets = object_stores(settings, retry, before_deletion)
+    buckets = object_stores(settings, retry, before_deletion, named=settings.sweep_stores)
     for address in settings.sweep_stores:
         place = buckets.locate(address)
         if place is not None:

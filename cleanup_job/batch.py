@@ -168,7 +168,7 @@ class Batches:
         batch = Batch(
             units=tuple(units),
             before=self.found.tasks,
-            now={task: detail.task if isinstance(detail, Detail) else detail for task, detail in look.details.items()},
+            now={task: detail.task for task, detail in look.details.items() if isinstance(detail, Detail)},
             outputs={task: outputs[task] for task in ids if task in look.details},
             models=look.models,
             guard=self._guard_links(look, units, [outputs[task] for task in ids]),
@@ -176,16 +176,11 @@ class Batches:
             listed=look.listed,
             changing=frozenset(again),
             published_children=look.children,
-            misread=self._misread(ids, look.models),
+            unreadable=self._unreadable(look, ids),
         )
         plan = plan_batch(batch, self.policy)
         self.gone.kept_models.update(model for going in plan.going for model in going.kept_models)
         return plan
-
-    def _misread(self, ids: Iterable[TaskId], models: Mapping[TaskId, Sequence[Model]]) -> dict[TaskId, str]:
-        """Tasks of which a model can't be read, each with words for it."""
-        found = {task: why for task in ids if (why := self.found.claims.misread.get(task))}
-        return found | {task: model.unreadable_words for task in ids for model in models.get(task, ()) if model.unreadable}
 
     def _look(self, units: Sequence[Unit], ids: Sequence[TaskId]) -> _Look:
         """Read the models that these tasks made, then who else needs these or their files, then the tasks once more."""
@@ -204,10 +199,24 @@ class Batches:
         guard = protection(own, references, _units_of(units), self.gone, self.storage.locate)
         return _Look(details, models, references, guard, self._listed(details, {model.id for model in own}), children)
 
+    def _unreadable(self, look: _Look, ids: Sequence[TaskId]) -> dict[TaskId, Unreadable]:
+        """Tasks of which something can't be read: the record, a model, who uses that, or a record that may need their files."""
+        found = {task: one for task, one in look.details.items() if isinstance(one, Unreadable)}
+        for task in ids:
+            words = [model.unreadable_words for model in look.models.get(task, ()) if model.unreadable]
+            words += [
+                f"the record of a task that uses model {model.id}"
+                for model in look.models.get(task, ())
+                if "" in look.references.used_by.get(model.id, ())
+            ]
+            if what := next(iter([*words, self.found.claims.unreadable(task)]), ""):
+                found.setdefault(task, Unreadable(task, what))
+        return found
+
     def _claims_on(self, task: TaskId) -> tuple[Claim, ...]:
         """The claims of others on a task's folders; those of models as their records are now."""
         claims = self.found.claims.on(task)
-        asked = {ModelId(claim.by) for claim in claims if claim.is_model}
+        asked = {ModelId(claim.by) for claim in claims if claim.is_model and claim.by}
         there = {model.id: model for model in self.server.models(asked)} if asked else {}
         return tuple(now for claim in claims if (now := claim.as_now(there.get(ModelId(claim.by)))) is not None)
 

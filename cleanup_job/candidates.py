@@ -148,7 +148,7 @@ class _Listed:
     def _judge(self, task: Task | Unreadable) -> None:
         if isinstance(task, Unreadable):
             if task.id not in self._told:
-                self._tell(unreadable(task))
+                self._tell(unreadable(task, task.field))
             self._told.add(task.id)
             return
         rules = self._rules

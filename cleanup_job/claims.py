@@ -80,8 +80,8 @@ class Claims:
         """Claims on files outside of all task folders, by the file's name and by whose record."""
         self._listed_by: dict[ModelId, frozenset[TaskId]] = {}
         """For each model that a candidate made, the other tasks that list it as an output of theirs."""
-        self.misread: dict[TaskId, str] = {}
-        """Candidates that made a model which can't be read, or in whose folder it may lie; with words for it."""
+        self._unreadable: dict[TaskId, str] = {}
+        """Candidates that a record which can't be read may need, with words for it."""
         self.model_tags: set[str] = set()
         """Every tag that a model has."""
 
@@ -106,19 +106,20 @@ class Claims:
             self._newest_model = max(self._newest_model, model.last_update)
             self.model_tags.update(model.tags)
             maker = TaskId(model.task)
+            if model.unreadable:
+                self._note_unreadable({maker, *model.mentions}, model.unreadable_words)
             if maker in self._tasks:
                 self._makers[model.id] = maker
-            if model.unreadable:
-                near = {maker} | task_ids_in(model.uri)
-                self.misread.update({task: model.unreadable_words for task in near if task in self._tasks})
             if model.uri:
-                hosts = self._note(model.id or model.uri, maker, [model.uri], is_model=not model.unreadable)
+                hosts = self._note(model.id, maker, [model.uri], is_model=True)
                 if hosts:
                     yield Needs(maker, hosts)
 
     def _read_tasks(self, since: str) -> Iterator[Needs]:
         for claimant in self._server.claimants(self._scope, since):
             self._newest_task = max(self._newest_task, claimant.last_update)
+            if claimant.unreadable:
+                self._note_unreadable(claimant.mentions - {claimant.id}, claimant.unreadable_words)
             needed = self._note(claimant.id, claimant.id, claimant.uris) | self._note_destination(claimant)
             for model in claimant.outputs:
                 maker = self._makers.get(model, claimant.id)
@@ -127,6 +128,9 @@ class Claims:
                     needed |= {maker}
             if needed:
                 yield Needs(claimant.id, needed)
+
+    def _note_unreadable(self, tasks: Iterable[TaskId], words: str) -> None:
+        self._unreadable.update(dict.fromkeys((task for task in tasks if task in self._tasks), words))
 
     def _note(self, by: str, maker: TaskId, uris: Iterable[str], *, is_model: bool = False) -> frozenset[TaskId]:
         """Remember what a record names in the folders of candidates; gives these."""
@@ -181,6 +185,10 @@ class Claims:
     def maker_of(self, model: ModelId) -> TaskId | None:
         """The candidate that made a model; None where none did."""
         return self._makers.get(model)
+
+    def unreadable(self, task: TaskId) -> str:
+        """What can't be read of the records that may need a candidate's files, in words; empty where there is nothing."""
+        return self._unreadable.get(task, "")
 
     def on(self, task: TaskId) -> tuple[Claim, ...]:
         """The claims of other records on the folders of a candidate."""

@@ -1,11 +1,15 @@
 """The commands. The only place that prints and exits."""
 
 import argparse
+import logging
 import os
 import sys
+import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
+from types import TracebackType
 from typing import Any, NoReturn
 
 import stamina.instrumentation
@@ -15,6 +19,7 @@ from rich.table import Table
 from cleanup_job import assemble, cluster_commands, run_command, service_commands, settings_text, sweep_command
 from cleanup_job.errors import CleanupError, SettingsError
 from cleanup_job.flags import add_flags, given
+from cleanup_job.redaction import redacted
 from cleanup_job.report.words import EXIT_CODES
 from cleanup_job.settings import Settings, env_name, group_name
 
@@ -27,11 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words or words[0] not in {*_COMMANDS, "-h", "--help", "--version"}:
         words.insert(0, "run")
     options = _parser(words).parse_args(words)
+    _guard_output()
     stamina.instrumentation.set_on_retry_hooks([])  # the pass tells of its retries itself
     try:
         return _COMMANDS[options.command](options)
     except CleanupError as error:
-        _errors().print(f"error: {error}", style="red", markup=False, highlight=False)
+        _errors().print(f"error: {redacted(str(error))}", style="red", markup=False, highlight=False)
         return error.exit_code
     except BrokenPipeError:
         # Whoever read the output is gone, for instance `| head`.
@@ -105,6 +111,13 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
 
 # -- arguments
 class _Parser(argparse.ArgumentParser):
+    """Words that a command can't take."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(redacted(message))
+
+
+class _PassParser(_Parser):
     """Words that a pass can't take end it before it began: told of where Kubernetes shows it."""
 
     def error(self, message: str) -> NoReturn:
@@ -112,8 +125,28 @@ class _Parser(argparse.ArgumentParser):
         super().error(message)
 
 
+def _tell(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    """What nobody thought of, with its traceback, and without the secrets that a library's error may hold."""
+    sys.stderr.write(redacted("".join(traceback.format_exception(kind, error, trace))))
+
+
+class _Formatter(logging.Formatter):
+    """What libraries have to say goes through the same sieve."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
+
+
+def _guard_output() -> None:
+    """Put in place what shows errors that are not ours."""
+    sys.excepthook = _tell
+    threading.excepthook = lambda raised: _tell(raised.exc_type, raised.exc_value, raised.exc_traceback)
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_Formatter())
+
+
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    parser = (_Parser if words[0] == "run" else argparse.ArgumentParser)(
+    parser = (_PassParser if words[0] == "run" else _Parser)(
         "clearml-cleanup",
         description="Deletes archived ClearML tasks past a threshold, with their models, artifacts and debug samples.",
         epilog=f"Without a command, `run`. Exit codes: {'; '.join(f'{code} {text}' for code, text in EXIT_CODES.items())}.",

@@ -25,6 +25,8 @@ class FoundFolder:
     bytes: int = 0
     youngest: datetime | None = None
     """When the file in it that changed last did so."""
+    changed: datetime | None = None
+    """When the folder in it, or it itself, that changed last did so; for folders without files, where a store has such."""
     odd: str = ""
     """A path in it that the SDK would not have made, if there is one: then nobody touches it."""
 
@@ -33,9 +35,19 @@ class FoundFolder:
         self.files += 1
         self.bytes += entry.size
         self.youngest = max(self.youngest or entry.modified, entry.modified)
-        kind, *rest = entry.path[len(self.folder.path) + 1 :].split("/")
-        if not (kind in KINDS and rest and is_clean(entry.path) and not any(names_a_task(segment) for segment in rest[:-1])):
-            self.odd = self.odd or entry.path
+        self._see(entry.path, below=True)
+
+    def add_folder(self, path: str, modified: datetime) -> None:
+        """Take note of a folder in this one."""
+        self.changed = max(self.changed or modified, modified)
+        self._see(path, below=False)
+
+    def _see(self, path: str, *, below: bool) -> None:
+        """Whether the SDK could have made this: a file ``below`` one of its folders, or a folder."""
+        kind, *rest = path[len(self.folder.path) + 1 :].split("/")
+        folders = rest[:-1] if below else rest
+        if not (kind in KINDS and (rest or not below) and is_clean(path) and not any(map(names_a_task, folders))):
+            self.odd = self.odd or path
 
 
 def folder_of(store: str, path: str) -> TaskFolder | None:

@@ -18,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from cleanup_job.redaction import redacted
 from cleanup_job.report import json_lines, table
 from cleanup_job.report.outcome import Report, TaskOutcome, Verdict
 from cleanup_job.report.words import plain
@@ -161,7 +162,7 @@ class TextOutput:
 
     def warning(self, text: str) -> None:
         if self._least <= LEVELS.index("warning"):
-            self._progress.console.print(f"[yellow]warning:[/] {escape(text)}", highlight=False, soft_wrap=True)
+            self._progress.console.print(f"[yellow]warning:[/] {escape(redacted(text))}", highlight=False, soft_wrap=True)
 
     def trouble(self, text: str) -> None:
         self.warning(text)

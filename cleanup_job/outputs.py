@@ -183,7 +183,7 @@ class Outputs:
             self._sum.add(size)
 
     def _is_plain(self, rest: str) -> bool:
-        """Whether the end of an address can be read in one way only, lies in one of the ``KINDS``, and in no folder of a task."""
+        """Whether the end of an address can be read in one way only, in one of the ``KINDS`` and in no folder of a task."""
         kind, _, below = rest.partition("/")
         return kind in KINDS and kind not in self.apart and "%" not in rest and is_clean(below) and in_no_folder(rest)
 

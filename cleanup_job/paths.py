@@ -1,8 +1,8 @@
 """Where an output's bytes are, and the only paths that can be deleted.
 
-The ClearML SDK writes everything of a task below ``<destination>/<project>/<task name>.<task id>/``, in three folders (``KINDS``).
-A path that is not a task folder of the task in question, or a file in one, can't be constructed, and what can't be constructed
-can't be deleted.
+The ClearML SDK writes everything of a task below ``<destination>/<project>/<task name>.<task id>/``, in three folders
+(``KINDS``). A path that is not a task folder of the task in question, or a file in one, can't be constructed, and what can't be
+constructed can't be deleted.
 """
 
 import re
@@ -18,6 +18,8 @@ KINDS = frozenset({"artifacts", "models", "metrics"})
 _ID = re.compile(r"[0-9a-f]{32}")
 """As ClearML Server makes ids: the hexadecimal digits of a UUID, in lower case."""
 _FOLDER_OF_A_TASK = re.compile(r".*\.[0-9a-f]{32}", re.DOTALL)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half of a character, which JSON can hold and no store's path can."""
 _IN_A_FOLDER = re.compile(r"\.[0-9a-f]{32}/")
 
 
@@ -50,7 +52,9 @@ def in_no_folder(path: str) -> bool:
 
 def is_clean(path: str) -> bool:
     """Whether a path means just what it says: no empty, ``.`` or ``..`` segment, nothing a store could read in another way."""
-    return "\x00" not in path and "\ufffd" not in path and not ({"", ".", ".."} & set(path.split("/")))
+    if "\x00" in path or "\ufffd" in path or _SURROGATE.search(path):
+        return False
+    return not ({"", ".", ".."} & set(path.split("/")))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -101,15 +105,15 @@ class TaskFile:
         return f"{self.folder.path}/{self.rest}"
 
     @property
+    def is_beside(self) -> bool:
+        """Whether it lies beside the ``KINDS``, where nothing is deleted with the folder."""
+        return not self.kind
+
+    @property
     def kind(self) -> str:
         """Which of the ``KINDS`` it lies in; empty where it lies beside them."""
         kind, _, below = self.rest.partition("/")
         return kind if below and kind in KINDS else ""
-
-    @property
-    def is_beside(self) -> bool:
-        """Whether it lies beside the ``KINDS``, where nothing is deleted with the folder."""
-        return not self.kind
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -209,11 +213,6 @@ def owned_file(place: Location, task: TaskId) -> TaskFile | None:
             folder = TaskFolder(place.store, "/".join(segments[: at + 1]), task)
             return None if _in_folder_of_another(rest, task) else TaskFile(folder, rest)
     return None
-
-
-def tasks_named_in(path: str) -> set[TaskId]:
-    """The tasks whose folder this path is or could lie in, by the ids that its segments end in."""
-    return {TaskId(segment.rpartition(".")[2]) for segment in path.split("/") if "." in segment}
 
 
 def overlaps(one: str, other: str) -> bool:

@@ -176,8 +176,8 @@ class Batch:
     units: tuple[Unit, ...]
     before: Mapping[TaskId, Selected]
     """The tasks as they were selected."""
-    now: Mapping[TaskId, Task | Unreadable]
-    """The tasks as they are, read last of all; those that are gone are missing."""
+    now: Mapping[TaskId, Task]
+    """The tasks as they are, read last of all; those that are gone or can't be read are missing."""
     outputs: Mapping[TaskId, Outputs]
     models: Mapping[TaskId, Sequence[Model]]
     guard: Protection
@@ -189,8 +189,8 @@ class Batch:
     """Those whose models or claims changed each time they were read."""
     published_children: frozenset[TaskId] = frozenset()
     """Those that have a published child; only looked up where that matters."""
-    misread: Mapping[TaskId, str] = field(default_factory=dict)
-    """Those of which a model can't be read, with words for it."""
+    unreadable: Mapping[TaskId, Unreadable] = field(default_factory=dict)
+    """Those of which the record, or that of a model, can't be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,17 +266,15 @@ def plan_batch(batch: Batch, policy: Policy) -> Plan:
                 other = next(iter(stays))
                 detail = f"task {other} and this one use each other's outputs, and {other} is kept"
                 staying.append(Staying(now or batch.before[task], Reason.IN_USE, detail))
-            elif isinstance(now, Task):
+            elif now is not None:
                 going.append(_going(now, unit, batch, policy))
     return Plan(tuple(going), tuple(staying))
 
 
 def _why_it_stays(task: TaskId, batch: Batch, policy: Policy) -> Staying | None:
     before, now = batch.before[task], batch.now.get(task)
-    if isinstance(now, Unreadable):
-        return unreadable(now)
-    if why := batch.misread.get(task):
-        return Staying(now or before, Reason.UNREADABLE, f"{why} is not what ClearML's API describes; correct it in ClearML")
+    if task in batch.unreadable:
+        return unreadable(now or batch.unreadable[task], batch.unreadable[task].field)
     if now is None or task not in batch.outputs:
         return Staying(before, Reason.CHANGED, "it is no longer there")
     if now.public:
@@ -294,9 +292,9 @@ def _changed(task: Task, batch: Batch, policy: Policy) -> Staying | None:
     return Staying(task, Reason.CHANGED, f"{what}; the next pass looks again")
 
 
-def unreadable(task: Unreadable) -> Staying:
-    """A task whose record can't be read is kept."""
-    detail = f"{task.field} is not what ClearML's API describes; correct it, or delete the task by other means"
+def unreadable(task: Task | Unreadable, what: str) -> Staying:
+    """A task that is kept since something of it can't be read."""
+    detail = f"{what} is not what ClearML's API promises; open the task in ClearML and correct it"
     return Staying(task, Reason.UNREADABLE, detail)
 
 
@@ -314,7 +312,7 @@ def _needed(task: Task, batch: Batch, policy: Policy) -> Staying | None:
 def _files_hold_it(task: Task, batch: Batch, policy: Policy) -> Staying | None:
     found = batch.outputs[task.id]
     if found.unreadable:
-        return unreadable(Unreadable(task.id, found.unreadable, task.name, task.project))
+        return unreadable(task, found.unreadable)
     if found.unusable:
         return Staying(task, Reason.UNUSABLE_PATH, f"{found.unusable!r}: correct or remove this entry in ClearML")
     if found.unknown and policy.keep_unknown:

@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Any
 
 from cleanup_job.cleanup import Stop
+from cleanup_job.redaction import redacted
 from cleanup_job.report.document import TERMINATION_BYTES
 from cleanup_job.settings import Settings
 
@@ -54,4 +55,4 @@ def lease(settings: Settings, stop: Stop, warn: Callable[[str], None]) -> Any:
 def last_words(text: str) -> None:
     """What Kubernetes shows of a container that ended."""
     if TERMINATION_LOG.exists():
-        TERMINATION_LOG.write_bytes(text.encode()[:TERMINATION_BYTES])
+        TERMINATION_LOG.write_bytes(redacted(text).encode()[:TERMINATION_BYTES])

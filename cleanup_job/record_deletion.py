@@ -49,9 +49,9 @@ class RecordDeletion:
 
     def delete(self, ready: Sequence[Going]) -> list[TaskOutcome]:
         """Delete records whose files are gone."""
-        # The server keeps a model that another task uses, and in a circle there always is one; and where it must keep one of a
-        # task's models it keeps all of them.
-        alone = [going for going in ready if len(going.unit) > 1 or going.detached]
+        # The server keeps a model that a task uses which is still there: in a circle, or the very task that made it. And where
+        # it is told to keep one of a task's models it keeps all of them.
+        alone = [going for going in ready if len(going.unit) > 1 or going.detached or _uses_its_own(going)]
         models = [model.id for going in alone for model in going.models]
         self.touched.update({going.task.id: going.task for going in alone})
         if models:
@@ -114,3 +114,7 @@ class RecordDeletion:
             return self.outcomes.of(task, Verdict.NOT_OURS, Reason.FORBIDDEN, answer.message)
         detail = f"{answer.message} ({answer.status}/{answer.subcode}); its files are gone already"
         return self.outcomes.of(task, Verdict.FAILED, Reason.RECORD_ERROR, detail)
+
+
+def _uses_its_own(going: Going) -> bool:
+    return any(model.id in going.task.input_models for model in going.models)

@@ -78,7 +78,16 @@ class Claimant:
     outputs: tuple[ModelId, ...] = ()
     """The models that it lists as its outputs, whoever made them."""
     last_update: str = ""
-    """As the server wrote it; empty where the record has none."""
+    """As the server writes it; empty where the record has none."""
+    unreadable: str = ""
+    """The field in which the record has another shape than the API promises: nobody can tell what else it names."""
+    mentions: frozenset[TaskId] = frozenset()
+    """Of such a record, whatever in it could be the id of a task."""
+
+    @property
+    def unreadable_words(self) -> str:
+        """What can't be read, for people."""
+        return f"{self.unreadable} of task {self.id or '(its id)'}, which names it,"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +104,8 @@ class Model:
     tags: tuple[str, ...] = ()
     unreadable: str = ""
     """The field in which the record has another shape than the API promises; ``ready`` is true then, to be on the safe side."""
+    mentions: frozenset[TaskId] = frozenset()
+    """Of such a record, whatever in it could be the id of a task."""
 
     @property
     def unreadable_words(self) -> str:

@@ -20,6 +20,7 @@ from cleanup_job.output import Both, JsonOutput, Output, TextOutput
 from cleanup_job.paths import TaskId
 from cleanup_job.report import document, event
 from cleanup_job.report.outcome import Report
+from cleanup_job.report.words import plain
 from cleanup_job.rooms import ServiceTasks
 from cleanup_job.service import Keeper, Service, Skipped
 from cleanup_job.service_run import ServiceRun
@@ -258,7 +259,7 @@ def without_report(error: str) -> None:
 
 
 def _warn(text: str) -> None:
-    Console(stderr=True, soft_wrap=True).print(f"warning: {text}", style="yellow", markup=False, highlight=False)
+    Console(stderr=True, soft_wrap=True).print(f"warning: {plain(text)}", style="yellow", markup=False, highlight=False)
 
 
 def make_output(settings: Settings) -> Output:

@@ -13,6 +13,7 @@ from typing import Any, Self
 from cleanup_job.errors import CleanupError
 from cleanup_job.paths import TaskId
 from cleanup_job.records import LEFT_TAG
+from cleanup_job.redaction import redacted
 from cleanup_job.report import document, html, plots
 from cleanup_job.report.outcome import REASON_TEXTS, ProjectSum, Report, TaskOutcome, Verdict
 from cleanup_job.report.words import EXIT_CODES, headline, plain
@@ -138,7 +139,7 @@ class ServiceRun:
             return  # the agent sets the status by the exit code, and who aborted it has set it
         status = "completed" if report.exit_code == 0 else "stopped" if report.stopped_by in STOPPED else "failed"
         reason = f"exit code {report.exit_code}: {EXIT_CODES.get(report.exit_code, 'unknown')}"
-        self._try(lambda: self._runs.end(self._task, status, reason, report.error or headline(report)))
+        self._try(lambda: self._runs.end(self._task, status, reason, redacted(report.error) or headline(report)))
 
     def fail(self, text: str) -> None:
         """End the run of a pass that has no report."""
@@ -147,7 +148,7 @@ class ServiceRun:
         self._say(text, "error")
         self._deliver()
         if not self._by_agent:
-            self._try(lambda: self._runs.end(self._task, "failed", "unexpected error", text))
+            self._try(lambda: self._runs.end(self._task, "failed", "unexpected error", redacted(text)))
 
     def _add_report(self, report: Report) -> None:
         if self._upload is None:

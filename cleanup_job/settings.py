@@ -422,9 +422,19 @@ class Settings(BaseSettings):
         ge=1,
         le=1_000_000,
     )
+    sweep_refuse_above: float = _option(
+        0.5,
+        "The sweep refuses (exit code 2) where a larger share of the folders than this would be deleted, and where the server "
+        "does not know most of those that are younger than the grace period.",
+        flag="--refuse-above",
+        group="Sweep",
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+    )
     sweep_i_know: str | None = _option(
         None,
-        "The host name of the API server, to sweep however few of the tasks it knows.",
+        "The host name of the API server, to sweep however few of the tasks it knows and however many folders are unknown.",
         flag="--i-know",
         group="Sweep",
     )

@@ -2,7 +2,6 @@
 
 import difflib
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -10,10 +9,11 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from cleanup_job.redaction import MASK, redacted
+
 SECRETS = frozenset({"access_key", "secret_key"})
 LONGEST = 36_500
 """Days that a threshold can have."""
-MASK = "********"
 
 
 def as_list(value: object) -> tuple[str, ...]:
@@ -101,8 +101,8 @@ def unknown_name(name: str, known: Iterable[str]) -> str:
 
 
 def shown(name: str, value: object) -> str:
-    """A setting's value as it may be shown: secrets masked, passwords in addresses too."""
-    return MASK if name in SECRETS else re.sub(r"//[^/@\s]*@", f"//{MASK}@", str(value))
+    """A setting's value as it may be shown."""
+    return MASK if name in SECRETS else redacted(str(value))
 
 
 def mistakes(

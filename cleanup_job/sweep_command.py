@@ -80,7 +80,9 @@ def _sweep(settings: Settings, report: SweepReport, output: "_Output") -> None:
                 wanted = Options(
                     settings.sweep_delete,
                     timedelta(days=settings.sweep_grace_days),
-                    0 if settings.sweep_i_know else settings.sweep_known_one_in,
+                    settings.sweep_known_one_in,
+                    settings.sweep_refuse_above,
+                    sure=settings.sweep_i_know is not None,
                 )
                 Sweep(server, wanted, report, output.orphan, lambda: bool(stop.reason)).run(places)
                 for doubt in {doubt: None for storage, _ in places for doubt in storage.doubts()}:

@@ -143,6 +143,7 @@ def values() -> Schema:
             delete=BOOLEAN,
             graceDays={"type": "number", "minimum": 1},
             knownOneIn=whole(1),
+            refuseAbove={"type": "number", "minimum": 0, "maximum": 1},
             backoffLimit=whole(0),
             activeDeadlineSeconds=whole(1, none=True),
             fileserver=section(existingClaim=DNS_NAME, mountPath={"type": "string", "pattern": "^/."}, subPath=STRING),

@@ -9,6 +9,8 @@ from cleanup_job.sandbox.server import Sandbox
 
 # No test is about time: these machines are noisy.
 settings.register_profile("untimed", deadline=None)
+# Mutants are tried one after the other: each has to meet the same examples, and few of them.
+settings.register_profile("mutation", deadline=None, max_examples=25, derandomize=True, database=None)
 settings.load_profile("untimed")
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from cleanup_job.redaction import cleaned
 from cleanup_job.report import html, markdown
 from cleanup_job.report.json_lines import SCHEMA, dumps, stores, summary
 from cleanup_job.report.outcome import REASON_TEXTS, Report, TaskOutcome
@@ -82,7 +83,8 @@ def write(report: Report, path: Path) -> None:
 
 def termination_message(report: Report) -> str:
     """The sum of a pass as JSON on one line, short enough for Kubernetes to keep whole."""
-    short = summary(report) | {"unknown_stores": stores(report.unknown_stores.most_common(STORES_NAMED))}
+    # Without secrets before it is cut: half of a URL no longer looks like one.
+    short = cleaned(summary(report) | {"unknown_stores": stores(report.unknown_stores.most_common(STORES_NAMED))})
     text = dumps(short)
     if _bytes(text) > TERMINATION_BYTES:
         # Only names have no bound of their own: an error's text and the addresses of stores.

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from cleanup_job.redaction import cleaned, redacted
 from cleanup_job.report.outcome import Report, TaskOutcome, Verdict
 from cleanup_job.report.words import IN_PART, link, seconds, seconds_left, store_hint, store_setting
 
@@ -17,8 +18,8 @@ _TO_ESCAPE = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def dumps(line: Line, indent: int | None = None) -> str:
-    """JSON that UTF-8 can hold, readable, and without an ``indent`` on one line for every reader's idea of a line."""
-    text = json.dumps(line, ensure_ascii=False, indent=indent, default=str)
+    """Readable JSON that UTF-8 can hold, without secrets, and without an ``indent`` on one line for every reader."""
+    text = json.dumps(cleaned(line), ensure_ascii=False, indent=indent, default=lambda value: redacted(str(value)))
     return _TO_ESCAPE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
@@ -78,6 +79,7 @@ def task(outcome: TaskOutcome, report: Report | None) -> Line:
         models=outcome.models,
         files=outcome.files,
         bytes=outcome.bytes,
+        files_missing=outcome.files_missing,
         kept_models=outcome.kept_models,
         protected=list(outcome.protected),
         external=list(outcome.external),
@@ -127,6 +129,7 @@ def summary(report: Report) -> Line:
         "models": total.models,
         "files": total.files,
         "bytes": total.bytes,
+        "files_missing": report.files_missing,
         "kept": total.kept,
         "failed": total.failed,
         "not_ours": total.not_ours,

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 
 from cleanup_job.paths import TaskId
+from cleanup_job.redaction import redacted
 from cleanup_job.report.outcome import ReasonSum, Report, Verdict
 
 EXIT_CODES = {
@@ -35,8 +36,8 @@ _MISLEADING = re.compile(r"[\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 
 
 def plain(text: object) -> str:
-    """Text from the server on one line, without what moves a terminal's cursor, turns text around or can't be written."""
-    return _MISLEADING.sub("\ufffd", _UNPRINTABLE.sub(" ", str(text)))
+    """Text on one line, without secrets and without what moves a terminal's cursor, turns text around or can't be written."""
+    return _MISLEADING.sub("\ufffd", _UNPRINTABLE.sub(" ", redacted(str(text))))
 
 
 def counted(number: int, noun: str) -> str:
@@ -85,6 +86,8 @@ def headline(report: Report) -> str:
     what = f"{counted(total.tasks, 'task')}, {counted(total.models, 'model')} and {counted(total.files, 'file')}{known}"
     rest = (("keep" if report.dry_run else "kept", total.kept), ("failed", total.failed), ("not ours", total.not_ours))
     staying = ", ".join(f"{name} {number:,}" for name, number in rest if number)
+    if report.files_missing:
+        what += f" ({counted(report.files_missing, 'more file')} of their records had no file any more)"
     part = f"Shard {report.shard} of {report.shards}: " if report.shard is not None else ""
     return f"{part}{doing} {what}; {staying}." if staying else f"{part}{doing} {what}."
 

@@ -19,7 +19,8 @@ def _current_user(call: Call) -> Document:
 @endpoint("users.get_all", (2, 8))
 @endpoint("users.get_all_ex", (2, 8))
 def _users(call: Call) -> Document:
-    users = sorted(call.store.users.values(), key=lambda user: user["id"])
+    wanted = call.body.get("id")
+    users = sorted((u for u in call.store.users.values() if not wanted or u["id"] in wanted), key=lambda user: user["id"])
     return {"users": [{"id": user["id"], "name": user.get("name")} for user in users]}
 
 

@@ -9,10 +9,42 @@ from typing import Any
 import jwt
 from flask import Flask, Response, request
 
-from cleanup_job.sandbox import account, deletion, events, hyper_params, models, projects, queues, scalars, tasks, workers  # noqa: F401 -- they register endpoints
+from cleanup_job.sandbox import (
+    account,
+    deletion,
+    event_bulk,
+    event_reading,
+    events,
+    hyper_params,
+    models,
+    projects,
+    queues,
+    scalars,
+    task_outputs,
+    task_states,
+    tasks,
+    workers,
+)
 from cleanup_job.sandbox.answer import ENDPOINTS, ApiError, Call, endpoint
 from cleanup_job.sandbox.store import Document, Store, new_id
 
+SERVICES = (
+    account,
+    deletion,
+    event_bulk,
+    event_reading,
+    events,
+    hyper_params,
+    models,
+    projects,
+    queues,
+    scalars,
+    task_outputs,
+    task_states,
+    tasks,
+    workers,
+)
+"""The modules whose functions are the endpoints: importing them is what registers these."""
 SIGNING_KEY = "the sandbox signs its tokens with this: nothing in it is worth protecting"
 LONGEST = 31_536_000
 """Seconds that a token may last."""

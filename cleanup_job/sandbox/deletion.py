@@ -60,6 +60,15 @@ def _refuse(store: Store, task: Document) -> None:
     models = [model for model in store.models.having("task", [key]) if model.get("ready")]
     if models:
         _cannot("has output models, use force=True", task=key, models=len(models))
+    listed = [model["id"] for model in _listed(store, task) if model.get("ready")]
+    if listed:
+        _cannot("has output model, use force=True", task=key, model=listed[0])
+
+
+def _listed(store: Store, task: Document) -> list[Document]:
+    """The models that a task's record lists among its outputs, whoever made them."""
+    listed = {str(entry.get("model")) for entry in (task.get("models") or {}).get("output") or ()}
+    return [store.models[key] for key in sorted(listed) if key in store.models]
 
 
 def _cannot(text: str, **data: Any) -> None:
@@ -71,7 +80,7 @@ def delete_task(store: Store, task: Document, *, models: bool, urls: bool = Fals
     """Take a task out, with what depends on it. Its files stay; with `queues` false, its place in a queue, too."""
     key, moment = task["id"], now()
     artifacts = artifact_urls(task)
-    deleted, updated, model_urls = release_models(store, key, delete=models)
+    deleted, updated, model_urls = release_models(store, task, delete=models)
     children = list(store.tasks.having("parent", [key]))
     for child in children:
         store.tasks.change(child["id"], parent=DELETED + key, last_change=moment)
@@ -93,27 +102,28 @@ def artifact_urls(task: Document) -> list[str]:
     return list({a["uri"]: None for a in artifacts if a.get("mode", "output") == "output" and a.get("uri")})
 
 
-def release_models(store: Store, key: str, *, delete: bool) -> tuple[int, int, list[str]]:
+def release_models(store: Store, task: Document, *, delete: bool) -> tuple[int, int, list[str]]:
     """Delete a task's models, or let go of them: gives how many went, how many changed, and URIs.
 
-    A published model stays, marked; one that another task has as an input stays without a maker, and is not counted. With
-    `delete` false all stay, but the URIs of those that aren't published come back all the same.
+    Its models are those that it made and those that its record lists among its outputs. A published model stays, marked; one
+    that a task has as an input, be it this one, stays without a maker, and is not counted. With `delete` false all stay, but
+    the URIs of those that are neither published nor used come back all the same.
     """
     deleted, updated, urls, moment = 0, 0, [], now()
-    for model in list(store.models.having("task", [key])):
-        users = [task for task in store.tasks.having("inputs", [model["id"]]) if task["id"] != key]
-        if users and not model.get("ready"):
-            store.models.change(model["id"], task=None, last_change=moment)
-            continue
-        if not model.get("ready") and model.get("uri"):
+    made = {model["id"]: model for model in store.models.having("task", [task["id"]])}
+    for key, model in (made | {model["id"]: model for model in _listed(store, task)}).items():
+        used = next(store.tasks.having("inputs", [key]), None) is not None
+        if not model.get("ready") and model.get("uri") and not used:
             urls.append(model["uri"])
         if model.get("ready") or not delete:
             updated += 1
-            store.models.change(model["id"], task=DELETED + key, last_change=moment)
+            store.models.change(key, task=DELETED + task["id"], last_change=moment)
+        elif used:
+            store.models.change(key, task=None, last_change=moment)
         else:
             deleted += 1
-            store.events.pop(model["id"], None)
-            del store.models[model["id"]]
+            store.events.pop(key, None)
+            del store.models[key]
     return deleted, updated, list(dict.fromkeys(urls))
 
 

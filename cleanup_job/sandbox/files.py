@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from flask import Flask, Response, abort, request
+from werkzeug.http import http_date
 
 from cleanup_job.sandbox.answer import ApiError
 from cleanup_job.sandbox.api import read_token
@@ -79,13 +80,18 @@ def _upload(store: Store) -> Response:
         try:
             with store.lock:
                 store.files.put(path, file.read())
-        except (IsADirectoryError, NotADirectoryError):
+        except OSError:
             abort(500)
         paths.append(name.lstrip("/"))
     return Response(json.dumps(paths), mimetype="application/json")
 
 
 def _content(store: Store, path: str) -> bytes | None:
+    """A file's bytes; None where there is no file.
+
+    Raises:
+        OSError: what the file system says of a path that is too long, or of a folder that may not be entered.
+    """
     with store.lock:
         found = store.files.get(path)
     if found is None or isinstance(found, dict):
@@ -95,19 +101,28 @@ def _content(store: Store, path: str) -> bytes | None:
 
 def _download(store: Store, path: str) -> Response:
     tidy = _inside(path)
-    content = _content(store, tidy) if tidy else None
+    try:
+        content = _content(store, tidy) if tidy else None
+    except OSError:
+        content = None
     if content is None:
         abort(404)
     kind = mimetypes.guess_type(path.rstrip("/"))[0] or "application/octet-stream"
-    return Response(content, mimetype=kind)
+    response = Response(content, mimetype=kind)
+    for _ in range(2):  # the real server sends its Date twice with a file, and once with everything else
+        response.headers.add("Date", http_date())
+    return response
 
 
 def _delete(store: Store, path: str) -> str:
     tidy = _inside(path)
-    if not tidy or path.endswith("/") or _content(store, tidy) is None:
-        abort(Response(f"File {path} not found", 404))
-    with store.lock:
-        store.files.remove(tidy)
+    try:
+        if not tidy or path.endswith("/") or _content(store, tidy) is None:
+            abort(Response(f"File {path} not found", 404))
+        with store.lock:
+            store.files.remove(tidy)
+    except OSError:
+        abort(500)
     return path
 
 
@@ -128,9 +143,21 @@ def _delete_many(store: Store) -> Response:
             continue
         tidy = None if path.startswith("/") else _inside(path)
         with store.lock:
-            gone = tidy is not None and store.files.remove(tidy)
-        if gone:
-            deleted[name] = path
+            problem = _remove(store, tidy)
+        if problem:
+            errors.setdefault(problem, []).append(name)
         else:
-            errors.setdefault("Not found", []).append(name)
+            deleted[name] = path
     return Response(json.dumps({"deleted": deleted, "errors": errors}), mimetype="application/json")
+
+
+def _remove(store: Store, path: str | None) -> str:
+    """Delete a file or a folder; gives why not. A path that can't be looked up at all ends the whole call."""
+    try:
+        there = path is not None and store.files.get(path) is not None
+    except OSError:
+        abort(500)
+    try:
+        return "" if there and store.files.remove(str(path)) else "Not found"
+    except OSError as error:
+        return str(error.strerror)

@@ -2,9 +2,10 @@
 
 from cleanup_job.sandbox.answer import ApiError, Call, each, endpoint
 from cleanup_job.sandbox.deletion import invalid_model
-from cleanup_job.sandbox.query import MODEL, query
+from cleanup_job.sandbox.kinds import MODEL
+from cleanup_job.sandbox.query import query
 from cleanup_job.sandbox.store import Document, new_id, now
-from cleanup_job.sandbox.tasks import set_status
+from cleanup_job.sandbox.task_states import set_status
 
 
 @endpoint("models.get_all")

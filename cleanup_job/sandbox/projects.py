@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from cleanup_job.sandbox.answer import ApiError, Call, endpoint
 from cleanup_job.sandbox.deletion import artifact_urls, delete_task
-from cleanup_job.sandbox.query import PROJECT, query
+from cleanup_job.sandbox.kinds import PROJECT
+from cleanup_job.sandbox.query import query
 from cleanup_job.sandbox.store import Document, Store, new_id, now
 
 STATUSES = "closed completed created failed in_progress published publishing queued stopped unknown".split()
@@ -15,10 +16,11 @@ SHORTEST_NAME = 3
 
 @endpoint("projects.get_all")
 def _get_all(call: Call) -> Document:
-    found = query(call, call.store.projects, PROJECT)
-    if call.flag("shallow_search"):
-        tops = {project["name"] for project in call.store.projects.values() if "/" not in project["name"]}
-        found["projects"] = [p for p in found["projects"] if p.get("name") in tops]
+    tops = [lambda project: "/" not in project["name"]] if call.flag("shallow_search") else []
+    found = query(call, call.store.projects, PROJECT, also=tops)
+    if not call.body.get("only_fields"):
+        for shown in found["projects"]:
+            shown.pop("path", None)
     return found
 
 
@@ -88,22 +90,40 @@ def _project(call: Call) -> Document:
 
 @endpoint("projects.create")
 def _create(call: Call) -> Document:
-    name = call.text("name").strip("/")
-    if len(name) < SHORTEST_NAME:
-        raise ApiError(400, 12, "Validation error (Project name cannot be blank)")
-    if any(project["name"] == name for project in call.store.projects.values()):
+    name = _tidy_name(call.text("name"))
+    if _named(call.store, name):
         message = f"Project with the same name already exists: name={name}, company={call.store.company['id']}"
         raise ApiError(400, 801, message)
-    return {"id": _make(call, name)["id"]}
+    project = find_or_make_project(call, name)
+    given = {field: call.body[field] for field in _GIVEN if call.body.get(field) is not None}
+    return {"id": call.store.projects.change(project["id"], **given)["id"]}
 
 
-def _make(call: Call, name: str) -> Document:
-    """A project, with the projects that it lies in."""
-    same = [project for project in call.store.projects.values() if project["name"] == name]
-    if same:
-        return same[0]
+_GIVEN = ("description", "tags", "system_tags", "default_output_destination")
+
+
+def _tidy_name(name: str) -> str:
+    """A project's name as the server stores it: without empty parts, and without blanks around a part."""
+    parts = [part.strip() for part in name.split("/") if part]
+    if not parts:
+        raise ApiError(400, 407, f"Invalid project name: name={name}")
+    if any(len(part) < SHORTEST_NAME for part in parts):
+        raise ApiError(400, 12, "Validation error (Project name cannot be blank)")
+    return "/".join(parts)
+
+
+def _named(store: Store, name: str) -> Document | None:
+    return next(store.projects.having("name", [name]), None)
+
+
+def find_or_make_project(call: Call, name: str) -> Document:
+    """The project of a name; where there is none it is made, with the projects that it lies in."""
+    name = _tidy_name(name)
+    there = _named(call.store, name)
+    if there:
+        return there
     above, _, basename = name.rpartition("/")
-    parent = _make(call, above) if above else None
+    parent = find_or_make_project(call, above) if above else None
     moment = now()
     project: Document = {
         "id": new_id(),

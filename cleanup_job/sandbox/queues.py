@@ -6,7 +6,8 @@ from cleanup_job.sandbox import workers
 from cleanup_job.sandbox.answer import ApiError, Call, endpoint
 from cleanup_job.sandbox.builder_records import queue_record
 from cleanup_job.sandbox.deletion import own_task
-from cleanup_job.sandbox.query import QUEUE, query
+from cleanup_job.sandbox.kinds import QUEUE
+from cleanup_job.sandbox.query import query
 from cleanup_job.sandbox.store import Document, Store, new_id, now
 
 SHORTEST_NAME = 3

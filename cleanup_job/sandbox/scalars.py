@@ -3,12 +3,10 @@
 from collections import defaultdict
 
 from cleanup_job.sandbox.answer import Call, endpoint
-from cleanup_job.sandbox.events import owners, read, shown
+from cleanup_job.sandbox.event_reading import NO_ITERATION, owners, read, shown
 from cleanup_job.sandbox.store import Document
 
 SCALAR = "training_stats_scalar"
-SINGLE_VALUE = -(2**31)
-"""The iteration of a scalar that has none."""
 LAST = 100
 """How many values the mean of the latest takes in."""
 
@@ -17,7 +15,7 @@ def _lines(call: Call, key: str) -> dict[str, dict[str, list[Document]]]:
     """The events of each metric and variant that have iterations."""
     found: dict[str, dict[str, list[Document]]] = defaultdict(lambda: defaultdict(list))
     for event in read(call, key, SCALAR):
-        if event.get("iter") != SINGLE_VALUE:
+        if event.get("iter") != NO_ITERATION:
             found[str(event.get("metric"))][str(event.get("variant"))].append(event)
     return found
 
@@ -67,6 +65,6 @@ def _single_values(call: Call) -> Document:
     owners(call, keys)
     names = ("metric", "variant", "value", "timestamp")
     found = {
-        key: [{n: e.get(n) for n in names} for e in read(call, key, SCALAR) if e.get("iter") == SINGLE_VALUE] for key in keys
+        key: [{n: e.get(n) for n in names} for e in read(call, key, SCALAR) if e.get("iter") == NO_ITERATION] for key in keys
     }
     return {"tasks": [{"task": key, "values": values} for key, values in found.items()]}

@@ -13,6 +13,8 @@ from threading import RLock
 from typing import Any
 from uuid import uuid4
 
+from cleanup_job.sandbox.file_tree import Files
+
 Document = dict[str, Any]
 """A record as the API returns it."""
 DELETED = "__DELETED__"
@@ -49,6 +51,10 @@ class Documents(dict[str, Document]):
 
     def __setitem__(self, key: str, document: Document) -> None:
         self.pop(key, None)
+        for field in ("tags", "system_tags"):  # the server keeps them in order
+            tags = document.get(field)
+            if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags) and tags != sorted(tags):
+                document = {**document, field: sorted(tags)}
         super().__setitem__(key, document)
         for field, read in self._keys.items():
             for value in read(document):
@@ -114,62 +120,6 @@ def _inputs(task: Document) -> Iterable[str]:
     return [entry["model"] for entry in (task.get("models") or {}).get("input") or () if entry.get("model")]
 
 
-class Files:
-    """Files by path, as a tree: a folder goes as fast as a file. A file is its size, or its bytes where it was uploaded."""
-
-    def __init__(self) -> None:
-        self._root: dict[str, Any] = {}
-
-    def put(self, path: str, content: int | bytes) -> None:
-        """Write a file.
-
-        Raises:
-            IsADirectoryError: a folder has this name.
-            NotADirectoryError: a file has the name of one of its folders.
-        """
-        *folders, name = path.split("/")
-        folder = self._root
-        for part in folders:
-            folder = folder.setdefault(part, {})
-            if not isinstance(folder, dict):
-                raise NotADirectoryError(path)
-        if isinstance(folder.get(name), dict):
-            raise IsADirectoryError(path)
-        folder[name] = content
-
-    def get(self, path: str) -> Any:
-        """A file's content, a folder's dict, or None."""
-        found: Any = self._root
-        for part in path.split("/") if path else ():
-            found = found.get(part) if isinstance(found, dict) else None
-        return found
-
-    def remove(self, path: str) -> bool:
-        """Delete a file, or a folder with all below it; "" is the store itself. Gives whether it was there."""
-        if not path:
-            self._root.clear()
-            return True
-        parent, _, name = path.rpartition("/")
-        folder = self.get(parent)
-        if not isinstance(folder, dict) or name not in folder:
-            return False
-        del folder[name]
-        return True
-
-    def paths(self) -> list[str]:
-        """All files, sorted."""
-        found: list[str] = []
-        stack: list[tuple[str, dict[str, Any]]] = [("", self._root)]
-        while stack:
-            prefix, folder = stack.pop()
-            for name, content in folder.items():
-                if isinstance(content, dict):
-                    stack.append((f"{prefix}{name}/", content))
-                else:
-                    found.append(prefix + name)
-        return sorted(found)
-
-
 class Store:
     """One server's contents."""
 
@@ -206,15 +156,16 @@ class Store:
             self.users = {user["id"]: user for user in loaded.get("users") or [self.user]}
             credentials = loaded.get("credentials") or {}
             self.credentials = {credentials["key"]: credentials["secret"]} if credentials else {}
-            for document in expand(loaded.get("tasks") or []):
-                self.tasks.put(document)
-            for name, documents in (("models", self.models), ("projects", self.projects), ("queues", self.queues)):
-                for document in loaded.get(name) or []:
+            kinds = {"tasks": self.tasks, "models": self.models, "projects": self.projects, "queues": self.queues}
+            for name, documents in kinds.items():
+                for document in expand(loaded.get(name) or []):
                     documents.put(document)
-            for event in loaded.get("events") or []:
+            for event in expand(loaded.get("events") or []):
                 self.events[event["task"]].append(event)
-            for file in loaded.get("files") or []:
+            for file in expand(loaded.get("files") or []):
                 self.files.put(file["path"], file["size"])
+            for folder in loaded.get("folders") or []:
+                self.files.restrict(folder["path"], folder["mode"])
 
     def state(self) -> Document:
         """What is there, as `GET /_sandbox/state` gives it."""
@@ -230,14 +181,18 @@ class Store:
             }
 
 
-def expand(tasks: list[Document]) -> Iterator[Document]:
-    """The tasks of a world with their `repeat` templates written out."""
-    for entry in tasks:
+def expand(entries: list[Document]) -> Iterator[Document]:
+    """The documents of a world with their `repeat` templates written out."""
+    for entry in entries:
         if "repeat" not in entry:
             yield copy.deepcopy(entry)
             continue
-        rule, text = entry["repeat"], json.dumps(entry["task"])
-        first = datetime.fromisoformat(rule["first_time"])
-        for i in range(rule["start"], rule["start"] + rule["count"]):
-            when = (first + timedelta(seconds=rule["step_seconds"] * i)).isoformat()
-            yield json.loads(text.replace("{i}", f"{i:05d}").replace("{t}", when))
+        rule = entry["repeat"]
+        text = json.dumps(next(template for name, template in entry.items() if name != "repeat"))
+        first = datetime.fromisoformat(rule.get("first_time", "2026-01-01T00:00:00+00:00"))
+        end = rule["start"] + rule["count"]
+        for i in range(rule["start"], end):
+            when = first + timedelta(seconds=rule.get("step_seconds", 0) * i)
+            one = text.replace('"{n}"', str(i)).replace('"{ms}"', str(round(when.timestamp() * 1000)))
+            one = one.replace("{i}", f"{i:05d}").replace("{c}", f"{i % rule.get('cycle', end):05d}")
+            yield json.loads(one.replace("{t}", when.isoformat()))

@@ -1,13 +1,14 @@
-"""The tasks service: listing, making, and what moves a task from one status to the next."""
+"""The tasks service as far as it lists, makes and edits tasks."""
 
 import copy
-from typing import Any
 
-from cleanup_job.sandbox.answer import ApiError, Call, each, endpoint
-from cleanup_job.sandbox.deletion import artifact_urls, dequeue_everywhere, invalid_task, own_task, release_models
-from cleanup_job.sandbox.query import TASK, query
-from cleanup_job.sandbox.queues import default_queue, make_queue, queue
-from cleanup_job.sandbox.store import Document, Store, new_id, now
+from cleanup_job.sandbox.answer import ApiError, Call, endpoint
+from cleanup_job.sandbox.deletion import own_task
+from cleanup_job.sandbox.kinds import TASK
+from cleanup_job.sandbox.projects import find_or_make_project
+from cleanup_job.sandbox.query import query
+from cleanup_job.sandbox.store import Document, new_id, now
+from cleanup_job.sandbox.task_outputs import artifact_record, model_entry
 
 SHORTEST_NAME = 3
 TYPES = frozenset(
@@ -48,7 +49,7 @@ def _create(call: Call) -> Document:
     if kind not in TYPES:
         raise ApiError(400, 12, f"Validation error (error for field 'type': value '{kind}' is not a valid choice..)")
     project = call.body.get("project")
-    if project and project not in call.store.projects:
+    if project is not None and project not in call.store.projects:
         raise ApiError(400, 16, f"Invalid value for fields (expecting Project id): id={project}, field=project")
     given = {field: value for field, value in call.body.items() if field in TASK.fields}
     if "script" in given:
@@ -77,24 +78,44 @@ def _script(given: Document) -> Document:
 
 @endpoint("tasks.edit")
 def _edit(call: Call) -> Document:
+    """Ended tasks only with `force`. Of some fields, what is not given stays as it is; others are replaced whole.
+
+    Tags alone are no work on a task: they leave `last_update` as it is.
+    """
     task = own_task(call.store, call.text("task"))
     if task["status"] != "created" and not call.flag("force"):
         raise ApiError(400, 110, f"Invalid task status: expected=created, status={task['status']}")
-    return _update(call)
+    fields = {f: v for f, v in call.body.items() if f in TASK.fields - {"id", "company"} and v is not None}
+    if call.body.get("output_dest"):
+        fields["output"] = {"destination": call.body["output_dest"]}
+    blank = _blank()
+    for field in _MERGED & fields.keys():
+        if isinstance(fields[field], dict):
+            fields[field] = {**(task.get(field) or blank[field]), **fields[field]}
+    if "models" in fields:
+        fields["models"] = {direction: [*map(model_entry, of or ())] for direction, of in fields["models"].items()}
+    if "execution" in fields:
+        fields["execution"]["artifacts"] = [*map(artifact_record, fields["execution"].get("artifacts") or ())]
+    return _save(call, task, fields, last_update=bool(fields.keys() - {"tags", "system_tags"}))
+
+
+_MERGED = {"execution", "script", "models", "output"}
+_BY_USERS = {"name", "comment", "project", "tags", "system_tags"}
+"""What people change at any time: it is no work on a task, and leaves `last_update` as it is."""
 
 
 @endpoint("tasks.update")
 def _update(call: Call) -> Document:
-    """Tags alone are no work on a task: they leave `last_update` as it is."""
-    task, moment = own_task(call.store, call.text("task")), now()
-    fields = {f: v for f, v in call.body.items() if f in TASK.fields and f not in {"id", "company"} and v is not None}
-    if "script" in fields:
-        fields["script"] = _script(fields["script"])
-    if call.body.get("output_dest"):
-        fields["output"] = {**(task.get("output") or {}), "destination": call.body["output_dest"]}
-    times = {"last_change": moment, "last_changed_by": call.user}
-    if not fields or fields.keys() - {"tags", "system_tags"}:
-        times["last_update"] = moment
+    """Other fields than those that people change are dropped without a word."""
+    task = own_task(call.store, call.text("task"))
+    return _save(call, task, {f: v for f, v in call.body.items() if f in _BY_USERS and v is not None}, last_update=False)
+
+
+def _save(call: Call, task: Document, fields: Document, *, last_update: bool) -> Document:
+    if not fields:
+        return {"fields": {}, "updated": 0}
+    moment = now()
+    times = {"last_change": moment, "last_changed_by": call.user} | ({"last_update": moment} if last_update else {})
     call.store.tasks.change(task["id"], **fields, **times)
     return {"fields": fields | times, "updated": 1}
 
@@ -103,34 +124,30 @@ def _update(call: Call) -> Document:
 def _update_tags(call: Call) -> Document:
     """Gives the number of changes: adding and removing count apiece."""
     keys, add, remove = call.ids(), call.body.get("add_tags") or [], call.body.get("remove_tags") or []
+    if not add and not remove:
+        raise ApiError(400, 12, "Validation error (Either add tags or remove tags should be provided)")
     missing = [key for key in keys if key not in call.store.tasks]
     if missing:
         raise ApiError(400, 101, f"Invalid task id: ids=({', '.join(missing)})")
-    for key in keys:
-        tags = {*(own_task(call.store, key).get("tags") or ()), *add} - set(remove)
-        call.store.tasks.change(key, tags=sorted(tags), last_change=now(), last_changed_by=call.user)
+    for task in [own_task(call.store, key) for key in keys]:
+        tags = {*(task.get("tags") or ()), *add} - set(remove)
+        call.store.tasks.change(task["id"], tags=sorted(tags), last_change=now(), last_changed_by=call.user)
     return {"updated": len(keys) * (bool(add) + bool(remove))}
 
 
-@endpoint("tasks.add_or_update_artifacts", (2, 10))
-def _add_artifacts(call: Call) -> Document:
-    task = own_task(call.store, call.text("task"))
-    given = {a["key"]: {"mode": "output", "display_data": [], **a} for a in call.body.get("artifacts") or ()}
-    old = {a["key"]: a for a in task["execution"].get("artifacts") or ()}
-    execution = {**task["execution"], "artifacts": list((old | given).values())}
-    call.store.tasks.change(task["id"], execution=execution, last_update=now(), last_change=now())
-    return {"updated": 1}
-
-
-@endpoint("tasks.add_or_update_model", (2, 13))
-def _add_model(call: Call) -> Document:
-    task, moment = own_task(call.store, call.text("task")), now()
-    direction, name = call.body.get("type") or "output", call.body.get("name")
-    entry = {"name": name, "model": call.text("model"), "updated": moment}
-    models = {"input": [], "output": [], **(task.get("models") or {})}
-    models[direction] = [e for e in models[direction] if e.get("name") != name] + [entry]
-    call.store.tasks.change(task["id"], models=models, last_update=moment, last_change=moment)
-    return {"updated": 1}
+@endpoint("tasks.move")
+def _move(call: Call) -> Document:
+    """To a project by its id, or by its name, which makes the project where there is none."""
+    tasks = [own_task(call.store, key) for key in call.ids()]
+    name, key = call.body.get("project_name"), call.body.get("project")
+    if name:
+        key = find_or_make_project(call, str(name))["id"]
+    elif key is not None and key not in call.store.projects:
+        raise ApiError(400, 401, f"Invalid project id: id={key}")
+    moment = now()
+    for task in tasks:
+        call.store.tasks.change(task["id"], project=key, last_update=moment, last_change=moment, last_changed_by=call.user)
+    return {"project_id": key}
 
 
 @endpoint("tasks.set_requirements")
@@ -158,201 +175,12 @@ def _clone(call: Call) -> Document:
     copied = copy.deepcopy({field: source[field] for field in kept if field in source})
     new_names = {"new_task_name": "name", "new_task_comment": "comment", "new_task_project": "project", "new_task_tags": "tags"}
     copied |= {field: body[name] for name, field in new_names.items() if body.get(name) is not None}
+    made = find_or_make_project(call, body["new_project_name"]) if body.get("new_project_name") else None
+    if made:
+        copied["project"] = made["id"]
     copied |= {"parent": body.get("new_task_parent") or source["id"], "system_tags": body.get("new_task_system_tags") or []}
     copied |= {"models": {"input": list((source.get("models") or {}).get("input") or []), "output": []}}
     own = {"id": new_id(), "company": call.store.company["id"], "user": call.user, "status": "created"}
     stamp = {"created": moment, "last_update": moment, "last_change": moment, "last_changed_by": call.user}
-    return {"id": call.store.tasks.put({**_blank(), **copied, **own, **stamp})["id"]}
-
-
-# -- statuses
-_FROM = {
-    "in_progress": {"created", "queued", "stopped", "failed", "completed", "in_progress"},
-    "completed": {"in_progress", "stopped", "failed", "completed"},
-    "stopped": {"in_progress", "queued", "created", "stopped"},
-    "failed": {"in_progress", "stopped", "created", "queued", "failed"},
-    "queued": {"created", "stopped", "in_progress", "queued"},
-    "published": {"completed", "stopped", "failed", "closed"},
-}
-
-
-def set_status(store: Store, key: str, status: str, user: str, **more: Any) -> Document:
-    """Give a task a status, with the times that this sets; gives the fields that changed."""
-    moment = now()
-    fields: Document = {
-        "status": status,
-        "status_reason": "",
-        "status_message": "",
-        "status_changed": moment,
-        "last_update": moment,
-        "last_change": moment,
-        "last_changed_by": user,
-        **more,
-    }
-    store.tasks.change(key, **fields)
-    return fields
-
-
-def _move(call: Call, status: str, time: str) -> Document:
-    task = own_task(call.store, call.text("task"))
-    if task["status"] not in _FROM[status] and not call.flag("force"):
-        message = f"Invalid task status (Invalid status change): current_status={task['status']}, new_status={status}"
-        raise ApiError(400, 110, message)
-    more: Document = {name: call.body[name] for name in ("status_reason", "status_message") if call.body.get(name)}
-    if time and not (status == "in_progress" and task["status"] == status and task.get("started")):
-        more[time] = now()
-    if status == "published":
-        more["output"] = task.get("output") or {}
-    return {"fields": set_status(call.store, task["id"], status, call.user, **more), "updated": 1}
-
-
-@endpoint("tasks.started")
-def _started(call: Call) -> Document:
-    return {**_move(call, "in_progress", "started"), "started": 1}
-
-
-@endpoint("tasks.completed", (2, 2))
-def _completed(call: Call) -> Document:
-    return {**_move(call, "completed", "completed"), "published": 0}
-
-
-@endpoint("tasks.stopped")
-def _stopped(call: Call) -> Document:
-    return _move(call, "stopped", "completed")
-
-
-@endpoint("tasks.failed")
-def _failed(call: Call) -> Document:
-    return _move(call, "failed", "completed")
-
-
-@endpoint("tasks.publish")
-def _publish(call: Call) -> Document:
-    return _move(call, "published", "published")
-
-
-@endpoint("tasks.enqueue")
-def _enqueue(call: Call) -> Document:
-    """`queue_name` makes the queue where there is none; a task that is run by an agent is no longer a development run."""
-    task, chosen = own_task(call.store, call.text("task")), _chosen_queue(call)
-    if any(entry["task"] == task["id"] for entry in chosen["entries"]):
-        raise ApiError(400, 706, f"Failed adding task to queue since task is already queued: task={task['id']}")
-    if task["status"] not in _FROM["queued"] and not call.flag("force"):
-        message = f"Invalid task status (Invalid status change): current_status={task['status']}, new_status=queued"
-        raise ApiError(400, 110, message)
-    dequeue_everywhere(call.store, task["id"])
-    chosen["entries"].append({"task": task["id"], "added": now()})
-    chosen["last_update"] = now()
-    tags = [tag for tag in task.get("system_tags") or () if tag != "development"]
-    execution = {**(task.get("execution") or {}), "queue": chosen["id"]}
-    fields = set_status(call.store, task["id"], "queued", call.user, execution=execution, system_tags=tags)
-    shown = {field: value for field, value in fields.items() if field not in {"execution", "system_tags"}}
-    was = "created" if task["status"] == "queued" else task["status"]
-    return {"queued": 1, "updated": 1, "fields": {**shown, "enqueue_status": was, "execution.queue": chosen["id"]}}
-
-
-def _chosen_queue(call: Call) -> Document:
-    queues, name = call.store.queues, call.body.get("queue_name")
-    if name:
-        found = next((there for there in queues.values() if there["name"] == name), None)
-        return found or make_queue(call.store, name)
-    key = call.body.get("queue")
-    return queue(call.store, str(key)) if key else default_queue(call.store)
-
-
-@endpoint("tasks.dequeue")
-def _dequeue(call: Call) -> Document:
-    task = own_task(call.store, call.text("task"))
-    dequeue_everywhere(call.store, task["id"])
-    if task["status"] != "queued" and not call.body.get("new_status"):
-        return {"dequeued": 1, "updated": 0, "fields": {}}
-    fields = set_status(call.store, task["id"], str(call.body.get("new_status") or "created"), call.user)
-    return {"dequeued": 1, "updated": 1, "fields": {**fields, "enqueue_status": None}}
-
-
-# -- the archive
-def _archive_one(call: Call, key: str) -> Document:
-    """Archiving stops a running task and dequeues a queued one; otherwise it touches no time but `last_change`."""
-    task = own_task(call.store, key)
-    if task["status"] == "in_progress":
-        set_status(call.store, key, "stopped", call.user)
-    elif task["status"] == "queued":
-        dequeue_everywhere(call.store, key)
-        set_status(call.store, key, "created", call.user)
-    _set_system_tags(call, key, sorted({*(call.store.tasks[key].get("system_tags") or ()), "archived"}))
-    return {"archived": True}
-
-
-def _unarchive_one(call: Call, key: str) -> Document:
-    _set_system_tags(call, key, [tag for tag in own_task(call.store, key).get("system_tags") or () if tag != "archived"])
-    return {"unarchived": True}
-
-
-def _set_system_tags(call: Call, key: str, tags: list[str]) -> None:
-    call.store.tasks.change(
-        key, system_tags=tags, status_reason="", status_message="", last_change=now(), last_changed_by=call.user
-    )
-
-
-@endpoint("tasks.archive")
-def _archive(call: Call) -> Document:
-    return {"archived": len([_archive_one(call, key) for key in call.ids("tasks")])}
-
-
-@endpoint("tasks.archive_many")
-def _archive_many(call: Call) -> Document:
-    return each(call.ids(), lambda key: _archive_one(call, key))
-
-
-@endpoint("tasks.unarchive")
-def _unarchive(call: Call) -> Document:
-    return {"unarchived": len([_unarchive_one(call, key) for key in call.ids("tasks")])}
-
-
-@endpoint("tasks.unarchive_many")
-def _unarchive_many(call: Call) -> Document:
-    return each(call.ids(), lambda key: _unarchive_one(call, key))
-
-
-# -- reset
-def _reset_one(call: Call, key: str) -> Document:
-    store = call.store
-    if key not in store.tasks:
-        raise invalid_task(store, key)
-    task = own_task(store, key)
-    if task["status"] == "published" and not call.flag("force"):
-        raise ApiError(400, 110, f"Invalid task status: task_id={key}, status=published", task_id=key, status="published")
-    urls = artifact_urls(task)
-    deleted, _, model_urls = release_models(store, key, delete=call.flag("delete_output_models", default=True))
-    store.events.pop(key, None)
-    fields = set_status(store, key, "created", call.user, status_reason="reset", status_message="reset")
-    store.tasks.change(
-        key,
-        execution={**task["execution"], "artifacts": []},
-        models={**(task.get("models") or {}), "output": []},
-        last_metrics={},
-        metric_stats={},
-        unique_metrics=[],
-        last_iteration=0,
-        started=None,
-        completed=None,
-        published=None,
-        active_duration=None,
-    )
-    return {
-        "deleted_models": deleted,
-        "fields": fields,
-        "updated": 1,
-        "urls": {"model_urls": model_urls, "artifact_urls": urls, "event_urls": []} if call.flag("return_file_urls") else None,
-    }
-
-
-@endpoint("tasks.reset")
-def _reset(call: Call) -> Document:
-    answer = _reset_one(call, call.text("task"))
-    return {**answer, "urls": answer["urls"] or {}, "dequeued": {}, "events": {}}
-
-
-@endpoint("tasks.reset_many")
-def _reset_many(call: Call) -> Document:
-    return each(call.ids(), lambda key: {**_reset_one(call, key), "dequeued": False})
+    key = call.store.tasks.put({**_blank(), **copied, **own, **stamp})["id"]
+    return {"id": key, "new_project": {"id": made["id"], "name": made["name"]}} if made else {"id": key}

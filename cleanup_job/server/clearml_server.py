@@ -147,39 +147,31 @@ class ClearMLServer:
     def models(self, ids: Iterable[ModelId]) -> list[Model]:
         """These models as they are now; those that are gone are left out. One that the server tells in two ways comes twice."""
         found: list[Model] = []
-        for chunk in chunks(sorted(set(ids) - {""})):
+        for chunk in chunks(sorted(set(ids))):
             body = {"id": chunk, "only_fields": documents.MODEL_FIELDS}
-            some = self._some("models", {**body, "page": 0, "page_size": MANY}, documents.ModelEntry)
-            if not {entry.id for entry in some} >= set(chunk):  # some are gone, or the server cut the page: who knows
-                some += self._pages("models", body, documents.ModelEntry, MANY)
-            here = dict.fromkeys(entry.model() for entry in some)
-            found += [model for model in here if model.id in chunk]
-            if "" in {model.id for model in here}:  # it may be any of those that seem to be gone
-                missing = set(chunk) - {model.id for model in here}
-                found += [Model(one, "", ready=True, unreadable="id") for one in sorted(missing)]
+            some = [
+                entry.model() for entry in self._some("models", {**body, "page": 0, "page_size": MANY}, documents.ModelEntry)
+            ]
+            if not {model.id for model in some} >= set(chunk):  # some are gone, or the server cut the page: who knows
+                some += [entry.model() for entry in self._pages("models", body, documents.ModelEntry, MANY)]
+            wanted = set(chunk)
+            found += dict.fromkeys(model for model in some if model.id in wanted)
         return found
 
     def all_models(self, since: str = "") -> Iterator[Model]:
-        """Yield every model on the server; with ``since`` those that were made or changed at that ``last_update`` or later.
+        """Yield every model on the server; with ``since`` those that were made or changed since that ``last_update``.
 
-        One that changes meanwhile may come twice, and one that can't be read with each address that it may have.
-
-        Raises:
-            AnswerError: of a record neither its task nor its URI can be read: nobody can tell what it needs.
+        One that changes meanwhile may come twice.
         """
-        for entry in self._stream("models", {"only_fields": documents.MODEL_FIELDS}, documents.ModelEntry, since):
-            models = entry.models()
-            if isinstance(entry, Misread) and not any(model.uri or model.task for model in models):
-                what = f"model {entry.id}" if entry.id else "one of the models"
-                message = f"models.get_all: {what} can't be read ({entry.field}), and may need any file: nothing is deleted"
-                raise AnswerError(message)
-            yield from models
+        body = {"only_fields": documents.MODEL_FIELDS}
+        for entry in self._stream("models", body, documents.ModelEntry, since):
+            yield entry.model()
 
     def claimants(self, scope: Scope, since: str = "") -> Iterator[Claimant]:
         """Yield what the tasks in a scope name; with ``since`` those that were made or changed since that ``last_update``.
 
         No filter of the API finds an artifact by its address (recording ``list_parts``), so all tasks are read. One that
-        changes meanwhile may come twice; of one that can't be read every text counts as an address.
+        changes meanwhile may come twice.
         """
         for filters in SCOPES[scope]:
             body = {**filters, "search_hidden": True, "only_fields": documents.CLAIM_FIELDS}
@@ -261,10 +253,9 @@ class ClearMLServer:
             yield TaskId(owner), found
 
     def model_event_files(self, models: Sequence[ModelId]) -> Iterator[tuple[ModelId, str | Unreadable]]:
-        """The same of models: they have events of their own. One whose id can't be read has none that could be asked for."""
-        ids = [model for model in models if model]
-        if ids and self.version >= MODEL_EVENTS and events.any_of_models(self._transport.ask, ids):
-            for owner, found in events.uris(self._transport.ask, self.version, ids, of_models=True):
+        """The same of models: they have events of their own."""
+        if self.version >= MODEL_EVENTS and events.any_of_models(self._transport.ask, models):
+            for owner, found in events.uris(self._transport.ask, self.version, models, of_models=True):
                 yield ModelId(owner), found
 
     # -- deleting
@@ -382,7 +373,7 @@ class ClearMLServer:
 
         Of a document that can't be read the server's filter is asked: with ever fewer values, until there is one.
         """
-        for chunk in chunks(sorted(set(values) - {""})):
+        for chunk in chunks(sorted(set(values))):
             misread = False
             wanted = set(chunk)
             for entry in self._pages(service, {**body, field: chunk}, shape, MANY):

@@ -9,7 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from sys import intern
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -82,21 +82,14 @@ class _Use(Struct, frozen=True):
     model: Text
 
 
-class _Models(Struct, frozen=True):
-    input: tuple[_Use, ...] = ()
-
-
-class _Output(Struct, frozen=True):
+class _Entry(Struct, frozen=True):
     model: Text
     name: str = ""
 
 
-class _Outputs(Struct, frozen=True):
-    output: tuple[_Output, ...]
-
-
-class _AllModels(_Models, frozen=True, kw_only=True):
-    output: tuple[_Output, ...]
+class _Models(Struct, frozen=True):
+    input: tuple[_Use, ...] = ()
+    output: tuple[_Entry, ...] = ()
 
 
 class ModelsOf(Entry, frozen=True, kw_only=True):
@@ -191,37 +184,42 @@ class DetailEntry(TaskEntry, frozen=True, kw_only=True):
     """A task with what its record says of its outputs, by ``DETAIL_FIELDS``."""
 
     execution: _Execution
-    models: _AllModels
 
     def detail(self) -> Detail:
         """The record."""
         named = (one for one in self.execution.artifacts if one.uri)
         sizes = ((one, None if isinstance(one.content_size, UnsetType) else one.content_size) for one in named)
-        return Detail(
-            self.task(),
-            tuple(Artifact(one.uri, one.mode, size) for one, size in sizes),
-            tuple(Listed(entry.name, ModelId(entry.model)) for entry in self.models.output),
-        )
+        outputs = tuple(Listed(one.name, ModelId(one.model)) for one in self.models.output)
+        return Detail(self.task(), tuple(Artifact(one.uri, one.mode, size) for one, size in sizes), outputs)
 
 
-class _Destination(Struct, frozen=True):
-    destination: str = ""
+class _Named(Struct, frozen=True):
+    uri: str = ""
+
+
+class _Names(Struct, frozen=True):
+    artifacts: tuple[_Named, ...] = ()
+
+
+class _Output(Struct, frozen=True):
+    destination: str | None = None
+    """Null where the SDK was told none."""
 
 
 class ClaimEntry(Entry, frozen=True, kw_only=True):
-    """A task with what it names, by ``CLAIM_FIELDS``."""
+    """A task with what it names of others, by ``CLAIM_FIELDS``."""
 
-    execution: _Execution
-    models: _Outputs
-    output: _Destination
+    execution: _Names = _Names()
+    models: _Models = _Models()
+    output: _Output = _Output()
 
     def claimant(self) -> Claimant:
-        """The record."""
+        """Give the record."""
         return Claimant(
             TaskId(self.id),
             tuple(one.uri for one in self.execution.artifacts if one.uri),
-            self.output.destination,
-            tuple(ModelId(entry.model) for entry in self.models.output),
+            self.output.destination or "",
+            tuple(ModelId(one.model) for one in self.models.output),
             text_of(self.last_update),
         )
 
@@ -231,7 +229,7 @@ class ModelEntry(Entry, frozen=True, kw_only=True):
 
     uri: str
     ready: bool
-    tags: tuple[str, ...]
+    tags: tuple[str, ...] = ()
     task: Maybe = UNSET
     project: Maybe = UNSET
     """Only where it is asked for."""
@@ -239,10 +237,6 @@ class ModelEntry(Entry, frozen=True, kw_only=True):
     def model(self) -> Model:
         """The record."""
         return Model(ModelId(self.id), self.uri, _text(self.task), self.ready, text_of(self.last_update), self.tags)
-
-    def models(self) -> list[Model]:
-        """The record, as of one that can't be read."""
-        return [self.model()]
 
 
 class ProjectEntry(NameOf, frozen=True, kw_only=True):
@@ -265,7 +259,8 @@ class Misread:
     """Where."""
     texts: Mapping[str, str]
     """What can be read all the same, of the fields that are texts."""
-    raw: bytes
+    mentions: frozenset[TaskId] = frozenset()
+    """Whatever in it could be the id of a task."""
     last_update: UnsetType = UNSET
 
     @property
@@ -281,20 +276,11 @@ class Misread:
     def model(self) -> Model:
         """As a model; it counts as published."""
         uri, task = (self.texts.get(name, "") for name in ("uri", "task"))
-        return Model(ModelId(self.id), uri, task, ready=True, unreadable=self.field)
-
-    def models(self) -> list[Model]:
-        """As a model, with each address that it may have."""
-        model = self.model()
-        if model.uri:
-            return [model]
-        addresses = [text for text in _strings(self.raw) if "/" in text]
-        return [replace(model, uri=uri) for uri in addresses] or [model]
+        return Model(ModelId(self.id), uri, task, ready=True, unreadable=self.field, mentions=self.mentions)
 
     def claimant(self) -> Claimant:
-        """As a task that names others' files and models: every text counts."""
-        found = tuple(_strings(self.raw))
-        return Claimant(TaskId(self.id), found, outputs=tuple(map(ModelId, found)))
+        """Give it as what a task names."""
+        return Claimant(TaskId(self.id), unreadable=self.field, mentions=self.mentions)
 
 
 Shape = TypeVar("Shape", bound=Entry)
@@ -318,8 +304,7 @@ def page(data: Mapping[str, Raw], key: str, shape: type[Shape]) -> list[Shape | 
     for entry, raw in zip(found, raws, strict=True):
         forms[entry.id].add(bytes(raw))
     return [
-        Misread("id", _texts(raw), bytes(raw)) if entry.id and len(forms[entry.id]) > 1 else entry
-        for entry, raw in zip(found, raws, strict=True)
+        _misread("id", raw) if entry.id and len(forms[entry.id]) > 1 else entry for entry, raw in zip(found, raws, strict=True)
     ]
 
 
@@ -328,7 +313,14 @@ def read(raw: Raw | bytes, shape: type[Shape]) -> Shape | Misread:
     try:
         return decoded(raw, shape)
     except MISSHAPEN as error:
-        return Misread(_place(error), _texts(raw), bytes(raw))
+        return _misread(_place(error), raw)
+
+
+_ID = re.compile(rb"[0-9a-f]{32}")
+
+
+def _misread(field: str, raw: Raw | bytes) -> Misread:
+    return Misread(field, _texts(raw), frozenset(TaskId(i.decode()) for i in _ID.findall(bytes(raw))))
 
 
 _AT = re.compile(r"`\$\.?([^`]*)`$")
@@ -357,22 +349,6 @@ def _texts(raw: Raw | bytes) -> dict[str, str]:
         except (*MISSHAPEN, KeyError):
             continue
     return found
-
-
-def _strings(raw: bytes) -> Iterator[str]:
-    """Every text in a document; where that is no JSON, the document as a text."""
-    try:
-        pending = [decoded(raw, object)]
-    except MISSHAPEN:
-        pending = [raw.decode(errors="replace")]
-    while pending:
-        part = pending.pop()
-        if isinstance(part, str):
-            yield part
-        elif isinstance(part, dict):
-            pending += [*part, *part.values()]
-        elif isinstance(part, list):
-            pending += part
 
 
 def _text(found: Maybe) -> str:

@@ -29,12 +29,12 @@ FEW = 100
 FIELD = "last_update"
 SEQUENTIAL = 4_000
 """Documents of a stream that are read one page after the other: slices of time would cost more requests than they save time."""
-MARGIN = timedelta(seconds=2)
-"""How far a stream goes back before the newest record that is known."""
 SLICES = 32
 """Slices of time that the rest is read in: more than are read at once, since servers are not equally busy at all times."""
 AT_ONCE = 4
 """Slices that are read at once."""
+MARGIN = timedelta(seconds=2)
+"""How far a stream goes back before the newest record that is known."""
 
 
 class Listings:
@@ -83,38 +83,36 @@ class Listings:
                 moment after the time that it bears. Empty: all, those without the field too.
 
         Raises:
-            AnswerError: an answer is no list of documents at all.
+            AnswerError: an answer is not a list of documents at all.
         """
-        pages = partial(_Pages, self, service, body, shape, MANY)
         known = when(since)
-        read, begin = 0, None
-        for found in self._read(pages(), known - MARGIN if known is not None else None):
+        start = known - MARGIN if known is not None else None
+        read, last = 0, None
+        for found in self._read(_Pages(self, service, body, shape, MANY), start):
             yield from found
-            read, begin = read + len(found), (_last_time(found) if found else None) or begin
-            if read >= SEQUENTIAL and begin and not known:
+            read, last = read + len(found), _last_time(found) or last
+            if read >= SEQUENTIAL and last is not None and start is None:
                 break
         else:
             return
         newest = self._newest(service, body)
-        if newest is None:  # nothing to slice by: from the start, one page after the other
-            yield from self.read(service, body, shape, MANY)
-            return
-        step = max(newest - begin, timedelta(seconds=1)) / SLICES
-        edges = [begin + step * n for n in range(SLICES)]
-        bounds = zip(edges, [*edges[1:], None], strict=True)
-        for found in at_once([partial(self._slice, pages, start, end) for start, end in bounds], AT_ONCE):
+        step = max(newest - last, timedelta(seconds=1)) / SLICES if newest is not None else timedelta(days=36_500)
+        edges = [last + step * n for n in range(SLICES if newest is not None else 1)]
+        slices = [
+            partial(self._slice, _Pages(self, service, body, shape, MANY), begin, end)
+            for begin, end in zip(edges, [*edges[1:], None], strict=True)
+        ]
+        for found in at_once(slices, AT_ONCE):
             read += len(found)
             yield from found
-        for found in pages().without_a_time(read):
+        for found in _Pages(self, service, body, shape, MANY).without_a_time(read):
             yield from found
 
-    def _slice(
-        self, pages: "Callable[[], _Pages[Shape]]", start: datetime, end: datetime | None
-    ) -> Iterator[list[Shape | Misread]]:
+    def _slice(self, pages: "_Pages[Shape]", begin: datetime, end: datetime | None) -> Iterator[list[Shape | Misread]]:
         """The pages that begin in a slice of time; the last of them may reach beyond its end."""
-        for found in self._read(pages(), start):
+        for found in self._read(pages, begin):
             yield found
-            last = _last_time(found) if found else None
+            last = _last_time(found)
             if end is not None and last is not None and last >= end:
                 return
 
@@ -152,7 +150,8 @@ class _Pages(Generic[Shape]):
         The field alone is what the server has an index for.
         """
         size = size or self.size
-        bound = {FIELD: [f">={text_of(edge)}"]} if edge else {}
+        # Of projects the server wants both ends of a range, of which one may be open; it refuses an operator.
+        bound = {FIELD: [text_of(edge), None] if self._service == "projects" else [f">={text_of(edge)}"]} if edge else {}
         order = [FIELD, "id"] if by_id else [FIELD]
         request = {**self._body, **bound, "order_by": order, "page": number, "page_size": size}
         listings, service = self._listings, self._service

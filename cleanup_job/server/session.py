@@ -26,6 +26,7 @@ from requests.auth import HTTPBasicAuth
 from cleanup_job.bounded_http import BoundedAdapter, TooBigError
 from cleanup_job.errors import AnswerError, CleanupError, ForeignAnswerError, SettingsError, UnreachableError
 from cleanup_job.in_flight import InFlight
+from cleanup_job.redaction import hide
 from cleanup_job.retry import PASSING, Retry, time_limits
 from cleanup_job.server.envelope import MISSHAPEN, Envelope, decoded, opened
 from cleanup_job.server.server_clock import ServerClock
@@ -158,7 +159,9 @@ class _Session(Session):  # type: ignore[misc]  # clearml has no types
                 "Check CLEARML_API_ACCESS_KEY and CLEARML_API_SECRET_KEY: the web server makes keys under Settings, Workspace."
             )
             raise SettingsError(message)
-        return _data(answer, "auth.login", _Login, self._connection.api_host).token
+        token = _data(answer, "auth.login", _Login, self._connection.api_host).token
+        hide(token)
+        return token
 
 
 class _Login(Struct, frozen=True):

@@ -1,39 +1,43 @@
 """Buckets and containers: where a URI lies in one, and how to open it with the credentials that ClearML's users have.
 
 ClearML's SDK keeps credentials in clearml.conf (``sdk.aws.s3``, ``sdk.google.storage``, ``sdk.azure.storage``) or in its
-environment variables; its own classes read them here: what could be written can be deleted. Where there are none, the
+environment variables; its own classes read them here: what could be written can be deleted. Where the operator says so, the
 platform's chain is asked: web identity (IRSA), pod and instance roles, Workload Identity, managed identities. An object's key
 is the text of its URI after the bucket, literally: the SDK quotes names before they become keys.
 """
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import certifi
 import requests
-from clearml.backend_config.bucket_config import (
-    AzureContainerConfigurations,
-    GSBucketConfigurations,
-    S3BucketConfigurations,
-)
+import urllib3
 from obstore.store import AzureStore, GCSStore, S3Store
 
-from cleanup_job.errors import SettingsError
 from cleanup_job.paths import Location
 from cleanup_job.retry import Retry, time_limits
+from cleanup_job.storage.opened import Opened
 
 AWS = "https://s3.amazonaws.com"
 AWS_REGION = "us-east-1"
 """Where a bucket is if nothing else is known; other makers' servers take it as well."""
-SECTIONS = {
-    "aws.s3": S3BucketConfigurations,
-    "google.storage": GSBucketConfigurations,
-    "azure.storage": AzureContainerConfigurations,
-}
-"""The parts of clearml.conf's ``sdk``, each with the SDK's class that reads it."""
+AZURE_ACCOUNTS_SECRETS = (
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_ACCESS_KEY",
+    "AZURE_STORAGE_MASTER_KEY",
+    "AZURE_STORAGE_SAS_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_TOKEN",
+)
+"""What obstore takes for any account, and what is one account's alone."""
+NOT_OPEN = "nobody opened it: name it in clearml.conf, with its credentials. See docs/stores.md"
+_REGION = re.compile(r"[a-z0-9-]{1,40}")
 
 Client = S3Store | GCSStore | AzureStore
 
@@ -43,9 +47,9 @@ class NoAccessError(Exception):
 
 
 class Buckets:
-    """All buckets that the credentials open; which there are shows in the URIs alone."""
+    """All buckets that the operator opened; which of them are used shows in the URIs alone."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- all of them are how to reach them
         self,
         conf: Mapping[str, Mapping[str, Any]],
         *,
@@ -53,49 +57,47 @@ class Buckets:
         timeout: float = 120.0,
         retry: Retry | None = None,
         environ: Mapping[str, str] = os.environ,
+        named: Iterable[str] = (),
     ) -> None:
         """Nothing is sent yet.
 
         Args:
-            conf: The parts of clearml.conf's ``sdk`` that ``SECTIONS`` names; those that are missing are empty.
+            conf: The parts of clearml.conf's ``sdk`` that have to do with buckets; those that are missing are empty.
             verify: Whether to verify certificates, or the path of a CA bundle; an S3 entry's own ``verify`` wins.
             timeout: Seconds for each request.
             retry: How often a reading request is tried.
             environ: The environment.
+            named: URLs of buckets that the operator named in another setting: they are open, too.
 
         Raises:
             SettingsError: an entry of clearml.conf can't be read.
         """
-        read = {}
-        for section, kind in SECTIONS.items():
-            try:
-                read[section] = kind.from_config(dict(conf.get(section, {})))
-                hosts = [str(entry.get("host") or "").lower() for entry in conf.get(section, {}).get("credentials", ())]
-            except (AttributeError, TypeError, ValueError) as error:
-                message = (
-                    f"clearml.conf: sdk.{section} can't be read ({error}). Correct it: it must be as ClearML's SDK takes it."
-                )
-                raise SettingsError(message) from error
-            if section == "aws.s3":
-                self._hosts = frozenset(hosts) - {""}
-        self._s3, self._gs, self._azure = read.values()
+        first = Opened(conf, environ)
+        named_parts = [parts for url in named if (parts := _parts(url, first)) is not None]
+        self._opened = Opened(conf, environ, [parts[:3] for parts in named_parts]) if named_parts else first
         self._verify, self._timeout, self._environ = verify, timeout, environ
         self._retry = retry or Retry()
+        self._is_open = lru_cache(1024)(self._find_out)  # asked for each output
 
     def locate(self, uri: str) -> Location | None:
-        """The bucket and key of an ``s3://``, ``gs://`` or ``azure://`` URI; None for any other.
+        """The bucket and key of an ``s3://``, ``gs://`` or ``azure://`` URI; None for any other, and where nobody opened it.
 
         ``s3://host:port/bucket/key`` names a server of its own, as does a host without a port that clearml.conf knows.
         """
-        scheme, mark, rest = uri.partition("://")
-        scheme = scheme.lower()
-        if not mark or scheme not in {"s3", "gs", "azure"}:
+        parts = _parts(uri, self._opened)
+        if parts is None:
             return None
-        network, _, path = rest.partition("/")
-        if scheme == "azure" or (scheme == "s3" and (":" in network or network.lower() in self._hosts)):
-            bucket, _, path = path.partition("/")
-            network = f"{network.lower()}/{bucket}" if bucket else ""
-        return Location(f"{scheme}://{network}", path) if network else None
+        scheme, host, bucket, key = parts
+        if not self._is_open(scheme, host, bucket):
+            return None
+        return Location(f"{scheme}://{host}/{bucket}" if host else f"{scheme}://{bucket}", key)
+
+    def _find_out(self, scheme: str, host: str, bucket: str) -> bool:
+        if scheme == "s3":
+            return self._opened.s3(host, bucket) is not None
+        if scheme == "gs":
+            return self._opened.google(bucket) is not None
+        return self._opened.azure(host, bucket) is not None
 
     def open(self, name: str, *, retries: bool) -> Client:
         """A client for the bucket of this name; with ``retries``, it tries again by itself.
@@ -112,25 +114,24 @@ class Buckets:
             }
         }
         scheme, _, rest = name.partition("://")
-        network, _, bucket = rest.partition("/")
+        host, _, bucket = rest.rpartition("/")
         try:
             if scheme == "s3":
-                return self._open_s3(name, network if bucket else "", bucket or network, common)
-            return self._open_gs(name, network, common) if scheme == "gs" else self._open_azure(name, network, bucket, common)
+                return self._open_s3(host, bucket, common)
+            return self._open_gs(bucket, common) if scheme == "gs" else self._open_azure(host, bucket, common)
         except (OSError, ValueError) as error:
             raise NoAccessError(f"no usable credentials: {error}") from error
 
-    def _open_s3(self, name: str, host: str, bucket: str, common: dict[str, Any]) -> Client:
-        entry = self._s3.get_config_by_uri(name)
-        endpoint = f"{'https' if entry.secure else 'http'}://{host}" if host else ""
+    def _open_s3(self, host: str, bucket: str, common: dict[str, Any]) -> Client:
+        place = self._opened.s3(host, bucket)
+        if place is None:
+            raise NoAccessError(NOT_OPEN)
+        entry, endpoint = place.credentials, place.endpoint
         config: Any = {"region": entry.region or AWS_REGION}
         if endpoint:
             config |= {"endpoint": endpoint, "aws_endpoint_url_s3": endpoint}
         else:
-            given = (self._environ.get(variable) for variable in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"))
-            endpoint = next(filter(None, given), "")
-            if not endpoint:
-                config["region"] = region_of(bucket, timeout=self._timeout) or entry.region or AWS_REGION
+            config["region"] = region_of(bucket, timeout=self._timeout) or entry.region or AWS_REGION
         if not entry.use_credentials_chain and entry.key and entry.secret:
             keys = {"access_key_id": entry.key, "secret_access_key": entry.secret}
             # A provider, since a token in the environment would be sent along with keys that are not its own.
@@ -142,10 +143,14 @@ class Buckets:
                 "or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role."
             )
         verify = self._verify if entry.verify is None else entry.verify
+        self._refuse_redirects(endpoint, bucket, verify)
         return S3Store(bucket, config=config, client_options=self._client(endpoint, verify), **common)
 
-    def _open_gs(self, name: str, bucket: str, common: dict[str, Any]) -> Client:
-        credentials = self._gs.get_config_by_uri(name).credentials_json
+    def _open_gs(self, bucket: str, common: dict[str, Any]) -> Client:
+        entry = self._opened.google(bucket)
+        if entry is None:
+            raise NoAccessError(NOT_OPEN)
+        credentials = entry.credentials_json
         config: Any = {}
         if isinstance(credentials, str) and credentials.lstrip().startswith("{"):
             config["service_account_key"] = credentials
@@ -155,16 +160,44 @@ class Buckets:
         if emulator:
             # A token, since obstore's skip_signature does not reach as far as deletion.
             config = {"base_url": emulator if "://" in emulator else f"http://{emulator}", "bearer_token": "emulator"}
+        self._refuse_redirects(config.get("base_url", ""), bucket, self._verify)
         return GCSStore(bucket, config=config, client_options=self._client(emulator, self._verify), **common)
 
-    def _open_azure(self, name: str, network: str, container: str, common: dict[str, Any]) -> Client:
-        entry = self._azure.get_config_by_uri(name)
-        given = (self._environ.get(variable) for variable in ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"))
-        endpoint = next(filter(None, given), f"https://{network}")
-        config: Any = {"account_name": network.partition(".")[0], "endpoint": endpoint}
-        if entry is not None and entry.account_key and not entry.use_default_credential:
-            config["account_key"] = entry.account_key
-        return AzureStore(container, config=config, client_options=self._client(endpoint, self._verify), **common)
+    def _open_azure(self, host: str, container: str, common: dict[str, Any]) -> Client:
+        place = self._opened.azure(host, container)
+        if place is None:
+            raise NoAccessError(NOT_OPEN)
+        config: Any = {"account_name": place.account, "endpoint": place.endpoint}
+        if place.key:
+            # A provider, since obstore prefers other secrets in the environment, which may be another account's.
+            found = {"access_key": place.key, "expires_at": None}
+            common["credential_provider"] = lambda: found
+        elif not place.is_of_environment:
+            for secret in AZURE_ACCOUNTS_SECRETS:
+                if self._environ.get(secret):
+                    raise NoAccessError(
+                        f"{secret} is set, and not said to be of account {place.account}, to which it would be sent. Name "
+                        "the account it belongs to in AZURE_STORAGE_ACCOUNT_NAME; give this one an account_key in clearml.conf."
+                    )
+        self._refuse_redirects(place.endpoint, container, self._verify)
+        return AzureStore(container, config=config, client_options=self._client(place.endpoint, self._verify), **common)
+
+    def _refuse_redirects(self, endpoint: str, bucket: str, verify: bool | str) -> None:
+        """Ask for a bucket without credentials: obstore would follow a redirect, and take a session token along."""
+        if not endpoint:
+            return
+        address = f"{endpoint.rstrip('/')}/{bucket}"
+        if verify is False:
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the operator knows
+        try:
+            answer = requests.head(address, timeout=time_limits(self._timeout), verify=verify, allow_redirects=False)
+        except requests.RequestException:
+            return  # obstore has better words for it
+        if answer.is_redirect and urlsplit(answer.headers["Location"]).netloc not in {"", urlsplit(address).netloc}:
+            host = urlsplit(answer.headers["Location"]).netloc.rpartition("@")[2]
+            raise NoAccessError(
+                f"{endpoint} sends to another server, {host}, and redirects are not followed. Correct the address."
+            )
 
     def _client(self, endpoint: str, verify: bool | str) -> Any:
         connect, whole = time_limits(self._timeout)
@@ -182,10 +215,27 @@ class Buckets:
         return options | {"root_certificate": authorities}
 
 
+def _parts(uri: str, opened: Opened) -> tuple[str, str, str, str] | None:
+    """Scheme, host, bucket and key; the host is empty at a provider's own address. None for everything else."""
+    scheme, mark, rest = uri.partition("://")
+    scheme = scheme.lower()
+    if not mark or scheme not in {"s3", "gs", "azure"}:
+        return None
+    network, _, path = rest.partition("/")
+    if not network.isascii():
+        return None  # some letters become others in lower case
+    host = network.lower()
+    if scheme == "azure" or (scheme == "s3" and opened.is_s3_host(host)):
+        bucket, _, key = path.partition("/")
+        return (scheme, host, bucket, key) if host and bucket else None
+    return (scheme, "", network, path) if network else None
+
+
 def region_of(bucket: str, address: str = AWS, timeout: float = 10.0) -> str:
     """The AWS region of a bucket, which S3 tells everybody, without credentials too; empty where it can't be found out."""
     try:
         answer = requests.head(f"{address}/{bucket}", timeout=time_limits(timeout), allow_redirects=False)
     except requests.RequestException:
         return ""
-    return answer.headers.get("x-amz-bucket-region", "")
+    region = answer.headers.get("x-amz-bucket-region", "")
+    return region if _REGION.fullmatch(region) else ""

@@ -1,7 +1,7 @@
 """Directories by their descriptors: the one way in which files in mounted folders are looked at and deleted.
 
-A path is opened segment by segment, and no symbolic link is followed, so that one which somebody puts in the place of a directory
-in the meantime leads nowhere. What is opened stays the same directory, whatever happens to its name.
+A path is opened segment by segment, and no symbolic link is followed, so that one which somebody puts in the place of a
+directory in the meantime leads nowhere. What is open is the same directory, whatever happens to its name.
 """
 
 import os

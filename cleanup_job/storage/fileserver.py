@@ -1,30 +1,38 @@
 """ClearML's fileserver, under all of its addresses.
 
 Its ``POST /delete_many`` takes hundreds of files and folders at once, and deletes everything for a path such as ``.`` or a text
-in place of the list: only a list of quoted task folders, or files in them, is ever sent. Behaviour measured on 2.3.0.
+in place of the list: only a list of quoted paths in task folders is ever sent. A file that lies beside what the SDK makes in a
+folder is deleted by a ``DELETE`` of its own, which never takes a folder. Behaviour measured on 2.3.0.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlsplit
+from uuid import uuid4
 
 import requests
 
 from cleanup_job.bounded_http import BoundedAdapter
 from cleanup_job.errors import SettingsError, UnreachableError
 from cleanup_job.in_flight import InFlight
-from cleanup_job.paths import LinkedFile, Location, OwnedPath, PartOfFolder, TaskFile, TaskFolder
+from cleanup_job.paths import KINDS, LinkedFile, Location, OwnedPath, PartOfFolder, TaskFile, TaskFolder, is_clean
 from cleanup_job.records import Removed
 from cleanup_job.retry import PASSING, Retry, time_limits
 
 MANY = 500
 """Paths in one call."""
+PROVEN_BY = 5
+"""Files of surviving records to look for at least, before none of them being there ends a pass."""
+SAMPLE = 50
+"""Of them, how many are looked for at most."""
 NAME = "fileserver"
 NO_BATCH = frozenset({403, 404, 405, 501})
 """How a fileserver answers that does not have, or not allow, ``/delete_many``; a bad token is 401."""
 PORTS = {"http": 80, "https": 443}
+LONGEST_NAME, LONGEST_PATH = 255, 4096
+"""Bytes in a segment of a path, and in all of it."""
 _MISSING = re.compile(r"File .* not found", re.DOTALL)
 """The fileserver's own 404; that of a proxy, or of another server, is no proof that a file is gone."""
 
@@ -75,6 +83,7 @@ class FileServer:
             self._http.mount(scheme, BoundedAdapter())
         self.sent = 0
         self._found = self._missing = 0
+        self._proven = False
         self._batch = True
 
     def check(self) -> str:
@@ -95,12 +104,7 @@ class FileServer:
             SettingsError: it refuses the credentials, or is no fileserver.
         """
         answer = self._send("POST", "/delete_many", deletes=False, json={"files": []})
-        if answer.status_code == requests.codes.unauthorized:
-            message = (
-                f"the fileserver at {self._host} refused the API server's token ({_refusal(answer)}). "
-                "Check that CLEARML_FILES_HOST and CLEARML_API_HOST belong to the same ClearML Server."
-            )
-            raise SettingsError(message)
+        self._see_that_it_takes_the_token(answer)
         self._batch = answer.status_code not in NO_BATCH
         if "files are missing" not in answer.text and (doubt := self.check()):
             raise SettingsError(f"{doubt} Nothing was deleted: a wrong address would leave every file behind.")
@@ -114,11 +118,60 @@ class FileServer:
         """Whether this is the fileserver's name."""
         return name == NAME
 
+    def prove(self, places: Sequence[Location]) -> None:
+        """See that one of these files, which surviving records name, is there; asks for up to ``SAMPLE`` until one is found.
+
+        Raises:
+            SettingsError: there were ``PROVEN_BY`` or more to look for, and none is there; or every file is said to be there.
+            UnreachableError: it gives no usable answer.
+        """
+        asked = 0
+        for place in dict.fromkeys(places):
+            if asked == SAMPLE:
+                break
+            if not is_clean(place.path) or _is_too_long(place.path):
+                continue
+            asked += 1
+            if self._is_there(place.path):
+                self._see_what_is_missing(place.path)
+                self._proven = True
+                return
+        if asked >= PROVEN_BY:
+            raise SettingsError(
+                f"CLEARML_FILES_HOST={self._host} has none of {asked} files that tasks and models which are not deleted name: "
+                "the fileserver's volume may not be mounted, or this is another server. Nothing was deleted: each file would "
+                "count as gone. Give it its volume back or correct the address, and see that a file opens in the Web UI."
+            )
+
+    def _is_there(self, path: str) -> bool:
+        answer = self._send("HEAD", "/" + quote(path, safe="/"), deletes=False)
+        self._see_that_it_takes_the_token(answer)
+        return bool(answer.status_code == requests.codes.ok)
+
+    def _see_that_it_takes_the_token(self, answer: requests.Response) -> None:
+        if answer.status_code == requests.codes.unauthorized:
+            raise SettingsError(
+                f"the fileserver at {self._host} refused the API server's token ({_refusal(answer)}). "
+                "Check that CLEARML_FILES_HOST and CLEARML_API_HOST belong to the same ClearML Server."
+            )
+
+    def _see_what_is_missing(self, path: str) -> None:
+        """A server that answers 200 to everything has shown nothing."""
+        if self._is_there("/".join([*path.split("/")[:-1], uuid4().hex])):
+            raise SettingsError(
+                f"CLEARML_FILES_HOST={self._host} does not answer like ClearML's fileserver: it says that a file is there "
+                "which can't exist. Nothing was deleted. Correct the address."
+            )
+
     def doubts(self) -> list[str]:
-        """Not one path was there: perhaps this is another server, and the files were left behind elsewhere."""
-        if self._missing and not self._found:
+        """Not one path was there, nor another file: perhaps this is another server, and the files were left elsewhere."""
+        if self._missing and not self._found and not self._proven:
             return [f"none of {self._missing} folders and files was on the fileserver: is its address the right one?"]
         return []
+
+    def real(self, place: Location) -> Location:
+        """The place itself: the fileserver has no links."""
+        return place
 
     def locate(self, uri: str) -> Location | None:
         """The unquoted path of a URI below one of the addresses."""
@@ -142,20 +195,24 @@ class FileServer:
         return Removed()
 
     def delete(self, paths: Sequence[OwnedPath]) -> Removed:
-        """Delete folders and files."""
+        """Delete what the SDK makes in folders, and files.
+
+        A folder itself is not deleted, since other files may lie in it; an empty one remains.
+        """
         failed: dict[OwnedPath | LinkedFile, str] = {}
         files = [path for path in paths if isinstance(path, TaskFile)]
-        folders = [path for path in paths if isinstance(path, TaskFolder)]
-        if not self._batch:
-            return Removed(failed | dict.fromkeys(folders, "this fileserver does not delete folders") | self._one_by_one(files))
-        for chunk in _chunks([*folders, *files]):
-            failed |= dict(self._batch_of(chunk).items())
-        failed |= {path: "this fileserver can't list" for path in paths if isinstance(path, PartOfFolder)}
-        return Removed(failed)
+        folders = [path for path in paths if isinstance(path, TaskFolder | PartOfFolder)]
+        alone = [path for path in files if path.is_beside or not self._batch]
+        if self._batch:
+            together = self._batches_of([*folders, *(path for path in files if not path.is_beside)])
+        else:
+            together = Removed(dict.fromkeys(folders, "this fileserver does not delete folders"))
+        rest = self._one_by_one(alone)
+        return Removed(failed | {**together.failed, **rest.failed}, missing=together.missing | rest.missing)
 
     def delete_linked(self, files: Sequence[LinkedFile]) -> Removed:
         """Delete files one by one: a single DELETE never takes a folder."""
-        return Removed(dict(self._one_by_one(files).items()))
+        return self._one_by_one(files)
 
     def upload(self, path: str, content: bytes, kind: str) -> str:
         """Write a file; gives its URI. ``kind`` is its media type.
@@ -169,39 +226,53 @@ class FileServer:
             raise OSError(_refusal(answer))
         return f"{self._host}/{quote(path, safe='/')}"
 
-    def _batch_of(self, paths: Sequence[OwnedPath]) -> dict[OwnedPath, str]:
-        by_name = {quote(path.path, safe="/"): path for path in paths}
-        answer = self._send("POST", "/delete_many", json={"files": list(by_name)})
+    def _batches_of(self, paths: Sequence[OwnedPath]) -> Removed:
+        """Delete by ``/delete_many``; a folder by the names of what the SDK makes in it."""
+        owner = {quote(name, safe="/"): path for path in paths for name in _names(path) if not _is_too_long(name)}
+        said: dict[str, str] = {}
+        for names in _chunks(list(owner)):
+            said |= self._batch_of(names)
+        failed: dict[OwnedPath | LinkedFile, str] = {}
+        there: set[OwnedPath] = set()
+        for name, path in owner.items():
+            if said[name] in {"", "Not found"}:
+                there |= {path} if not said[name] else set()
+            else:
+                failed.setdefault(path, said[name])
+        missing = frozenset(path for path in paths if path not in there and path not in failed)
+        self._found += len(there)
+        self._missing += len(missing)
+        return Removed(failed, missing=missing)
+
+    def _batch_of(self, names: Sequence[str]) -> Mapping[str, str]:
+        """What the fileserver says of each name: nothing where it was deleted, else why not."""
+        answer = self._send("POST", "/delete_many", json={"files": list(names)})
         if answer.status_code != requests.codes.ok:
-            return dict.fromkeys(paths, _refusal(answer))
+            return dict.fromkeys(names, _refusal(answer))
         try:
             data = answer.json()
             done = set(data["deleted"])
-            errors = {str(name): str(why) for why, names in data["errors"].items() for name in names}
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return dict.fromkeys(paths, "the fileserver's answer can't be read")
-        failed = {}
-        for name, path in by_name.items():
-            why = errors.get(name, "the fileserver's answer does not mention it")
-            if name in done:
-                self._found += 1
-            elif why == "Not found":
-                self._missing += 1
-            else:
-                failed[path] = why
-        return failed
+            errors = {str(name): str(why) for why, some in data["errors"].items() for name in some}
+        except (ValueError, KeyError, TypeError, AttributeError):  # not as recorded in files_delete_many
+            return dict.fromkeys(names, "the fileserver's answer can't be read")
+        return {name: "" if name in done else errors.get(name, "the fileserver's answer does not mention it") for name in names}
 
-    def _one_by_one(self, paths: Sequence[Path]) -> dict[Path, str]:
-        failed: dict[Path, str] = {}
+    def _one_by_one(self, paths: Sequence[Path]) -> Removed:
+        failed: dict[OwnedPath | LinkedFile, str] = {}
+        missing: set[OwnedPath | LinkedFile] = set()
         for path in paths:
+            if _is_too_long(path.path):
+                missing.add(path)
+                continue
             answer = self._send("DELETE", "/" + quote(path.path, safe="/"))
             if answer.status_code == requests.codes.ok:
                 self._found += 1
             elif answer.status_code == requests.codes.not_found and _MISSING.fullmatch(answer.text):
+                missing.add(path)
                 self._missing += 1
             else:
                 failed[path] = _refusal(answer)
-        return failed
+        return Removed(failed, missing=frozenset(missing))
 
     def _send(self, method: str, path: str, *, deletes: bool = True, **options: Any) -> requests.Response:
         """Send, again for passing failures."""
@@ -249,9 +320,34 @@ def _network(scheme: str, network: str) -> str:
 
 
 def _refusal(answer: requests.Response) -> str:
+    """What it answered, in a line; of an address that it sends to, no more than the host."""
+    if answer.is_redirect:
+        return f"HTTP {answer.status_code}: it sends to {_host_of(answer.headers['Location'])}, and redirects are not followed"
     return f"HTTP {answer.status_code}: {' '.join(answer.text.split())[:200]}"
 
 
-def _chunks(paths: Sequence[OwnedPath]) -> Iterator[Sequence[OwnedPath]]:
-    for start in range(0, len(paths), MANY):
-        yield paths[start : start + MANY]
+def _host_of(address: str) -> str:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return "another address"
+    return f"{parts.scheme or 'http'}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else "another path of its own"
+
+
+def _names(path: OwnedPath) -> list[str]:
+    """What is sent for a path: of a part of a folder, those of the ``KINDS`` in which nothing is kept."""
+    if isinstance(path, TaskFile):
+        return [path.path]
+    kept = {rest.partition("/")[0] for rest in path.keep} if isinstance(path, PartOfFolder) else set()
+    return [f"{path.path}/{kind}" for kind in sorted(KINDS - kept)]
+
+
+def _is_too_long(path: str) -> bool:
+    """Whether no file system can hold this path; for one of them the fileserver refuses a whole call (files_long_names)."""
+    whole = path.encode()
+    return len(whole) > LONGEST_PATH or any(len(segment) > LONGEST_NAME for segment in whole.split(b"/"))
+
+
+def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(names), MANY):
+        yield names[start : start + MANY]

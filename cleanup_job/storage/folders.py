@@ -1,34 +1,37 @@
 """Folders that are mounted into the pod, for URIs such as ``file:///mnt/share/…`` or plain paths.
 
-Only what lies below a root that the settings name is ever touched, and no symbolic link is followed: where one leads out of a
-root, that is not the root's. Folders above a task folder stay, empty or not: a root with nothing in it is taken for one that
-is not mounted.
+Only what lies below a root that the settings name is ever touched. Above a task folder a symbolic link may lead to another
+place below a root; from there on none is followed, nor is one that appears while files are deleted. Folders above a task folder
+are kept, empty or not: a root with nothing in it is taken for one that is not mounted.
 """
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
-from itertools import chain
+from errno import ELOOP, ENAMETOOLONG, ENODEV
 from pathlib import Path, PurePosixPath
-from stat import S_ISDIR
+from stat import S_ISDIR, S_ISLNK
 
 from cleanup_job.errors import SettingsError
 from cleanup_job.orphans import Entry, FoundFolder, folder_of
-from cleanup_job.paths import LinkedFile, Location, OwnedPath, PartOfFolder, TaskFile, TaskFolder, in_no_folder, left_alone
+from cleanup_job.paths import (
+    KINDS,
+    LinkedFile,
+    Location,
+    OwnedPath,
+    TaskFile,
+    TaskFolder,
+    in_no_folder,
+    left_alone,
+    left_alone_whole,
+)
 from cleanup_job.records import Removed, Size
+from cleanup_job.storage import directories
+from cleanup_job.storage.directories import Found, InTheWayError
 
 SCHEME = "file://"
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A file in a folder. ``size`` is in bytes, ``modified`` in seconds since 1970."""
-
-    rest: str
-    """Its path below the folder."""
-    size: int
-    modified: float
+LINK = "is a symbolic link, and what it leads to is not deleted; correct or remove it"
 
 
 class MountedFolders:
@@ -45,6 +48,8 @@ class MountedFolders:
         self._roots = tuple(str(PurePosixPath(root)) for root in roots)
         self._before_deletion = before_deletion
         self._found = self._missing = 0
+        self._mounted: dict[str, tuple[int, int]] = {}
+        """What each root was when the pass began."""
 
     def holds(self, name: str) -> bool:
         """Whether this is a root's name."""
@@ -62,6 +67,7 @@ class MountedFolders:
         """
         if doubt := self.check():
             raise SettingsError(f"{doubt} Nothing was deleted: files that can't be seen would be left behind.")
+        self._mounted = {root: _identity(root) for root in self._roots}
 
     def doubts(self) -> list[str]:
         """Not one folder was there."""
@@ -79,7 +85,7 @@ class MountedFolders:
 
     def measure(self, paths: Sequence[OwnedPath]) -> Removed:
         """What is in these folders."""
-        return self._all(paths, lambda path, top: _sum(files(top, path)))
+        return self._all(paths, self._measure)
 
     def delete(self, paths: Sequence[OwnedPath]) -> Removed:
         """Delete folders, parts of folders and files."""
@@ -89,111 +95,167 @@ class MountedFolders:
         """None, ever."""
         return Removed(dict.fromkeys(files, "files that a task only links to are not deleted in mounted folders"))
 
+    def prove(self, places: Sequence[Location]) -> None:
+        """Nothing: it can list, and a root that is missing or empty ends the pass."""
+
+    def real(self, place: Location) -> Location:
+        """Where a place really is: symbolic links followed, and below the deepest root that its way leads through.
+
+        Of roots that are the same directory, the first one counts. What leads out of all roots, or can't be looked at, is given
+        as it is; of what is missing, the part that exists is looked at.
+        """
+        try:
+            roots = {_identity(root): root for root in reversed(self._roots) if Path(root).is_dir()}
+            whole = PurePosixPath(os.path.realpath(f"{place.store.removeprefix(SCHEME)}/{place.path}"))
+        except (OSError, ValueError):
+            return place
+        for above in (whole, *whole.parents):
+            with suppress(OSError):  # it is missing, or nobody may look
+                if root := roots.get(_identity(str(above))):
+                    return Location(SCHEME + root, str(whole.relative_to(above)) if above != whole else "")
+        return place
+
     def folders(self, place: Location) -> Iterator[FoundFolder]:
-        """All task folders at or below a place.
+        """All task folders at or below a place, also those in which nothing is left.
 
         Raises:
             SettingsError: something below it can't be read.
         """
-        root = Path(place.store.removeprefix(SCHEME))
+        root = place.store.removeprefix(SCHEME)
         pending = [place.path]
         try:
             while pending:
                 below = pending.pop()
                 folder = folder_of(place.store, f"{below}/x")
-                if folder is not None:
-                    found = FoundFolder(folder)
-                    for file in walk(root / below):
-                        found.add(Entry(f"{below}/{file.rest}", file.size, datetime.fromtimestamp(file.modified, UTC)))
-                    yield found
-                elif in_no_folder(f"{below}/x"):
-                    with os.scandir(root / below) as entries:
-                        inside = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
-                    pending += [f"{below}/{name}" if below else name for name in reversed(inside)]
+                try:
+                    with directories.opened(root, below) as top:
+                        if folder is not None:
+                            yield _found(folder, below, top)
+                        elif in_no_folder(f"{below}/x"):
+                            with os.scandir(top) as entries:
+                                inside = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+                            pending += [f"{below}/{name}" if below else name for name in reversed(inside)]
+                except (FileNotFoundError, InTheWayError):
+                    if not below:
+                        raise  # else it was moved or deleted since it was listed
         except OSError as error:
             raise SettingsError(f"{error.filename or root} can't be read: {error.strerror or error}") from error
 
-    def _all(self, paths: Sequence[OwnedPath], action: Callable[[OwnedPath, Path], Size]) -> Removed:
+    def _all(self, paths: Sequence[OwnedPath], action: Callable[[OwnedPath, int, str], Size]) -> Removed:
         failed: dict[OwnedPath | LinkedFile, str] = {}
         sizes: dict[OwnedPath, Size] = {}
         for path in paths:
+            folder = path if isinstance(path, TaskFolder) else path.folder
+            parent, _, name = folder.path.rpartition("/")
             try:
-                root = Path(path.store.removeprefix(SCHEME))
-                top = root / path.path
-                if not top.parent.resolve().is_relative_to(root.resolve()) or top.is_symlink():
-                    failed[path] = "a symbolic link on the way leads elsewhere; correct or remove it"
-                    continue
-                sizes[path] = action(path, top)
-                self._found += bool(sizes[path].files)
-                self._missing += not sizes[path].files
+                there = self.real(Location(folder.store, parent))
+                root = there.store.removeprefix(SCHEME)
+                self._see_that_it_is_mounted(root)
+                with directories.opened(root, there.path) as above:
+                    sizes[path] = action(path, above, name)
             except OSError as error:
-                failed[path] = f"{error.strerror or error}: {error.filename or top}"
-        return Removed(failed, sizes)
+                if not isinstance(error, FileNotFoundError | NotADirectoryError) and error.errno != ENAMETOOLONG:
+                    failed[path] = f"{error.filename or path.path}: {error.strerror or error}"
+                    continue
+                sizes[path] = Size()
+            self._found += bool(sizes[path].files)
+            self._missing += not sizes[path].files
+        return Removed(failed, sizes, frozenset(path for path, size in sizes.items() if not size.files))
 
-    def _remove(self, path: OwnedPath, top: Path) -> Size:
+    def _see_that_it_is_mounted(self, root: str) -> None:
+        """Where a volume is no longer mounted, nothing that lay there is gone."""
+        try:
+            if _identity(root) == self._mounted.get(root, _identity(root)):
+                return
+        except FileNotFoundError:
+            pass
+        raise InTheWayError(ENODEV, "is no longer the folder that it was when the pass began; is it still mounted?", root)
+
+    def _measure(self, path: OwnedPath, above: int, name: str) -> Size:
+        if isinstance(path, TaskFile):
+            return self._file(path, above, name, deletes=False)
+        with directories.entered(name, above) as top:
+            return _sum(_files(path, top))
+
+    def _remove(self, path: OwnedPath, above: int, name: str) -> Size:
         self._before_deletion()
-        count = size = 0
-        while found := next(some := files(top, path), None):  # reading a folder may skip entries while others are deleted
-            for file in chain((found,), some):
-                (top / file.rest if file.rest else top).unlink()
-                count, size = count + 1, size + file.size
-        if not isinstance(path, TaskFile) and top.exists():
-            for folder, _, _ in os.walk(top, topdown=False):
-                if not os.listdir(folder):  # noqa: PTH208 -- as os.walk gives it
-                    Path(folder).rmdir()
-        return Size(count, size)
+        if isinstance(path, TaskFile):
+            return self._file(path, above, name, deletes=True)
+        gone = Size()
+        with directories.entered(name, above) as top:
+            while (some := _sum(_files(path, top), deletes=True)).files:  # a walk may skip files while others are deleted
+                gone = Size(gone.files + some.files, gone.bytes + some.bytes)
+            directories.remove_empty(top, lambda rest: not left_alone_whole(path, rest))
+        directories.remove_if_empty(name, above)
+        return gone
+
+    @staticmethod
+    def _file(path: TaskFile, above: int, name: str, *, deletes: bool) -> Size:
+        """A single file; a symbolic link in its place is itself the file."""
+        *between, last = path.rest.split("/")
+        with ExitStack() as stack:
+            for segment in (name, *between):
+                above = stack.enter_context(directories.entered(segment, above))
+            about = directories.look(last, above)
+            if about is None or S_ISDIR(about.st_mode):
+                return Size()
+            if deletes:
+                directories.remove_file(last, above)
+            return Size(1, about.st_size)
 
 
-def files(top: Path, path: OwnedPath) -> Iterator[Found]:
-    """The files that go with a path which is at ``top``; symbolic links count as files.
+def _found(folder: TaskFolder, path: str, top: int) -> FoundFolder:
+    """A task folder with what is in it; something that can't be passed makes it an odd one."""
+    found = FoundFolder(folder, changed=_time(os.fstat(top).st_mtime))
+    try:
+        for entry in directories.walk(top):
+            if entry.is_folder:
+                found.add_folder(f"{path}/{entry.rest}", _time(entry.modified))
+            else:
+                found.add(Entry(f"{path}/{entry.rest}", entry.size, _time(entry.modified)))
+    except InTheWayError as error:
+        found.odd = found.odd or f"{path}/{error.filename}"
+    return found
+
+
+def _files(path: OwnedPath, top: int) -> Iterator[Found]:
+    """The files that are deleted with a task folder, which is open.
 
     Raises:
-        OSError: something can't be read.
+        OSError: something can't be read, or what the SDK makes as a folder is a symbolic link.
     """
-    try:
-        about = top.lstat()
-    except FileNotFoundError:
-        return
-    if not S_ISDIR(about.st_mode):
-        if isinstance(path, TaskFile):
-            yield Found("", about.st_size, about.st_mtime)
-        return
-    if not isinstance(path, TaskFolder | PartOfFolder):
-        return
-    for found in walk(top):
-        if not left_alone(path, found.rest):
+    for kind in sorted(KINDS):
+        about = directories.look(kind, top)
+        if about is not None and S_ISLNK(about.st_mode):
+            raise InTheWayError(ELOOP, LINK, f"{path.path}/{kind}")
+    for found in directories.walk(top, lambda rest: not left_alone_whole(path, rest)):
+        if not found.is_folder and not left_alone(path, found.rest):
             yield found
 
 
-def walk(top: Path) -> Iterator[Found]:
-    """All files below a folder, however deep; symbolic links count as files.
-
-    Raises:
-        OSError: something can't be read.
-    """
-    pending = [""]
-    while pending:
-        below = pending.pop()
-        with os.scandir(top / below) as entries:
-            for entry in entries:
-                rest = f"{below}/{entry.name}" if below else entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(rest)
-                else:
-                    about = entry.stat(follow_symlinks=False)
-                    yield Found(rest, about.st_size, about.st_mtime)
-
-
-def _sum(found: Iterable[Found]) -> Size:
+def _sum(found: Iterable[Found], *, deletes: bool = False) -> Size:
+    """How many files these are, and their bytes; deletes each, if that is wanted, as it is counted."""
     count = size = 0
     for file in found:
+        if deletes:
+            directories.remove_file(file.name, file.directory)
         count, size = count + 1, size + file.size
     return Size(count, size)
 
 
+def _identity(directory: str) -> tuple[int, int]:
+    """What tells a directory from all others, whatever its names."""
+    about = Path(directory).stat()
+    return about.st_dev, about.st_ino
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
 def _doubt(root: str) -> str:
     if not Path(root).is_dir():
-        return f"{root} is no folder here; mount it, or take it out."
+        return f"{root} is not a folder here; mount it, or take it out."
     with os.scandir(root) as entries:
         if not any(entries):
             return f"{root} is empty; nothing seems to be mounted there. Mount it, or take it out."

@@ -1,8 +1,8 @@
 """Object stores: S3 and what speaks its protocol, Google Cloud Storage, Azure Blob Storage.
 
 A task folder is a prefix: it is listed, deleted in requests of up to 1,000 keys, and listed again, since a store may say it
-deleted what it did not (measured with obstore 0.12: a key that ends in ``/`` stays). Folders are worked on side by side; keys
-are forgotten as soon as they are gone.
+deleted what it did not (measured with obstore 0.12: a key that ends in ``/`` stays). Nor is a listing believed that holds keys
+beside the prefix. Folders are worked on side by side; keys are forgotten as soon as they are gone.
 """
 
 import re
@@ -26,8 +26,14 @@ MANY = 1000
 """Keys in a request: what S3 takes. obstore sends them to Azure in parts, and one by one where a store knows no other way."""
 THREADS = 16
 """Folders in work at the same time, over all batches."""
-_ERRORS = (BaseError, OSError)
-"""What obstore raises: its own errors, and Python's for files that are missing or not permitted."""
+
+
+class _StrayError(Exception):
+    """A store gave a key that was not asked for: it ignores the prefix, and none of what it says can be relied upon."""
+
+
+_ERRORS = (BaseError, OSError, _StrayError)
+"""What obstore raises: its own errors, and Python's for files that are missing or not permitted; and ours."""
 _REFUSED = re.compile(r"status code: 4(?!08|29)")
 """A status that another try won't change."""
 _PLATFORM = "169.254.169.254"
@@ -59,6 +65,10 @@ class _Work:
     keys: list[str] = field(default_factory=list)
     error: str = ""
     """Why keys were refused, if any were."""
+
+    def forget(self, path: OwnedPath) -> None:
+        """Take out the keys of a folder whose listing broke off."""
+        self.keys = [key for key in self.keys if not key.startswith(path.path + "/")]
 
 
 class _PassingError(Exception):
@@ -131,6 +141,13 @@ class ObjectStores:
         """None, ever."""
         return Removed(dict.fromkeys(files, "files that a task only links to are not deleted in object stores"))
 
+    def prove(self, places: Sequence[Location]) -> None:
+        """Nothing: it can list, and a bucket that is not there is an error."""
+
+    def real(self, place: Location) -> Location:
+        """The place itself: a key is the one name of an object."""
+        return place
+
     def folders(self, place: Location) -> Iterator[FoundFolder]:
         """All task folders at or below a place, as the listing brings them.
 
@@ -165,7 +182,7 @@ class ObjectStores:
                 raise work
             failed |= dict(work.failed.items())
             sizes |= work.sizes
-        return Removed(failed, sizes)
+        return Removed(failed, sizes, frozenset(path for path, size in sizes.items() if not size.files))
 
     def _some(self, work: _Work) -> _Work:
         """Go through folders one after the other, with full requests for all of them together."""
@@ -178,6 +195,7 @@ class ObjectStores:
                 work.sizes[path] = self._take(work, path)
             except _ERRORS as error:
                 work.failed[path] = self._note(work.bucket, error)
+                work.forget(path)
         self._flush(work)
         found = [path for path, size in work.sizes.items() if size.files]
         for path in found if work.deletes else ():
@@ -190,6 +208,7 @@ class ObjectStores:
                     left = next(self._inside(work.bucket, path), None)
             except _ERRORS as error:
                 work.failed[path] = self._note(work.bucket, error)
+                work.forget(path)
             else:
                 if left is not None:
                     why = work.error or "it is still there after its deletion; remove it by other means"
@@ -243,6 +262,8 @@ class ObjectStores:
                 meta = obstore.head(bucket.reader, path.path)
             except FileNotFoundError:
                 return
+            if meta["path"] != path.path:
+                raise _StrayError(_stray(path.path, meta["path"]))
             yield Entry(meta["path"], meta["size"], meta["last_modified"])
             return
         start = len(path.path) + 1
@@ -251,9 +272,17 @@ class ObjectStores:
                 yield entry
 
     def _listed(self, bucket: _Bucket, prefix: str | None, after: str | None = None) -> Iterator[Entry]:
+        """All keys below a prefix, each compared with it.
+
+        Raises:
+            _StrayError: one is not below it.
+        """
         self._count()
+        top = f"{prefix.rstrip('/')}/" if prefix else ""
         for page in obstore.list(bucket.reader, prefix=prefix, offset=after, chunk_size=MANY):
             for meta in page:
+                if not meta["path"].startswith(top):
+                    raise _StrayError(_stray(top, meta["path"]))
                 yield Entry(meta["path"], meta["size"], meta["last_modified"])
             if len(page) == MANY:
                 self._count()
@@ -279,6 +308,8 @@ class ObjectStores:
                 self._unlisted.append(f"{bucket.name}/{prefix}: {_reason(error)}")
                 return
             for folder in inside:
+                if prefix and not folder.startswith(f"{prefix.rstrip('/')}/"):
+                    raise _StrayError(_stray(prefix, folder)) from None
                 if last < f"{folder}0":  # 0 follows the slash: not all of it came before the failure
                     yield from self._listed_around(bucket, folder, last if last.startswith(f"{folder}/") else "")
 
@@ -323,6 +354,13 @@ class ObjectStores:
             bucket.versioned = obstore.head(bucket.reader, key).get("version") not in {None, "null"}
         except _ERRORS:
             return
+
+
+def _stray(asked: str, given: str) -> str:
+    return (
+        f"asked for {asked!r}, the store answered with {given[:200]!r}: it ignores the prefix of a listing. No key outside of "
+        "it was deleted. Check the server, or remove these files by other means"
+    )
 
 
 def _reason(error: Exception) -> str:

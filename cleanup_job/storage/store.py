@@ -13,7 +13,7 @@ from cleanup_job.paths import LinkedFile, Location, OwnedPath
 from cleanup_job.records import Removed, Size
 
 Path = OwnedPath | LinkedFile
-P = TypeVar("P", OwnedPath, LinkedFile)
+P = TypeVar("P", OwnedPath, LinkedFile, Location)
 
 
 class Store(Protocol):
@@ -52,17 +52,35 @@ class Store(Protocol):
             SettingsError: it refuses the credentials, or is no such store.
         """
 
+    def prove(self, places: Sequence[Location]) -> None:
+        """See that this is the store that records speak of, by files that surviving records name. Only reads.
+
+        Called once before the first deletion, after ``prepare``, and only of a store that can't list: there "not found" is all
+        that is known of a file.
+
+        Raises:
+            SettingsError: enough files were looked for, and none is there.
+            UnreachableError: it gives no usable answer.
+        """
+
     def doubts(self) -> list[str]:
         """What to tell at the end of a pass: files that were all elsewhere, bytes that are not freed."""
 
     def locate(self, uri: str) -> Location | None:
         """The place of this URI in the store, None where it lies elsewhere. No I/O."""
 
+    def real(self, place: Location) -> Location:
+        """The one name of what a place really is, where the store has several; does I/O, and never raises.
+
+        In mounted folders symbolic links and roots of the same volume are resolved. A place that leads out of the store, or
+        can't be looked at, is given as it is.
+        """
+
     def measure(self, paths: Sequence[OwnedPath]) -> Removed:
         """What ``delete`` would find there; only reads, and only in stores that can list."""
 
     def delete(self, paths: Sequence[OwnedPath]) -> Removed:
-        """Delete folders and files.
+        """Delete files, and of folders what the SDK makes in them (``KINDS``), but for what has to be kept.
 
         Raises:
             UnreachableError: the store gives no usable answer, retries included.
@@ -97,13 +115,6 @@ class Stores:
         """Whether the store of this name can list."""
         return any(store.lists for store in self.stores if store.holds(name))
 
-    def real(self, place: Location) -> Location:
-        """The one name of what a place really is."""
-        return place
-
-    def prove(self, places: Sequence[Location]) -> None:
-        """See that files of surviving records are there."""
-
     def check(self) -> list[str]:
         """See that each store is there, by reading; gives what is doubtful."""
         return [doubt for store in self.stores if (doubt := store.check())]
@@ -112,6 +123,21 @@ class Stores:
         """Find out what each store allows."""
         for store in self.stores:
             store.prepare()
+
+    def prove(self, places: Iterable[Location]) -> None:
+        """See that stores which can't list hold what surviving records name.
+
+        Raises:
+            SettingsError: enough files were looked for in one of them, and none is there.
+            UnreachableError: it gives no usable answer.
+        """
+        for store, some in self._by_store(places):
+            if not store.lists:
+                store.prove(some)
+
+    def real(self, place: Location) -> Location:
+        """The one name of what a place really is."""
+        return next((store.real(place) for store in self.stores if store.holds(place.store)), place)
 
     def doubts(self) -> list[str]:
         """What the stores have to tell at the end."""
@@ -142,7 +168,9 @@ class Stores:
 def _sum(parts: Iterable[Removed]) -> Removed:
     failed: dict[Path, str] = {}
     sizes: dict[OwnedPath, Size] = {}
+    missing: set[Path] = set()
     for part in parts:
         failed |= part.failed
         sizes |= part.sizes
-    return Removed(failed, sizes)
+        missing |= part.missing
+    return Removed(failed, sizes, frozenset(missing))

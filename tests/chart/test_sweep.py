@@ -27,7 +27,7 @@ SHOWS: list[tuple[str, Any, str, Any]] = [
     ("resources.limits.memory", "2Gi", f"{CONTAINER}.resources.limits.memory", "2Gi"),
     ("resources.limits.ephemeral-storage", "2Gi", f"{CONTAINER}.resources.limits.ephemeral-storage", "2Gi"),
 ]
-OTHERS = {"enabled", "stores", "delete", "graceDays", "knownOneIn", "fileserver.mountPath", "fileserver.subPath"}
+OTHERS = {"enabled", "stores", "delete", "graceDays", "knownOneIn", "refuseAbove", "fileserver.mountPath", "fileserver.subPath"}
 """Values with a test of their own."""
 
 
@@ -61,11 +61,11 @@ def test_its_settings_reach_the_job() -> None:
     assert at(cronjob(), f"{CONTAINER}.args") == ["sweep"]
     default = settings()
     assert (default.sweep_stores, default.sweep_delete) == (("s3://bucket/clearml",), False)
-    assert (default.sweep_grace_days, default.sweep_known_one_in) == (30, 10)
-    given = {"delete": True, "graceDays": 1.5, "knownOneIn": 1000000, "stores": ["gs://a,b", "/mnt/x"]}
+    assert (default.sweep_grace_days, default.sweep_known_one_in, default.sweep_refuse_above) == (30, 10, 0.5)
+    given = {"delete": True, "graceDays": 1.5, "knownOneIn": 1000000, "refuseAbove": 0, "stores": ["gs://a,b", "/mnt/x"]}
     changed = settings({"sweep": given})
     assert (changed.sweep_stores, changed.sweep_delete) == (("gs://a,b", "/mnt/x"), True)
-    assert (changed.sweep_grace_days, changed.sweep_known_one_in) == (1.5, 1_000_000)
+    assert (changed.sweep_grace_days, changed.sweep_known_one_in, changed.sweep_refuse_above) == (1.5, 1_000_000, 0)
 
 
 def test_the_fileservers_volume_is_a_store_and_read_only_unless_it_deletes() -> None:
@@ -112,6 +112,7 @@ def test_its_name_fits_a_cronjobs_52_characters(name: str) -> None:
         (nested("sweep.stores", []), "sweep.stores"),
         (nested("sweep.graceDays", 0), "graceDays"),
         (nested("sweep.knownOneIn", 0), "knownOneIn"),
+        (nested("sweep.refuseAbove", 1.5), "refuseAbove"),
         (nested("sweep.stores", ["http://files:8081"]), "stores"),
         (nested("sweep.schedule", ""), "schedule"),
         (nested("sweep.grace", 1), "grace"),

@@ -87,7 +87,7 @@ def test_a_wrong_server_is_refused_and_its_name_overrules(
         (["--store", "http://files:8081"], "A fileserver can't be listed"),
         (["--store", "relative/path"], "absolute path"),
         (["--store", "/"], "absolute path"),
-        (["--store", "/no/such/folder"], "is no folder here"),
+        (["--store", "/no/such/folder"], "is not a folder here"),
         (["--store", "s3://127.0.0.1:9/bucket"], "s3://127.0.0.1:9/bucket"),
     ],
 )

@@ -130,6 +130,13 @@ def test_a_tag_that_no_model_has_is_an_error_also_where_there_is_nothing_to_dele
     assert len(state(sandbox)[0]) == 2
 
 
+def test_a_task_that_uses_its_own_model_is_deleted_with_it(sandbox: Sandbox, world: World) -> None:
+    task = world.task("resumed")
+    task.input_model(task.model("weights"))
+    assert run(sandbox, world).watcher.deleted == {task.id}
+    assert state(sandbox) == ([], [], [])
+
+
 # -- files
 SPELLINGS: dict[str, Callable[[str], str]] = {
     "another host": lambda path: f"https://public.example/files/{path}",

@@ -123,6 +123,6 @@ def test_a_server_that_ignores_the_bound_is_read_by_offsets(sandbox: Sandbox, mo
     for n in range(60):
         world.task(f"exp {n}", days_old=40 + n)
     sandbox.load(world.as_dict())
-    monkeypatch.setattr("cleanup_job.sandbox.query._bounds", lambda *_: iter(()))
+    monkeypatch.setattr("cleanup_job.sandbox.conditions._in_dates", lambda *_: iter(()))
     assert len(listed(sandbox, 7)) == 60
     assert len(clean(sandbox, page_size=7).watcher.deleted) == 60

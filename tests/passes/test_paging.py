@@ -1,11 +1,16 @@
 """All pages are read before the first deletion, and one pass leaves none."""
 
+from datetime import timedelta
+
 import pytest
 from harness import NOW, clean, state
 
 from cleanup_job.errors import RefusedError
 from cleanup_job.sandbox.builder import World
 from cleanup_job.sandbox.server import Sandbox
+from cleanup_job.sandbox.store import api_time
+from cleanup_job.server.clearml_server import ClearMLServer
+from cleanup_job.server.session import Connection, Transport
 
 
 @pytest.mark.parametrize("page_size", [7, 500])
@@ -57,3 +62,31 @@ def test_the_valve_refuses_before_anything_is_deleted(sandbox: Sandbox) -> None:
         clean(sandbox, refuse_above=3)
     assert state(sandbox) == before
     assert clean(sandbox, refuse_above=4).report.total().tasks == 4
+
+
+@pytest.mark.parametrize("moments", [1, 100_000])
+@pytest.mark.parametrize("count", [499, 500, 501, 3000])
+def test_projects_are_read_to_their_end(sandbox: Sandbox, count: int, moments: int) -> None:
+    """The project that the listing gives last is one to keep; all are of one moment, or each of its own."""
+    world = World(NOW)
+    goes, stays = world.task("goes", project="first").id, world.task("stays", project="the last").id
+    document = world.as_dict()
+    blank = document["projects"][0]
+    document["projects"] += [
+        {
+            **blank,
+            "id": f"b{n:031x}",
+            "name": f"project {n}",
+            "last_update": api_time(NOW - timedelta(days=9, seconds=n % moments)),
+        }
+        for n in range(count - len(document["projects"]))
+    ]
+    last = next(project for project in document["projects"] if project["name"] == "the last")
+    last |= {"id": "f" * 32, "last_update": api_time(NOW - timedelta(days=9))}
+    for task in document["tasks"]:
+        task["project"] = last["id"] if task["id"] == stays else task["project"]
+    sandbox.load(document)
+    names = ClearMLServer(Transport(Connection(sandbox.api_url, sandbox.key, sandbox.secret)), 500).projects()
+    assert (len(names), names[last["id"]]) == (count, "the last")
+    assert clean(sandbox, filters={"keep_projects": ("the last",)}).watcher.deleted == {goes}
+    assert state(sandbox)[0] == [stays]

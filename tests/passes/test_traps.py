@@ -9,7 +9,6 @@ from harness import NOW, clean, state
 
 from cleanup_job.cleanup import Stop
 from cleanup_job.errors import CleanupError, SettingsError, UnreachableError
-from cleanup_job.paths import OwnedPath
 from cleanup_job.report.outcome import Reason
 from cleanup_job.retry import Retry
 from cleanup_job.sandbox import events, query
@@ -217,15 +216,30 @@ def test_a_difference_between_plan_and_answer_is_reported(sandbox: Sandbox, worl
 
 # -- events
 def test_tasks_with_events_go_in_calls_that_the_server_waits_for(sandbox: Sandbox, world: World) -> None:
-    reported = {world.task(f"reported {n}").id for n in range(150)}
-    for task in world.tasks:
+    """Also where a unit is larger than what is looked at together: a pipeline with its steps."""
+    controller = world.pipeline("nightly")
+    reported = {controller.step(f"reported {n}").id for n in range(150)}
+    for task in world.tasks[1:]:
         task.debug_images(1)
-    quiet = {world.task(f"quiet {n}").id for n in range(150)}
+    quiet = {controller.step(f"quiet {n}").id for n in range(150)}
     sandbox.load(world.as_dict())
-    assert clean(sandbox).watcher.deleted == reported | quiet
+    assert clean(sandbox, filters={"include_pipeline_steps": True}).watcher.deleted == reported | quiet | {controller.id}
     calls = [set(r.body["ids"]) for r in sandbox.requests if r.call == "tasks.delete_many"]
     assert quiet in calls
     assert [len(ids) for ids in calls if ids & reported] == [99, 51]
+
+
+def test_files_and_records_of_a_few_tasks_are_deleted_before_those_of_the_next(sandbox: Sandbox, world: World) -> None:
+    tasks = [world.task(f"exp {n}").id for n in range(60)]
+    for task in world.tasks:
+        task.artifact("data")
+    sandbox.load(world.as_dict())
+    assert clean(sandbox).watcher.deleted == set(tasks)
+    done = [(r.call, r.body) for r in sandbox.requests if r.call in {"/delete_many", "tasks.delete_many"}]
+    calls = [call for call, body in done if call != "/delete_many" or body["files"]]
+    assert calls == ["/delete_many", "tasks.delete_many"] * 3
+    looks = [r.body["id"] for r in sandbox.requests if "execution.artifacts" in str(r.body) and "id" in (r.body or {})]
+    assert [len(ids) for ids in looks] == [25, 25, 10]
 
 
 def test_a_scroll_that_repeats_iteration_0_for_ever_ends(sandbox: Sandbox, world: World) -> None:
@@ -316,9 +330,9 @@ def test_a_file_that_can_not_be_deleted_keeps_the_record_or_not_as_the_settings_
     sandbox.load(world.as_dict())
     real = FileServer._batch_of
 
-    def fail(self: FileServer, paths: Sequence[OwnedPath]) -> dict[OwnedPath, str]:
-        bad = [path for path in paths if broken.id in path.path]
-        return dict.fromkeys(bad, "disk full") | real(self, [path for path in paths if path not in bad])
+    def fail(self: FileServer, names: Sequence[str]) -> dict[str, str]:
+        bad = [name for name in names if broken.id in name]
+        return {**dict.fromkeys(bad, "disk full"), **real(self, [name for name in names if name not in bad])}
 
     monkeypatch.setattr(FileServer, "_batch_of", fail)
     done = clean(sandbox, keep_on_file_error=keep)

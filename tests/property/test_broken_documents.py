@@ -9,7 +9,8 @@ import pytest
 from harness import NOW, clean, state
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from worlds import PUBLIC, worlds
+from scenario import PUBLIC
+from worlds import worlds
 
 from cleanup_job.errors import AnswerError
 from cleanup_job.report.outcome import Reason

@@ -1,5 +1,6 @@
 """Mounted folders: only below the roots, through no symbolic link, and never where nothing is mounted."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -31,10 +32,10 @@ def there(root: Path) -> set[str]:
     return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_symlink() or path.is_file()}
 
 
-def test_a_folder_goes_with_all_in_it_and_nothing_beside_it(folder: Path) -> None:
+def test_what_the_sdk_makes_goes_with_a_folder_and_nothing_beside_it(folder: Path) -> None:
     top = task_folder(folder)
-    fill(folder, top, "models/x.pt", "metrics/a/b/1.png", "artifacts/dots../y", "empty name /z")
-    (folder / top.path / "empty/below").mkdir(parents=True)
+    fill(folder, top, "models/x.pt", "metrics/a/b/1.png", "artifacts/dots../y", "artifacts/empty name /z")
+    (folder / top.path / "artifacts/empty/below").mkdir(parents=True)
     fill(folder, task_folder(folder, "lab/exp", OTHER), "models/x.pt")
     (folder / f"{top.path}2").write_text("1")
     stores = MountedFolders([str(folder)])
@@ -43,8 +44,22 @@ def test_a_folder_goes_with_all_in_it_and_nothing_beside_it(folder: Path) -> Non
     assert (done.sizes[top].files, done.sizes[top].bytes) == (4, 20)
     assert not (folder / top.path).exists()
     assert there(folder) == {"README", f"{top.path}2", f"lab/exp.{OTHER}/models/x.pt"}
-    assert stores.delete([top]).failed == {}
+    again = stores.delete([top])
+    assert (again.failed, again.missing) == ({}, {top})
     assert stores.doubts() == []
+
+
+def test_what_lies_beside_what_the_sdk_makes_stays_unless_it_is_named(folder: Path) -> None:
+    top = task_folder(folder)
+    beside = ("README", "runs/a/x", "artifacts2/x", "Models/x")
+    fill(folder, top, "models/x.pt", *beside)
+    (folder / top.path / "empty").mkdir()
+    stores = MountedFolders([str(folder)])
+    done = stores.delete([top, TaskFile(top, "runs/a/x")])
+    assert done.failed == {}
+    assert sum(size.files for size in done.sizes.values()) == 2
+    assert there(folder) == {"README", *(f"{top.path}/{rest}" for rest in beside if rest != "runs/a/x")}
+    assert (folder / top.path / "empty").is_dir()
 
 
 def test_what_has_to_stay_stays_and_so_does_another_tasks_folder(folder: Path) -> None:
@@ -93,7 +108,7 @@ def test_a_root_that_is_not_mounted_ends_the_pass_before_anything_is_deleted(san
     world = World(NOW)
     world.task("old", destination=f"file://{tmp_path}/mnt").artifact("data")
     sandbox.load(world.as_dict())
-    for root, problem in ((tmp_path / "mnt", "is empty"), (tmp_path / "none", "is no folder")):
+    for root, problem in ((tmp_path / "mnt", "is empty"), (tmp_path / "none", "is not a folder")):
         with pytest.raises(SettingsError, match=problem):
             clean(sandbox, stores=lambda *_, root=root: [MountedFolders([str(root)])])
         dry = clean(sandbox, stores=lambda *_, root=root: [MountedFolders([str(root)])], dry_run=True)
@@ -115,7 +130,7 @@ def test_a_folder_that_can_not_be_deleted_keeps_its_record(
         raise PermissionError(13, "Permission denied", str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "unlink", refuse)
+        patch.setattr(os, "unlink", refuse)
         done = clean(sandbox, stores=lambda *_: [MountedFolders([str(folder)])])
     assert "Permission denied" in done.watcher.outcomes[task.id].detail
     assert done.watcher.failed == {task.id}

@@ -33,20 +33,23 @@ def fill(bucket: Bucket, top: TaskFolder, rests: Iterable[str]) -> None:
 
 # Quoted names are literal in a key; what the SDK does not quote comes as it is.
 ODD = [
-    "a%20b",
-    "c#d",
-    "e?f",
-    "g*h",
-    "i[j]",
-    "k\\l",
-    "mä",
-    "n+o",
-    "p q",
-    "models/x.pt",
-    "tilde~",
-    "a&b<c>",
-    "quote'\"",
-    "per%ZZ",
+    f"models/{rest}"
+    for rest in (
+        "a%20b",
+        "c#d",
+        "e?f",
+        "g*h",
+        "i[j]",
+        "k\\l",
+        "mä",
+        "n+o",
+        "p q",
+        "x.pt",
+        "tilde~",
+        "a&b<c>",
+        "quote'\"",
+        "per%ZZ",
+    )
 ]
 
 
@@ -54,7 +57,8 @@ def test_a_folder_goes_with_all_in_it_and_nothing_beside_it(bucket: Bucket, monk
     found = stores(bucket, monkeypatch)
     top = folder(found, bucket)
     fill(bucket, top, ODD)
-    beside = {f"{top.path}2/x", f"{top.path}.b/x", f"{top.path}", f"base/lab/other.{OTHER}/x", "x"}
+    beside = {f"{top.path}2/models/x", f"{top.path}.b/models/x", f"{top.path}", f"base/lab/other.{OTHER}/models/x", "x"}
+    beside |= {f"{top.path}/{rest}" for rest in ("README", "models", "models2/x", "runs/models/x")}
     for key in beside:
         bucket.put(key, b"1")
     done = found.delete([top])

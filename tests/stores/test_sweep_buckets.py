@@ -35,7 +35,7 @@ def sweep(
     assert place is not None
     orphans: list[Orphan] = []
     report = SweepReport("test", "127.0.0.1", delete, LATER)
-    Sweep(ClearMLServer(transport), Options(delete, known_one_in=0), report, orphans.append).run(
+    Sweep(ClearMLServer(transport), Options(delete, sure=True), report, orphans.append).run(
         [(storage, Location(place.store, place.path))]
     )
     return orphans, storage

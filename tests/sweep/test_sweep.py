@@ -45,7 +45,7 @@ def sweep(sandbox: Sandbox, root: Path, *, gate: Callable[[], None] = lambda: No
     transport = Transport(Connection(sandbox.api_url, sandbox.key, sandbox.secret, retry=retry, timeout=20))
     done = Swept(SweepReport("test", "127.0.0.1", bool(options.get("delete")), NOW))
     storage = MountedFolders([str(root)], before_deletion=gate)
-    wanted = Options(**{"known_one_in": 0, **options})
+    wanted = Options(**{"sure": not {"known_one_in", "refuse_above", "grace"} & options.keys(), **options})
     try:
         Sweep(ClearMLServer(transport), wanted, done.report, done.orphans.append).run(
             [(storage, Location(SCHEME + str(root), ""))]
@@ -149,6 +149,17 @@ def test_a_folder_in_which_a_model_lies_is_known(sandbox: Sandbox, root: Path) -
     assert sweep(sandbox, root, delete=True).by(Verdict.DELETED) == {f"lab/x.{GONE[4]}"}
 
 
+def test_a_folder_in_which_a_task_names_a_file_or_writes_is_known(sandbox: Sandbox, root: Path) -> None:
+    made = World(NOW)
+    living = made.task("living", archived=False)
+    living.linked_artifact("link", f"http://other.example//lab/a.{GONE[0]}/artifacts/x?download=1")
+    living.writes_to(f"{root}/lab/b.{GONE[1]}/runs")
+    sandbox.load(made.as_dict())
+    for task in GONE[:3]:
+        put(root, f"lab/x.{task}/models/w.pt")
+    assert sweep(sandbox, root, delete=True).by(Verdict.DELETED) == {f"lab/x.{GONE[2]}"}
+
+
 def test_a_server_that_knows_too_few_is_refused_before_anything_is_deleted(sandbox: Sandbox, world: World, root: Path) -> None:
     put(root, f"lab/x.{world.tasks[0].id}/models/w.pt")
     for task in GONE[:5]:
@@ -158,7 +169,88 @@ def test_a_server_that_knows_too_few_is_refused_before_anything_is_deleted(sandb
         with pytest.raises(RefusedError, match=r"knows 1 of 6 tasks.*--i-know 127\.0\.0\.1"):
             sweep(sandbox, root, delete=delete, known_one_in=5)
     assert there(root) == before
-    assert len(sweep(sandbox, root, delete=True, known_one_in=6).by(Verdict.DELETED)) == 5
+    assert len(sweep(sandbox, root, delete=True, known_one_in=6, refuse_above=1.0).by(Verdict.DELETED)) == 5
+
+
+def fill_with(root: Path, made: World, known: int, unknown: int, *, when: datetime = LONG_AGO, first: int = 100) -> None:
+    """Folders of tasks that the server knows, and of such as it does not."""
+    for n in range(known):
+        put(root, f"lab/exp.{made.task(f'exp {first + n}', archived=False).id}/models/w.pt", when)
+    for n in range(unknown):
+        put(root, f"lab/x.{first + n:032x}/models/w.pt", when)
+
+
+@pytest.mark.parametrize("delete", [True, False])
+def test_a_server_with_an_old_backup_is_refused_by_how_much_would_be_deleted(
+    sandbox: Sandbox, root: Path, delete: bool
+) -> None:
+    made = World(NOW)
+    fill_with(root, made, 12, 88)
+    sandbox.load(made.as_dict())
+    before = there(root)
+    with pytest.raises(RefusedError, match=r"88 of 100 folders.*CLEANUP_SWEEP_REFUSE_ABOVE=0\.5.*--i-know 127\.0\.0\.1"):
+        sweep(sandbox, root, delete=delete, known_one_in=10)
+    assert there(root) == before
+    assert len(sweep(sandbox, root, delete=True, refuse_above=0.88).by(Verdict.DELETED)) == 88
+
+
+def test_half_of_the_folders_is_not_more_than_half(sandbox: Sandbox, root: Path) -> None:
+    made = World(NOW)
+    fill_with(root, made, 4, 4)
+    sandbox.load(made.as_dict())
+    assert len(sweep(sandbox, root, delete=True, refuse_above=0.5).by(Verdict.DELETED)) == 4
+
+
+def test_a_server_that_knows_the_old_tasks_and_not_the_young_ones_is_refused(sandbox: Sandbox, root: Path) -> None:
+    made = World(NOW)
+    yesterday = NOW - timedelta(days=1)
+    fill_with(root, made, 20, 1)
+    fill_with(root, made, 3, 4, when=yesterday, first=200)
+    sandbox.load(made.as_dict())
+    before = there(root)
+    with pytest.raises(
+        RefusedError, match=r"does not know 4 of 7 tasks in whose folders files changed within the last 30 days"
+    ):
+        sweep(sandbox, root, delete=True, known_one_in=10)
+    assert there(root) == before
+    assert len(sweep(sandbox, root, delete=True).by(Verdict.DELETED)) == 1
+
+
+def test_one_or_two_young_folders_without_a_record_are_no_sign_of_a_wrong_server(sandbox: Sandbox, root: Path) -> None:
+    made = World(NOW)
+    fill_with(root, made, 3, 1)
+    fill_with(root, made, 0, 2, when=NOW - timedelta(days=1), first=200)
+    sandbox.load(made.as_dict())
+    assert len(sweep(sandbox, root, delete=True, known_one_in=10).by(Verdict.DELETED)) == 1
+
+
+# -- empty folders, as a pass leaves them on a fileserver
+def empty(root: Path, path: str, when: datetime = LONG_AGO) -> None:
+    (root / path).mkdir(parents=True)
+    for folder in (root / path, *(one for one in (root / path).parents if one != root and root in one.parents)):
+        os.utime(folder, (when.timestamp(), when.timestamp()))
+
+
+def test_an_empty_folder_goes_once_it_is_old_enough(sandbox: Sandbox, world: World, root: Path) -> None:
+    empty(root, f"lab/x.{GONE[0]}")
+    empty(root, f"lab/x.{GONE[1]}/models/a")
+    empty(root, f"lab/x.{GONE[2]}", NOW)
+    empty(root, f"lab/x.{GONE[3]}/something")
+    empty(root, f"lab/x.{world.tasks[0].id}")
+    done = sweep(sandbox, root, delete=True)
+    assert done.by(Verdict.DELETED) == {f"lab/x.{GONE[0]}", f"lab/x.{GONE[1]}"}
+    assert (done.by(Verdict.YOUNG), done.by(Verdict.ODD)) == ({f"lab/x.{GONE[2]}"}, {f"lab/x.{GONE[3]}"})
+    assert {path.name for path in (root / "lab").iterdir()} == {f"x.{one}" for one in (*GONE[2:4], world.tasks[0].id)}
+    assert not sweep(sandbox, root, delete=True).by(Verdict.DELETED)
+
+
+def test_empty_folders_are_no_sign_of_a_wrong_server(sandbox: Sandbox, root: Path) -> None:
+    made = World(NOW)
+    fill_with(root, made, 1, 1)
+    for n in range(50):
+        empty(root, f"lab/x.{n + 500:032x}", NOW if n % 2 else LONG_AGO)
+    sandbox.load(made.as_dict())
+    assert len(sweep(sandbox, root, delete=True, known_one_in=10).by(Verdict.DELETED)) == 26
 
 
 def test_an_empty_store_is_no_reason_to_refuse(sandbox: Sandbox, world: World, root: Path) -> None:

@@ -2,9 +2,12 @@
 
 import tracemalloc
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from cleanup_job.orphans import Entry, folder_of, grouped
+import pytest
+
+from cleanup_job.orphans import Entry, FoundFolder, folder_of, grouped
+from cleanup_job.paths import TaskFolder, TaskId
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -33,3 +36,73 @@ def test_the_first_segment_that_is_named_like_a_folder_counts_and_needs_a_projec
     assert (found.path, found.task) == (f"lab/x.{one}", one)
     for path in (f"x.{one}/a/b", f"lab/x.{one}", "lab/x/y", f"lab//x.{one}/a", f"../x.{one}/a", f"x.{one}/y.{other}/z"):
         assert folder_of("s", path) is None
+
+
+ONE, OTHER = TaskId("a" * 32), TaskId("b" * 32)
+DAY = timedelta(days=1)
+
+
+def found(*paths: str, folders: tuple[str, ...] = ()) -> FoundFolder:
+    one = FoundFolder(TaskFolder("s", f"lab/x.{ONE}", ONE))
+    for path in paths:
+        one.add(Entry(f"lab/x.{ONE}/{path}", 10, WHEN))
+    for path in folders:
+        one.add_folder(f"lab/x.{ONE}/{path}", WHEN)
+    return one
+
+
+def test_a_folder_counts_its_files_and_knows_its_youngest() -> None:
+    one = found()
+    assert (one.files, one.bytes, one.youngest, one.changed, one.odd) == (0, 0, None, None, "")
+    for size, when in ((3, WHEN), (4, WHEN + DAY), (5, WHEN - DAY)):
+        one.add(Entry(f"lab/x.{ONE}/models/w", size, when))
+        one.add_folder(f"lab/x.{ONE}/models", when)
+    assert (one.files, one.bytes, one.youngest, one.changed, one.odd) == (3, 12, WHEN + DAY, WHEN + DAY, "")
+
+
+@pytest.mark.parametrize(
+    ("path", "odd"),
+    [
+        ("artifacts/a/b.bin", False), ("models/w.pt", False), ("metrics/a/b/c.png", False), (f"models/y.{OTHER}", False),
+        ("w.pt", True), ("models", True), ("other/w.pt", True), ("models//w.pt", True), ("models/../w.pt", True),
+        (f"models/y.{OTHER}/w.pt", True), (f"models/a/y.{OTHER}/b/w.pt", True),
+    ],
+)  # fmt: skip
+def test_a_file_that_the_sdk_would_not_have_made_makes_the_folder_odd(path: str, odd: bool) -> None:
+    assert found("models/first.pt", path).odd == (f"lab/x.{ONE}/{path}" if odd else "")
+
+
+@pytest.mark.parametrize(
+    ("path", "odd"),
+    [("models", False), ("models/a", False), ("other", True), ("models/..", True), (f"models/y.{OTHER}", True)],
+)
+def test_a_folder_that_the_sdk_would_not_have_made_does_so_too(path: str, odd: bool) -> None:
+    assert found(folders=("artifacts", path)).odd == (f"lab/x.{ONE}/{path}" if odd else "")
+
+
+def test_the_first_odd_path_is_named() -> None:
+    assert found("a", "models/w", "b").odd == f"lab/x.{ONE}/a"
+
+
+def test_a_listing_is_split_into_folders_and_what_is_in_none_is_left_out() -> None:
+    paths = [
+        "lab/raw.csv",
+        f"lab/x.{ONE}/models/a",
+        f"lab/x.{ONE}/models/b",
+        f"lab/y.{OTHER}/models/c",
+        "lab/z",
+        f"lab/z.{ONE}/w",
+    ]
+    folders = list(grouped("s", [Entry(path, 1, WHEN) for path in paths]))
+    assert [(one.folder.store, one.folder.path, one.folder.task, one.files) for one in folders] == [
+        ("s", f"lab/x.{ONE}", ONE, 2), ("s", f"lab/y.{OTHER}", OTHER, 1), ("s", f"lab/z.{ONE}", ONE, 1),
+    ]  # fmt: skip
+
+
+def test_a_folder_that_a_listing_comes_back_to_is_told_twice() -> None:
+    paths = [f"lab/x.{ONE}/models/a", "lab/raw.csv", f"lab/x.{ONE}/models/b"]
+    assert [one.files for one in grouped("s", [Entry(path, 1, WHEN) for path in paths])] == [1, 1]
+
+
+def test_an_empty_listing_has_no_folders() -> None:
+    assert list(grouped("s", [])) == []

@@ -4,7 +4,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanup_job.paths import LinkedFile, Location, TaskFile, TaskFolder, TaskId, overlaps, owned_file
+from cleanup_job.paths import (
+    LinkedFile,
+    Location,
+    OwnedPath,
+    PartOfFolder,
+    TaskFile,
+    TaskFolder,
+    TaskId,
+    in_no_folder,
+    is_clean,
+    left_alone,
+    left_alone_whole,
+    names_a_task,
+    overlaps,
+    owned_file,
+)
 
 TASK = TaskId("0123456789abcdef0123456789abcdef")
 OTHER = "f" * 32
@@ -20,19 +35,19 @@ FOLDER = f"team/project/exp.{TASK}"
     ],
 )  # fmt: skip
 def test_only_this_tasks_own_folder_with_a_parent_is_a_task_folder(path: str) -> None:
-    with pytest.raises(ValueError, match="is no folder of task"):
+    with pytest.raises(ValueError, match="is not a folder of task"):
         TaskFolder("fileserver", path, TASK)
 
 
 @pytest.mark.parametrize("task", ["", ".", "a/b", "short", "x" * 65, "a.b.c.d.e.f"])
 def test_a_task_id_that_could_mean_a_path_makes_no_folder(task: str) -> None:
-    with pytest.raises(ValueError, match="is no folder of task"):
+    with pytest.raises(ValueError, match="is not a folder of task"):
         TaskFolder("fileserver", f"team/exp.{task}", TaskId(task))
 
 
 @pytest.mark.parametrize("rest", ["", ".", "..", "a/../..", "/a", "a//b", "a/", "../x"])
 def test_a_file_never_leaves_its_folder(rest: str) -> None:
-    with pytest.raises(ValueError, match="is no file in"):
+    with pytest.raises(ValueError, match="is not a file of task"):
         TaskFile(TaskFolder("fileserver", FOLDER, TASK), rest)
 
 
@@ -67,3 +82,106 @@ def test_paths_overlap_by_whole_segments_only() -> None:
     assert overlaps("a/b", "a/b/c")
     assert overlaps("a/b/c", "a/b")
     assert not overlaps("a/b", "a/bc")
+    assert overlaps("a/b", "a/b")
+    assert not overlaps("a/bc", "a/b")
+    assert not overlaps("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("path", "clean"),
+    [
+        ("a", True), ("a/b c/é", True), (".a/..b/c...", True), ("", False), ("a//b", False), ("/a", False), ("a/", False),
+        ("./a", False),
+        ("a/..", False), ("a/\x00b", False), ("a/\ufffd", False), (f"a/{chr(0xD800)}", False), (chr(0xDFFF), False),
+    ],
+)  # fmt: skip
+def test_a_clean_path_means_just_what_it_says(path: str, clean: bool) -> None:
+    assert is_clean(path) is clean
+
+
+@pytest.mark.parametrize(
+    ("segment", "named"),
+    [
+        (f"exp.{TASK}", True), (f".{TASK}", True), (f"a.b\nc.{TASK}", True), (TASK, False), (f"exp.{TASK}0", False),
+        (f"exp.{TASK[1:]}", False), (f"exp.{TASK.upper()}", False), (f"exp.{TASK}.txt", False), (f"exp.{TASK[:-1]}g", False),
+    ],
+)  # fmt: skip
+def test_a_folder_of_a_task_ends_in_a_dot_and_an_id(segment: str, named: bool) -> None:
+    assert names_a_task(segment) is named
+    assert in_no_folder(f"a/{segment}/b") is not named
+    assert in_no_folder(f"a/{segment}")
+
+
+@pytest.mark.parametrize("rest", [f"models/x.{OTHER}/w.pt", f"x.{OTHER}/w.pt", f"models/x.{OTHER}/a/b/w.pt"])
+def test_a_file_in_the_folder_of_another_task_below_is_that_tasks(rest: str) -> None:
+    folder = TaskFolder("fileserver", FOLDER, TASK)
+    assert owned_file(Location("fileserver", f"{FOLDER}/{rest}"), TASK) is None
+    assert left_alone(folder, rest)
+    with pytest.raises(ValueError, match="is not a file of task"):
+        TaskFile(folder, rest)
+
+
+def test_a_file_that_is_named_like_another_tasks_folder_is_the_tasks_own() -> None:
+    file = owned_file(Location("fileserver", f"{FOLDER}/models/x.{OTHER}"), TASK)
+    assert file == TaskFile(TaskFolder("fileserver", FOLDER, TASK), f"models/x.{OTHER}")
+
+
+def test_a_folder_needs_a_segment_above_it() -> None:
+    assert owned_file(Location("fileserver", f"exp.{TASK}/models/w.pt"), TASK) is None
+    assert owned_file(Location("fileserver", f"a/exp.{TASK}/w.pt"), TASK) is not None
+
+
+def test_a_file_knows_where_it_lies() -> None:
+    folder = TaskFolder("fileserver", FOLDER, TASK)
+    file = TaskFile(folder, "models/a/w.pt")
+    assert (file.store, file.path, file.kind, file.is_beside) == ("fileserver", f"{FOLDER}/models/a/w.pt", "models", False)
+    for rest in ("models", "other/w.pt", "w.pt", "Models/w.pt"):
+        assert (TaskFile(folder, rest).kind, TaskFile(folder, rest).is_beside) == ("", True)
+
+
+@pytest.mark.parametrize("keep", [(), ("",), ("a", ".."), ("a//b",), ("/a",), ("models", "../x")])
+def test_a_part_of_a_folder_keeps_paths_in_it(keep: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match=f"are not paths in '{FOLDER}'"):
+        PartOfFolder(TaskFolder("fileserver", FOLDER, TASK), keep)
+
+
+def test_a_part_of_a_folder_has_the_place_of_the_folder() -> None:
+    part = PartOfFolder(TaskFolder("fileserver", FOLDER, TASK), ("models/w.pt",))
+    assert (part.store, part.path) == ("fileserver", FOLDER)
+
+
+WHOLE = TaskFolder("fileserver", FOLDER, TASK)
+PART = PartOfFolder(WHOLE, ("models/best", "metrics/a/b"))
+
+
+@pytest.mark.parametrize(
+    ("path", "rest", "alone"),
+    [
+        (WHOLE, "artifacts/a.bin", False), (WHOLE, "models/w.pt", False), (WHOLE, "metrics/a/b/c.png", False),
+        (WHOLE, "models", True), (WHOLE, "w.pt", True), (WHOLE, "other/w.pt", True), (WHOLE, f"models/x.{OTHER}/w.pt", True),
+        (WHOLE, f"models/x.{TASK}/w.pt", False), (WHOLE, f"models/x.{OTHER}", False),
+        (PART, "models/best", True), (PART, "models/best/w.pt", True), (PART, "models/best.pt", False),
+        (PART, "models/x", False),
+        (PART, "metrics/a", True), (PART, "metrics/a/c", False), (PART, "artifacts/a.bin", False), (PART, "other", True),
+    ],
+)  # fmt: skip
+def test_what_is_kept_when_a_folder_is_deleted(path: OwnedPath, rest: str, alone: bool) -> None:
+    assert left_alone(path, rest) is alone
+
+
+@pytest.mark.parametrize(
+    ("path", "rest", "alone"),
+    [
+        (WHOLE, "artifacts", False), (WHOLE, "models/a", False), (WHOLE, "other", True), (WHOLE, "other/models", True),
+        (WHOLE, f"models/x.{OTHER}", True), (WHOLE, f"models/x.{TASK}", False), (WHOLE, f"models/x.{OTHER}/a", True),
+        (PART, "models/best", True), (PART, "models/best/a", True), (PART, "models/bes", False), (PART, "models/best2", False),
+        (PART, "models", False), (PART, "metrics/a", False), (PART, "metrics/a/b", True), (PART, "artifacts", False),
+    ],
+)  # fmt: skip
+def test_which_folders_below_are_kept_with_all_that_is_in_them(path: OwnedPath, rest: str, alone: bool) -> None:
+    assert left_alone_whole(path, rest) is alone
+
+
+def test_a_single_file_has_nothing_below_it() -> None:
+    with pytest.raises(AssertionError):
+        left_alone(TaskFile(WHOLE, "models/w.pt"), "models/x")

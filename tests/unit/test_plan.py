@@ -7,9 +7,9 @@ import pytest
 
 from cleanup_job.claim import Claim
 from cleanup_job.outputs import Outputs
-from cleanup_job.paths import KINDS, Location, ModelId, PartOfFolder, TaskFile, TaskFolder, TaskId
+from cleanup_job.paths import KINDS, LinkedFile, Location, ModelId, PartOfFolder, TaskFile, TaskFolder, TaskId
 from cleanup_job.plan import Batch, Gone, Plan, Policy, Protection, References, kinds_apart, plan_batch, protection
-from cleanup_job.records import Listed, Model, NotDeleted, Task, Unreadable
+from cleanup_job.records import Listed, Model, NotDeleted, Size, Task, Unreadable
 from cleanup_job.report.outcome import Reason
 from cleanup_job.selection import Rules, Selected
 
@@ -183,7 +183,7 @@ def test_a_task_that_changes_each_time_it_is_read_is_kept() -> None:
 
 
 def test_a_record_that_cannot_be_read_keeps_the_task_and_names_the_field() -> None:
-    stays = plan(now=Unreadable(A, "tags"))  # type: ignore[arg-type]  # as the server gives it
+    stays = plan(unreadable={A: Unreadable(A, "tags")})
     assert reason(stays) is Reason.UNREADABLE
     assert "tags" in stays.staying[0].detail
 
@@ -291,3 +291,278 @@ def test_a_claim_on_a_linked_file_ends_with_its_record() -> None:
 def test_force_is_for_published_children_and_models_alone(message: str, force: bool) -> None:
     assert NotDeleted(400, 123, message).needs_force is force
     assert not NotDeleted(400, 101, message).needs_force
+
+
+# -- every part of what is decided
+PLACE = TaskFolder("files", f"p/exp.{A}", A)
+DRY = replace(FORCE, lists=lambda _: True)
+
+
+def stays(found: Plan) -> tuple[Reason, str]:
+    assert not found.going
+    (one,) = found.staying
+    return one.reason, one.detail
+
+
+def test_each_reason_says_what_to_know_about_it() -> None:
+    touched = "somebody restored, re-ran or edited it while the pass ran; the next pass looks again"
+    moving = "its models, or claims on its files, changed each time it was read; the next pass looks again"
+    assert stays(plan(now=task(tags=("x",)))) == (Reason.CHANGED, touched)
+    assert stays(plan(changing=frozenset({A}))) == (Reason.CHANGED, moving)
+    assert stays(plan(outputs={})) == (Reason.CHANGED, "it is no longer there")
+    assert stays(plan(now=task(public=True))) == (Reason.PUBLIC, "a public example belongs to the server, not to its users")
+    wrong = f"{folder(A)}/../../x"
+    assert stays(plan(found=outputs(A, wrong))) == (Reason.UNUSABLE_PATH, f"{wrong!r}: correct or remove this entry in ClearML")
+    unknown = outputs(A, f"s3://b/p/exp.{A}/x", f"s3://b/p/exp.{A}/y", f"gs://c/p/exp.{A}/x")
+    assert stays(plan(found=unknown)) == (Reason.UNKNOWN_STORE, "s3://b (2 files), gs://c (1 files)")
+    needed = replace(FORCE, needed_datasets={A: "version x is built on it"})
+    assert stays(plan(needed)) == (Reason.DATASET_IN_USE, "version x is built on it")
+    assert plan(replace(FORCE, needed_datasets={B: "x"})).going
+    broken = "models is not what ClearML's API promises; open the task in ClearML and correct it"
+    assert stays(plan(unreadable={A: Unreadable(A, "models")})) == (Reason.UNREADABLE, broken)
+    assert plan(unreadable={B: Unreadable(B, "models")}).going
+    assert plan(changing=frozenset({B})).going
+
+
+def test_without_force_it_says_what_needs_it() -> None:
+    policy = Policy(RULES)
+    model = {A: [Model(ModelId("m1"), "", A), Model(ModelId("m2"), "", A, ready=True)]}
+    ending = "; CLEANUP_FORCE_DELETE=true deletes it"
+    assert stays(plan(policy, models=model)) == (Reason.NEEDS_FORCE, f"it has a published model m2{ending}")
+    assert stays(plan(policy, published_children=frozenset({A}))) == (Reason.NEEDS_FORCE, f"it has a published child{ending}")
+    assert plan(policy, published_children=frozenset({B})).going
+    assert plan(policy, models={A: model[A][:1]}).going
+    assert plan(models=model, published_children=frozenset({A})).going
+
+
+def test_a_task_that_is_kept_is_told_of_as_it_is_now_where_it_is_still_there() -> None:
+    now = task(tags=("x",))
+    assert plan(now=now).staying[0].task is now
+    assert plan(outputs={}).staying[0].task == Selected.of(task())
+    assert plan(now=now, unreadable={A: Unreadable(A, "models")}).staying[0].task is now
+
+
+def test_a_record_that_is_gone_and_unreadable_is_told_of_as_unreadable() -> None:
+    broken = Unreadable(A, "tags", "its name")
+    batch = Batch(((A,),), {A: Selected.of(task())}, {}, {}, {}, Protection(), unreadable={A: broken})
+    assert plan_batch(batch, FORCE).staying[0].task is broken
+
+
+def test_an_output_that_cannot_be_read_keeps_the_task() -> None:
+    found = outputs()
+    found.add(Unreadable(A, "plot_str"))
+    assert reason(plan(found=found)) is Reason.UNREADABLE
+
+
+def test_the_rest_of_a_unit_says_who_keeps_it() -> None:
+    before = {one: Selected.of(task(one)) for one in (A, B)}
+    found = {one: outputs(one) for one in (A, B)}
+    kept = plan_batch(Batch(((A, B),), before, {A: task(A)}, found, {}, Protection()), FORCE)
+    assert [(one.task.id, one.reason, one.detail) for one in kept.staying] == [
+        (A, Reason.IN_USE, f"task {B} and this one use each other's outputs, and {B} is kept"),
+        (B, Reason.CHANGED, "it is no longer there"),
+    ]
+    assert kept.staying[0].task == task(A)
+    gone = plan_batch(Batch(((A,), (B,)), before, {A: task(A), B: task(B, tags=("x",))}, found, {}, Protection()), FORCE)
+    assert [one.task.id for one in gone.going] == [A]
+    assert gone.going[0].unit == (A,)
+    assert [one.task.id for one in gone.staying] == [B]
+
+
+@pytest.mark.parametrize(
+    ("policy", "now", "planned", "allowed"),
+    [
+        ({}, {}, None, True),
+        ({}, {"tags": ("x",)}, None, False),
+        ({}, {"system_tags": ()}, None, False),
+        ({"steps": frozenset({A})}, {"system_tags": ()}, None, False),
+        ({"rules": replace(RULES, keep_tags=frozenset({"x"}))}, {"tags": ("x",)}, {"tags": ("x",)}, False),
+        ({}, {"last_update": NOW}, None, False),
+        ({}, {"last_update": NOW, "last_change": NOW}, {}, True),
+        ({}, {"last_update": NOW, "tags": ("x",)}, {}, False),
+        ({}, {"status_changed": NOW}, None, False),
+    ],
+)
+def test_the_last_look(
+    policy: dict[str, object], now: dict[str, object], planned: dict[str, object] | None, allowed: bool
+) -> None:
+    before = Selected.of(task(**(planned or {})))
+    read = task(**planned) if planned is not None else None
+    assert replace(FORCE, **policy).still_allows(before, task(**now), planned=read) is allowed
+
+
+def test_a_step_may_lie_outside_of_the_archive() -> None:
+    steps = replace(FORCE, rules=replace(RULES, include_pipeline_steps=True), steps=frozenset({A}))
+    step = task(system_tags=("hidden",))
+    assert steps.still_allows(Selected.of(step), step)
+    assert not replace(steps, steps=frozenset({B})).still_allows(Selected.of(step), step)
+
+
+def test_the_grace_counts_from_the_archiving_that_the_selection_saw() -> None:
+    grace = replace(FORCE, rules=replace(RULES, archived_before=NOW - timedelta(days=7)))
+    before = Selected.of(task(parent="p"))
+    assert grace.still_allows(before, task(parent="__DELETED__p", last_change=NOW))
+
+
+def test_an_age_that_the_deletion_of_models_moved_is_that_of_the_plan() -> None:
+    running = task(status="queued")
+    before = Selected.of(running)
+    assert FORCE.still_allows(before, replace(running, last_update=NOW), planned=running)
+    assert not FORCE.still_allows(before, replace(running, last_update=NOW))
+
+
+def test_what_is_gone() -> None:
+    gone = Gone({A}, {ModelId("kept")})
+    assert (gone.takes(A), gone.takes(B)) == (True, False)
+    assert gone.takes(Model(ModelId("m"), "", A))
+    assert not gone.takes(Model(ModelId("kept"), "", A))
+    assert not gone.takes(Model(ModelId("m"), "", B))
+
+
+def test_what_is_claimed_of_a_folder() -> None:
+    weights = f"{folder(A)}/models/w.pt"
+    found = claimed(weights).of(PLACE)
+    assert (found.inside, found.apart) == ({"models/w.pt": weights}, {"models"})
+    assert [found.holds(rest) for rest in ("models/w.pt", "models", "models/w.pt/x", "models/w", "artifacts/x")] == [
+        True, True, True, False, False
+    ]  # fmt: skip
+    beside = claimed(f"{folder(A)}/notes.txt").of(PLACE)
+    assert (set(beside.inside), beside.apart) == ({"notes.txt"}, frozenset())
+    whole = claimed(folder(A)).of(PLACE)
+    assert (set(whole.inside), whole.apart, whole.holds("artifacts/x")) == ({""}, KINDS, True)
+    writes = claimed(folder(A), writes=True).of(PLACE)
+    assert (writes.inside, writes.apart, writes.holds("artifacts/x")) == ({}, KINDS, False)
+    below = claimed(f"{folder(A)}/models/runs", writes=True).of(PLACE)
+    assert (set(below.inside), below.apart) == ({"models/runs"}, {"models"})
+    assert claimed(weights).of(TaskFolder("files", f"p/exp.{B}", B)).inside == {}
+    assert claimed(f"{folder(A)}/models/a\x00b").of(PLACE).inside == {"": f"{folder(A)}/models/a\x00b"}
+
+
+def test_several_claims_on_a_folder_add_up() -> None:
+    uris = [f"{folder(A)}/models/w.pt", f"{folder(A)}/artifacts/x"]
+    found = claimed(*uris).of(PLACE)
+    assert (set(found.inside), found.apart) == ({"models/w.pt", "artifacts/x"}, {"models", "artifacts"})
+    going = plan(DRY, found=outputs(A, *uris), guard=claimed(*uris)).going[0]
+    assert going.paths == (PartOfFolder(PLACE, ("artifacts/x", "models/w.pt")),)
+    assert going.protected == tuple(sorted(uris))
+
+
+def test_a_claim_beside_the_kinds_keeps_the_file_that_it_names() -> None:
+    notes, other = f"{folder(A)}/notes.txt", f"{folder(A)}/other.txt"
+    going = plan(found=outputs(A, notes, other, f"{folder(A)}/artifacts/x"), guard=claimed(notes)).going[0]
+    assert going.paths == (PLACE, TaskFile(PLACE, "other.txt"))
+    assert (going.files, going.protected) == (2, (notes,))
+
+
+def test_when_claims_are_counted_apart() -> None:
+    claim = (Claim("o", B, f"{folder(A)}/metrics/x"),)
+    assert kinds_apart(A, (), FORCE) == frozenset()
+    assert kinds_apart(A, claim, FORCE) == {"metrics"}
+    assert kinds_apart(A, claim, replace(FORCE, shared={A: frozenset({"models"}), B: KINDS})) == {"metrics", "models"}
+    assert kinds_apart(A, (), replace(FORCE, by_file=frozenset({"files"}))) == KINDS
+
+
+def test_a_folder_all_of_which_is_taken_apart_goes_by_its_files_alone() -> None:
+    policy = replace(FORCE, shared={A: KINDS})
+    going = plan(policy, found=outputs(apart=KINDS)).going[0]
+    assert going.paths == (TaskFile(PLACE, "artifacts/x"),)
+    assert going.recorded == {}
+
+
+def test_shared_kinds_of_another_task_change_nothing() -> None:
+    assert plan(replace(FORCE, shared={B: KINDS})).going[0].paths == (PLACE,)
+    assert plan(replace(FORCE, by_file=frozenset({"other"}))).going[0].paths == (PLACE,)
+
+
+def test_only_links_in_stores_that_the_settings_name_are_deleted_in_their_order() -> None:
+    found = outputs(A, "http://files/zoo/b.pt", "http://files/zoo/a.pt")
+    assert plan(found=found).going[0].linked == ()
+    assert plan(replace(FORCE, links=frozenset({"other"})), found=found).going[0].linked == ()
+    linked = plan(replace(FORCE, links=frozenset({"files"})), found=found).going[0].linked
+    assert [link.path for link in linked] == ["zoo/a.pt", "zoo/b.pt"]
+
+
+def test_what_a_report_tells_of_a_task() -> None:
+    external = ["s3://bucket/raw.csv", "http://files/zoo/base.pt"]
+    found = outputs(A, f"{folder(A)}/artifacts/x", f"{folder(A)}/artifacts/y", *external, f"gs://b/p/exp.{A}/z")
+    models = {A: [Model(ModelId(name), "", A) for name in ("m", "n", "o")]}
+    guard = Protection(frozenset({ModelId("n"), ModelId("elsewhere")}), locate=locate)
+    going = plan(replace(FORCE, keep_unknown=False), found=found, models=models, guard=guard).going[0]
+    assert (going.task, going.unit, going.files, going.bytes) == (task(), (A,), 2, 14)
+    assert ([model.id for model in going.models], going.kept_models, going.detached) == (["m", "o"], ("n",), True)
+    assert (going.listed, going.files_missing, going.protected) == (None, 0, ())
+    assert (going.external, going.external_count, going.unknown_stores) == (tuple(external), 2, (("gs://b", 1),))
+    assert going.recorded == {PLACE: Size(2, 14)}
+
+
+def test_what_records_say_of_a_folder_is_without_the_files_that_are_named() -> None:
+    weights, data, notes = (f"{folder(A)}/{rest}" for rest in ("models/w.pt", "artifacts/x", "notes.txt"))
+    found = outputs(A, weights, data, notes, apart=frozenset({"models"}))
+    going = plan(found=found, guard=claimed(f"{folder(A)}/models/other.pt")).going[0]
+    assert going.recorded == {PartOfFolder(PLACE, ("models",)): Size(1, 0)}
+    assert (going.files, going.bytes) == (3, 21)
+
+
+def test_of_a_store_that_counts_itself_records_say_nothing() -> None:
+    found = Outputs(A, locate, measured=lambda _: True)
+    found.add(f"{folder(A)}/artifacts/x", 7)
+    going = plan(DRY, found=found).going[0]
+    assert (going.files, going.bytes, going.recorded) == (0, 0, {PLACE: Size()})
+
+
+def test_a_claimed_file_in_a_store_that_counts_itself_is_not_taken_off() -> None:
+    notes = f"{folder(A)}/notes.txt"
+    assert plan(DRY, found=outputs(A, notes), guard=claimed(notes)).going[0].files == 1
+    assert plan(found=outputs(A, notes), guard=claimed(notes)).going[0].files == 0
+
+
+def test_in_two_folders_each_is_decided_by_itself() -> None:
+    kept, new = f"http://files/p/old.{A}/models/w.pt", f"http://files/p/new.{A}/models/x"
+    found = outputs(A, kept, new, apart=frozenset({"models"}))
+    going = plan(found=found, guard=claimed(kept)).going[0]
+    old_place, new_place = (TaskFolder("files", f"p/{name}.{A}", A) for name in ("old", "new"))
+    assert going.paths == (new_place, PartOfFolder(old_place, ("models",)))
+    assert going.recorded == {new_place: Size(1, 7), PartOfFolder(old_place, ("models",)): Size(0, 0)}
+
+
+def test_only_models_that_the_server_would_delete_are_detached() -> None:
+    models = [Model(ModelId("used"), "", A), Model(ModelId("ready"), "", A, ready=True), Model(ModelId("free"), "", A)]
+    guard = Protection(frozenset({ModelId("used"), ModelId("ready")}), locate=locate)
+    going = plan(models={A: models}, guard=guard, used=frozenset({ModelId("used")})).going[0]
+    assert (going.detached, [model.id for model in going.models]) == (False, ["free"])
+
+
+def test_other_tasks_claims_end_with_them_and_those_of_models_only_with_the_models() -> None:
+    by_task = Claim("t", B, f"{folder(A)}/models/1")
+    by_model = Claim("m", B, f"{folder(A)}/models/2", is_model=True)
+    references = References(claims={A: (by_task, by_model)})
+    assert guard([], references).claims == {A: (by_task, by_model)}
+    assert guard([], references, Gone({B}, {ModelId("m")})).claims == {A: (by_model,)}
+    assert guard([], references, Gone({B}, {ModelId("t")})).claims == {}
+    assert guard([Model(ModelId("m"), "", B, ready=True)], references, unit=True).claims == {A: (by_model,)}
+
+
+def test_a_kept_model_claims_its_file_beside_what_others_claim() -> None:
+    other = Claim("t", B, f"{folder(A)}/models/1")
+    model = Model(ModelId("m"), f"{folder(A)}/models/2", A, ready=True)
+    found = guard([model, Model(ModelId("bare"), "", A, ready=True)], References(claims={A: (other,)}))
+    assert found.claims == {A: (other, Claim("m", A, model.uri, is_model=True))}
+    assert found.models == {"m", "bare"}
+
+
+def test_all_that_hold_on_to_a_model_have_to_be_gone() -> None:
+    model = Model(ModelId("m"), "", A)
+    references = References({model.id: frozenset({B})}, {model.id: frozenset({TaskId("c" * 32)})})
+    assert guard([model], references, Gone({B})).models
+    assert not guard([model], references, Gone({B, TaskId("c" * 32)})).models
+    assert not guard([model], References(keep_tags=frozenset({"x"}))).models
+
+
+def test_claims_of_models_on_linked_files_stay_where_the_model_stays() -> None:
+    references = References(on_links=(Claim("m", B, "http://files/zoo/base.pt", is_model=True),))
+    assert guard([], references, Gone({B}, {ModelId("m")})).on_links
+    assert not guard([], references, unit=True).on_links
+    link = LinkedFile("files", "zoo/base.pt")
+    assert guard([], references).links_to(link)
+    assert not guard([], references).links_to(LinkedFile("files", "zoo/other.pt"))
+    assert not guard([], References()).links_to(link)

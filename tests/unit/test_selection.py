@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from cleanup_job.errors import SettingsError
 from cleanup_job.paths import TaskId
-from cleanup_job.records import Task
-from cleanup_job.selection import Filters, Rules, Selected, age_from, resolve, unchanged
+from cleanup_job.records import RUN_TAG, Task
+from cleanup_job.selection import Filters, Query, Rules, Selected, Threshold, age_from, resolve, unchanged
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 OLD = NOW - timedelta(days=60)
@@ -19,9 +19,19 @@ PROJECTS = {"p6": "odd [1]?", "p1": "team", "p2": "team/a", "p3": "team/a/.pipel
 
 def task(**fields: object) -> Task:
     made = Task(
-        TaskId("t1"), "exp", "completed", "training", "u1", "p2", tags=("x",), system_tags=("archived",), created=OLD,
-        status_changed=OLD, last_update=OLD, last_change=OLD,
-    )  # fmt: skip
+        TaskId("t1"),
+        "exp",
+        "completed",
+        "training",
+        "u1",
+        "p2",
+        tags=("x",),
+        system_tags=("archived",),
+        created=OLD,
+        status_changed=OLD,
+        last_update=OLD,
+        last_change=OLD,
+    )
     return replace(made, **fields)
 
 
@@ -188,3 +198,222 @@ def test_filters_only_ever_narrow(status: str, tags: tuple[str, ...], project: s
     one = task(status=status, tags=tags, project=project)
     if rules(**settings).allows(one):
         assert rules().allows(one)
+
+
+def test_the_server_is_asked_for_what_the_rules_need() -> None:
+    assert rules().query() == Query()
+    asked = rules(
+        statuses=("failed", "completed"),
+        types=("testing", "training"),
+        users=("Research", "u2"),
+        projects=("team/a", "other/a"),
+    )
+    assert asked.query() == Query(("completed", "failed"), ("testing", "training"), ("u1", "u2"), ("p2", "p3", "p5"))
+    assert rules(drafts_only=True, statuses=("failed",)).query().statuses == ("created",)
+    assert rules(include_hidden=True).query().hidden is True
+    assert rules(include_pipeline_steps=True).query().hidden is True
+
+
+def test_what_is_remembered_of_a_task_is_what_tells_it_from_a_changed_one() -> None:
+    one = task(parent="p", last_change=NOW, reported=False)
+    found = Selected.of(one)
+    assert (found.id, found.project, found.parent, found.last_change, found.reported) == ("t1", "p2", "p", NOW, False)
+    assert (found.order, found.name, len(found.digest)) == (-OLD.timestamp(), "", 16)
+    assert Selected.of(task(status="in_progress", last_update=NOW)).order == -NOW.timestamp()
+    assert Selected.of(task(status_changed=None, last_update=None, created=None)).order == 0.0
+
+
+def test_a_task_counts_from_before_the_threshold_on() -> None:
+    cutoff = NOW - timedelta(days=30)
+    assert not rules().allows(task(status_changed=cutoff))
+    assert rules().allows(task(status_changed=cutoff - timedelta(seconds=1)))
+
+
+def test_the_grace_ends_at_its_moment_and_counts_from_when_it_is_known_to_have_been_archived() -> None:
+    grace, edge = rules(archived_for=timedelta(days=7)), NOW - timedelta(days=7)
+    assert grace.allows(task(last_change=edge))
+    assert not grace.allows(task(last_change=edge + timedelta(seconds=1)))
+    assert grace.allows(task(last_change=NOW), archived_at=edge)
+    assert not grace.allows(task(last_change=OLD), archived_at=NOW)
+    assert grace.allows(task(last_change=None))
+
+
+def test_a_step_that_is_not_archived_has_no_grace() -> None:
+    grace = rules(archived_for=timedelta(days=7), include_pipeline_steps=True)
+    assert grace.allows(task(system_tags=(), last_change=NOW), is_step=True)
+
+
+def test_an_age_that_the_pass_has_moved_itself_is_given() -> None:
+    assert rules().allows(task(status_changed=NOW), since=OLD)
+    assert not rules().allows(task(), since=NOW)
+
+
+def test_the_jobs_own_tasks_are_never_deleted_while_they_are_needed() -> None:
+    assert not rules(never=frozenset({"t1"})).allows(task())
+    assert rules(never=frozenset({"t2"})).allows(task())
+
+
+def test_archived_runs_of_the_jobs_own_draft_go_whatever_else_is_asked_for() -> None:
+    own = rules(runs_of="draft", drafts_only=True, projects=("other/a",), tags=("y",))
+    run = task(parent="draft", tags=(RUN_TAG,))
+    assert own.allows(run)
+    assert not own.allows(replace(run, tags=("x",)))
+    assert not own.allows(replace(run, parent="other"))
+    assert not own.allows(replace(run, system_tags=()))
+    assert not own.allows(replace(run, status_changed=NOW))
+    assert not rules(drafts_only=True).allows(replace(run, parent=""))
+    assert not rules(runs_of="draft", exclude_projects=("team/a",)).allows(run)
+
+
+def test_excluding_by_one_thing_leaves_the_others_alone() -> None:
+    assert rules(exclude_tags=("y",)).allows(task())
+    assert rules(exclude_statuses=("failed",)).allows(task())
+    assert rules(types=("training", "testing")).allows(task())
+    assert rules(exclude_projects=("other/a",)).allows(task(project=""))
+
+
+@pytest.mark.parametrize(
+    ("settings", "fields", "kept"),
+    [
+        ({}, {}, ""),
+        ({"keep_tags": ("y", "x")}, {"tags": ("y", "x")}, "the tag 'x' is in CLEANUP_KEEP_TAGS"),
+        ({"keep_tags": ("y",)}, {}, ""),
+        ({"keep_projects": ("team",)}, {}, "its project is in CLEANUP_KEEP_PROJECTS"),
+        ({"keep_projects": ("other/a",)}, {}, ""),
+        ({"keep_projects": ("other/a",)}, {"project": ""}, ""),
+        ({"keep_projects": ("other/a",)}, {"project": "new"}, "its project was not there, or could not be read"),
+        ({"thresholds": (("team=never", "team", None),)}, {}, "'team=never' in CLEANUP_THRESHOLD_RULES"),
+        ({"thresholds": (("team=never", "team", None),)}, {"project": "p5"}, ""),
+        (
+            {"thresholds": (("team=never", "team", None),)},
+            {"project": "new"},
+            "its project was not there, or could not be read",
+        ),
+        ({"thresholds": (("team=7", "team", timedelta(days=7)),)}, {}, ""),
+        ({}, {"project": "new"}, ""),
+    ],
+)
+def test_rules_that_keep_a_task_say_so(settings: dict[str, object], fields: dict[str, object], kept: str) -> None:
+    said = rules(**settings).keeps(task(**fields))
+    assert said.startswith(kept)
+    assert bool(said) is bool(kept)
+
+
+def test_the_first_threshold_that_has_the_project_counts() -> None:
+    table = (
+        ("team/a=90", "team/a", timedelta(days=90)),
+        ("team=7", "team", timedelta(days=7)),
+        ("other/a=never", "other/a", None),
+    )
+    asked = rules(thresholds=table)
+    assert [asked.rule_of(task(project=one)) for one in ("p2", "p1", "p5", "p4")] == [
+        "team/a=90",
+        "team=7",
+        "other/a=never",
+        "",
+    ]
+    ten, sixty = NOW - timedelta(days=10), OLD
+    assert asked.allows(task(project="p1", status_changed=ten))
+    assert not asked.allows(task(project="p2", status_changed=sixty))
+    assert not asked.allows(task(project="p4", status_changed=ten))
+    assert asked.allows(task(project="p5", status_changed=sixty)), "so that it is told of as kept"
+    assert not asked.allows(task(project="p5", status_changed=ten))
+
+
+def test_names_become_ids() -> None:
+    found = rules(
+        projects=("team/a", "odd*?"),
+        exclude_projects=("p5",),
+        keep_projects=("teamwork",),
+        users=("u1", "Platform"),
+        tags=("x",),
+        exclude_tags=("y",),
+        keep_tags=("x", "y"),
+        types=("testing",),
+        statuses=("failed",),
+        exclude_statuses=("published",),
+        include_hidden=True,
+        include_pipeline_steps=True,
+        never=frozenset({"n"}),
+        runs_of="r",
+        archived_for=timedelta(days=1),
+        thresholds=(("team=1", "team", timedelta(days=1)), ("p4=never", "p4", None)),
+    )
+    assert found == Rules(
+        cutoff=NOW - timedelta(days=30),
+        archived_before=NOW - timedelta(days=1),
+        drafts_only=False,
+        projects=frozenset({"p2", "p3", "p6"}),
+        exclude_projects=frozenset({"p5"}),
+        known_projects=frozenset(PROJECTS),
+        tags=frozenset({"x"}),
+        exclude_tags=frozenset({"y"}),
+        types=frozenset({"testing"}),
+        statuses=frozenset({"failed"}),
+        exclude_statuses=frozenset({"published"}),
+        users=frozenset({"u1", "u2"}),
+        include_hidden=True,
+        include_pipeline_steps=True,
+        keep_tags=frozenset({"x", "y"}),
+        keep_projects=frozenset({"p4"}),
+        pipeline_projects=frozenset({"p3"}),
+        never=frozenset({"n"}),
+        runs_of="r",
+        thresholds=(
+            Threshold("team=1", frozenset({"p1", "p2", "p3"}), NOW - timedelta(days=1)),
+            Threshold("p4=never", frozenset({"p4"}), None),
+        ),
+    )
+
+
+def test_without_settings_there_are_no_rules_but_the_threshold() -> None:
+    assert rules() == Rules(
+        cutoff=NOW - timedelta(days=30),
+        archived_before=None,
+        drafts_only=False,
+        known_projects=frozenset(PROJECTS),
+        pipeline_projects=frozenset({"p3"}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"projects": ("team", "")}, "CLEANUP_PROJECTS: no project is called ''"),
+        (
+            {"keep_projects": ("tem",)},
+            "CLEANUP_KEEP_PROJECTS: no project is called 'tem' or has this id. Project names are whole",
+        ),
+        ({"keep_tags": ("x", "z")}, "CLEANUP_KEEP_TAGS: no task has the tag 'z'. Correct"),
+        ({"thresholds": (("tem=1", "tem", None),)}, "CLEANUP_THRESHOLD_RULES: no project is called 'tem'"),
+        ({"users": ("u1", "u9")}, "CLEANUP_USERS: no user is called 'u9' or has this id."),
+    ],
+)
+def test_each_name_is_looked_at(settings: dict[str, object], named: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        rules(**settings)
+    assert str(error.value).startswith(named)
+
+
+def test_a_change_of_a_deleted_parent_excuses_no_other_change() -> None:
+    before = Selected.of(task(parent="p"))
+    assert not unchanged(before, task(parent="__DELETED__p", tags=()))
+    assert not unchanged(before, task(parent="__DELETED__q"))
+    assert not unchanged(before, task(parent="p", last_change=NOW))
+    assert unchanged(before, task(parent="p"))
+
+
+@pytest.mark.parametrize("parent", ["p", "__DELETED__p"])
+def test_what_the_pass_itself_changed_is_no_change(parent: str) -> None:
+    before, planned = Selected.of(task(parent="p")), task(parent="p")
+    touched = task(parent=parent, last_update=NOW, last_change=NOW)
+    assert unchanged(before, touched, planned=planned)
+    for fields in (
+        {"status": "failed"},
+        {"status_changed": NOW},
+        {"tags": ()},
+        {"system_tags": ()},
+        {"project": "p5"},
+        {"parent": "q"},
+    ):
+        assert not unchanged(before, replace(touched, **fields), planned=planned)

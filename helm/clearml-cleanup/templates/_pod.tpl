@@ -119,6 +119,8 @@ containers:
         value: {{ $values.sweep.graceDays | quote }}
       - name: CLEANUP_SWEEP_KNOWN_ONE_IN
         value: {{ $values.sweep.knownOneIn | int64 | quote }}
+      - name: CLEANUP_SWEEP_REFUSE_ABOVE
+        value: {{ $values.sweep.refuseAbove | quote }}
       {{- else if and $kubernetes $values.events.enabled }}
       - name: CLEANUP_CRONJOB
         value: {{ $fullname | quote }}

@@ -1,0 +1,164 @@
+"""Plays a scenario against the job and hands what happened to the oracle."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from harness import Done, clean, state
+from interference import Interference
+from oracle import After, File, Oracle
+from scenario import AGAIN, MOUNT, PUBLIC, Scenario, Seen
+
+from cleanup_job.errors import CleanupError
+from cleanup_job.sandbox.server import Sandbox
+from cleanup_job.storage.folders import MountedFolders
+
+
+class Judge:
+    """Plays scenarios on one sandbox, which nobody else uses meanwhile."""
+
+    def __init__(self, sandbox: Sandbox, place: Path) -> None:
+        """`place` is an empty folder, for what is mounted."""
+        self._sandbox = sandbox
+        self._between = Interference(sandbox)
+        self._root, self._again = place / "volume", place / "again"
+        self._again.symlink_to(self._root)
+
+    def violations(self, scenario: Scenario) -> list[str]:
+        """Everything that is wrong with what the job does there; nothing, if all is well."""
+        found = self._dry(scenario) if not scenario.events else []
+        dry = found.pop() if found and isinstance(found[-1], Done) else None
+        self.load(scenario)
+        self._between.arm(scenario, self._places(), events=True)
+        try:
+            real = self._clean(scenario)
+        except CleanupError as error:
+            return [*found, f"the pass ended with {type(error).__name__}: {error}"]
+        oracle = Oracle(scenario, self._between.happened, self._between.log, self._between.edited)
+        after = self.after()
+        found += oracle.violations(after)
+        found += _untrue(oracle, after, real)
+        if dry is not None:
+            found += _different(dry, real)
+        if not scenario.events:
+            found += self._again_nothing(scenario)
+        return found
+
+    def load(self, scenario: Scenario) -> None:
+        """The world as it is before, without interference."""
+        self._between.rest()
+        text = json.dumps(scenario.world)
+        for name, value in self._places().items():
+            text = text.replace(name, value) if name != "{FILES}" else text
+        self._sandbox.fault = None
+        self._sandbox.load(json.loads(text))
+        self._write(scenario)
+
+    def run(self, scenario: Scenario, **options: Any) -> Done:
+        """One pass, with other options than the scenario's where given."""
+        self.load(scenario)
+        self._between.arm(scenario, self._places(), events=True)
+        return self._clean(scenario, **options)
+
+    @property
+    def log(self) -> list[Seen]:
+        """The requests of the last pass."""
+        return self._between.log
+
+    def _dry(self, scenario: Scenario) -> list[Any]:
+        """A dry run changes nothing; what it told comes last."""
+        self.load(scenario)
+        self._between.arm(scenario, self._places())
+        before = self._everything()
+        try:
+            done = self._clean(scenario, dry_run=True)
+        except CleanupError as error:
+            return [f"the dry run ended with {type(error).__name__}: {error}"]
+        return [*(["the dry run changed something"] if self._everything() != before else []), done]
+
+    def _again_nothing(self, scenario: Scenario) -> list[str]:
+        before = self._everything()
+        try:
+            second = self._clean(scenario)
+        except CleanupError as error:
+            return [f"the second pass ended with {type(error).__name__}: {error}"]
+        deleted = second.watcher.deleted & {task["id"] for task in scenario.world["tasks"]}
+        if deleted or self._everything() != before:
+            return [f"a second pass deletes something: {sorted(deleted)}"]
+        return []
+
+    def _clean(self, scenario: Scenario, **options: Any) -> Done:
+        chosen = {"batch_size": 500, "page_size": 500, "workers": 1, "force": True, **scenario.options, **options}
+        grace = timedelta(days=chosen.pop("archived_for", None) or 0)
+        roots = [str(self._root), *([str(self._again)] if scenario.second_root else [])]
+        stores = (lambda *_: [MountedFolders(roots)]) if scenario.has_mount else (lambda *_: ())
+        return clean(self._sandbox, prefixes=(PUBLIC,), filters={"archived_for": grace}, stores=stores, **chosen)
+
+    # -- the world around
+    def _places(self) -> dict[str, str]:
+        return {MOUNT: str(self._root), AGAIN: str(self._again), "{FILES}": self._sandbox.files_url}
+
+    def _write(self, scenario: Scenario) -> None:
+        shutil.rmtree(self._root, ignore_errors=True)
+        self._root.mkdir(parents=True)
+        if not scenario.has_mount:
+            return
+        (self._root / "README").touch()
+        for path, size in scenario.mounted.items():
+            (self._root / path).parent.mkdir(parents=True, exist_ok=True)
+            (self._root / path).write_bytes(b"x" * size)
+        for path, target in scenario.links.items():
+            link = self._root / path
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(self._root / target)
+
+    def _mounted(self) -> set[str]:
+        found = set()
+        for folder, _, names in os.walk(self._root):
+            found |= {os.path.relpath(os.path.join(folder, name), self._root) for name in names}  # noqa: PTH118 -- as it walks
+        return {path for path in found if path != "README" and not (self._root / path).is_symlink()}
+
+    def _everything(self) -> Any:
+        return (*state(self._sandbox), sorted(self._mounted()))
+
+    def after(self) -> After:
+        """What is there now."""
+        store = self._sandbox.store
+        with store.lock:
+            files = {File("files", path) for path in store.files.paths()} | {File("mount", path) for path in self._mounted()}
+            return After(dict(store.tasks), dict(store.models), frozenset(files))
+
+
+@contextmanager
+def judge() -> Iterator[Judge]:
+    """A judge with a sandbox of its own."""
+    with tempfile.TemporaryDirectory(prefix="clearml-cleanup-property-") as place, Sandbox(log_bodies=False) as sandbox:
+        yield Judge(sandbox, Path(place))
+
+
+def _untrue(oracle: Oracle, after: After, done: Done) -> list[str]:
+    """What the pass told beside what it did."""
+    gone = oracle.tasks.keys() - after.tasks.keys()
+    told = {str(task) for task in done.watcher.deleted} & oracle.tasks.keys()  # what never was there may count as gone
+    return [f"told as deleted, and there: {told - gone}"] * bool(told - gone) + [
+        f"deleted, and not told: {gone - told}"
+    ] * bool(gone - told)
+
+
+def _different(dry: Done, real: Done) -> list[str]:
+    """What a dry run told otherwise than the real one."""
+    one, other = dry.watcher.outcomes, real.watcher.outcomes
+    found = [f"the dry run tells of task {task}, the real one does not" for task in sorted(one.keys() - other.keys())]
+    found += [f"the real run tells of task {task}, the dry one does not" for task in sorted(other.keys() - one.keys())]
+    for task in sorted(one.keys() & other.keys()):
+        two = (asdict(one[task]), asdict(other[task]))
+        fields = [f"{name} {two[0][name]!r}, not {two[1][name]!r}" for name in two[0] if two[0][name] != two[1][name]]
+        found += [f"the dry run tells of task {task}: {'; '.join(fields)}"] * bool(fields)
+    return found
