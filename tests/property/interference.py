@@ -22,7 +22,7 @@ from urllib.parse import unquote
 from scenario import Document, Happened, Scenario, Seen
 
 from cleanup_job.sandbox.server import Sandbox
-from cleanup_job.sandbox.store import now
+from cleanup_job.sandbox.store import api_time
 
 DEEP = "[" * 10_000 + "]" * 10_000
 _HOLE = "<<deep>>"
@@ -77,7 +77,7 @@ class Interference:
             number = len(self.log) + 1
             for event in [event for event in self._due if event["at"] <= number]:
                 self._due.remove(event)
-                if _act(self._sandbox, event):
+                if _act(self._sandbox, event, api_time(self._now())):
                     self.happened.append(Happened(event, number))
             call = path.rpartition("/")[2] if service == "api" else path
             text = unquote(f"{path} {body.decode(errors='replace')}")
@@ -115,9 +115,13 @@ class Interference:
             if edit.get("twice"):
                 documents.insert(at, dict(document))
 
+    def _now(self) -> datetime:
+        """The server's clock."""
+        return datetime.now(UTC) + timedelta(days=self._clock or 0)
+
     def _clocked(self, handler: Any) -> Any:
         def date(_: Any, __: float | None = None) -> str:
-            return format_datetime(datetime.now(UTC) + timedelta(days=self._clock or 0), usegmt=True)
+            return format_datetime(self._now(), usegmt=True)
 
         def send_header(one: Any, name: str, value: str) -> None:
             if not (name == "Date" and self._clock is None):
@@ -126,9 +130,9 @@ class Interference:
         return type("Clocked", (handler,), {"date_time_string": date, "send_header": send_header})
 
 
-def _act(sandbox: Sandbox, event: Document) -> bool:
+def _act(sandbox: Sandbox, event: Document, moment: str) -> bool:
     """Do what somebody else does; gives whether it could be done."""
-    store, moment = sandbox.store, now()
+    store = sandbox.store
     with store.lock:
         task, model = event.get("task", ""), event.get("model", "")
         if (task and task not in store.tasks) or (model and model not in store.models):

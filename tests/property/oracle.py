@@ -168,7 +168,7 @@ class Oracle:
         return {task for task, document in self.tasks.items() if self._is_eligible(document)}
 
     def _is_eligible(self, task: Document) -> bool:
-        server_time = datetime.fromisoformat(self.scenario.world["now"]) + self.scenario.ahead
+        server_time = datetime.fromisoformat(self.scenario.world["now"])
         active = task["status"] in _ACTIVE
         since = task["last_update"] if active else task.get("status_changed") or task["last_update"]
         grace = timedelta(days=self.scenario.options.get("archived_for") or 0)

@@ -6,7 +6,6 @@ the fileserver's address, `{MOUNT}` for a mounted folder, `{AGAIN}` for a second
 
 import json
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
 from typing import Any, Self
 
 Document = dict[str, Any]
@@ -23,7 +22,7 @@ class Scenario:
     """Everything that a run of the property depends on."""
 
     world: Document
-    """As the sandbox loads it."""
+    """As the sandbox loads it; `now` is the server's time."""
     mounted: dict[str, int] = field(default_factory=dict)
     """Files below the mounted folder: path to size."""
     links: dict[str, str] = field(default_factory=dict)
@@ -43,11 +42,6 @@ class Scenario:
     def has_mount(self) -> bool:
         """Whether a folder is mounted at all."""
         return bool(self.mounted)
-
-    @property
-    def ahead(self) -> timedelta:
-        """The server's clock minus the job's, as far as the job can know."""
-        return timedelta(days=self.clock or 0)
 
     def as_json(self) -> str:
         """To print, and to play again."""

@@ -6,6 +6,7 @@ draw is the plain one, so that what fails shrinks to the one oddity that it need
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -61,7 +62,9 @@ class _Maker:
 
     draw: st.DrawFn
     without: Collection[str]
-    world: World = field(default_factory=lambda: World(NOW, aliases=[PUBLIC]))
+    clock: float | None = 0
+    """As in `Scenario`: the world is one of the server's time."""
+    world: World = field(init=False)
     tasks: list[TaskBuilder] = field(default_factory=list)
     outputs: list[_Output] = field(default_factory=list)
     destinations: dict[str, str] = field(default_factory=dict)
@@ -69,6 +72,11 @@ class _Maker:
     datasets: list[TaskBuilder] = field(default_factory=list)
     mounts: bool = False
     """Whether some tasks write to the mounted folder."""
+
+    def __post_init__(self) -> None:
+        if self.on("clock", 3):
+            self.clock = self.one(-20, 20, None)
+        self.world = World(NOW + timedelta(days=self.clock or 0), aliases=[PUBLIC])
 
     def on(self, feature: str, odds: int = 1) -> bool:
         """Whether a feature is there, once in so many times."""
@@ -253,7 +261,8 @@ class _Maker:
             elif kind == "twice":
                 found.append({"in": "tasks", "id": self.one(*self.tasks).id, "twice": True})
             elif kind == "foreign":
-                like = {**self.one(*self.tasks).document, "id": FOREIGN, "name": "nobody's"}
+                bare = {"models": {"input": [], "output": []}, "execution": {"artifacts": []}}
+                like = {**self.one(*self.tasks).document, **bare, "id": FOREIGN, "name": "nobody's"}
                 found.append({"in": "tasks", "add": like})
             else:
                 found.append({"in": "tasks", "id": self.one(*self.tasks).id, **self._broken()})
@@ -327,7 +336,7 @@ class _Maker:
             links,
             second_root=bool(mounted) and self.on("links"),
             options=options,
-            clock=self.one(0, 20, -20, None) if self.on("clock", 3) else 0,
+            clock=self.clock,
             edits=edits,
             events=events,
         )
