@@ -73,7 +73,12 @@ def test_projects_are_read_to_their_end(sandbox: Sandbox, count: int, moments: i
     document = world.as_dict()
     blank = document["projects"][0]
     document["projects"] += [
-        {**blank, "id": f"b{n:031x}", "name": f"project {n}", "last_update": api_time(NOW - timedelta(days=9, seconds=n % moments))}
+        {
+            **blank,
+            "id": f"b{n:031x}",
+            "name": f"project {n}",
+            "last_update": api_time(NOW - timedelta(days=9, seconds=n % moments)),
+        }
         for n in range(count - len(document["projects"]))
     ]
     last = next(project for project in document["projects"] if project["name"] == "the last")
