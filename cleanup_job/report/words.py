@@ -87,9 +87,13 @@ def headline(report: Report) -> str:
     rest = (("keep" if report.dry_run else "kept", total.kept), ("failed", total.failed), ("not ours", total.not_ours))
     staying = ", ".join(f"{name} {number:,}" for name, number in rest if number)
     if report.files_missing:
-        what += f" ({counted(report.files_missing, 'more file')} of their records had no file any more)"
+        what += f" ({counted(report.files_missing, 'more file')} in their records {_was(report.files_missing)} not there)"
     part = f"Shard {report.shard} of {report.shards}: " if report.shard is not None else ""
     return f"{part}{doing} {what}; {staying}." if staying else f"{part}{doing} {what}."
+
+
+def _was(number: int) -> str:
+    return "was" if number == 1 else "were"
 
 
 def verdict_of(entry: ReasonSum) -> Verdict | None:
@@ -111,12 +115,17 @@ def left_over(number: int, stopped_by: str | None) -> str:
     return f"{text}: {why}" if why else text
 
 
+BUCKETS = ("s3://", "gs://", "azure://")
+
+
 def store_setting(address: str) -> str:
     """The setting to add for a store that the job doesn't know."""
     if address.startswith(("http://", "https://")):
         return f"CLEANUP_FILES_URL_PREFIXES={address}"
     if address.startswith("file:"):
         return "CLEANUP_MOUNTED_FOLDERS=/the/folder"
+    if address.startswith(BUCKETS):
+        return "CLEARML_CONFIG_FILE=/the/clearml.conf"
     return "CLEANUP_UNKNOWN_STORES=delete_record"
 
 
@@ -126,6 +135,8 @@ def store_hint(address: str) -> str:
         return "if this is the same fileserver under another name, add it to the setting"
     if address.startswith("file:"):
         return "if this folder can be mounted, mount it where the records say, and name it in the setting"
+    if address.startswith(BUCKETS):
+        return "if the job is to delete there, name this bucket or account with its credentials in that file (docs/stores.md)"
     return "this kind of store is not supported; the setting deletes the records and leaves the files"
 
 

@@ -176,8 +176,8 @@ class Buckets:
             for secret in AZURE_ACCOUNTS_SECRETS:
                 if self._environ.get(secret):
                     raise NoAccessError(
-                        f"{secret} is set, and not said to be of account {place.account}, to which it would be sent. Name "
-                        "the account it belongs to in AZURE_STORAGE_ACCOUNT_NAME; give this one an account_key in clearml.conf."
+                        f"{secret} is set, and not said to be of account {place.account}, to which it would be sent. Name the "
+                        "account that it belongs to in AZURE_STORAGE_ACCOUNT_NAME, and give this one an account_key."
                     )
         self._refuse_redirects(place.endpoint, container, self._verify)
         return AzureStore(container, config=config, client_options=self._client(place.endpoint, self._verify), **common)

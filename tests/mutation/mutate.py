@@ -61,7 +61,7 @@ def copy_to(folder: Path, modules: list[str]) -> None:
 
 def mutmut(folder: Path, *arguments: str) -> str:
     """What mutmut prints; the copy is what is imported, not the tree that is installed."""
-    environ = os.environ | {"PYTHONPATH": ""}
+    environ = os.environ | {"PYTHONPATH": "", "PYTHONHASHSEED": "0"}  # sets in the same order each time
     command = [sys.executable, "-m", "mutmut", *arguments]
     done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
     if done.returncode:

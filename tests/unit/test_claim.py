@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cleanup_job.claim import Claim, readings, task_ids_in
-from cleanup_job.paths import KINDS, Location, TaskFolder, TaskId
+from cleanup_job.paths import KINDS, Location, ModelId, TaskFolder, TaskId
+from cleanup_job.records import Model
 
 T, OTHER = TaskId("a" * 32), TaskId("b" * 32)
 FOLDER = TaskFolder("fileserver", f"lab/exp 1.{T}", T)
@@ -97,3 +98,29 @@ def test_hostile_text_is_read_and_never_lost(before: str, mark: str, after: str)
         assert all(part not in {"", ".", ".."} for part in path)
     if mark == "/":
         assert T in task_ids_in(uri) or (after and after[0] in "0123456789abcdef")
+
+
+def test_a_kind_is_the_first_part_of_a_path_however_deep() -> None:
+    assert Claim("m", OTHER, f"http://x/a.{T}/models/a/b/w").kinds(T) == {"models"}
+
+
+@pytest.mark.parametrize("path", [f"lab/exp+1.{T}/models/w.pt", f"x\\lab/exp.{T}/models/w.pt", f"x\\y+z/exp.{T}/models/w.pt"])
+def test_an_address_that_can_name_two_paths_claims_in_each_folder_of_the_task(path: str) -> None:
+    assert "models/w.pt" in inside(f"http://files/{path}")
+
+
+def test_a_mounted_folder_may_be_reached_by_other_names() -> None:
+    mounted = TaskFolder("file:///mnt", f"lab/new.{T}", T)
+    claim = Claim("m", OTHER, f"file:///mnt/lab/old.{T}/models/w.pt")
+    assert set(claim.inside(mounted, lambda uri: Location("file:///mnt", uri.removeprefix("file:///mnt/")))) == {"models/w.pt"}
+
+
+def test_a_claim_follows_its_model() -> None:
+    claim = Claim("m", OTHER, "http://files/a", is_model=True)
+    assert claim.as_now(Model(ModelId("m"), "http://files/a", T)) == Claim("m", T, "http://files/a", is_model=True)
+    assert claim.as_now(Model(ModelId("m"), "http://files/b", T)) is None
+    assert claim.as_now(None) is None
+    broken = Model(ModelId("m"), "http://files/b", T, unreadable="uri")
+    assert claim.as_now(broken) == Claim("m", TaskId(""), "http://files/a", is_model=True)
+    by_task = Claim("t", OTHER, "http://files/a")
+    assert by_task.as_now(None) is by_task

@@ -94,6 +94,9 @@ def test_a_unit_that_waits_comes_only_when_all_that_hold_on_to_it_are_gone() -> 
 def test_what_is_not_wanted_holds_nothing_and_is_not_waited_for() -> None:
     order = Order(ids("a", "b"), holds(stranger=["a"], a=["stranger", "a"], b=[]))
     assert order.take(9, EVERYTHING) == [("a",), ("b",)]
+    order.gone(("a",))
+    assert order.take(9, EVERYTHING) == []
+    assert len(order) == 0
 
 
 def test_a_task_that_is_given_twice_comes_once() -> None:
@@ -119,6 +122,7 @@ def test_units_fill_a_call_to_its_limit_and_no_further() -> None:
     order = Order(ids("a", "b", "c", "d", "e"), holds(b=["c"], c=["b"]))
     assert order.take(9, 2) == [("a",)]
     assert order.take(9, 2) == [("b", "c")]
+    assert Order(ids("a", "b"), holds(a=["b"], b=["a"])).take(1, 2) == [("a", "b")]
 
 
 def test_makers_that_are_released_together_come_in_a_fixed_order_after_what_is_ready() -> None:

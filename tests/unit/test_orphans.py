@@ -34,6 +34,9 @@ def test_the_first_segment_that_is_named_like_a_folder_counts_and_needs_a_projec
     found = folder_of("s", f"lab/x.{one}/artifacts/y.{other}/z")
     assert found is not None
     assert (found.path, found.task) == (f"lab/x.{one}", one)
+    dotted = folder_of("s", f"lab.v1/x.y.{one}/artifacts/z")
+    assert dotted is not None
+    assert (dotted.path, dotted.task) == (f"lab.v1/x.y.{one}", one)
     for path in (f"x.{one}/a/b", f"lab/x.{one}", "lab/x/y", f"lab//x.{one}/a", f"../x.{one}/a", f"x.{one}/y.{other}/z"):
         assert folder_of("s", path) is None
 

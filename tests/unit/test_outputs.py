@@ -84,6 +84,34 @@ def test_addresses_of_stores_hold_no_password() -> None:
     assert address_of("/mnt/a") == "file://"
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://user:hunter2@host:9000/b", "s3://user:hunter2@host:9000", "azure://host?sv=1&sig=hunter2", "s3://host#hunter2",
+        "s3://host\\hunter2@b/x", "http://user:hun/ter2@host/x", "s3://a@hunter2@host:9000/b", "http://[::1]:9000/x?hunter2",
+    ],
+)  # fmt: skip
+def test_addresses_of_stores_hold_nothing_but_the_host(uri: str) -> None:
+    assert "hun" not in address_of(uri)
+    assert "user" not in address_of(uri) or "not a valid address" in address_of(uri)
+
+
+def test_files_beside_what_the_sdk_makes_are_remembered_by_name() -> None:
+    outputs = Outputs(TASK, FILES.locate)
+    for rest in ("models/w.pt", "README", "metrics/a/1.png", "runs/x", "metrics/a/2.png", "models"):
+        outputs.add(f"http://clearml-fileserver:8081/{FOLDER}/{rest}", 5)
+    assert {file.rest for file in outputs.files} == {"README", "runs/x", "models"}
+    assert (outputs.count, outputs.bytes, outputs.named.files) == (6, 30, 3)
+    assert [one.files for one in outputs.sums.values()] == [3]
+
+
+def test_files_in_another_tasks_folder_below_are_external() -> None:
+    outputs = Outputs(TASK, FILES.locate, links=frozenset({"fileserver"}))
+    outputs.add(f"http://clearml-fileserver:8081/{FOLDER}/metrics/1.png")
+    outputs.add(f"http://clearml-fileserver:8081/{FOLDER}/metrics/lab/x.{'f' * 32}/1.png")
+    assert (outputs.count, outputs.external_count, outputs.linked) == (1, 1, set())
+
+
 def test_memory_does_not_grow_with_the_number_of_outputs() -> None:
     outputs = Outputs(TASK, FILES.locate)
     for n in range(3000):
@@ -151,3 +179,108 @@ def test_outputs_beside_each_other_are_what_each_is_alone(uris: list[str]) -> No
     assert together.external == [uri for one in alone for uri in one.external]
     assert sum(together.unknown.values()) == sum(sum(one.unknown.values()) for one in alone)
     assert bool(together.unusable) == any(one.unusable for one in alone)
+
+
+# -- every part of what is remembered
+HERE = f"http://clearml-fileserver:8081/{FOLDER}"
+OTHER = "f" * 32
+
+
+def added(*uris: str, **options: object) -> Outputs:
+    found = Outputs(TASK, FILES.locate, **options)
+    for uri in uris:
+        found.add(uri, 3)
+    return found
+
+
+def test_a_size_that_no_record_has_counts_as_nothing() -> None:
+    found = added(f"{HERE}/models/a", f"{HERE}/notes.txt")
+    for rest in ("models/b", "readme.txt"):
+        found.add(f"{HERE}/{rest}")
+    assert (found.count, found.bytes, found.named.files, found.named.bytes) == (4, 6, 2, 3)
+
+
+def test_twenty_external_files_are_named_and_all_are_counted() -> None:
+    found = added(*(f"s3://bucket/{n}" for n in range(30)))
+    assert (found.external, found.external_count) == ([f"s3://bucket/{n}" for n in range(20)], 30)
+
+
+def test_the_kinds_of_files_that_are_not_remembered_are() -> None:
+    uris = [f"{HERE}/{rest}" for rest in ("metrics/a/b.png", "metrics/a/c.png", "artifacts/x/y", "notes.txt", "models/w")]
+    assert added(*uris).forgotten == {"metrics", "artifacts", "models"}
+    assert added(*uris, apart=frozenset({"models"})).forgotten == {"metrics", "artifacts"}
+    assert added(uris[0], f"{HERE}/artifacts/x/y").forgotten == {"metrics", "artifacts"}
+    assert added(f"{HERE}/models/a%20b/c").forgotten == {"models"}
+
+
+def test_files_in_folders_that_are_taken_apart_and_beside_the_kinds_are_remembered() -> None:
+    uris = [f"{HERE}/{rest}" for rest in ("metrics/b.png", "models/w", "models/w", "notes.txt", "models/v")]
+    found = added(*uris, apart=frozenset({"models"}))
+    assert {file.rest for file in found.files} == {"models/w", "models/v", "notes.txt"}
+    assert (found.count, found.bytes, found.named.files) == (4, 12, 1)
+
+
+def test_a_store_that_counts_itself_is_told_by_its_name() -> None:
+    assert added(f"{HERE}/models/w", measured=lambda store: store == "fileserver").count == 0
+    assert added(f"{HERE}/models/w", measured=lambda store: store == "other").count == 1
+
+
+def test_an_address_is_looked_up_once_for_all_that_lie_beside_each_other() -> None:
+    asked: list[str] = []
+
+    def locate(uri: str) -> object:
+        asked.append(uri)
+        return FILES.locate(uri)
+
+    found = Outputs(TASK, locate)
+    for n in range(5):
+        found.add(f"{HERE}/metrics/img/v/{n}.png", 3)
+    assert asked == [f"{HERE}/metrics/img/v/0.png"]
+    found.add(f"{HERE}/models/a%20b", 3)
+    found.add(f"{HERE}/models/c", 3)
+    found.add(f"{HERE}/models/d", 3)
+    assert len(asked) == 3
+    assert (found.count, found.forgotten) == (8, {"metrics", "models"})
+
+
+def test_what_lies_beside_a_file_of_no_kind_is_counted_where_it_belongs() -> None:
+    found = added(f"{HERE}/notes.txt", f"{HERE}/artifacts/x", f"{HERE}/artifacts/y")
+    assert (found.named.files, [one.files for one in found.sums.values()]) == (1, [2])
+    found = added(f"{HERE}/models/w", f"{HERE}/artifacts/x", apart=frozenset({"models"}))
+    assert ([one.files for one in found.sums.values()], found.forgotten) == ([2], {"artifacts"})
+
+
+@pytest.mark.parametrize("rest", ["metrics/%2e%2e/x", "metrics//x", "metrics/./x", "metrics/../x", "%2e%2e/x"])
+def test_a_path_that_is_not_clean_is_unusable_also_beside_a_clean_one(rest: str) -> None:
+    found = added(f"{HERE}/metrics/a", f"{HERE}/{rest}")
+    assert (found.count, found.unusable) == (1, f"{HERE}/{rest}")
+
+
+def test_what_lies_in_the_folder_of_another_task_is_external_also_beside_a_file_of_this_one() -> None:
+    found = added(f"{HERE}/metrics/a", f"{HERE}/metrics/x.{OTHER}/b")
+    assert (found.count, found.external_count, found.unusable) == (1, 1, "")
+
+
+def test_a_file_of_no_kind_is_remembered_also_beside_one_that_is_not() -> None:
+    found = added(f"{HERE}/metrics/a", f"{HERE}/other/b")
+    assert {file.rest for file in found.files} == {"other/b"}
+    found = added(f"{HERE}/metrics/a", f"{HERE}/models/b", apart=frozenset({"models"}))
+    assert {file.rest for file in found.files} == {"models/b"}
+
+
+@pytest.mark.parametrize(
+    ("uri", "address"),
+    [
+        ("s3://bucket/a?from=gs://b", "s3://bucket"),
+        ("S3://Bucket", "s3://Bucket"),
+        ("https://[2001:db8::7]:8081/a", "https://[2001:db8::7]:8081"),
+        ("s3://user:pass/word@host/a", "s3://(not a valid address)"),
+        ("http://host:8081?a@b/c", "http://host:8081"),
+        ("http://host#a/b", "http://host"),
+        (r"http://host\a/b", "http://host"),
+        ("http://a@b@host/x", "http://host"),
+        ("C:/x", "file://"),
+    ],
+)
+def test_the_address_of_a_store(uri: str, address: str) -> None:
+    assert address_of(uri) == address

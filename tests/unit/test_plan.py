@@ -295,12 +295,13 @@ def test_force_is_for_published_children_and_models_alone(message: str, force: b
 
 # -- every part of what is decided
 PLACE = TaskFolder("files", f"p/exp.{A}", A)
-DRY = replace(FORCE, lists=lambda _: True)
+LISTING = replace(FORCE, lists=lambda store: store == "files")
 
 
 def stays(found: Plan) -> tuple[Reason, str]:
     assert not found.going
     (one,) = found.staying
+    assert one.task.id == A
     return one.reason, one.detail
 
 
@@ -351,7 +352,8 @@ def test_a_record_that_is_gone_and_unreadable_is_told_of_as_unreadable() -> None
 def test_an_output_that_cannot_be_read_keeps_the_task() -> None:
     found = outputs()
     found.add(Unreadable(A, "plot_str"))
-    assert reason(plan(found=found)) is Reason.UNREADABLE
+    broken = "plot_str is not what ClearML's API promises; open the task in ClearML and correct it"
+    assert stays(plan(found=found)) == (Reason.UNREADABLE, broken)
 
 
 def test_the_rest_of_a_unit_says_who_keeps_it() -> None:
@@ -442,7 +444,7 @@ def test_several_claims_on_a_folder_add_up() -> None:
     uris = [f"{folder(A)}/models/w.pt", f"{folder(A)}/artifacts/x"]
     found = claimed(*uris).of(PLACE)
     assert (set(found.inside), found.apart) == ({"models/w.pt", "artifacts/x"}, {"models", "artifacts"})
-    going = plan(DRY, found=outputs(A, *uris), guard=claimed(*uris)).going[0]
+    going = plan(LISTING, found=outputs(A, *uris), guard=claimed(*uris)).going[0]
     assert going.paths == (PartOfFolder(PLACE, ("artifacts/x", "models/w.pt")),)
     assert going.protected == tuple(sorted(uris))
 
@@ -506,13 +508,13 @@ def test_what_records_say_of_a_folder_is_without_the_files_that_are_named() -> N
 def test_of_a_store_that_counts_itself_records_say_nothing() -> None:
     found = Outputs(A, locate, measured=lambda _: True)
     found.add(f"{folder(A)}/artifacts/x", 7)
-    going = plan(DRY, found=found).going[0]
+    going = plan(LISTING, found=found).going[0]
     assert (going.files, going.bytes, going.recorded) == (0, 0, {PLACE: Size()})
 
 
 def test_a_claimed_file_in_a_store_that_counts_itself_is_not_taken_off() -> None:
     notes = f"{folder(A)}/notes.txt"
-    assert plan(DRY, found=outputs(A, notes), guard=claimed(notes)).going[0].files == 1
+    assert plan(LISTING, found=outputs(A, notes), guard=claimed(notes)).going[0].files == 1
     assert plan(found=outputs(A, notes), guard=claimed(notes)).going[0].files == 0
 
 
@@ -566,3 +568,25 @@ def test_claims_of_models_on_linked_files_stay_where_the_model_stays() -> None:
     assert guard([], references).links_to(link)
     assert not guard([], references).links_to(LinkedFile("files", "zoo/other.pt"))
     assert not guard([], References()).links_to(link)
+
+
+def test_what_is_known_of_tasks_without_a_unit_counts_too() -> None:
+    stranger = TaskId("c" * 32)
+    model = Model(ModelId("m"), "", stranger)
+    claim = Claim("o", B, f"{folder(stranger)}/models/w")
+    references = References({model.id: frozenset({B})}, claims={stranger: (claim,)})
+    assert guard([model], references).models == {"m"}
+    assert guard([model], references).claims == {stranger: (claim,)}
+    assert guard([model], references, Gone({B})).claims == {}
+
+
+def test_a_clean_address_claims_in_the_folder_that_it_names_alone() -> None:
+    found = guard([], claims(is_model=False))
+    assert set(found.of(PLACE).inside) == {"artifacts/x"}
+    assert found.of(TaskFolder("files", f"p/renamed.{A}", A)).inside == {}
+
+
+@pytest.mark.parametrize("end", ["models", "artifacts", "metrics", "models/a", "x", "y/z", "artifacts/b", "metrics/c"])
+def test_each_reading_of_a_place_that_is_written_to_counts(end: str) -> None:
+    found = claimed(f"{folder(A)}?{end}", writes=True).of(PLACE)
+    assert (set(found.inside), found.apart) == ({end}, KINDS)

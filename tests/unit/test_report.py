@@ -53,4 +53,4 @@ def test_each_unknown_store_is_named_once_with_the_setting_to_add() -> None:
     assert text.count("unknown store https://old.example: 6 files") == 1
     assert "CLEANUP_FILES_URL_PREFIXES=https://old.example" in text
     assert text.count("unknown store s3://bucket: 3 files") == 1
-    assert "CLEANUP_UNKNOWN_STORES=delete_record" in text
+    assert "CLEARML_CONFIG_FILE=/the/clearml.conf" in text

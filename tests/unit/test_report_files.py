@@ -66,7 +66,7 @@ def test_each_store_is_named_once_with_a_setting_that_can_be_copied_whole() -> N
     text = "\n".join(lines)
     assert "unknown store https://old.example: 10 files" in " ".join(text.split())
     assert [line.strip() for line in lines].count("CLEANUP_FILES_URL_PREFIXES=https://old.example") == 1
-    assert [line.strip() for line in lines].count("CLEANUP_UNKNOWN_STORES=delete_record") == 1
+    assert [line.strip() for line in lines].count("CLEARML_CONFIG_FILE=/the/clearml.conf") == 1
 
 
 def test_tasks_are_links_where_the_terminal_can_and_addresses_where_it_can_not() -> None:

@@ -51,6 +51,7 @@ def lines(*, known: bool) -> dict[str, dict[str, Any]]:
         json_lines.selected(1),
         json_lines.task(outcome, report),
         json_lines.progress(1, 3, 2.0),
+        json_lines.debug("d"),
         json_lines.warning("w"),
         json_lines.project("p", dry_run=known),
         json_lines.pass_finished(report),

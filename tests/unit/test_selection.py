@@ -417,3 +417,18 @@ def test_what_the_pass_itself_changed_is_no_change(parent: str) -> None:
         {"parent": "q"},
     ):
         assert not unchanged(before, replace(touched, **fields), planned=planned)
+
+
+def test_a_star_stands_for_any_text_and_an_empty_name_for_no_project() -> None:
+    named = {"p1": "team/a\nb", "p2": ""}
+    chosen = Filters(timedelta(days=30), projects=("team*",))
+    assert resolve(chosen, NOW, projects=named, users={}, tag_exists=bool).projects == {"p1"}
+    with pytest.raises(SettingsError, match="CLEANUP_PROJECTS: no project is called ''"):
+        resolve(replace(chosen, projects=("",)), NOW, projects=named, users={}, tag_exists=bool)
+
+
+def test_the_message_says_how_names_of_projects_are_written() -> None:
+    with pytest.raises(SettingsError) as error:
+        rules(projects=("a",))
+    ending = "Project names are whole paths (`team/project`) and case counts; `*` stands for any text."
+    assert str(error.value) == f"CLEANUP_PROJECTS: no project is called 'a' or has this id. {ending}"
