@@ -4,7 +4,7 @@ An edit is `{"in": "tasks" | "models", "id": …}` with one of
   `"set": {field: value}`   these fields have these values in each answer that holds them,
   `"deep": field`           the field is a list that is nested 10,000 deep,
   `"twice": true`           the document comes twice,
-  `"add": document`         the document comes along in each answer that holds documents (no `id`).
+  `"add": document`         the document comes along in each answer that holds documents, but where it is asked for (no `id`).
 
 An event is `{"at": n, "kind": …}`; it happens right before the n-th request is answered:
   `restore` (task), `publish` (model), `use`, `list` (task, model), `artifact` (task, uri), `model` (id, uri).
@@ -97,12 +97,13 @@ class Interference:
                     happened.told = number
             for edit in self._edits:
                 if isinstance(some := documents.get(edit["in"]), list) and some:
-                    self._edit(some, edit)
+                    self._edit(some, edit, self.log[number - 1].text)
         return json.dumps(data).replace(f'"{_HOLE}"', DEEP).encode()
 
-    def _edit(self, documents: list[Document], edit: Document) -> None:
+    def _edit(self, documents: list[Document], edit: Document, request: str) -> None:
         if "add" in edit:
-            documents.insert(0, edit["add"])
+            if edit["add"]["id"] not in request:
+                documents.insert(0, edit["add"])
             return
         for at, document in reversed(list(enumerate(documents))):
             if document.get("id") != edit["id"]:
