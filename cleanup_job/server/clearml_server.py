@@ -155,19 +155,11 @@ class ClearMLServer:
     def all_models(self, since: str = "") -> Iterator[Model]:
         """Yield every model on the server; with ``since`` those that were made or changed since that ``last_update``.
 
-        One that changes meanwhile may come twice.
-
-        Raises:
-            AnswerError: a record that can't be read names no task at all: nobody can tell what it needs.
+        One that changes meanwhile may come twice. One that can't be read comes with what can be.
         """
         body = {"only_fields": documents.MODEL_FIELDS}
         for entry in self._stream("models", body, documents.ModelEntry, since):
-            model = entry.model()
-            if isinstance(entry, Misread) and not (model.uri or model.task or model.mentions - {TaskId(model.id)}):
-                what = f"model {model.id}" if model.id else "one of the models"
-                message = f"models.get_all: {what} can't be read ({entry.field}), and may need any file: nothing is deleted"
-                raise AnswerError(message)
-            yield model
+            yield entry.model()
 
     def claimants(self, scope: Scope, since: str = "") -> Iterator[Claimant]:
         """Yield what the tasks in a scope name; with ``since`` those that were made or changed since that ``last_update``.
