@@ -294,7 +294,7 @@ class ClearMLServer:
                 self._call("models.delete_many", body, self._before_deletion)
                 continue
             for model in chunk:
-                self._delete_unless_missing("models.delete", {"model": model, "force": True})
+                self._unless_missing("models.delete", {"model": model, "force": True})
 
     def delete_project(self, project: str) -> None:
         """Delete a project that is empty; without force, and not its contents.
@@ -302,12 +302,15 @@ class ClearMLServer:
         Raises:
             AnswerError: the server refused.
         """
-        self._delete_unless_missing("projects.delete", {"project": project, "force": False, "delete_contents": False})
+        self._unless_missing("projects.delete", {"project": project, "force": False, "delete_contents": False})
 
     def list_outputs(self, task: TaskId, outputs: Sequence[Listed]) -> None:
-        """Set the output models that a task lists, and so its ``last_update`` (recording ``delete_listed_models_remedy``)."""
+        """Set the output models that a task lists, and so its ``last_update`` (recording ``delete_listed_models_remedy``).
+
+        That the task is missing is no failure: whoever deletes its record is told so.
+        """
         models = {"output": [{"name": entry.name, "model": entry.model} for entry in outputs]}
-        self._call("tasks.edit", {"task": task, "force": True, "models": models}, self._before_deletion)
+        self._unless_missing("tasks.edit", {"task": task, "force": True, "models": models})
 
     def _delete_chunk(self, ids: list[TaskId], wanted: Mapping[str, bool]) -> dict[TaskId, Deleted | NotDeleted]:
         options = dict(wanted)
@@ -382,7 +385,7 @@ class ClearMLServer:
                 again = self._where(service, field, half, body, shape, values_of)
                 yield from ((value, entry) for value, entry in again if isinstance(entry, Misread))
 
-    def _delete_unless_missing(self, name: str, body: dict[str, Any]) -> None:
+    def _unless_missing(self, name: str, body: dict[str, Any]) -> None:
         try:
             self._call(name, body, self._before_deletion)
         except AnswerError as error:
