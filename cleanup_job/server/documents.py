@@ -7,7 +7,7 @@ others are there when they are asked for, and none is ever null. What has anothe
 
 from datetime import UTC, datetime
 from sys import intern
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
