@@ -36,20 +36,20 @@ def shared_judge() -> Iterator[Judge]:
 
 
 @pytest.mark.parametrize("feature", ["nothing odd", *FEATURES])
-@settings(few, max_examples=6)
+@settings(few, max_examples=4)
 @given(data=st.data())
 def test_exactly_what_is_due_is_gone(shared_judge: Judge, feature: str, data: st.DataObject) -> None:
     scenario = data.draw(scenarios(without=frozenset(FEATURES) - {feature}))
     assert shared_judge.violations(scenario) == [], scenario.as_json()
 
 
-@settings(few, max_examples=30)
+@settings(few, max_examples=20)
 @given(scenarios())
 def test_exactly_what_is_due_is_gone_where_all_comes_together(shared_judge: Judge, scenario: Scenario) -> None:
     assert shared_judge.violations(scenario) == [], scenario.as_json()
 
 
-@settings(few, max_examples=15)
+@settings(few, max_examples=8)
 @given(scenarios(without={"events"}))
 def test_a_dry_run_only_reads(shared_judge: Judge, scenario: Scenario) -> None:
     shared_judge.run(scenario, dry_run=True)
@@ -57,7 +57,7 @@ def test_a_dry_run_only_reads(shared_judge: Judge, scenario: Scenario) -> None:
     assert {seen.call for seen in shared_judge.log if seen.service == "api"} <= READING
 
 
-@settings(few, max_examples=15)
+@settings(few, max_examples=8)
 @given(
     scenarios(without={"events", "broken"}), st.sampled_from([1, 2, 500]), st.sampled_from([1, 2, 500]), st.sampled_from([1, 3])
 )
