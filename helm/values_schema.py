@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from cleanup_job.settings import Settings
+from cleanup_job.scopes import Scope
+from cleanup_job.settings import Settings, scope_of
 
 Schema = dict[str, Any]
 
@@ -77,6 +78,12 @@ def cleanup() -> Schema:
     )
 
 
+def editable() -> list[str]:
+    """Settings that ``clearml.task.editable`` may list, as the chart and as ClearML write them."""
+    names = [name for name in Settings.model_fields if scope_of(name) is Scope.JOB]
+    return list(dict.fromkeys(written for name in names for written in (camel(name), name)))
+
+
 def image(**more: Schema) -> Schema:
     """Where an image is found."""
     digest = {"type": "string", "pattern": "^$|^sha256:[0-9a-f]{64}$"}
@@ -130,6 +137,9 @@ def values() -> Schema:
                 queue=NAME,
                 project=NAME,
                 name=NAME,
+                editable={"type": "array", "items": {"enum": editable()}},
+                minThresholdDays=setting(Settings.model_json_schema()["properties"]["task_min_threshold_days"]),
+                allowForceDelete=BOOLEAN,
                 runsKept=whole(1) | {"maximum": 400},
                 requirement=STRING,
             ),

@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any
 
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from cleanup_job.claim import Scope
 from cleanup_job.errors import AnswerError
@@ -15,9 +15,9 @@ from cleanup_job.records import Claimant, Deleted, Detail, Listed, Model, NotDel
 from cleanup_job.selection import Query
 from cleanup_job.server import documents, events
 from cleanup_job.server.datasets import Ancestors
-from cleanup_job.server.documents import Misread, Shape
-from cleanup_job.server.envelope import MISSHAPEN, decoded
+from cleanup_job.server.deletion_answers import MISSING_TASK, Failed, Succeeded, count, entries, not_deleted
 from cleanup_job.server.listing import MANY, Listings, chunks
+from cleanup_job.server.misread import Misread, Shape, page
 from cleanup_job.server.session import PassingError, Transport
 
 DELETE_MANY = (2, 13)
@@ -27,13 +27,6 @@ MODEL_EVENTS = (2, 23)
 WAITED_FOR = 99
 """Tasks in one call whose events (up to 100,000) the server deletes before it answers. For more it leaves it to Elasticsearch,
 at 1,000 events a second (``max_async_deleted_events_per_sec``) for each 100 tasks: a big pass would queue millions."""
-SCOPES: dict[Scope, list[dict[str, Any]]] = {
-    "all": [{}],
-    "pipelines": [{"type": ["controller"]}, {"system_tags": ["pipeline"]}, {"status": ["created"]}],
-    "off": [],
-}
-"""What to ask for to read the tasks that can claim what others made. An imported task is a draft; nothing else shows it."""
-MISSING_TASK = (400, 101)
 MISSING = frozenset({MISSING_TASK, (400, 201), (400, 401)})
 
 
@@ -90,7 +83,7 @@ class ClearMLServer:
         """The name of each user by id, of those that can be read."""
         body = {"only_fields": ["id", "name"]}
         data = self._ask("users.get_all_ex", body)
-        found = documents.page(data, "users", documents.NameOf)
+        found = page(data, "users", documents.NameOf)
         return {entry.id: entry.name for entry in found if not isinstance(entry, Misread)}
 
     def tag_exists(self, tag: str) -> bool:
@@ -147,21 +140,22 @@ class ClearMLServer:
     def models(self, ids: Iterable[ModelId]) -> list[Model]:
         """These models as they are now; those that are gone are left out. One that the server tells in two ways comes twice."""
         found: list[Model] = []
-        for chunk in chunks(sorted(set(ids))):
+        for chunk in chunks(sorted(set(ids) - {""})):
             body = {"id": chunk, "only_fields": documents.MODEL_FIELDS}
-            some = [
-                entry.model() for entry in self._some("models", {**body, "page": 0, "page_size": MANY}, documents.ModelEntry)
-            ]
-            if not {model.id for model in some} >= set(chunk):  # some are gone, or the server cut the page: who knows
-                some += [entry.model() for entry in self._pages("models", body, documents.ModelEntry, MANY)]
-            wanted = set(chunk)
-            found += dict.fromkeys(model for model in some if model.id in wanted)
+            some = self._some("models", {**body, "page": 0, "page_size": MANY}, documents.ModelEntry)
+            if not {entry.id for entry in some} >= set(chunk):  # some are gone, or the server cut the page: who knows
+                some += self._pages("models", body, documents.ModelEntry, MANY)
+            here = dict.fromkeys(entry.model() for entry in some)
+            found += [model for model in here if model.id in chunk]
+            if any(not model.id for model in here):  # it may be any of those that seem to be gone
+                missing = set(chunk) - {model.id for model in here}
+                found += [Model(one, "", ready=True, unreadable="id") for one in sorted(missing)]
         return found
 
     def all_models(self, since: str = "") -> Iterator[Model]:
         """Yield every model on the server; with ``since`` those that were made or changed since that ``last_update``.
 
-        One that changes meanwhile may come twice.
+        One that changes meanwhile may come twice. One that can't be read comes with what can be.
         """
         body = {"only_fields": documents.MODEL_FIELDS}
         for entry in self._stream("models", body, documents.ModelEntry, since):
@@ -173,7 +167,7 @@ class ClearMLServer:
         No filter of the API finds an artifact by its address (recording ``list_parts``), so all tasks are read. One that
         changes meanwhile may come twice.
         """
-        for filters in SCOPES[scope]:
+        for filters in documents.SCOPES[scope]:
             body = {**filters, "search_hidden": True, "only_fields": documents.CLAIM_FIELDS}
             for entry in self._stream("tasks", body, documents.ClaimEntry, since):
                 yield entry.claimant()
@@ -253,9 +247,10 @@ class ClearMLServer:
             yield TaskId(owner), found
 
     def model_event_files(self, models: Sequence[ModelId]) -> Iterator[tuple[ModelId, str | Unreadable]]:
-        """The same of models: they have events of their own."""
-        if self.version >= MODEL_EVENTS and events.any_of_models(self._transport.ask, models):
-            for owner, found in events.uris(self._transport.ask, self.version, models, of_models=True):
+        """The same of models: they have events of their own. One whose id can't be read can't be asked for."""
+        ids = [model for model in models if model]
+        if ids and self.version >= MODEL_EVENTS and events.any_of_models(self._transport.ask, ids):
+            for owner, found in events.uris(self._transport.ask, self.version, ids, of_models=True):
                 yield ModelId(owner), found
 
     # -- deleting
@@ -299,7 +294,7 @@ class ClearMLServer:
                 self._call("models.delete_many", body, self._before_deletion)
                 continue
             for model in chunk:
-                self._delete_unless_missing("models.delete", {"model": model, "force": True})
+                self._unless_missing("models.delete", {"model": model, "force": True})
 
     def delete_project(self, project: str) -> None:
         """Delete a project that is empty; without force, and not its contents.
@@ -307,12 +302,15 @@ class ClearMLServer:
         Raises:
             AnswerError: the server refused.
         """
-        self._delete_unless_missing("projects.delete", {"project": project, "force": False, "delete_contents": False})
+        self._unless_missing("projects.delete", {"project": project, "force": False, "delete_contents": False})
 
     def list_outputs(self, task: TaskId, outputs: Sequence[Listed]) -> None:
-        """Set the output models that a task lists, and so its ``last_update`` (recording ``delete_listed_models_remedy``)."""
+        """Set the output models that a task lists, and so its ``last_update`` (recording ``delete_listed_models_remedy``).
+
+        That the task is missing is no failure: whoever deletes its record is told so.
+        """
         models = {"output": [{"name": entry.name, "model": entry.model} for entry in outputs]}
-        self._call("tasks.edit", {"task": task, "force": True, "models": models}, self._before_deletion)
+        self._unless_missing("tasks.edit", {"task": task, "force": True, "models": models})
 
     def _delete_chunk(self, ids: list[TaskId], wanted: Mapping[str, bool]) -> dict[TaskId, Deleted | NotDeleted]:
         options = dict(wanted)
@@ -324,14 +322,14 @@ class ClearMLServer:
         answer = self._transport.ask_once("tasks.delete_many", body, dict[str, Raw], self._before_deletion)
         asked = set(ids)
         # An entry that can't be read is as none: its record counts as not deleted.
-        done = {one.id: Deleted(_count(one.deleted_models)) for one in _entries(answer, "succeeded", _Succeeded)}
-        refused = {one.id: _not_deleted(one.error) for one in _entries(answer, "failed", _Failed)}
+        done = {one.id: Deleted(count(one.deleted_models)) for one in entries(answer, "succeeded", Succeeded)}
+        refused = {one.id: not_deleted(one.error) for one in entries(answer, "failed", Failed)}
         return {TaskId(i): outcome for i, outcome in (done | refused).items() if i in asked}
 
     def _delete_one(self, task: TaskId, options: Mapping[str, Any]) -> Deleted | NotDeleted:
         try:
             data = self._transport.ask_once("tasks.delete", {"task": task, **options}, dict[str, Raw], self._before_deletion)
-            return Deleted(_count(data.get("deleted_models", Raw(b"null"))))
+            return Deleted(count(data.get("deleted_models", Raw(b"null"))))
         except AnswerError as error:
             if (error.status, error.subcode) == MISSING_TASK:
                 return Deleted()
@@ -343,7 +341,7 @@ class ClearMLServer:
 
     def _some(self, service: str, body: dict[str, Any], shape: type[Shape]) -> list[Shape | Misread]:
         """One page."""
-        return documents.page(self._ask(f"{service}.get_all", body), service, shape)
+        return page(self._ask(f"{service}.get_all", body), service, shape)
 
     def _task(self, entry: documents.TaskEntry | Misread) -> Task | Unreadable:
         task = entry.task()
@@ -373,7 +371,7 @@ class ClearMLServer:
 
         Of a document that can't be read the server's filter is asked: with ever fewer values, until there is one.
         """
-        for chunk in chunks(sorted(set(values))):
+        for chunk in chunks(sorted(set(values) - {""})):
             misread = False
             wanted = set(chunk)
             for entry in self._pages(service, {**body, field: chunk}, shape, MANY):
@@ -387,53 +385,9 @@ class ClearMLServer:
                 again = self._where(service, field, half, body, shape, values_of)
                 yield from ((value, entry) for value, entry in again if isinstance(entry, Misread))
 
-    def _delete_unless_missing(self, name: str, body: dict[str, Any]) -> None:
+    def _unless_missing(self, name: str, body: dict[str, Any]) -> None:
         try:
             self._call(name, body, self._before_deletion)
         except AnswerError as error:
             if (error.status, error.subcode) not in MISSING:
                 raise
-
-
-class _Succeeded(Struct, frozen=True):
-    id: str
-    deleted: Literal[True] = True
-    deleted_models: Raw = Raw(b"null")
-
-
-class _Error(Struct, frozen=True):
-    codes: list[int]
-    msg: str = ""
-
-
-class _Failed(Struct, frozen=True):
-    id: str
-    error: _Error
-
-
-Entry = TypeVar("Entry")
-
-
-def _entries(answer: Mapping[str, Raw], key: str, shape: type[Entry]) -> Iterator[Entry]:
-    """The entries of a list that can be read."""
-    for raw in _read(answer.get(key, Raw(b"[]")), list[Raw]) or ():
-        entry = _read(raw, shape)
-        if entry is not None:
-            yield entry
-
-
-def _count(raw: Raw) -> int | None:
-    return _read(raw, int)
-
-
-def _read(raw: Raw, shape: type[Entry]) -> Entry | None:
-    try:
-        return decoded(raw, shape)
-    except MISSHAPEN:
-        return None
-
-
-def _not_deleted(error: _Error) -> Deleted | NotDeleted:
-    """An entry's error: a task that isn't there is as good as deleted."""
-    status, subcode, *_ = [*error.codes, 0, 0]
-    return Deleted() if (status, subcode) == MISSING_TASK else NotDeleted(status, subcode, error.msg)

@@ -8,7 +8,8 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 
 from cleanup_job.paths import TaskId
-from cleanup_job.server.documents import Entry, Maybe, Misread, dataset_ids
+from cleanup_job.server.documents import Entry, Maybe, dataset_ids
+from cleanup_job.server.misread import Misread
 
 _ID = re.compile(r"[0-9a-f]{32}")
 

@@ -5,20 +5,15 @@ task ``parent``, ``project``, ``last_update`` and, as a draft, ``status_changed`
 others are there when they are asked for, and none is ever null. What has another shape is not guessed: it is ``Misread``.
 """
 
-import re
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from sys import intern
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from cleanup_job.errors import AnswerError
+from cleanup_job.claim import Scope
 from cleanup_job.paths import ModelId, TaskId
-from cleanup_job.records import Artifact, Claimant, Detail, Listed, Model, Project, Task, Unreadable
+from cleanup_job.records import Artifact, Claimant, Detail, Listed, Model, Project, Task
 from cleanup_job.server.envelope import MISSHAPEN, decoded
 
 Text = Annotated[str, Meta(min_length=1)]
@@ -38,6 +33,12 @@ TASK_FIELDS = [
 DETAIL_FIELDS = [*TASK_FIELDS, "execution.artifacts", "models.output"]
 CLAIM_FIELDS = ["id", "last_update", "execution.artifacts", "models.output", "output.destination"]
 MODEL_FIELDS = ["id", "task", "uri", "ready", "last_update", "tags"]
+SCOPES: dict[Scope, list[dict[str, Any]]] = {
+    "all": [{}],
+    "pipelines": [{"type": ["controller"]}, {"system_tags": ["pipeline"]}, {"status": ["created"]}],
+    "off": [],
+}
+"""What to ask for to read the tasks that can claim what others made. An imported task is a draft; nothing else shows it."""
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -251,106 +252,6 @@ class ProjectEntry(NameOf, frozen=True, kw_only=True):
         return Project(self.id, self.name, hidden, not self.company)
 
 
-@dataclass(frozen=True, slots=True)
-class Misread:
-    """A document in another shape than the API promises."""
-
-    field: str
-    """Where."""
-    texts: Mapping[str, str]
-    """What can be read all the same, of the fields that are texts."""
-    mentions: frozenset[TaskId] = frozenset()
-    """Whatever in it could be the id of a task."""
-    last_update: UnsetType = UNSET
-
-    @property
-    def id(self) -> str:
-        """Its id; empty where that can't be read."""
-        return self.texts.get("id", "")
-
-    def task(self) -> Unreadable:
-        """As a task."""
-        names = (self.texts.get(name, "") for name in ("name", "project", "parent"))
-        return Unreadable(TaskId(self.id), self.field, *names)
-
-    def model(self) -> Model:
-        """As a model; it counts as published."""
-        uri, task = (self.texts.get(name, "") for name in ("uri", "task"))
-        return Model(ModelId(self.id), uri, task, ready=True, unreadable=self.field, mentions=self.mentions)
-
-    def claimant(self) -> Claimant:
-        """Give it as what a task names."""
-        return Claimant(TaskId(self.id), unreadable=self.field, mentions=self.mentions)
-
-
-Shape = TypeVar("Shape", bound=Entry)
-
-
-def page(data: Mapping[str, Raw], key: str, shape: type[Shape]) -> list[Shape | Misread]:
-    """The documents in an answer. Two that have the same id and differ are both misread.
-
-    Raises:
-        AnswerError: the answer has no list of them.
-    """
-    try:
-        raws = decoded(data[key], list[Raw])
-    except (*MISSHAPEN, KeyError) as error:
-        message = f"an answer without a list of {key}"
-        raise AnswerError(message) from error
-    found = [read(raw, shape) for raw in raws]
-    if len({entry.id for entry in found}) == len(found):
-        return found
-    forms: dict[str, set[bytes]] = defaultdict(set)
-    for entry, raw in zip(found, raws, strict=True):
-        forms[entry.id].add(bytes(raw))
-    return [
-        _misread("id", raw) if entry.id and len(forms[entry.id]) > 1 else entry for entry, raw in zip(found, raws, strict=True)
-    ]
-
-
-def read(raw: Raw | bytes, shape: type[Shape]) -> Shape | Misread:
-    """One document."""
-    try:
-        return decoded(raw, shape)
-    except MISSHAPEN as error:
-        return _misread(_place(error), raw)
-
-
-_ID = re.compile(rb"[0-9a-f]{32}")
-
-
-def _misread(field: str, raw: Raw | bytes) -> Misread:
-    return Misread(field, _texts(raw), frozenset(TaskId(i.decode()) for i in _ID.findall(bytes(raw))))
-
-
-_AT = re.compile(r"`\$\.?([^`]*)`$")
-_MISSING = re.compile(r"missing required field `([^`]*)`")
-
-
-def _place(error: Exception) -> str:
-    """The field that could not be read, from a decoder's message."""
-    text = str(error)
-    at, missing = _AT.search(text), _MISSING.search(text)
-    parts = [found[1] for found in (at, missing) if found]
-    if not parts and text.isidentifier():  # of ``__post_init__``
-        return text
-    return ".".join(part for part in parts if part)[:100] or "the whole record"
-
-
-def _texts(raw: Raw | bytes) -> dict[str, str]:
-    found: dict[str, str] = {}
-    try:
-        fields = decoded(raw, dict[str, Raw])
-    except MISSHAPEN:
-        return found
-    for name in ("id", "name", "project", "parent", "uri", "task"):
-        try:
-            found[name] = decoded(fields[name], str)
-        except (*MISSHAPEN, KeyError):
-            continue
-    return found
-
-
 def _text(found: Maybe) -> str:
     return "" if isinstance(found, UnsetType) else found
 
@@ -381,36 +282,6 @@ def dataset_ids(struct: str) -> frozenset[TaskId] | None:
 class _Part(Struct, frozen=True):
     job_id: str
     parents: tuple[str, ...] | None = ()
-
-
-# -- the job's own tasks
-Document = dict[str, Any]
-
-
-def documents(data: Document, key: str) -> list[Document]:
-    """The list of documents in an answer.
-
-    Raises:
-        AnswerError: there is none, or one of them has no id.
-    """
-    found = data.get(key)
-    if not isinstance(found, list) or not all(isinstance(d, dict) and isinstance(d.get("id"), str) for d in found):
-        message = f"an answer without a list of {key}"
-        raise AnswerError(message)
-    return found
-
-
-@contextmanager
-def readable(what: str) -> Iterator[None]:
-    """Around the reading of an answer: what has another shape than the API promises can't be trusted.
-
-    Raises:
-        AnswerError: it has another shape.
-    """
-    try:
-        yield
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise AnswerError(f"{what}: an answer that can't be read ({error})") from error
 
 
 def when(value: object) -> datetime | None:

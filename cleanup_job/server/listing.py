@@ -18,7 +18,8 @@ from typing import Any, Generic, TypeVar
 
 from msgspec import Raw
 
-from cleanup_job.server.documents import Entry, Misread, Shape, page, text_of, utc, when
+from cleanup_job.server.documents import Entry, text_of, utc, when
+from cleanup_job.server.misread import Misread, Shape, page
 from cleanup_job.server.side_by_side import at_once
 
 Id = TypeVar("Id", bound=str)

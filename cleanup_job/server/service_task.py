@@ -12,7 +12,8 @@ from cleanup_job.errors import AnswerError, SettingsError
 from cleanup_job.parameters import GENERAL, SECTION, Sync, Values, entry, section_of
 from cleanup_job.paths import TaskId
 from cleanup_job.records import RUN_TAG, Queue, Run, ServiceTask
-from cleanup_job.server import documents as parse
+from cleanup_job.server import untyped
+from cleanup_job.server.documents import when
 from cleanup_job.server.session import Transport
 
 ENTRY_POINT = "clearml_cleanup_pass.py"
@@ -86,8 +87,8 @@ class ServiceTasks:
         if project is None:
             return None
         body = {"project": [project], "name": f"^{re.escape(self._name)}$", "only_fields": _FIELDS, "order_by": ["created"]}
-        documents = parse.documents(self._call("tasks.get_all", {**body, "page": 0, "page_size": MANY}), "tasks")
-        with parse.readable("tasks.get_all"):
+        documents = untyped.documents(self._call("tasks.get_all", {**body, "page": 0, "page_size": MANY}), "tasks")
+        with untyped.readable("tasks.get_all"):
             ours = [
                 document
                 for document in documents
@@ -103,7 +104,7 @@ class ServiceTasks:
     def read(self, task: str) -> ServiceTask:
         """A task by its id."""
         data = self._call("tasks.get_by_id", {"task": task})
-        with parse.readable("tasks.get_by_id"):
+        with untyped.readable("tasks.get_by_id"):
             document = data["task"]
             return _service_task(document, str(document.get("project") or ""))
 
@@ -157,7 +158,7 @@ class ServiceTasks:
 
     def _project_id(self) -> str | None:
         body = {"name": f"^{re.escape(self._project)}$", "only_fields": ["id", "name"], "search_hidden": True}
-        found = parse.documents(self._call("projects.get_all", body), "projects")
+        found = untyped.documents(self._call("projects.get_all", body), "projects")
         return next((str(d["id"]) for d in found if d.get("name") == self._project), None)
 
     # -- clones for agents
@@ -168,7 +169,7 @@ class ServiceTasks:
             SettingsError: there is none.
         """
         data = self._call("queues.get_all", {"only_fields": ["id", "name"]})
-        names = {str(d.get("name")): str(d["id"]) for d in parse.documents(data, "queues")}
+        names = {str(d.get("name")): str(d["id"]) for d in untyped.documents(data, "queues")}
         if name not in names:
             there = ", ".join(sorted(names)) or "none"
             raise SettingsError(
@@ -180,7 +181,7 @@ class ServiceTasks:
     def _workers(self, queue: str) -> int | None:
         try:
             data = self._call("workers.get_all", {})
-            with parse.readable("workers.get_all"):
+            with untyped.readable("workers.get_all"):
                 return sum(any(q.get("id") == queue for q in worker.get("queues") or ()) for worker in data["workers"])
         except AnswerError:
             return None
@@ -207,8 +208,8 @@ class ServiceTasks:
             "order_by": ["-created"],
             "search_hidden": True,
         }
-        documents = parse.documents(self._call("tasks.get_all", {**body, "page": 0, "page_size": MANY}), "tasks")
-        with parse.readable("tasks.get_all"):
+        documents = untyped.documents(self._call("tasks.get_all", {**body, "page": 0, "page_size": MANY}), "tasks")
+        with untyped.readable("tasks.get_all"):
             return [
                 _run(document)
                 for document in documents
@@ -246,7 +247,7 @@ class ServiceTasks:
         """Say that the run is alive; gives its status."""
         self._call("tasks.ping", {"task": task})
         body = {"id": [task], "only_fields": ["id", "status"], "search_hidden": True}
-        found = parse.documents(self._call("tasks.get_all", body), "tasks")
+        found = untyped.documents(self._call("tasks.get_all", body), "tasks")
         return next((str(d.get("status")) for d in found if d["id"] == task), "")
 
     def end(self, task: str, status: str, reason: str, message: str) -> None:
@@ -266,7 +267,7 @@ def _sections(values: Values) -> dict[str, dict[str, Any]]:
     return sections
 
 
-def _service_task(document: parse.Document, project: str) -> ServiceTask:
+def _service_task(document: untyped.Document, project: str) -> ServiceTask:
     try:
         told = json.loads((document.get("runtime") or {}).get(_REGISTERED) or "{}")
         registered, script = dict(told.get("parameters") or {}), dict(told.get("script") or {})
@@ -287,11 +288,11 @@ def _service_task(document: parse.Document, project: str) -> ServiceTask:
     )
 
 
-def _run(document: parse.Document) -> Run:
+def _run(document: untyped.Document) -> Run:
     return Run(
         TaskId(document["id"]),
         str(document.get("status") or ""),
-        parse.when(document.get("started")),
-        parse.when(document.get("last_update")),
+        when(document.get("started")),
+        when(document.get("last_update")),
         tuple(document.get("tags") or ()),
     )

@@ -52,6 +52,9 @@ WRONG = [
     ("tolerations", {}, "/tolerations"),
     ("networkPolicy.apiServerPorts", [0], "/networkPolicy/apiServerPorts"),
     ("sandbox.enable", True, "enable"),
+    ("clearml.task.editable", ["wrokers"], "/clearml/task/editable/0"),
+    ("clearml.task.editable", ["lease"], "/clearml/task/editable/0"),
+    ("clearml.task.minThresholdDays", "soon", "/clearml/task/minThresholdDays"),
     ("sandbox.tasks", -1, "/sandbox/tasks"),
 ]
 

@@ -167,12 +167,25 @@ def test_of_two_words_of_the_operators_the_narrower_counts_on_an_agent(release: 
     told, _ = handed_over(here, statement_of(*said), "a task", lambda values: known(agent, values))
     both, _ = known(agent, told)
     for name in TRANSFERABLE:
-        if name in agent and name not in NEUTRAL | SCHEDULE | {"threshold_rules"}:
+        if name in agent and name not in NEUTRAL | SCHEDULE:
             assert is_narrower(name, both, here[0]), name
-        elif name not in agent:
+        elif name not in agent or name in release or name in FIRST:
             assert getattr(both, name) == getattr(said[0], name), name
     for name in BOUNDS:
         assert getattr(both, name) == getattr(said[0], name)
+
+
+def test_what_an_agents_environment_narrows_is_told() -> None:
+    told, notes = handed_over(
+        known({"dry_run": "true"}), {"dry_run": "False"}, "a task", lambda v: known({"dry_run": "true"}, v)
+    )
+    assert told == {}
+    assert notes == (
+        (
+            "dry_run as registered for a task was not taken as dry_run=False: the environment that the pass runs in allows "
+            "less; dry_run=True counts"
+        ),
+    )
 
 
 def test_a_word_of_a_newer_release_is_an_error_and_not_left_out() -> None:
@@ -228,6 +241,7 @@ def test_the_four_of_clearmls_own_service_need_no_list() -> None:
         ({"threshold_rules": "x=7,y=90"}, ("threshold_rules", "x=30,z=never,y=1,w=60"), ("z=never", "x=30", "y=90")),
         ({"threshold_rules": "x=never"}, ("threshold_rules", "z=100"), ("x=never",)),
         ({"delete_threshold_days": "30"}, ("threshold_rules", "z=29,w=30"), ("w=30",)),
+        ({"delete_threshold_days": "30", "task_min_threshold_days": "60"}, ("delete_threshold_days", "40"), 40),
         ({"max_tasks": "5"}, ("max_tasks", "6"), 5),
         ({}, ("max_tasks", "6"), 6),
         ({"stores_verify_certificate": "false"}, ("stores_verify_certificate", "true"), True),

@@ -34,6 +34,15 @@ CLEANUP_TASK_QUEUE: {{ .queue | quote }}
 CLEANUP_TASK_PROJECT: {{ .project | quote }}
 CLEANUP_TASK_NAME: {{ .name | quote }}
 CLEANUP_TASK_RUNS_KEPT: {{ .runsKept | int64 | quote }}
+{{- with .editable }}
+CLEANUP_TASK_EDITABLE: {{ toJson . | quote }}
+{{- end }}
+{{- if not (kindIs "invalid" .minThresholdDays) }}
+CLEANUP_TASK_MIN_THRESHOLD_DAYS: {{ .minThresholdDays | toString | quote }}
+{{- end }}
+{{- if .allowForceDelete }}
+CLEANUP_TASK_ALLOW_FORCE_DELETE: "true"
+{{- end }}
 {{- with .requirement }}
 CLEANUP_TASK_REQUIREMENT: {{ . | quote }}
 {{- end }}
