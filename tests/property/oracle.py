@@ -8,11 +8,12 @@ forbidden is left open on purpose: files on the edge of a claim, tasks with trou
 import json
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from urllib.parse import unquote
 
 from scenario import AGAIN, MOUNT, PUBLIC, Document, Happened, Scenario, Seen
@@ -116,9 +117,10 @@ def claim(uri: str, file: File, links: Mapping[str, str]) -> Claim:
                 return Claim.YES
             if named.endswith(f"/{place}") and meaning.store == "anywhere":
                 return Claim.YES
-            # Other projects and names before the id, as after a move: nobody can tell.
-            head, _, below = place.split("/", first - 1)[-1].partition("/")
-            if exact or named.endswith(f".{head[-32:]}{'/' if below else ''}{below}"):
+            # Another project or name before the id, as after a move: nobody can tell.
+            ids = [n for n, segment in enumerate(place.split("/")) if _FOLDER.fullmatch(segment)]
+            tails = ["/".join([segment[-33:], *place.split("/")[n + 1 :]]) for n in ids for segment in [place.split("/")[n]]]
+            if exact or any(named.endswith(tail) for tail in tails):
                 best = Claim.MAYBE
     return best
 
@@ -410,9 +412,9 @@ class Oracle:
             elif not there and file.owner not in gone and restored.get(file.owner, True):
                 yield f"{file.store} file {file.path} is gone, and its task {self._name(file.owner)} is not"
             elif file.owner in gone and strength is Claim.NO:
-                yield from self._about_orphan(file, there=there)
+                yield from self._about_orphan(file, gone, there=there)
 
-    def _about_orphan(self, file: File, *, there: bool) -> Iterable[str]:
+    def _about_orphan(self, file: File, gone: set[str], *, there: bool) -> Iterable[str]:
         """A file of a task that is gone, which nothing claims."""
         named = any(read(uri).plain and self._is_named(uri, file) for uri in self._own_uris(file.owner))
         in_kind = file.rest.split("/")[0] in KINDS
@@ -420,7 +422,7 @@ class Oracle:
             yield f"{file.store} file {file.path} is left behind: its task's record, which is gone, named it"
         elif there and in_kind and self._goes_whole(file):
             yield f"{file.store} file {file.path} is left behind: it lies in a folder that goes whole"
-        elif not there and not named and not in_kind and not self._named_by_any(file):
+        elif not (there or named or in_kind or self._named_by_any(file) or _in_kind_of(file, gone)):
             yield f"{file.store} file {file.path} is gone: it lies beside what the SDK writes, and no record names it"
 
     def _is_named(self, uri: str, file: File) -> bool:
@@ -478,6 +480,13 @@ def _uris_of_event(event: Document) -> list[str]:
     if "plot_str" in event:
         return [image["source"] for image in json.loads(event["plot_str"])["layout"].get("images", [])]
     return [event["url"]] if "url" in event else []
+
+
+def _in_kind_of(file: File, tasks: Collection[str]) -> bool:
+    """Whether a file lies in what the SDK wrote for one of these tasks, at whatever depth."""
+    segments = file.path.split("/")
+    folders = {(segment[-32:], below) for segment, below in pairwise(segments) if _FOLDER.fullmatch(segment)}
+    return any(task in tasks and below in KINDS for task, below in folders)
 
 
 def _by_link(uri: str, links: Mapping[str, str]) -> bool:
