@@ -116,8 +116,9 @@ def claim(uri: str, file: File, links: Mapping[str, str]) -> Claim:
                 return Claim.YES
             if named.endswith(f"/{place}") and meaning.store == "anywhere":
                 return Claim.YES
-            tail = place.split("/", first - 1)[-1]
-            if exact or f"/{named}".endswith(f"/{tail}"):
+            # Other projects and names before the id, as after a move: nobody can tell.
+            head, _, below = place.split("/", first - 1)[-1].partition("/")
+            if exact or named.endswith(f".{head[-32:]}{'/' if below else ''}{below}"):
                 best = Claim.MAYBE
     return best
 

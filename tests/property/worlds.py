@@ -262,7 +262,9 @@ class _Maker:
                 found.append({"in": "tasks", "id": self.one(*self.tasks).id, "twice": True})
             elif kind == "foreign":
                 bare = {"models": {"input": [], "output": []}, "execution": {"artifacts": []}}
-                like = {**self.one(*self.tasks).document, **bare, "id": FOREIGN, "name": "nobody's"}
+                like = {**self.one(*self.tasks).document, **bare, "id": FOREIGN, "name": "nobody's", "parent": None}
+                if any("add" in edit for edit in found):
+                    break
                 found.append({"in": "tasks", "add": like})
             else:
                 found.append({"in": "tasks", "id": self.one(*self.tasks).id, **self._broken()})
