@@ -80,11 +80,6 @@ def targets(figures: Figures) -> Iterator[Target]:
     """All targets for which there are figures."""
     for events in (False, True):
         yield from _of_time(figures, events=events)
-    for events, bound in ((False, 0.02), (True, 0.3)):
-        tasks = max(figures.values("tasks", who="ours"), default=0)
-        value = figures.requests(tasks=tasks, events=events, real=False)
-        if value is not None:
-            yield Target(f"requests a task, {_kind(events=events)}, {tasks:,} tasks", value, "≤", bound)
     for tasks in figures.values("tasks", who="loop"):
         value = figures.loop_ratio(tasks=tasks, events=True, latency=5)
         if value is not None:

@@ -106,11 +106,10 @@ def test_an_agent_runs_one_pass_with_the_clones_parameters(sandbox: Sandbox, ui:
 
 
 def test_a_wrong_parameter_fails_the_agents_run(sandbox: Sandbox, ui: WebUI, tmp_path: Path) -> None:
-    assert cli.main(["register"]) == 0
-    ui.edit("force_delete", "True")
-    ui.edit("delete_threshold_days", "soon")
+    assert cli.main(["enqueue", "--force-delete"]) == 0
+    (waiting,) = ui.runs()
+    sandbox.store.tasks[waiting["id"]]["hyperparams"]["General"]["delete_threshold_days"]["value"] = "soon"
     with agent(sandbox, tmp_path):
-        assert cli.main(["enqueue"]) == 0
         run = ended(ui, tmp_path)
     assert (run["status"], run["status_reason"]) == ("failed", "worker execution exit code 2")
     assert "General/delete_threshold_days of task" in str(run["comment"])

@@ -44,7 +44,8 @@ def test_a_simulated_pass_asks_what_a_pass_asks() -> None:
     import simulation  # noqa: PLC0415 -- likewise
 
     took = simulation.Simulation(10_000, 1, 4, events=False).run()
-    assert took.requests == 2 * 20 + 7 * 20  # pages of tasks and models, and what each batch asks
+    pages, batches, chunks = 3 * 20, 20, 20 * 20  # of tasks, and of models and tasks for their claims
+    assert took.requests == pages + 2 * batches + 7 * chunks
     assert 0 < took.pod < took.server <= 1
     assert simulation.Simulation(10_000, 1, 1, events=False).run().hours > 2 * took.hours
 

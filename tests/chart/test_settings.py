@@ -32,6 +32,8 @@ CHANGED: dict[str, Any] = {
     "include_hidden": True,
     "include_pipeline_steps": True,
     "protect_used_datasets": True,
+    "protect_linked_artifacts": "pipelines",
+    "keep_model_tags": ["production"],
     "delete_empty_projects": True,
     "max_tasks": 10000000,
     "refuse_above": 10000000,

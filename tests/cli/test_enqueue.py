@@ -259,6 +259,14 @@ def test_what_the_release_registered_counts_where_enqueue_is_told_nothing(ui: We
     assert len(ui.tasks(system_tags=["archived"])) == 5
 
 
+def test_a_wrong_value_in_the_draft_is_told_there_and_nothing_is_enqueued(ui: WebUI) -> None:
+    cli.main(["register"])
+    ui.edit("delete_threshold_days", "soon")
+    assert cli.main(["enqueue"]) == 2
+    assert waiting(ui) == []
+    assert "should be a valid number" in ui.draft()["comment"]
+
+
 def test_the_clone_has_none_of_the_drafts_edits_that_do_not_count(
     ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -124,3 +124,12 @@ def test_a_claim_follows_its_model() -> None:
     assert claim.as_now(broken) == Claim("m", TaskId(""), "http://files/a", is_model=True)
     by_task = Claim("t", OTHER, "http://files/a")
     assert by_task.as_now(None) is by_task
+
+
+def test_a_link_whose_path_is_shorter_than_the_files_can_mean_it() -> None:
+    assert Claim("m", OTHER, "https://public.example/base.pt").can_mean("zoo/base.pt")
+
+
+def test_a_path_that_climbs_is_read_as_it_is_resolved_and_as_if_it_did_not_climb() -> None:
+    assert readings("http://files/a/../b") == {("a", "b"), ("b",)}
+    assert readings("http://files/../b") == {("b",)}
