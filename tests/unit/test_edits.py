@@ -208,7 +208,8 @@ def test_a_flag_wins_over_an_edit_and_nothing_is_said_of_that() -> None:
 # -- every setting has decided what an edit of it may do
 def test_every_parameter_is_known_to_the_oracle_above() -> None:
     kinds = SUBSET | SUPERSET | LESS | SAFE | DANGER | set(WORSE) | SAME | NEUTRAL | SCHEDULE
-    single = {"archived_for_days", "delete_threshold_days", "force_delete", "stores_verify_certificate", "threshold_rules"}
+    single = {"archived_for_days", "delete_threshold_days", "force_delete", "protect_linked_artifacts"}
+    single |= {"stores_verify_certificate", "threshold_rules"}
     assert kinds | single == set(TRANSFERABLE), (
         "a new setting: decide here whether an edit of it in ClearML can let a pass delete more"
     )
