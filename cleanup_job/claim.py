@@ -6,7 +6,7 @@ counts: a claim too many keeps a file, a claim too few loses it. Pure: no I/O.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import unquote, unquote_plus
@@ -57,23 +57,25 @@ class Claim:
     def inside(self, folder: TaskFolder, locate: Locate) -> Iterator[str]:
         """Yield the paths below a task folder that this claim can mean; empty for the folder itself.
 
-        A clean address in the same store names one folder exactly. Any other one counts for each folder of the task: its
-        id is all that has to be the same.
+        A clean address in the same store names one folder exactly, and one that can be read in several ways those of the same
+        name. Any other one counts for each folder of the task: its id is all that has to be the same.
         """
-        place = None if self.real or _is_ambiguous(self.uri) else locate(self.uri)
-        if place is not None and place.store == folder.store and not place.store.startswith("file://") and is_clean(place.path):
-            if place.path == folder.path:
-                yield ""
-            elif place.path.startswith(folder.path + "/"):
-                yield place.path[len(folder.path) + 1 :]
-            return
-        yield from self.paths_below(folder.task)
+        place = None if self.real else locate(self.uri)
+        if place is None or place.store != folder.store or place.store.startswith("file://"):
+            yield from self.paths_below(folder.task)
+        elif _is_ambiguous(self.uri) or not is_clean(place.path):
+            name = folder.path.rpartition("/")[2]
+            yield from self.paths_below(folder.task, {name, *_decoded(name)})
+        elif place.path == folder.path:
+            yield ""
+        elif place.path.startswith(folder.path + "/"):
+            yield place.path[len(folder.path) + 1 :]
 
-    def paths_below(self, task: TaskId) -> Iterator[str]:
-        """Yield every path that this claim can mean below any folder of a task; empty for the folder itself."""
+    def paths_below(self, task: TaskId, names: Container[str] | None = None) -> Iterator[str]:
+        """Yield every path that this claim can mean below a folder of a task with one of these names, or with any name."""
         for path in {*readings(self.uri), *(readings(self.real) if self.real else ())}:
             for at, segment in enumerate(path):
-                if segment.endswith("." + task):
+                if segment.endswith("." + task) if names is None else segment in names:
                     yield "/".join(path[at + 1 :])
 
     def kinds(self, task: TaskId) -> frozenset[str]:

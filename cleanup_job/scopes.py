@@ -97,7 +97,7 @@ def _some(it: Asked) -> Any:
 
 
 def _threshold(it: Asked) -> float:
-    return float(it.asked if it.asked >= it.bounds.min_days else it.own)
+    return float(it.asked if it.asked >= min(it.own, it.bounds.min_days) else it.own)
 
 
 def _lower(it: Asked) -> Any:

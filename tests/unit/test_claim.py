@@ -57,6 +57,15 @@ def test_a_clean_address_in_the_same_store_claims_in_its_own_folder_only() -> No
     assert inside(uri, TaskFolder("s3://bucket", f"lab/renamed.{T}", T)) == {"models/w.pt"}
 
 
+def test_an_address_that_can_be_read_in_several_ways_claims_in_the_folders_of_its_name_only() -> None:
+    """The SDK quotes twice: the folder of a task with an umlaut in its name is stored with its quoted name."""
+    stored, renamed = (TaskFolder("fileserver", f"lab/{name}.{T}", T) for name in ("n%C3%A4me", "other"))
+    for name in ("n%25C3%25A4me", "n%C3%A4me", "näme"):
+        uri = f"http://files/lab/{name}.{T}/models/w%25.pt"
+        assert "models/w%.pt" in inside(uri, stored)
+        assert inside(uri, renamed) == set()
+
+
 def test_the_folder_itself_is_an_empty_path() -> None:
     for end in ("", "/", "/."):
         assert "" in inside(f"http://files/lab/exp%201.{T}{end}")
@@ -104,8 +113,10 @@ def test_a_kind_is_the_first_part_of_a_path_however_deep() -> None:
     assert Claim("m", OTHER, f"http://x/a.{T}/models/a/b/w").kinds(T) == {"models"}
 
 
-@pytest.mark.parametrize("path", [f"lab/exp+1.{T}/models/w.pt", f"x\\lab/exp.{T}/models/w.pt", f"x\\y+z/exp.{T}/models/w.pt"])
-def test_an_address_that_can_name_two_paths_claims_in_each_folder_of_the_task(path: str) -> None:
+@pytest.mark.parametrize(
+    "path", [f"lab/exp+1.{T}/models/w.pt", f"x\\lab/exp 1.{T}/models/w.pt", f"x\\y+z/exp 1.{T}/models/w.pt"]
+)
+def test_an_address_that_can_name_two_paths_claims_in_each_folder_of_its_name(path: str) -> None:
     assert "models/w.pt" in inside(f"http://files/{path}")
 
 

@@ -40,6 +40,7 @@ SPECIAL: dict[str, st.SearchStrategy[str]] = {
     "external_files": st.sampled_from(["keep", "delete"]),
     "on_file_error": st.sampled_from(["keep_record", "delete_record"]),
     "unknown_stores": st.sampled_from(["keep_record", "delete_record"]),
+    "protect_linked_artifacts": st.sampled_from(["all", "pipelines", "off"]),
     "files_url_prefixes": st.sampled_from(["http://one", "http://two"]),
     "mounted_folders": st.sampled_from(["/mnt/a", "/mnt/b"]),
     "log_level": st.sampled_from(["debug", "error"]),
@@ -95,7 +96,7 @@ def infinite(value: float | None) -> float:
 
 
 SUBSET = {"projects", "tags", "types", "statuses", "users"}
-SUPERSET = {"exclude_projects", "exclude_tags", "keep_tags", "keep_projects", "exclude_statuses"}
+SUPERSET = {"exclude_projects", "exclude_tags", "keep_tags", "keep_model_tags", "keep_projects", "exclude_statuses"}
 LESS = {"max_tasks", "refuse_above", "deadline_seconds", "max_tasks_per_second"}
 SAFE = {"dry_run", "protect_used_datasets"}
 DANGER = {"include_hidden", "delete_empty_projects"}
@@ -120,6 +121,9 @@ def is_narrower(name: str, after: Settings, before: Settings) -> bool:  # noqa: 
         return not new or bool(old)
     if name in WORSE:
         return bool(new != WORSE[name] or old == WORSE[name])
+    if name == "protect_linked_artifacts":
+        protects = {"all": 2, "pipelines": 1, "off": 0}
+        return protects[new] >= protects[old]
     if name in SAME:
         return bool(new == old)
     if name == "archived_for_days":
@@ -204,7 +208,8 @@ def test_a_flag_wins_over_an_edit_and_nothing_is_said_of_that() -> None:
 # -- every setting has decided what an edit of it may do
 def test_every_parameter_is_known_to_the_oracle_above() -> None:
     kinds = SUBSET | SUPERSET | LESS | SAFE | DANGER | set(WORSE) | SAME | NEUTRAL | SCHEDULE
-    single = {"archived_for_days", "delete_threshold_days", "force_delete", "stores_verify_certificate", "threshold_rules"}
+    single = {"archived_for_days", "delete_threshold_days", "force_delete", "protect_linked_artifacts"}
+    single |= {"stores_verify_certificate", "threshold_rules"}
     assert kinds | single == set(TRANSFERABLE), (
         "a new setting: decide here whether an edit of it in ClearML can let a pass delete more"
     )
