@@ -94,7 +94,8 @@ def read(uri: str) -> Meaning:
         known = f"{scheme}://{host.removesuffix(':443')}" == PUBLIC
         store = "files" if known else "anywhere" if scheme in {"http", "https", "file"} else "bucket"
     cut = re.split(r"[?#]", rest)[0]
-    forms = {form for raw in (rest, cut) for form in (raw, unquote(raw), unquote(unquote(raw)))}
+    cuts = [rest[: mark.start()] for mark in re.finditer(r"[?#]", rest)]
+    forms = {form for raw in (rest, *cuts) for form in (raw, unquote(raw), unquote(unquote(raw)))}
     tidy = {posixpath.normpath(f"/{form}").strip("/") for form in forms}
     decoded = unquote(rest) if store == "files" else rest
     plain = store in {"files", "mount"} and f"/{posixpath.normpath(decoded).strip('/')}" == decoded and cut == rest
@@ -229,6 +230,8 @@ class Oracle:
             children = [child for child in self.tasks.values() if child.get("parent") == task]
             if any(model.get("ready") for model in [*own_models, *listed]) or any(c["status"] == "published" for c in children):
                 return True
+        if any(f".{task}/" in link for link in self.scenario.links):
+            return True  # a symbolic link in its folder
         own = [uri for uri in self._own_uris(task) if f".{task}" in unquote(unquote(uri))]
         links = self.scenario.links
         return any(not read(uri).plain or _by_link(uri, links) for uri in own)
