@@ -33,6 +33,7 @@ NO_BATCH = frozenset({403, 404, 405, 501})
 PORTS = {"http": 80, "https": 443}
 LONGEST_NAME, LONGEST_PATH = 255, 4096
 """Bytes in a segment of a path, and in all of it."""
+_NO_NETWORK = frozenset("#?\\")
 _MISSING = re.compile(r"File .* not found", re.DOTALL)
 """The fileserver's own 404; that of a proxy, or of another server, is no proof that a file is gone."""
 
@@ -179,6 +180,8 @@ class FileServer:
         if not mark or scheme.lower() not in PORTS:
             return None
         network, _, path = rest.partition("/")
+        if _NO_NETWORK & set(network):  # whoever opens such an address may end up at another host
+            return None
         for root in self._roots_at(scheme.lower(), network):
             below = "/" + path.lstrip("/")
             if below.startswith(root + "/"):

@@ -37,6 +37,8 @@ def test_the_fileserver_is_one_store_under_all_its_addresses(uri: str) -> None:
         f"http://clearml-fileserver:80811/{FOLDER}/models/w.pt",
         f"http://clearml-fileserver/{FOLDER}/models/w.pt",
         f"https://clearml-fileserver:8081/{FOLDER}/models/w.pt",
+        f"http://evil.example#@clearml-fileserver:8081/{FOLDER}/models/w.pt",
+        f"http://evil.example\\@clearml-fileserver:8081/{FOLDER}/models/w.pt",
         f"http://old/filesystem/{FOLDER}/models/w.pt",
         f"s3://bucket/{FOLDER}/models/w.pt",
         f"file:///mnt/{FOLDER}/models/w.pt",
