@@ -53,7 +53,9 @@ def test_exactly_what_is_due_is_gone_where_all_comes_together(shared_judge: Judg
 @given(scenarios(without={"events"}))
 def test_a_dry_run_only_reads(shared_judge: Judge, scenario: Scenario) -> None:
     shared_judge.run(scenario, dry_run=True)
-    assert {(seen.method, seen.call) for seen in shared_judge.log if seen.service == "files"} <= {("GET", "/")}
+    asked = {(seen.method, seen.call) for seen in shared_judge.log if seen.service == "files"}
+    assert {method for method, _ in asked} <= {"GET", "HEAD"}  # HEAD: whether it has files of records that survive
+    assert {call for method, call in asked if method == "GET"} <= {"/"}
     assert {seen.call for seen in shared_judge.log if seen.service == "api"} <= READING
 
 
