@@ -230,11 +230,15 @@ class Oracle:
             children = [child for child in self.tasks.values() if child.get("parent") == task]
             if any(model.get("ready") for model in [*own_models, *listed]) or any(c["status"] == "published" for c in children):
                 return True
-        if any(f".{task}/" in link for link in self.scenario.links):
-            return True  # a symbolic link in its folder
+        if self._has_link(task):
+            return True
         own = [uri for uri in self._own_uris(task) if f".{task}" in unquote(unquote(uri))]
         links = self.scenario.links
         return any(not read(uri).plain or _by_link(uri, links) for uri in own)
+
+    def _has_link(self, task: str) -> bool:
+        """Whether there is a symbolic link in a folder of the task: it can't be deleted to the end."""
+        return any(f".{task}/" in link for link in self.scenario.links)
 
     def _touched(self, task: str) -> bool:
         """Whether somebody else's deed in mid-pass may have kept a task."""
@@ -404,7 +408,9 @@ class Oracle:
                 yield f"model {self._model(model)} lost its maker, which is still there"
 
     def _about_files(self, gone: set[str], after: After) -> Iterable[str]:
-        claims = self._claims(gone)
+        # A task whose files can't all be deleted keeps its record, and may have lost those that could be.
+        halfway = {task for task in self.eligible() - gone if self._has_link(task)}
+        claims = self._claims(gone | halfway)
         restored = {h.event["task"]: self._in_time(h) for h in self.happened if h.event["kind"] == "restore"}
         for file in sorted(self.files):
             there = file in after.files
@@ -412,7 +418,7 @@ class Oracle:
             if not there and strength is Claim.YES:
                 named = next(uri for uri, most in claims if min(claim(uri, file, self.scenario.links), most) is Claim.YES)
                 yield f"{file.store} file {file.path} is gone, and a surviving record names it: {named}"
-            elif not there and file.owner not in gone and restored.get(file.owner, True):
+            elif not there and file.owner not in gone | halfway and restored.get(file.owner, True):
                 yield f"{file.store} file {file.path} is gone, and its task {self._name(file.owner)} is not"
             elif file.owner in gone and strength is Claim.NO:
                 yield from self._about_orphan(file, gone, there=there)
