@@ -187,7 +187,7 @@ class Batches:
         self.found.claims.catch_up()
         models = self.server.models_of(ids) if ids else {}
         own = [model for made in models.values() for model in made]
-        claims = {task: found for task in ids if (found := self._claims_on(task))}
+        claims = self._claims_on(ids)
         references = References(
             used_by=self.server.users_of(model.id for model in own) if own else {},
             listed_by={model.id: self.found.claims.listed_by(model.id) for model in own},
@@ -213,12 +213,13 @@ class Batches:
                 found.setdefault(task, Unreadable(task, what))
         return found
 
-    def _claims_on(self, task: TaskId) -> tuple[Claim, ...]:
-        """The claims of others on a task's folders; those of models as their records are now."""
-        claims = self.found.claims.on(task)
-        asked = {ModelId(claim.by) for claim in claims if claim.is_model and claim.by}
+    def _claims_on(self, ids: Sequence[TaskId]) -> dict[TaskId, tuple[Claim, ...]]:
+        """The claims of others on these tasks' folders; those of models as their records are now."""
+        claims = {task: found for task in ids if (found := self.found.claims.on(task))}
+        asked = {ModelId(claim.by) for found in claims.values() for claim in found if claim.is_model and claim.by}
         there = {model.id: model for model in self.server.models(asked)} if asked else {}
-        return tuple(now for claim in claims if (now := claim.as_now(there.get(ModelId(claim.by)))) is not None)
+        as_now = {task: [claim.as_now(there.get(ModelId(claim.by))) for claim in found] for task, found in claims.items()}
+        return {task: tuple(claim for claim in found if claim is not None) for task, found in as_now.items()}
 
     def _listed(self, details: Mapping[TaskId, Detail | Unreadable], own: set[ModelId]) -> dict[TaskId, tuple[Listed, ...]]:
         """The output models that the records list and that exist."""

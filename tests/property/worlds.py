@@ -252,7 +252,8 @@ class _Maker:
         """Answers in another shape than the API promises."""
         found: list[Document] = []
         while self.on("broken", 2) and len(found) < 2:
-            kind = self.one("task", "model", "twice", "foreign")
+            # With another clock something that the server wrote has to bear it out, and a foreign document may hide it.
+            kind = self.one("task", "model", "twice", *(() if self.clock else ("foreign",)))
             if kind == "model" and self.world.models:
                 field_, value = self.one(
                     ("ready", None), ("uri", 5), ("uri", {}), ("task", 7), ("tags", "gold"), ("ready", "no")
