@@ -172,7 +172,6 @@ class Batches:
             outputs={task: outputs[task] for task in ids if task in look.details},
             models=look.models,
             guard=self._guard_links(look, units, [outputs[task] for task in ids]),
-            used=frozenset(look.references.used_by),
             listed=look.listed,
             changing=frozenset(again),
             published_children=look.children,

@@ -149,6 +149,8 @@ class Protection:
     on_links: tuple[Claim, ...] = ()
     """Claims on files outside of all task folders."""
     locate: Locate = field(default=lambda _: None, repr=False)
+    used: frozenset[ModelId] = frozenset()
+    """Those of the models that a surviving task has as an input: these the server keeps by itself."""
 
     def of(self, folder: TaskFolder) -> Claimed:
         """What is claimed of a task folder; in whatever store, which may have another name in a record."""
@@ -181,8 +183,6 @@ class Batch:
     outputs: Mapping[TaskId, Outputs]
     models: Mapping[TaskId, Sequence[Model]]
     guard: Protection
-    used: frozenset[ModelId] = frozenset()
-    """The models among these that another task has as an input."""
     listed: Mapping[TaskId, Collection[Listed]] = field(default_factory=dict)
     """The output models that a task's record lists, its own and existing ones of others."""
     changing: frozenset[TaskId] = frozenset()
@@ -229,10 +229,13 @@ def protection(
     """
     none: frozenset[TaskId] = frozenset()
     kept: dict[ModelId, Model] = {}
+    used: set[ModelId] = set()
     for model in models:
-        holders = references.used_by.get(model.id, none) | references.listed_by.get(model.id, none)
+        released = gone.tasks | unit_of.get(TaskId(model.task), none)
+        if references.used_by.get(model.id, none) - released:
+            used.add(model.id)
         tagged = not references.keep_tags.isdisjoint(model.tags)
-        if model.ready or tagged or holders - gone.tasks - unit_of.get(TaskId(model.task), none):
+        if model.ready or tagged or model.id in used or references.listed_by.get(model.id, none) - released:
             kept[model.id] = model
 
     def survives(claim: Claim, unit: frozenset[TaskId]) -> bool:
@@ -249,6 +252,7 @@ def protection(
         {task: tuple(found) for task, found in claims.items() if found},
         tuple(claim for claim in references.on_links if survives(claim, unit_of.get(claim.maker, none))),
         locate,
+        frozenset(used),
     )
 
 
@@ -350,7 +354,7 @@ def _going(task: Task, unit: Unit, batch: Batch, policy: Policy) -> Going:
         linked=tuple(sorted(link for link in found.linked if link.store in policy.links and not guard.links_to(link))),
         models=tuple(model for model in models if model.id not in guard.models),
         kept_models=tuple(model.id for model in kept),
-        detached=any(not model.ready and model.id not in batch.used for model in kept),
+        detached=any(not model.ready and model.id not in guard.used for model in kept),
         listed=tuple(one for one in listed if one.model in own) if any(one.model not in own for one in listed) else None,
         files=found.count - sum(not policy.lists(file.store) for file in set(named) - set(free)),
         bytes=found.bytes,

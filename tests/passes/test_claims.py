@@ -118,6 +118,19 @@ def test_models_with_a_tag_to_keep_are_kept_with_their_files(sandbox: Sandbox, w
     assert not clean(sandbox, keep_model_tags=("production",)).watcher.deleted
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_model_with_a_tag_to_keep_is_kept_in_a_circle_too(sandbox: Sandbox, world: World, first: bool) -> None:
+    one, other = world.task("one"), world.task("other")
+    makers = (one, other) if first else (other, one)
+    live = makers[0].model("live", tags=["production"])
+    makers[1].input_model(live)
+    makers[0].input_model(makers[1].model("rest"))
+    done = run(sandbox, world, keep_model_tags=("production",))
+    assert done.watcher.deleted == {one.id, other.id}
+    assert models(sandbox) == {live.id}
+    assert files(sandbox) == {world.path(live.uri)}
+
+
 def test_a_tag_that_no_model_has_is_an_error_also_where_there_is_nothing_to_delete(sandbox: Sandbox, world: World) -> None:
     world.task("living", archived=False).model("m", tags=["prod"])
     sandbox.load(world.as_dict())

@@ -198,7 +198,8 @@ def test_models_of_others_leave_the_list_before_the_record_is_deleted() -> None:
 @pytest.mark.parametrize(("ready", "used", "detached"), [(False, False, True), (True, False, False), (False, True, False)])
 def test_a_kept_model_is_detached_where_the_server_would_delete_it(ready: bool, used: bool, detached: bool) -> None:
     model = Model(ModelId("m"), f"{folder(A)}/models/w.pt", A, ready=ready)
-    going = plan(models={A: [model]}, guard=claimed(model.uri), used=frozenset({model.id} if used else ())).going[0]
+    guard = replace(claimed(model.uri), used=frozenset({model.id} if used else ()))
+    going = plan(models={A: [model]}, guard=guard).going[0]
     assert (going.models, going.kept_models, going.detached) == ((), (model.id,), detached)
 
 
@@ -244,6 +245,15 @@ def test_published_models_and_those_that_a_surviving_task_uses_or_lists_are_prot
 def test_a_task_that_uses_its_own_model_does_not_protect_it() -> None:
     own = Model(ModelId("m"), f"{folder(A)}/models/1", A)
     assert not guard([own], References({own.id: frozenset({A})})).models
+
+
+def test_a_use_that_ends_with_this_pass_does_not_keep_a_model() -> None:
+    tagged = Model(ModelId("m"), f"{folder(A)}/models/1", A, tags=("production",))
+    references = References({tagged.id: frozenset({B})}, keep_tags=frozenset({"production"}))
+    assert guard([tagged], references).used == {tagged.id}
+    assert guard([tagged], references, Gone({B})).used == frozenset()
+    assert guard([tagged], references, unit=True).used == frozenset()
+    assert guard([tagged], references, unit=True).models == {tagged.id}
 
 
 @pytest.mark.parametrize("how", ["used_by", "listed_by"])
@@ -529,8 +539,8 @@ def test_in_two_folders_each_is_decided_by_itself() -> None:
 
 def test_only_models_that_the_server_would_delete_are_detached() -> None:
     models = [Model(ModelId("used"), "", A), Model(ModelId("ready"), "", A, ready=True), Model(ModelId("free"), "", A)]
-    guard = Protection(frozenset({ModelId("used"), ModelId("ready")}), locate=locate)
-    going = plan(models={A: models}, guard=guard, used=frozenset({ModelId("used")})).going[0]
+    guard = Protection(frozenset({ModelId("used"), ModelId("ready")}), locate=locate, used=frozenset({ModelId("used")}))
+    going = plan(models={A: models}, guard=guard).going[0]
     assert (going.detached, [model.id for model in going.models]) == (False, ["free"])
 
 
