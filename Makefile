@@ -63,9 +63,9 @@ mutate: $(INSTALLED) ## changes what decides over deletion, and looks whether a 
 	@$(BIN)/python tests/mutation/mutate.py .venv/mutate $(MODULES)
 	@echo "mutants: each is noticed, or has its reason"
 
-fuzz: $(INSTALLED) ## random worlds for SECONDS (120) against an oracle (SEED=N: this round, PLAY=FILE: this scenario)
+fuzz: $(INSTALLED) ## random worlds for SECONDS (120) or ROUNDS, against an oracle (SEED=N: from this round on, PLAY=FILE: this scenario)
 	@echo "== random worlds"
-	@$(BIN)/python tests/property/fuzz.py --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(PLAY),--play $(PLAY)) \
+	@$(BIN)/python tests/property/fuzz.py --seconds $(SECONDS) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(if $(PLAY),--play $(PLAY)) \
 	  $(if $(WITHOUT),--without $(WITHOUT))
 
 check: $(INSTALLED) ## format, lint, types, import contracts, dependencies, the Dockerfile, known vulnerabilities

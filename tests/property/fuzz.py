@@ -1,10 +1,11 @@
-"""Plays random scenarios until the time is over; `make fuzz SECONDS=…`.
+"""Plays random scenarios until the time is over, or so many rounds; `make fuzz SECONDS=…`, `make fuzz ROUNDS=…`.
 
 Each round is a run of hypothesis with a seed of its own. A scenario that fails is shrunk, printed as JSON with all that is
 wrong with it, and written to build/fuzz/, from where it can be played again.
 """
 
 import argparse
+import math
 import re
 import sys
 import time
@@ -39,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     """The command; gives its exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=120, help="how long to go on")
+    parser.add_argument("--rounds", type=int, help="play so many whole rounds instead, however long they take")
     parser.add_argument("--seed", type=int, help="the first round's seed; printed of each round")
     parser.add_argument("--without", nargs="*", default=[], choices=FEATURES, help="features that scenarios have not")
     parser.add_argument("--known", nargs="*", default=[], metavar="PATTERN", help="regular expressions: faults to pass over")
@@ -59,14 +61,15 @@ def _play(one: Judge, path: Path) -> int:
 
 
 def _rounds(one: Judge, options: argparse.Namespace) -> int:
-    began, failed, rounds, played = time.monotonic(), 0, 0, 0
-    while time.monotonic() - began < options.seconds and (not failed or options.keep_going):
+    failed, rounds, played = 0, 0, 0
+    until = time.monotonic() + options.seconds if options.rounds is None else math.inf
+    while rounds != options.rounds and time.monotonic() < until and (not failed or options.keep_going):
         number = options.seed + rounds if options.seed is not None else SystemRandom().getrandbits(32)
         rounds += 1
         print(f"seed {number}", flush=True)
         counted = [0]
         try:
-            _round(one, number, options, counted, began + options.seconds)
+            _round(one, number, options, counted, until)
         except WrongError as error:
             failed += 1
             _tell(error, number, options)

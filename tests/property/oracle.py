@@ -299,9 +299,14 @@ class Oracle:
         """The URIs that surviving records name, each with what is demanded for it at most."""
         must, may = self.surviving_models(gone)
         there = self.tasks.keys() - gone
-        hidden = self.edited  # what an answer hid can't be honoured, and yet may be
+        # What an answer hid, or a task that came back too late, can't be honoured, and yet may be.
+        late = {task for task, in_time in self._restored().items() if not in_time}
+        hidden = self.edited | late
+        uncertain = (
+            self._uri_hidden | {model for model, record in self.models.items() if record.get("task") in late} | may - must
+        )
         found = [
-            (record["uri"], Claim.MAYBE if model in self._uri_hidden or model not in must else Claim.YES)
+            (record["uri"], Claim.MAYBE if model in uncertain else Claim.YES)
             for model, record in self.models.items()
             if model in must | may
         ]
@@ -330,6 +335,10 @@ class Oracle:
 
     def _destination(self, task: str) -> str:
         return str((self.tasks[task].get("output") or {}).get("destination") or "")
+
+    def _restored(self) -> dict[str, bool]:
+        """The tasks that somebody restored in mid-pass, and whether that was in time."""
+        return {h.event["task"]: self._in_time(h) for h in self.happened if h.event["kind"] == "restore"}
 
     def _in_time(self, happened: Happened) -> bool:
         """Whether an event must be honoured.
@@ -411,7 +420,7 @@ class Oracle:
         # A task whose files can't all be deleted keeps its record, and may have lost those that could be.
         halfway = {task for task in self.eligible() - gone if self._has_link(task)}
         claims = self._claims(gone | halfway)
-        restored = {h.event["task"]: self._in_time(h) for h in self.happened if h.event["kind"] == "restore"}
+        restored = self._restored()
         for file in sorted(self.files):
             there = file in after.files
             strength = max((min(claim(uri, file, self.scenario.links), most) for uri, most in claims), default=Claim.NO)

@@ -28,3 +28,12 @@ def test_it_ends_well_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch, cap
     monkeypatch.setattr(Judge, "violations", lambda *_: [])
     assert fuzz.main(["--seconds", "0.1"]) == 0
     assert "0 failed" in capsys.readouterr().out
+
+
+def test_it_plays_so_many_whole_rounds_as_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Judge, "violations", lambda *_: [])
+    monkeypatch.setattr(fuzz, "EXAMPLES", 5)
+    assert fuzz.main(["--seconds", "0", "--rounds", "2", "--seed", "7"]) == 0
+    assert "fuzz: 10 scenarios in 2 rounds, 0 failed" in capsys.readouterr().out

@@ -126,6 +126,17 @@ def test_a_deed_before_the_chunk_counts_even_if_nobody_looked(world: World, old:
     assert Oracle(Scenario(world.as_dict()), [happened], log).violations(after(world, without=(old.id,), lost=(old.id,)))
 
 
+@pytest.mark.parametrize(("at", "demanded"), [(1, True), (3, False)])
+def test_a_task_that_came_back_too_late_may_have_lost_files_that_its_record_names(
+    world: World, old: TaskBuilder, at: int, demanded: bool
+) -> None:
+    old.model("weights")
+    log = [Seen(1, "api", "POST", "tasks.get_all", ""), Seen(2, "files", "POST", "/delete_many", old.id)]
+    happened = Happened({"at": at, "kind": "restore", "task": old.id}, at, 1 if at == 1 else None)
+    found = Oracle(Scenario(world.as_dict()), [happened], log).violations(after(world, lost=(old.id,)))
+    assert sum("a surviving record names it" in line for line in found) == (2 if demanded else 0)
+
+
 @pytest.mark.parametrize(
     ("uri", "certainty"),
     [
