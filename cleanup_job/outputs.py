@@ -127,7 +127,7 @@ class Outputs:
     """Files on stores that the job doesn't know, by the store's address."""
     unusable: str = ""
     """The first path of this kind: one is enough to keep the task."""
-    unreadable: str = ""
+    unreadable: Unreadable | None = None
     """What of it can't be read, likewise."""
     _beside: str = field(default="", repr=False)
     """How the address of the last owned file began, up to its folder: hundreds of images lie beside each other."""
@@ -147,7 +147,7 @@ class Outputs:
     def add(self, uri: str | Unreadable, size: int | None = None) -> None:
         """Count one output in, or what can't be read; ``size`` is in bytes, None where the record has none."""
         if isinstance(uri, Unreadable):
-            self.unreadable = self.unreadable or uri.field
+            self.unreadable = self.unreadable or uri
             return
         if not uri:
             return

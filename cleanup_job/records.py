@@ -55,6 +55,8 @@ class Unreadable:
     project: str = ""
     parent: str = ""
     """What can be read of it all the same; each empty where it can't, or where there is none."""
+    refused: bool = False
+    """Whether the server did not give what was asked for; ``field`` says then what that was, and what the server answered."""
 
 
 @dataclass(frozen=True, slots=True)
