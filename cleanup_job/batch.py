@@ -133,7 +133,7 @@ class Batches:
             )
             for task in ids
         }
-        for task, uri in self.server.event_files([task for task in ids if self.found.tasks[task].reported]):
+        for task, uri in self.server.event_files(ids):
             outputs[task].add(uri)
         models = self.server.models_of(ids) if ids else {}
         makers = {model.id: task for task in ids for model in models.get(task, ())}

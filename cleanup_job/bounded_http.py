@@ -8,6 +8,7 @@ import io
 import socket
 import time
 from collections.abc import Iterator
+from contextvars import ContextVar
 from functools import partial
 from http.client import HTTPResponse
 from typing import Any
@@ -25,8 +26,16 @@ PACKINGS = frozenset({"", "identity", "gzip", "deflate"})
 """Content encodings that are unpacked, one at a time: in others a kilobyte can hold a gigabyte."""
 
 
-class TooBigError(requests.RequestException):
-    """An answer is larger than ``MOST_BYTES``, or packed in a way that was not asked for: trying again can't help."""
+most_bytes = ContextVar("most_bytes", default=MOST_BYTES)
+"""The limit for the requests that are sent in this context: clearml's Session can't be given one for a single request."""
+
+
+class UnreadableError(requests.RequestException):
+    """An answer can't be read: trying again can't help."""
+
+
+class TooBigError(UnreadableError):
+    """It is larger than was allowed."""
 
 
 class _Clocked(io.RawIOBase):
@@ -96,12 +105,13 @@ class _SecurePool(HTTPSConnectionPool):
 
 
 class _Bounded:
-    """The body of an answer, up to ``MOST_BYTES``."""
+    """The body of an answer, up to ``most_bytes``."""
 
     def __init__(self, raw: Any, packing: str) -> None:
         self._raw = raw
+        self._most = most_bytes.get()
         if packing.strip().lower() not in PACKINGS:
-            raise TooBigError(f"an answer packed as {packing[:40]!r}")
+            raise UnreadableError(f"an answer packed as {packing[:40]!r}")
 
     def stream(self, size: int, *, decode_content: bool = True) -> Iterator[bytes]:
         """Parts of the body, unpacked.
@@ -112,8 +122,8 @@ class _Bounded:
         got = 0
         for part in self._raw.stream(size, decode_content=decode_content):
             got += len(part)
-            if got > MOST_BYTES:
-                raise TooBigError(f"an answer of more than {MOST_BYTES >> 20} MiB")
+            if got > self._most:
+                raise TooBigError(f"an answer of more than {self._most >> 20} MiB")
             yield part
 
     def __getattr__(self, name: str) -> Any:
@@ -141,7 +151,7 @@ class BoundedAdapter(HTTPAdapter):
         """Send a request.
 
         Raises:
-            TooBigError: the answer is too big.
+            UnreadableError: the answer is too big, or packed in a way that was not asked for.
             requests.RequestException: there is none, not in time, or it breaks off.
         """
         request.headers["Accept-Encoding"] = "gzip, deflate"  # requests would ask for all that it can unpack

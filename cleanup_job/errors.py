@@ -46,6 +46,10 @@ class AnswerError(CleanupError):
         self.subcode = subcode
 
 
+class LargeAnswerError(AnswerError):
+    """An answer is larger than the caller can take; the server was not heard to its end."""
+
+
 class ForeignAnswerError(AnswerError):
     """What answered is not ClearML's API server: a login page, a proxy, another server. The address is wrong if it lasts."""
 

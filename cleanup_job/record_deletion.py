@@ -70,10 +70,9 @@ class RecordDeletion:
         answers: dict[TaskId, Deleted | NotDeleted] = {}
         for keep_models in (False, True):
             some = [going for going in ready if going.detached is keep_models]
-            reported = {going.task.id for going in some if going.task.reported}
             ids = [going.task.id for going in some]
             if ids:
-                answers |= self.server.delete_tasks(ids, force=False, reported=reported, keep_models=keep_models)
+                answers |= self.server.delete_tasks(ids, force=False, keep_models=keep_models)
         refused = {
             task
             for task, answer in answers.items()
@@ -95,9 +94,8 @@ class RecordDeletion:
         for keep_models in (False, True):
             some = [task for task in allowed if refused[task.id].detached is keep_models]
             if some:
-                reported = {task.id for task in some if task.reported}
                 ids = [task.id for task in some]
-                answers |= self.server.delete_tasks(ids, force=True, reported=reported, keep_models=keep_models)
+                answers |= self.server.delete_tasks(ids, force=True, keep_models=keep_models)
         return answers
 
     def _outcome(self, going: Going, answer: Deleted | NotDeleted | None) -> TaskOutcome:

@@ -35,9 +35,6 @@ class Task:
     last_update: datetime | None = None
     last_change: datetime | None = None
     input_models: tuple[ModelId, ...] = ()
-    reported: bool = True
-    """Whether it may have debug samples or plots. Its record tells of the last batch of events alone, but not which there were
-    before."""
 
     @property
     def archived(self) -> bool:

@@ -1,6 +1,6 @@
 """What a pass asks of the rooms around it: ClearML Server, the stores, and whoever watches."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -57,7 +57,7 @@ class Server(Protocol):
     def event_files(self, tasks: Sequence[TaskId]) -> Iterator[tuple[TaskId, str | Unreadable]]: ...
     def model_event_files(self, models: Sequence[ModelId]) -> Iterator[tuple[ModelId, str | Unreadable]]: ...
     def delete_tasks(
-        self, ids: Sequence[TaskId], *, force: bool, reported: Collection[TaskId] = (), keep_models: bool = False
+        self, ids: Sequence[TaskId], *, force: bool, keep_models: bool = False
     ) -> dict[TaskId, Deleted | NotDeleted]: ...
     def list_outputs(self, task: TaskId, outputs: Sequence[Listed]) -> None: ...
     def delete_models(self, ids: Sequence[ModelId]) -> None: ...

@@ -41,8 +41,6 @@ class Selected:
     project: str
     parent: str
     last_change: datetime | None
-    reported: bool
-    """As in ``Task``."""
     order: float
     """Most recent activity first: seconds since 1970, negative."""
     digest: bytes
@@ -53,7 +51,7 @@ class Selected:
         """From the whole record."""
         since = age_from(task)
         order = -since.timestamp() if since is not None else 0.0
-        return cls(task.id, task.project, task.parent, task.last_change, task.reported, order, _digest(task))
+        return cls(task.id, task.project, task.parent, task.last_change, order, _digest(task))
 
     @property
     def name(self) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+import sent_forms
 from hypothesis import settings
 
 from cleanup_job.sandbox.server import Sandbox
@@ -12,6 +13,12 @@ settings.register_profile("untimed", deadline=None)
 # Mutants are tried one after the other: each has to meet the same examples, and few of them.
 settings.register_profile("mutation", deadline=None, max_examples=25, derandomize=True, database=None)
 settings.load_profile("untimed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """See that each form of call that is sent is known."""
+    sent_forms.listen()
+    config.pluginmanager.register(sent_forms.Plugin(), "sent forms")
 
 
 @pytest.fixture(scope="module")

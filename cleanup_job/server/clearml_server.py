@@ -1,7 +1,7 @@
 """ClearML Server as a pass needs it: bulk reads, and the deletion of records."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -9,15 +9,16 @@ from typing import Any
 
 from msgspec import Raw
 
+from cleanup_job.bounded_http import MOST_BYTES
 from cleanup_job.claim import Scope
-from cleanup_job.errors import AnswerError
+from cleanup_job.errors import AnswerError, LargeAnswerError
 from cleanup_job.paths import ModelId, TaskId
 from cleanup_job.records import Claimant, Deleted, Detail, Listed, Model, NotDeleted, Project, Task, Unreadable
 from cleanup_job.selection import Query
 from cleanup_job.server import documents, events
 from cleanup_job.server.datasets import Ancestors
 from cleanup_job.server.deletion_answers import MISSING_TASK, Failed, Succeeded, count, entries, not_deleted
-from cleanup_job.server.listing import MANY, Listings, chunks
+from cleanup_job.server.listing import LARGE, MANY, Listings, chunks
 from cleanup_job.server.misread import Misread, Shape, page
 from cleanup_job.server.session import PassingError, Transport
 from cleanup_job.server.versions import DELETE_EXTERNAL, MODEL_EVENTS, MODELS_DELETE_MANY, TASKS_DELETE_MANY, Offer
@@ -249,11 +250,11 @@ class ClearMLServer:
 
     # -- deleting
     def delete_tasks(
-        self, ids: Sequence[TaskId], *, force: bool, reported: Collection[TaskId] = (), keep_models: bool = False
+        self, ids: Sequence[TaskId], *, force: bool, keep_models: bool = False
     ) -> dict[TaskId, Deleted | NotDeleted]:
         """Delete these tasks' records with their events and, unless ``keep_models``, their output models; but no files.
 
-        Those that have ``reported`` go fewer at a time, so that the server deletes their events before it answers.
+        So many at a time that the server deletes their events before it answers.
 
         After a failure in mid-call the server may have done any part of it: what is left is read, not guessed. A task that
         the server's answer does not mention is left out.
@@ -270,10 +271,7 @@ class ClearMLServer:
                         there = self.tasks(left)
                         done |= {i: Deleted() for i in left if i not in there}
                         left = [i for i in left if i in there]
-                    for chunk in [
-                        *chunks([i for i in left if i not in reported]),
-                        *chunks([i for i in left if i in reported], WAITED_FOR),
-                    ]:
+                    for chunk in list(chunks(left, WAITED_FOR)):
                         done |= self._delete_chunk(chunk, {"force": force, "delete_output_models": not keep_models})
                         left = [i for i in left if i not in done]
         except PassingError as error:
@@ -335,8 +333,8 @@ class ClearMLServer:
             return NotDeleted(error.status, error.subcode, str(error))
 
     # -- asking
-    def _ask(self, name: str, body: dict[str, Any]) -> dict[str, Raw]:
-        return self._transport.ask(name, body, dict[str, Raw])
+    def _ask(self, name: str, body: dict[str, Any], most: int = MOST_BYTES) -> dict[str, Raw]:
+        return self._transport.ask(name, body, dict[str, Raw], most=most)
 
     def _some(self, service: str, body: dict[str, Any], shape: type[Shape]) -> list[Shape | Misread]:
         """One page."""
@@ -350,12 +348,19 @@ class ClearMLServer:
 
     def _by_id(self, ids: Iterable[TaskId], fields: list[str], shape: type[Shape]) -> Iterator[Shape | Misread]:
         """Tasks by id, in one page each: one that is missed counts as changed, and stays."""
-        for chunk in chunks(sorted(set(ids))):
+        left = list(chunks(sorted(set(ids))))
+        while left:
+            chunk = left.pop()
             body = {"id": chunk, "search_hidden": True, "only_fields": fields, "page": 0, "page_size": MANY}
+            try:
+                data = self._ask("tasks.get_all", body, MOST_BYTES if len(chunk) == 1 else LARGE)
+            except LargeAnswerError:
+                if len(chunk) == 1:
+                    raise
+                left += [chunk[: len(chunk) // 2], chunk[len(chunk) // 2 :]]
+                continue
             wanted = set(chunk)
-            for entry in self._some("tasks", body, shape):
-                if entry.id in wanted:
-                    yield entry
+            yield from (entry for entry in page(data, "tasks", shape) if entry.id in wanted)
 
     def _where(  # noqa: PLR0913, PLR0917 -- what to ask for, and what to make of the answers
         self,

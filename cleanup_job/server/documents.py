@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from sys import intern
 from typing import Annotated, Any, ClassVar, Literal
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from cleanup_job.claim import Scope
 from cleanup_job.paths import ModelId, TaskId
@@ -28,7 +28,7 @@ Status = Literal[
 
 TASK_FIELDS = [
     *("id", "name", "status", "type", "user", "project", "parent", "company", "tags", "system_tags"),
-    *("created", "status_changed", "last_update", "last_change", "models.input", "metric_stats"),
+    *("created", "status_changed", "last_update", "last_change", "models.input"),
 ]
 DETAIL_FIELDS = [*TASK_FIELDS, "execution.artifacts", "models.output"]
 CLAIM_FIELDS = ["id", "last_update", "execution.artifacts", "models.output", "output.destination"]
@@ -132,8 +132,6 @@ class TaskEntry(ModelsOf, frozen=True, kw_only=True):
     tags: tuple[str, ...]
     system_tags: tuple[str, ...]
     created: datetime
-    metric_stats: Raw = Raw(b"")
-    """Not looked into: it may name thousands of metrics."""
     last_change: MaybeTime = UNSET
     project: Maybe = UNSET
     parent: Maybe = UNSET
@@ -167,7 +165,6 @@ class TaskEntry(ModelsOf, frozen=True, kw_only=True):
             last_update=utc(self.last_update),
             last_change=utc(self.last_change),
             input_models=self.input_models,
-            reported=bytes(self.metric_stats) != b"{}",
         )
 
 

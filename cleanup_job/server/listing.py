@@ -8,6 +8,9 @@ field, which the server lists last.
 
 A short page is not the end of a listing where a server caps pages lower than asked for. So a listing is read to its empty
 page, unless its last page is smaller than one that this server has been seen to give.
+
+Records can be large: a page that would be of more than ``LARGE`` bytes is asked for anew with half as many records, and the
+following ones too.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +21,8 @@ from typing import Any, Generic, TypeVar
 
 from msgspec import Raw
 
+from cleanup_job.bounded_http import MOST_BYTES
+from cleanup_job.errors import LargeAnswerError
 from cleanup_job.server.documents import Entry, text_of, utc, when
 from cleanup_job.server.misread import Misread, Shape, page
 from cleanup_job.server.side_by_side import at_once
@@ -34,14 +39,22 @@ SLICES = 32
 """Slices of time that the rest is read in: more than are read at once, since servers are not equally busy at all times."""
 AT_ONCE = 4
 """Slices that are read at once."""
+LARGE = 16 * 2**20
+"""Bytes of a page that are read at most, unless it is of one record: as many as the server's database holds in a document."""
+SPACIOUS = LARGE // 8
+"""Bytes of a page after which twice as many records are asked for again."""
 MARGIN = timedelta(seconds=2)
 """How far a stream goes back before the newest record that is known."""
+
+
+Call = Callable[[str, dict[str, Any], int], Mapping[str, Raw]]
+"""Calls the API server with a body; the answer may have so many bytes, or is a ``LargeAnswerError``."""
 
 
 class Listings:
     """Reads listings of tasks, models and projects. Safe to use from many threads."""
 
-    def __init__(self, call: Callable[[str, dict[str, Any]], Mapping[str, Raw]], page_size: int) -> None:
+    def __init__(self, call: Call, page_size: int) -> None:
         """``page_size``: records a listing call returns unless told otherwise, at most 500."""
         self.call = call
         self._page_size = page_size
@@ -120,14 +133,14 @@ class Listings:
     def _newest(self, service: str, body: Mapping[str, Any]) -> datetime | None:
         """The time of the last change of any of the documents."""
         request = {**body, "only_fields": ["id", FIELD], "order_by": [f"-{FIELD}", "id"], "page": 0, "page_size": 1}
-        return _last_time(page(self.call(f"{service}.get_all", request), service, Entry))
+        return _last_time(page(self.call(f"{service}.get_all", request, LARGE), service, Entry))
 
     @staticmethod
     def _read(pages: "_Pages[Shape]", since: datetime | None) -> Iterator[list[Shape | Misread]]:
         found, ends = pages(0, since)
         yield found
         # A first page that is not full ends the listing, if the next one brings nothing new.
-        if ends or (len(found) < pages.size and not _ids(pages(1, since)[0]) - _ids(found)):
+        if ends or (len(found) < pages.size and not _ids(pages(pages.size, since)[0]) - _ids(found)):
             return
         yield from pages.after(found, since)
 
@@ -140,29 +153,45 @@ class _Pages(Generic[Shape]):
         self._service = service
         self._body = {**body, "only_fields": list(dict.fromkeys([*body["only_fields"], FIELD]))}
         self._shape = shape
-        self.size = size
+        self._most = self.size = size
+        """Records of a page; fewer after one that was too large."""
+        self._is_spacious = False
         self._before: set[str] = set()
 
-    def __call__(
-        self, number: int, edge: datetime | None = None, *, by_id: bool = False, size: int = 0
-    ) -> tuple[list[Shape | Misread], bool]:
-        """A page, and whether it is certain to be the last one; offsets need an order in which no two are equal.
+    def __call__(self, start: int, edge: datetime | None = None, *, by_id: bool = False) -> tuple[list[Shape | Misread], bool]:
+        """The page with the record at an offset, and whether it is certain to be the last one.
 
-        The field alone is what the server has an index for.
+        Offsets need an order in which no two are equal. The field alone is what the server has an index for.
         """
-        size = size or self.size
         # Of projects the server wants both ends of a range, of which one may be open; it refuses an operator.
         bound = {FIELD: [text_of(edge), None] if self._service == "projects" else [f">={text_of(edge)}"]} if edge else {}
         order = [FIELD, "id"] if by_id else [FIELD]
-        request = {**self._body, **bound, "order_by": order, "page": number, "page_size": size}
-        listings, service = self._listings, self._service
-        found = page(listings.call(f"{service}.get_all", request), service, self._shape)
-        ids, before = _ids(found), self._before
+        data = self._asked({**self._body, **bound, "order_by": order}, start)
+        found = page(data, self._service, self._shape)
+        self._is_spacious = memoryview(data[self._service]).nbytes < SPACIOUS
+        ids, before, listings = _ids(found), self._before, self._listings
         self._before = ids
-        repeats = number > 0 and ids == before  # a server that gives the same page for ever
-        ends = not found or repeats or len(found) < min(size, listings.largest)
+        repeats = start >= self.size and ids == before  # a server that gives the same page for ever
+        ends = not found or repeats or len(found) < min(self.size, listings.largest)
         listings.largest = max(listings.largest, len(found))
         return found, ends
+
+    def _asked(self, request: dict[str, Any], start: int) -> Mapping[str, Raw]:
+        """The answer that holds the record at an offset, of as many records as are not too large together."""
+        if self._is_spacious:  # not sooner: the size tells where the last page ended
+            self.size = min(self._most, self.size * 2)
+        while True:
+            paged = {**request, "page": start // self.size, "page_size": self.size}
+            try:
+                return self._listings.call(f"{self._service}.get_all", paged, LARGE if self.size > 1 else MOST_BYTES)
+            except LargeAnswerError:
+                if self.size == 1:
+                    raise
+                self.size //= 2
+
+    def next(self, start: int) -> int:
+        """The offset of the first record after the page with the record at an offset."""
+        return (start // self.size + 1) * self.size
 
     def after(self, found: list[Shape | Misread], since: datetime | None) -> Iterator[list[Shape | Misread]]:
         """What comes after a first page."""
@@ -172,34 +201,34 @@ class _Pages(Generic[Shape]):
 
     def _on_from(self, found: list[Shape | Misread]) -> Generator[list[Shape | Misread], None, int]:
         """From time to time; gives how many were read, or 0 where the server ignores the bound."""
-        read, edge, number, by_id, ends = len(found), _last_time(found), 0, False, False
+        read, edge, start, by_id, ends = len(found), _last_time(found), 0, False, False
         at_edge = {d.id for d in found if _time(d) == edge}
         while edge and not ends:
-            found, ends = self(number, edge, by_id=by_id)
+            found, ends = self(start, edge, by_id=by_id)
             if any(_is_before(d, edge) for d in found):  # then offsets are all there is
                 return 0
             yield found
             read += len(_ids(found) - at_edge)
             last = _last_time(found) if found else edge
             if last != edge:
-                edge, number, by_id, at_edge = last, 0, False, {d.id for d in found if _time(d) == last}
+                edge, start, by_id, at_edge = last, 0, False, {d.id for d in found if _time(d) == last}
             else:  # all of one moment, or the end
-                number, by_id = number + by_id, True
+                start, by_id = self.next(start) if by_id else 0, True
                 at_edge |= _ids(found)
         return read
 
     def without_a_time(self, read: int) -> Iterator[list[Shape | Misread]]:
         """Yield records without the field: from the page that they should begin on, or earlier where others left meanwhile."""
-        size = max(1, min(FEW if read else self.size, self.size, self._listings.largest))
-        number = max(0, read - 1) // size
-        found, ends = self(number, by_id=True, size=size)
-        while number and not any(map(_time, found)):
-            number -= 1
-            found, ends = self(number, by_id=True, size=size)
+        self._most = self.size = max(1, min(FEW if read else self.size, self.size, self._listings.largest))
+        start, self._before = max(0, read - 1), set()
+        found, ends = self(start, by_id=True)
+        while start >= self.size and not any(map(_time, found)):
+            start -= self.size
+            found, ends = self(start, by_id=True)
         yield found
         while not ends:
-            number += 1
-            found, ends = self(number, by_id=True, size=size)
+            start = self.next(start)
+            found, ends = self(start, by_id=True)
             yield found
 
 

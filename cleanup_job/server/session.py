@@ -23,8 +23,8 @@ from jwt.exceptions import PyJWTError
 from msgspec import Struct
 from requests.auth import HTTPBasicAuth
 
-from cleanup_job.bounded_http import BoundedAdapter, TooBigError
-from cleanup_job.errors import AnswerError, CleanupError, ForeignAnswerError, SettingsError, UnreachableError
+from cleanup_job.bounded_http import MOST_BYTES, BoundedAdapter, TooBigError, UnreadableError, most_bytes
+from cleanup_job.errors import AnswerError, CleanupError, ForeignAnswerError, LargeAnswerError, SettingsError, UnreachableError
 from cleanup_job.in_flight import InFlight
 from cleanup_job.redaction import hide
 from cleanup_job.retry import PASSING, Retry, time_limits
@@ -214,19 +214,37 @@ class Transport:
         """As ``ask``, with whatever object the answer's data is."""
         return self.ask(name, body, dict[str, Any], before)
 
-    def ask(self, name: str, body: dict[str, Any], shape: type[T], before: Callable[[], None] = lambda: None) -> T:
+    def ask(
+        self,
+        name: str,
+        body: dict[str, Any],
+        shape: type[T],
+        before: Callable[[], None] = lambda: None,
+        *,
+        most: int = MOST_BYTES,
+    ) -> T:
         """Call ``service.action``, again for passing failures, and give the answer's data.
 
-        Only for calls that may be repeated. ``before`` is called before each try, as in ``ask_once``.
+        Only for calls that may be repeated. ``before`` is called before each try, as in ``ask_once``; ``most`` is how many
+        bytes the answer may have.
 
         Raises:
+            LargeAnswerError: it has more.
             AnswerError: the server refused the call, or its answer has another shape.
             UnreachableError: no usable answer, after all tries.
             SettingsError: the server redirects to another place.
         """
-        return self.retried(lambda: self.ask_once(name, body, shape, before), name)
+        return self.retried(lambda: self.ask_once(name, body, shape, before, most=most), name)
 
-    def ask_once(self, name: str, body: dict[str, Any] | str, shape: type[T], before: Callable[[], None] = lambda: None) -> T:
+    def ask_once(
+        self,
+        name: str,
+        body: dict[str, Any] | str,
+        shape: type[T],
+        before: Callable[[], None] = lambda: None,
+        *,
+        most: int = MOST_BYTES,
+    ) -> T:
         """Call once, with an object or with lines; a passing failure is a ``PassingError``.
 
         ``before`` is called when there is nothing more to wait for; what it raises keeps the call from being sent.
@@ -241,9 +259,13 @@ class Transport:
             before()
             with self._lock:
                 self.sent += 1
-            answer = self._passing(
-                lambda: self._session.send_request(service, action, version=version, method="post", **sent), name
-            )
+            limit = most_bytes.set(most)
+            try:
+                answer = self._passing(
+                    lambda: self._session.send_request(service, action, version=version, method="post", **sent), name
+                )
+            finally:
+                most_bytes.reset(limit)
         return _data(answer, name, shape, self._connection.api_host)
 
     def _log_in(self) -> _Session:
@@ -287,7 +309,9 @@ class Transport:
     def _passing(action: Callable[[], T], name: str) -> T:
         try:
             return action()
-        except (requests.exceptions.InvalidURL, TooBigError) as error:
+        except TooBigError as error:
+            raise LargeAnswerError(f"{name}: {error}") from error
+        except (requests.exceptions.InvalidURL, UnreadableError) as error:
             raise AnswerError(f"{name}: {error}") from error
         except requests.RequestException as error:
             raise PassingError(f"{type(error).__name__}: {error}") from error

@@ -12,6 +12,7 @@ from msgspec import Raw
 from cleanup_job.sandbox.builder import World
 from cleanup_job.sandbox.server import Fault, Request, Sandbox
 from cleanup_job.sandbox.store import api_time
+from cleanup_job.server import clearml_server, listing
 from cleanup_job.server.documents import Entry
 from cleanup_job.server.listing import Listings
 from cleanup_job.server.session import Connection, Transport
@@ -21,8 +22,8 @@ def listed(sandbox: Sandbox, page_size: int, service: str = "tasks") -> list[str
     transport = Transport(Connection(sandbox.api_url, sandbox.key, sandbox.secret))
     body = {"only_fields": ["id"], **({"system_tags": ["archived"]} if service == "tasks" else {})}
 
-    def ask(name: str, body: dict[str, Any]) -> dict[str, Raw]:
-        return transport.ask(name, body, dict[str, Raw])
+    def ask(name: str, body: dict[str, Any], most: int) -> dict[str, Raw]:
+        return transport.ask(name, body, dict[str, Raw], most=most)
 
     return [entry.id for entry in Listings(ask, page_size).read(service, body, Entry)]
 
@@ -126,3 +127,71 @@ def test_a_server_that_ignores_the_bound_is_read_by_offsets(sandbox: Sandbox, mo
     monkeypatch.setattr("cleanup_job.sandbox.conditions._in_dates", lambda *_: iter(()))
     assert len(listed(sandbox, 7)) == 60
     assert len(clean(sandbox, page_size=7).watcher.deleted) == 60
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(st.sampled_from([0, 0, 0, 300, 900, 2_000, 5_000]), st.booleans()), min_size=1, max_size=60),
+    st.integers(1, 40),
+    st.integers(0, 5),
+)
+def test_large_records_are_read_in_smaller_pages(
+    sandbox: Sandbox, records: list[tuple[int, bool]], page_size: int, timeless: int
+) -> None:
+    """Each is larger than a page may be, or many together are; some share a moment, others have none."""
+    world = World(NOW)
+    ids = [world.task(f"exp {n}", days_old=90 if of_one_moment else 40 + n).id for n, (_, of_one_moment) in enumerate(records)]
+    sandbox.load(world.as_dict())
+    for task, (size, _) in zip(ids, records, strict=True):
+        sandbox.store.tasks.change(task, tags=["x" * size])
+    for task in ids[:timeless]:
+        sandbox.store.tasks.change(task, last_update=None)
+    sizes: list[int] = []
+
+    def ask(name: str, body: dict[str, Any], most: int) -> dict[str, Raw]:
+        limited = min(most, 3_000) if body["page_size"] > 1 else most
+        answer = transport.ask(name, body, dict[str, Raw], most=limited)
+        sizes.append(body["page_size"])
+        return answer
+
+    transport = Transport(Connection(sandbox.api_url, sandbox.key, sandbox.secret))
+    body = {"only_fields": ["id", "tags"], "system_tags": ["archived"]}
+    found = [entry.id for entry in Listings(ask, page_size).read("tasks", body, Entry)]
+    assert sorted(found) == sorted(ids)
+    assert max(sizes) <= page_size
+
+
+def test_pages_grow_again_behind_large_records(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "LARGE", 8_000)
+    monkeypatch.setattr(listing, "SPACIOUS", 4_000)
+    world = World(NOW)
+    ids = [world.task(f"exp {n}", days_old=400 - n).id for n in range(200)]
+    sandbox.load(world.as_dict())
+    for task in ids[:20]:
+        sandbox.store.tasks.change(task, tags=["x" * 3_000])
+    found, sizes = [], []
+
+    def ask(name: str, body: dict[str, Any], most: int) -> dict[str, Raw]:
+        answer = transport.ask(name, body, dict[str, Raw], most=most)
+        sizes.append(body["page_size"])
+        return answer
+
+    transport = Transport(Connection(sandbox.api_url, sandbox.key, sandbox.secret))
+    body = {"only_fields": ["id", "tags"], "system_tags": ["archived"]}
+    found = [entry.id for entry in Listings(ask, 32).read("tasks", body, Entry)]
+    assert sorted(found) == sorted(ids)
+    assert min(sizes) <= 2
+    assert sizes[sizes.index(min(sizes)) :].count(32) >= 3
+
+
+def test_large_records_are_looked_at_again_a_few_at_a_time(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Previews of artifacts can be of any size."""
+    monkeypatch.setattr(clearml_server, "LARGE", 20_000)
+    world = World(NOW)
+    ids = {world.task(f"exp {n}").id for n in range(30)}
+    for task in world.tasks:
+        task.artifact("data")
+        size = 15_000 if task.document["name"] < "exp 2" else 50_000
+        task.document["execution"]["artifacts"][0]["type_data"] = {"preview": "x" * size}
+    sandbox.load(world.as_dict())
+    assert clean(sandbox).watcher.deleted == ids

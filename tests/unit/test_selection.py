@@ -215,9 +215,9 @@ def test_the_server_is_asked_for_what_the_rules_need() -> None:
 
 
 def test_what_is_remembered_of_a_task_is_what_tells_it_from_a_changed_one() -> None:
-    one = task(parent="p", last_change=NOW, reported=False)
+    one = task(parent="p", last_change=NOW)
     found = Selected.of(one)
-    assert (found.id, found.project, found.parent, found.last_change, found.reported) == ("t1", "p2", "p", NOW, False)
+    assert (found.id, found.project, found.parent, found.last_change) == ("t1", "p2", "p", NOW)
     assert (found.order, found.name, len(found.digest)) == (-OLD.timestamp(), "", 16)
     assert Selected.of(task(status="in_progress", last_update=NOW)).order == -NOW.timestamp()
     assert Selected.of(task(status_changed=None, last_update=None, created=None)).order == 0.0
