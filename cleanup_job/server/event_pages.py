@@ -10,18 +10,20 @@ from typing import Annotated, Any, Protocol, TypeVar
 
 from msgspec import Meta, Raw, Struct
 
-from cleanup_job.errors import AnswerError
+from cleanup_job.bounded_http import MOST_BYTES
+from cleanup_job.errors import AnswerError, LargeAnswerError
 from cleanup_job.paths import TaskId
 from cleanup_job.records import Unreadable
 from cleanup_job.server.envelope import MISSHAPEN, decoded
+from cleanup_job.server.listing import LARGE
 
 Shape = TypeVar("Shape")
 
 
 class Ask(Protocol):
-    """Calls the API server, and gives the answer's data in a shape."""
+    """Calls the API server, and gives the answer's data in a shape; an answer of more than ``most`` bytes is an error."""
 
-    def __call__(self, name: str, body: dict[str, Any], shape: type[Shape], /) -> Shape: ...  # noqa: D102 -- see above
+    def __call__(self, name: str, body: dict[str, Any], shape: type[Shape], /, *, most: int = MOST_BYTES) -> Shape: ...  # noqa: D102 -- see above
 
 
 WINDOW = 10_000
@@ -104,9 +106,11 @@ class Pages:
         try:
             yield from self._read(kind, owner)
         except MISSHAPEN as error:
-            yield [unreadable(owner, f"{kind.words}: {str(error)[:100]}")]
+            yield [(owner, Unreadable(TaskId(owner), f"{kind.words}: {str(error)[:100]}"))]
         except AnswerError as error:
-            yield [refused(owner, kind, error)]
+            if (error.status, error.subcode) in GONE:
+                raise
+            yield _not_given(owner, kind, str(error))
 
     def _read(self, kind: Kind, owner: str) -> Iterator[Files]:
         """All pages. The server counts them as whole by ``total``; what it can't count to has to come to an end.
@@ -114,9 +118,15 @@ class Pages:
         Servers scroll in two ways: older ones by time, to an empty page; those of today from iteration to iteration, where
         iteration 0 counts as none: after it the first page comes again, for ever. Downwards nothing comes after it.
         """
-        scroll, got, seen = "", 0, set[int]()
+        scroll, got, size, seen = "", 0, kind.page, set[int]()
         for _ in range(PAGES):
-            page = decoded(self._ask(kind, owner, scroll), _Page)
+            try:
+                page = decoded(self._ask(kind, owner, scroll, size), _Page)
+            except LargeAnswerError:
+                if size == 1:
+                    raise
+                size = max(1, size // 10)
+                continue
             this = hash(tuple((e.metric, e.variant, e.iter, e.url, e.plot_str) for e in page.events))
             if not page.events or this in seen:
                 break
@@ -127,32 +137,20 @@ class Pages:
             if not scroll or (got >= page.total and page.total != WINDOW):
                 break
         else:
-            yield [unreadable(owner, f"{kind.words}: pages that never end")]
+            yield _not_given(owner, kind, "the server's pages never end")
             return
         if got < page.total:
-            yield [unreadable(owner, f"{kind.words}: the server gives {got} of {page.total}")]
+            yield _not_given(owner, kind, f"the server gives {got} of {page.total}")
 
-    def _ask(self, kind: Kind, owner: str, scroll: str) -> Raw:
+    def _ask(self, kind: Kind, owner: str, scroll: str, size: int) -> Raw:
         body: dict[str, Any] = {"task": owner, "event_type": kind.type, "order": "desc"}
-        body |= {"batch_size": kind.page, "scroll_id": scroll}
-        return self.ask("events.get_task_events", self.body(body), Raw)
+        body |= {"batch_size": size, "scroll_id": scroll}
+        return self.ask("events.get_task_events", self.body(body), Raw, most=LARGE if size > 1 else MOST_BYTES)
 
     def body(self, body: dict[str, Any]) -> dict[str, Any]:
         """A request, of tasks or of models."""
         return {**body, "model_events": True} if self.of_models else body
 
 
-def unreadable(owner: str, what: str) -> tuple[str, Found]:
-    """What can't be read of an owner's events."""
-    return owner, Unreadable(TaskId(owner), what)
-
-
-def refused(owner: str, kind: Kind, error: AnswerError) -> tuple[str, Found]:
-    """An owner whose events the server does not give.
-
-    Raises:
-        AnswerError: it does not exist (any more).
-    """
-    if (error.status, error.subcode) in GONE:
-        raise error
-    return owner, Unreadable(TaskId(owner), f"its {kind.words} can't be read: {error}", refused=True)
+def _not_given(owner: str, kind: Kind, why: str) -> Files:
+    return [(owner, Unreadable(TaskId(owner), f"its {kind.words} can't be read: {why}", refused=True))]

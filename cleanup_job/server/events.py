@@ -14,7 +14,7 @@ from msgspec import Meta, Raw, Struct
 from cleanup_job.errors import AnswerError
 from cleanup_job.server.envelope import MISSHAPEN, decoded
 from cleanup_job.server.event_pages import GONE, IMAGES, PLOTS, WINDOW, Ask, Event, Files, Found, Kind, Pages
-from cleanup_job.server.listing import chunks
+from cleanup_job.server.listing import LARGE, chunks
 from cleanup_job.server.side_by_side import at_once
 from cleanup_job.server.versions import ALL_PLOTS, ANY_METRICS, Offer
 
@@ -146,7 +146,7 @@ class _Reader:
         That is less than the server counts to, and so less than the iterations asked for.
         """
         body = {"tasks": list(owners), "iters": WINDOW, "last_iters_per_task_metric": False, "no_scroll": True}
-        answer = decoded(self.pages.ask("events.get_multi_task_plots", self.pages.body(body), Raw), _Bulk)
+        answer = decoded(self.pages.ask("events.get_multi_task_plots", self.pages.body(body), Raw, most=LARGE), _Bulk)
         files: dict[str, Files] = {}
         got = 0
         for variants in answer.plots.values():
