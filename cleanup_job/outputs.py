@@ -22,6 +22,7 @@ from cleanup_job.paths import (
     is_clean,
     is_task_id,
     owned_file,
+    report_file,
 )
 from cleanup_job.records import Unreadable
 
@@ -59,17 +60,20 @@ class Unusable:
     """A path that names the task but that could be read in more than one way: it is never sent to a store."""
 
 
-def classify(uri: str, task: TaskId, locate: Locate) -> Owned | External | UnknownStore | Unusable:
-    """What a URI in this task's record is to the task; nothing is owned by a task whose id no ClearML Server makes."""
+def classify(uri: str, task: TaskId, locate: Locate, *, asset: bool = False) -> Owned | External | UnknownStore | Unusable:
+    """What a URI in this task's record is to the task; nothing is owned by a task whose id no ClearML Server makes.
+
+    ``asset``: the task is a report, and may have images in the folder that the Web UI makes for them.
+    """
     if not is_task_id(task):
         return External(None)
     place = locate(uri)
     if place is None:
-        return UnknownStore(address_of(uri)) if _names(uri, task) else External(None)
-    file = owned_file(place, task)
+        return UnknownStore(address_of(uri)) if _names(uri, task, asset=asset) else External(None)
+    file = owned_file(place, task) or (report_file(place, task) if asset else None)
     if file is not None:
         return Owned(file)
-    return Unusable() if _names(place.path, task) and not is_clean(place.path) else External(place)
+    return Unusable() if _names(place.path, task, asset=asset) and not is_clean(place.path) else External(place)
 
 
 def address_of(uri: str) -> str:
@@ -82,9 +86,10 @@ def address_of(uri: str) -> str:
     return f"{scheme.lower()}://{network if _NETWORK.fullmatch(network) else '(not a valid address)'}"
 
 
-def _names(text: str, task: TaskId) -> bool:
-    """Whether a folder in this path ends in the task's id, quoted or not."""
-    return any(segment.endswith("." + task) for form in (text, unquote(text)) for segment in form.split("/")[:-1])
+def _names(text: str, task: TaskId, *, asset: bool) -> bool:
+    """Whether a folder in this path ends in the task's id, quoted or not; or is it, for a report's."""
+    segments = [segment for form in (text, unquote(text)) for segment in form.split("/")[:-1]]
+    return any(segment.endswith("." + task) or (asset and segment == task) for segment in segments)
 
 
 @dataclass(slots=True)
@@ -144,8 +149,11 @@ class Outputs:
         """Their size, as far as records know it."""
         return self.named.bytes + sum(one.bytes for one in self.sums.values())
 
-    def add(self, uri: str | Unreadable, size: int | None = None) -> None:
-        """Count one output in, or what can't be read; ``size`` is in bytes, None where the record has none."""
+    def add(self, uri: str | Unreadable, size: int | None = None, *, asset: bool = False) -> None:
+        """Count one output in, or what can't be read; ``size`` is in bytes, None where the record has none.
+
+        ``asset``: it is an image of a report.
+        """
         if isinstance(uri, Unreadable):
             self.unreadable = self.unreadable or uri
             return
@@ -155,7 +163,7 @@ class Outputs:
             self.forgotten.add(uri[len(self._beside) :].partition("/")[0])
             self._count(size)  # its folder is known, and nothing else of it is remembered
             return
-        match classify(uri, self.task, self.locate):
+        match classify(uri, self.task, self.locate, asset=asset):
             case Owned(file):
                 if file in self.files:
                     return
@@ -176,7 +184,8 @@ class Outputs:
                 self._add_external(uri, place)
 
     def _sum_of(self, file: TaskFile) -> Sum:
-        return self.named if file.is_beside else self.sums.setdefault(file.folder, Sum())
+        by_name = file.is_beside and not file.folder.is_report
+        return self.named if by_name else self.sums.setdefault(file.folder, Sum())
 
     def _count(self, size: int | None) -> None:
         if self._sum is not None:

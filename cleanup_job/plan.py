@@ -342,7 +342,7 @@ def _going(task: Task, unit: Unit, batch: Batch, policy: Policy) -> Going:
     for folder in found.folders:
         path, apart[folder] = _as_a_whole(folder, claimed[folder], policy)
         whole += [path] if path is not None else []
-    named = [file for file in found.files if file.is_beside or file.kind in apart[file.folder]]
+    named = [file for file in found.files if _is_named(file, apart[file.folder])]
     free = [file for file in named if not claimed[file.folder].holds(file.rest)]
     own = {model.id for model in models}
     listed = batch.listed.get(task.id, ())
@@ -377,10 +377,17 @@ def _as_a_whole(
         if "" in claimed.inside:
             return None, frozenset()
         return (PartOfFolder(folder, tuple(sorted(claimed.inside))) if claimed.inside else folder), frozenset()
+    if folder.is_report:
+        return (None, KINDS) if claimed.inside or claimed.apart else (folder, frozenset())
     apart = claimed.apart | policy.shared.get(folder.task, frozenset())
     if apart >= KINDS:
         return None, apart
     return (PartOfFolder(folder, tuple(sorted(apart))) if apart else folder), apart
+
+
+def _is_named(file: TaskFile, apart: frozenset[str]) -> bool:
+    """Whether a file has to be named to be deleted, of a folder in which these ``KINDS`` are not deleted as a whole."""
+    return bool(apart) if file.folder.is_report else file.is_beside or file.kind in apart
 
 
 def _recorded(path: TaskFolder | PartOfFolder, named: Sequence[TaskFile], found: Outputs) -> Size:

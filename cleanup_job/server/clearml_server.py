@@ -40,6 +40,7 @@ class ClearMLServer:
         self._transport = transport
         self._call = transport.call
         self._offer = Offer(transport.version)
+        self._report_fields = [field for what, field in documents.REPORT_FIELDS.items() if self._offer.has(what)]
         listings = Listings(self._ask, page_size)
         self._pages, self._stream = listings.read, listings.stream
         self._misread_projects: set[str] = set()
@@ -124,7 +125,7 @@ class ClearMLServer:
     def details(self, ids: Iterable[TaskId]) -> dict[TaskId, Detail | Unreadable]:
         """What these tasks' own records say of their outputs."""
         found: dict[TaskId, Detail | Unreadable] = {}
-        for entry in self._by_id(ids, documents.DETAIL_FIELDS, documents.DetailEntry):
+        for entry in self._by_id(ids, [*documents.DETAIL_FIELDS, *self._report_fields], documents.DetailEntry):
             task = self._task(entry)
             if isinstance(task, Unreadable):
                 found[task.id] = task
@@ -163,7 +164,7 @@ class ClearMLServer:
         changes meanwhile may come twice.
         """
         for filters in documents.SCOPES[scope]:
-            body = {**filters, "search_hidden": True, "only_fields": documents.CLAIM_FIELDS}
+            body = {**filters, "search_hidden": True, "only_fields": [*documents.CLAIM_FIELDS, *self._report_fields]}
             for entry in self._stream("tasks", body, documents.ClaimEntry, since):
                 yield entry.claimant()
 

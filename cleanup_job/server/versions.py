@@ -14,6 +14,8 @@ Version = tuple[int, int]
 MODEL_EVENTS = "model_events of events.*"
 ALL_PLOTS = "last_iters_per_task_metric of events.get_multi_task_plots"
 ANY_METRICS = "events.get_multi_task_metrics"
+REPORTS = "report of tasks"
+REPORT_ASSETS = "report_assets of tasks"
 TASKS_DELETE_MANY = "tasks.delete_many"
 MODELS_DELETE_MANY = "models.delete_many"
 DELETE_EXTERNAL = "delete_external_artifacts of tasks.delete*"
@@ -22,6 +24,8 @@ SINCE: dict[str, Version] = {
     MODELS_DELETE_MANY: (2, 13),
     DELETE_EXTERNAL: (2, 21),
     MODEL_EVENTS: (2, 22),
+    REPORTS: (2, 23),
+    REPORT_ASSETS: (2, 24),
     ALL_PLOTS: (2, 26),
     ANY_METRICS: (2, 28),
 }
