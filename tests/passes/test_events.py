@@ -22,16 +22,6 @@ def world() -> World:
     return World(NOW)
 
 
-def image(task: TaskBuilder, name: str, metric: str = "img", variant: str = "v", iteration: int = 1) -> str:
-    """One image as the SDK reports it; its name is the key that tells two of one place apart."""
-    uri = task.file(f"metrics/{metric}/{name}")
-    task.world.events.append(
-        {"type": IMAGE, "task": task.id, "metric": metric, "variant": variant, "iter": iteration, "key": name, "url": uri,
-         "timestamp": 1_700_000_000_000 + iteration}
-    )  # fmt: skip
-    return uri
-
-
 def publish(task: TaskBuilder) -> None:
     """A published model: its folder can't go as a whole."""
     task.model("released").document["ready"] = True
@@ -50,7 +40,7 @@ def test_many_images_of_one_title_series_and_iteration(sandbox: Sandbox, world: 
     maker = world.task("maker")
     publish(maker)
     for number in range(20):
-        image(maker, f"{number}.png", iteration=7)
+        maker.image(f"{number}.png", iteration=7)
     goes_whole(sandbox, world, maker)
 
 
@@ -58,16 +48,16 @@ def test_more_series_than_an_answer_has_room_for_in_a_former_folder(sandbox: San
     task = world.task("former")
     publish(task)
     for number in range(400):
-        image(task, f"{number}.png", variant=f"s{number:03}")
+        task.image(f"{number}.png", variant=f"s{number:03}")
     task.renamed("latter")
-    image(task, "latest.png", iteration=2)
+    task.image("latest.png", iteration=2)
     goes_whole(sandbox, world, task)
 
 
 def test_more_titles_than_the_server_can_answer_for(sandbox: Sandbox, world: World) -> None:
     images, plots, good = world.task("images"), world.task("plots"), world.task("good")
     for number in range(260):
-        image(images, f"{number}.png", metric=f"m{number:03}", iteration=0)
+        images.image(f"{number}.png", metric=f"m{number:03}", iteration=0)
     for number in range(810):
         plots.plot(f"p{number:03}")
     good.debug_images(2)
@@ -81,8 +71,8 @@ def test_images_whose_names_came_again_after_a_rename(sandbox: Sandbox, world: W
     """The server takes all that is not later than a name's second but last use for overwritten."""
     task = world.task("before")
     publish(task)
-    again = image(task, "0.png", iteration=1)
-    former = image(task, "1.png", iteration=2)
+    again = task.image("0.png", iteration=1)
+    former = task.image("1.png", iteration=2)
     task.renamed("after")
     for iteration in (8, 9):
         world.events.append({**world.events[-1], "iter": iteration, "url": again, "key": f"again {iteration}"})
@@ -93,7 +83,7 @@ def test_images_whose_names_came_again_after_a_rename(sandbox: Sandbox, world: W
 def test_a_destination_that_changed_is_another_store(sandbox: Sandbox, world: World) -> None:
     task = world.task("moved on")
     for number in range(300):
-        image(task, f"{number}.png", variant=f"a{number:03}", iteration=0)
+        task.image(f"{number}.png", variant=f"a{number:03}", iteration=0)
     world.events.append(
         {"type": IMAGE, "task": task.id, "metric": "img", "variant": "z", "iter": 0, "key": "z", "timestamp": 1,
          "url": f"s3://bucket/lab/moved on.{task.id}/metrics/z.png"}

@@ -274,8 +274,8 @@ def test_a_reports_folder_goes_whole(path: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        TASK, f"xreports/{TASK}", f"reports/{OTHER}", f"reports/{TASK}/", f"/reports/{TASK}", f"reports//{TASK}", f"reports/x/{TASK}",
-        f"reports/{TASK}/..", "reports",
+        TASK, f"xreports/{TASK}", f"reports/{OTHER}", f"reports/{TASK}/", f"/reports/{TASK}", f"reports//{TASK}",
+        f"reports/x/{TASK}", f"reports/{TASK}/..", "reports",
     ],
 )  # fmt: skip
 def test_only_a_folder_of_this_id_among_the_reports_is_a_reports(path: str) -> None:
