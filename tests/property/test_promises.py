@@ -45,6 +45,12 @@ def test_exactly_what_is_due_is_gone(shared_judge: Judge, feature: str, data: st
 
 
 @settings(few, max_examples=20)
+@given(scenarios(without=frozenset(FEATURES) - {"images", "moves"}))
+def test_every_one_of_many_images_goes(shared_judge: Judge, scenario: Scenario) -> None:
+    assert shared_judge.violations(scenario) == [], scenario.as_json()
+
+
+@settings(few, max_examples=20)
 @given(scenarios())
 def test_exactly_what_is_due_is_gone_where_all_comes_together(shared_judge: Judge, scenario: Scenario) -> None:
     assert shared_judge.violations(scenario) == [], scenario.as_json()

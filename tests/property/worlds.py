@@ -174,7 +174,7 @@ class _Maker:
             task.debug_images(self.draw(st.integers(1, 3)))
         if self.one(False, False, True):
             task.plot("plot", images=self.draw(st.integers(1, 2)))
-        if self.on("images", 8):
+        if self.on("images", 4):
             self._many_images(task)
         if self.on("moves", 3):
             self._move(task)
@@ -189,25 +189,28 @@ class _Maker:
             task.linked_artifact("beside", task.file(self.one("beside.txt", "runs/beside.txt")))
 
     def _many_images(self, task: TaskBuilder) -> None:
-        """Images, or plots, of which an answer about many tasks leaves out some; a few of them in another folder."""
+        """Images, or plots, of which an answer about many leaves out some; a few in another folder, one of use to others."""
         kind = self.one("place", "again", "series", "titles", "plots")
         numbers = range({"place": 20, "again": 3, "series": 400, "titles": 260, "plots": 110}[kind])
-        moves = self.on("moves", 2)
+        moves = self.on("moves")
+        written: list[str] = []
         for number in numbers:
             if moves and number == len(numbers) - 2:
                 self._move(task)
             name = f"{number}.png"
             match kind:
                 case "place":
-                    task.image(name, iteration=7)
+                    written.append(task.image(name, iteration=7))
                 case "series":
-                    task.image(name, variant=f"s{number:03}")
+                    written.append(task.image(name, variant=f"s{number:03}"))
                 case "titles":
-                    task.image(name, f"t{number:03}")
+                    written.append(task.image(name, f"t{number:03}"))
                 case "plots":
-                    task.plot(f"p{number:03}")
+                    written += task.plot(f"p{number:03}")
                 case _:
-                    task.image(name, "again", iteration=number)
+                    written.append(task.image(name, "again", iteration=number))
+        if self.one(True, False):
+            self.world.task("keeper", archived=False).linked_artifact("kept", self.one(*written))
         if kind == "again":  # a name of before comes twice more: the server takes what it sees before for overwritten
             first = next(event for event in self.world.events if event["task"] == task.id and event["metric"] == "again")
             self.world.events += [{**first, "iter": iteration, "key": f"again {iteration}"} for iteration in (20, 21)]
