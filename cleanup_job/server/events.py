@@ -4,7 +4,7 @@ Which of them have any is asked for many in one call. No call gives the debug sa
 by one, a few at the same time; plots come for many in one answer where it shows by itself that it is complete.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
@@ -65,10 +65,11 @@ def uris(ask: Ask, offer: Offer, owners: Sequence[str], *, of_models: bool = Fal
     reader = _Reader(Pages(ask, of_models), offer)
     having = [partial(reader.having, kind, owners) for kind in (PLOTS, IMAGES)]
     titles = dict(at_once(having, len(having)))
-    jobs: list[Callable[[], Iterator[Files]]] = [partial(reader.plots, some) for some in _together(titles[PLOTS])]
-    jobs += [partial(reader.pages.read, IMAGES, owner) for owner in titles[IMAGES]]
-    for files in at_once(jobs, AHEAD):
-        yield from files
+    plots = [partial(reader.plots, some) for some in _together(titles[PLOTS])]
+    images = [partial(reader.pages.read, IMAGES, owner) for owner in titles[IMAGES]]
+    for jobs in (plots, images):  # one after the other: what is told of one task has the same order each time
+        for files in at_once(jobs, AHEAD):
+            yield from files
 
 
 def any_of_models(ask: Ask, offer: Offer, models: Sequence[str]) -> bool:

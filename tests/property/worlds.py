@@ -174,7 +174,7 @@ class _Maker:
             task.debug_images(self.draw(st.integers(1, 3)))
         if self.one(False, False, True):
             task.plot("plot", images=self.draw(st.integers(1, 2)))
-        if self.on("images", 4):
+        if self.on("images", 6):
             self._many_images(task)
         if self.on("moves", 3):
             self._move(task)
