@@ -18,7 +18,7 @@ _DATA = frozenset({"hyperparams", "configuration", "script", "container", "execu
 
 
 def table() -> tuple[dict[str, str], dict[str, str]]:
-    """The forms with a recording, each with its name; and those without one, each with the reason why it is sent all the same."""
+    """The forms with a recording, each with its name; and those without one, each with a reason why it is sent."""
     found = tomllib.loads(TABLE.read_text())
     return found["recorded"], {form: why for why, forms in found["not_recorded"].items() for form in forms}
 

@@ -38,7 +38,11 @@ def test_each_form_is_recorded_where_the_table_says_so() -> None:
         ("tasks.get_all", {"last_update": [">=2026-01-01T00:00:00+00:00"]}, "tasks.get_all last_update=[>=T]"),
         ("projects.get_all", {"last_update": ["2026-01-01T00:00:00", None]}, "projects.get_all last_update=[T null]"),
         ("tasks.get_all", {"order_by": ["-last_update", "id"]}, "tasks.get_all order_by=-last_update,id"),
-        ("tasks.edit", {"models": {"output": [{"name": "a", "model": "b"}]}}, "tasks.edit models={output=[{model=text name=text}]}"),
+        (
+            "tasks.edit",
+            {"models": {"output": [{"name": "a", "model": "b"}]}},
+            "tasks.edit models={output=[{model=text name=text}]}",
+        ),
         ("events.add_batch", "{}\n{}", "events.add_batch lines"),
     ],
 )
