@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cleanup_job import parameters
-from cleanup_job.draft import named, register, statement_of
+from cleanup_job.draft import named, register, statement_of, unread
 from cleanup_job.edits import Known, Read, beside, handed_over
 from cleanup_job.errors import AnswerError, CleanupError, LeaseHeldError, SettingsError
 from cleanup_job.paths import TaskId
@@ -35,8 +35,8 @@ DRY_RUN = "dry run"
 SHARD = "shard:"
 _MOMENTS = 30
 """Seconds that a shard waits for the first one to make the draft."""
-REFUSALS = frozenset({400, 401, 403, 404})
-"""Statuses by which a server says that a call is not for us: not allowed, or unknown to an older one."""
+PROJECT_EXISTS = 801
+"""ClearML's subcode for a project whose name is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,26 +99,31 @@ class Keeper:
             read: Reads them anew.
 
         Raises:
-            SettingsError: what somebody entered in the Web UI is wrong; it stands in the draft's description, too.
+            SettingsError: what somebody entered in the Web UI is wrong; it stands in the draft's description, too. Or the
+                draft can't be read, and never will be.
+            UnreachableError: the draft can't be read.
         """
         service = Service(settings, origins, parameters.statement_of(settings, origins))
         try:
-            self._tasks.check()
             draft = self._find(settings)
-        except AnswerError as error:
-            if error.status not in REFUSALS:
-                raise
+        except (AnswerError, SettingsError) as error:
+            if settings.task_required:
+                raise unread(named(settings), error) if isinstance(error, AnswerError) else error from None
             self._warn(f"{named(settings)} can't be read, so the environment's settings count and no run is left: {error}")
             return service
+        if draft is not None and draft.archived:
+            self._warn(f"{draft.words} was archived: what was edited there still counts. Delete it to begin with a new one")
         (service.settings, service.origins), notes = self.with_edits((settings, origins), draft, read)
         try:
             # What was said for a manual Job alone has no place in the draft: the schedule's Jobs keep it up to date.
-            current = draft is not None and draft.status == "created" and (bool(settings.shard) or not is_scheduled(settings))
+            current = draft is not None and draft.is_draft and (bool(settings.shard) or not is_scheduled(settings))
             service.draft = draft if current else register(self._tasks, draft, *environment, self._warn)
             if service.draft is not None:
                 service.runs = [run for run in self._tasks.runs(service.draft.id) if _same_shard(run, settings)]
                 self.remark(service.draft, notes)
         except AnswerError as error:
+            if draft is None and settings.task_required and error.subcode == PROJECT_EXISTS:  # not shown, but there
+                raise unread(named(settings), error) from None
             self._warn(f"{named(settings)} could not be brought up to date: {error}")
             service.draft = service.draft or draft
         service.edited = service.draft
@@ -150,7 +155,7 @@ class Keeper:
         """The draft. The first shard makes it where there is none; the others wait for it a moment."""
         draft = self._tasks.find()
         for _ in range(_MOMENTS if settings.shard else 0):
-            if draft is not None and draft.status == "created":
+            if draft is not None and draft.is_draft:
                 break
             self._sleep(1)
             draft = self._tasks.find()
@@ -170,9 +175,14 @@ class Keeper:
 
         Raises:
             SettingsError: a parameter is wrong, or nobody knows what the release said.
+            UnreachableError: the task can't be read.
             LeaseHeldError: another pass runs.
         """
-        own = self._tasks.read(environment[0].task_id or "")
+        key = environment[0].task_id or ""
+        try:
+            own = self._tasks.read(key)
+        except AnswerError as error:
+            raise unread(f"task {key} (CLEARML_TASK_ID)", error) from None
         try:
             statement = statement_of(self._tasks, own)
             found = parameters.edited(parameters.read(own.hyperparams, own.words), statement)
@@ -186,11 +196,11 @@ class Keeper:
         service = Service(*known, edited=own, run=own.id, by_agent=True)
         try:
             self.remark(own, notes)
+            self._tasks.adopt(own, tags_of(service.settings, ""))
             service.draft = self._tasks.find()
             root = own.parent or (service.draft.id if service.draft else "")
-            self._tasks.adopt(own, tags_of(service.settings, ""))
             service.runs = self._tasks.runs(root) if root else []
-        except AnswerError as error:
+        except (AnswerError, SettingsError) as error:
             self._warn(f"{own.words}: its other runs can't be read: {error}")
         _alone(service.runs, own.id)
         return service

@@ -8,7 +8,7 @@ from test_service_task import FIRST, began, scheduled
 from web_ui import WebUI
 
 from cleanup_job import cli
-from cleanup_job.sandbox.server import Sandbox
+from cleanup_job.sandbox.server import Fault, Request, Sandbox
 
 
 @pytest.fixture
@@ -85,6 +85,25 @@ def test_a_queue_without_an_agent_is_a_warning(ui: WebUI, capsys: pytest.Capture
     assert cli.main(["enqueue"]) == 0
     assert "no ClearML Agent listens on queue 'services'" in " ".join(capsys.readouterr().err.split())
     assert len(waiting(ui)) == 1
+
+
+@pytest.mark.parametrize("call", ["tasks.enqueue", "projects.create"])
+def test_a_lost_answer_is_no_refusal(filled: Sandbox, ui: WebUI, call: str) -> None:
+    """What is tried again was done already: the server then says that the task waits, or that the project is there."""
+    lost: list[Request] = []
+
+    def lose(request: Request) -> Fault | None:
+        if request.call != call or lost:
+            return None
+        lost.append(request)
+        return Fault(500, after=True)
+
+    filled.fault = lose
+    assert cli.main(["enqueue"]) == 0
+    assert lost
+    (clone,) = ui.runs()
+    assert waiting(ui) == [clone["id"]]
+    assert clone["status"] == "queued"
 
 
 # -- the CronJob enqueues

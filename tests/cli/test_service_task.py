@@ -640,6 +640,9 @@ def test_an_api_from_before_parameters_is_said_and_harms_nothing(
         for name, value in old.environment().items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("CLEANUP_TASK", "true")
+        assert cli.main(["run"]) == 2
+        assert "the server's API is 2.8" in capsys.readouterr().out
+        monkeypatch.setenv("CLEANUP_TASK_REQUIRED", "false")
         assert cli.main(["run"]) == 0
         assert "the server's API is 2.8" in capsys.readouterr().out
         assert old.state()["tasks"] == []
