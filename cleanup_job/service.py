@@ -33,6 +33,9 @@ ENDED = frozenset({"completed", "failed", "stopped", "closed"})
 WAITING = frozenset({"queued", "in_progress"})
 DRY_RUN = "dry run"
 SHARD = "shard:"
+POD = "pod:"
+AGENT = "agent"
+"""On a run that a pass has made its own, in a pod or under an agent."""
 _MOMENTS = 30
 """Seconds that a shard waits for the first one to make the draft."""
 PROJECT_EXISTS = 801
@@ -219,7 +222,7 @@ class Keeper:
         for run in service.runs:
             if run.status != "in_progress":
                 continue
-            in_pod = any(tag.startswith("pod:") for tag in run.tags)
+            in_pod = any(tag.startswith(POD) for tag in run.tags)
             same_release = set(_release_tags(service.settings)) & set(run.tags)
             if in_pod and ((holds_lease and same_release) or not _lives(run)):
                 gone.add(run.id)
@@ -243,16 +246,18 @@ class Keeper:
                 "CLEANUP_TASK_MODE=agent, but ClearML did not let us register the draft task: nothing was enqueued."
             )
         ended = [run for run in service.runs if run.status in ENDED]
-        if ended and ended[0].status == "failed":
-            self._warn(f"the last run, {ended[0].id}, failed: look at its console in ClearML")
+        if ended and (ended[0].status == "failed" or not _began(ended[0])):
+            what = "failed" if ended[0].status == "failed" else "ended before its pass began (could the agent install it?)"
+            self._warn(f"the last run, {ended[0].id}, {what}: look at its console in ClearML")
         waiting = [run for run in service.runs if run.status in WAITING and (run.status == "queued" or _lives(run))]
         if waiting:
             doing = "still waits in its queue" if waiting[0].status == "queued" else "is still running"
             if waiting[0].status == "queued":
                 self._warn(f"run {waiting[0].id} {doing}: does an agent listen on it?")
             return _not_due(f"run {waiting[0].id} {doing}; nothing was enqueued", run=waiting[0].id)
-        if is_scheduled(service.settings) and not service.settings.run_as_service and service.runs:
-            last = service.runs[0].id
+        began = [run for run in service.runs if _began(run)]
+        if is_scheduled(service.settings) and not service.settings.run_as_service and began:
+            last = began[0].id
             return _not_due(
                 f"run_as_service is False, and it ran once (run {last}); set it to True to run on each schedule", run=last
             )
@@ -325,6 +330,11 @@ def _shard_tag(settings: Settings) -> str:
     return f"{SHARD}{settings.shard}/{settings.shards}" if settings.shards > 1 else ""
 
 
+def _began(run: Run) -> bool:
+    """Whether there was a pass: an agent marks a task as completed also where it could not install what the task needs."""
+    return any(tag == AGENT or tag.startswith(POD) for tag in run.tags)
+
+
 def _lives(run: Run) -> bool:
     return run.last_update is not None and datetime.now(UTC) - run.last_update < SILENT
 
@@ -345,7 +355,8 @@ def not_due(service: Service, now: datetime) -> Skipped | None:
     if not is_scheduled(service.settings):
         return None
     period = timedelta(days=service.settings.cleanup_period_in_days)
-    whole = [run for run in service.runs if run.status == "completed" and not {DRY_RUN, LEFT_TAG} & set(run.tags)]
+    ended = [run for run in service.runs if run.status == "completed" and _began(run)]
+    whole = [run for run in ended if not {DRY_RUN, LEFT_TAG} & set(run.tags)]
     began = [run.started for run in whole if run.started]
     last = max(began, default=None)
     if last is None or now - last >= period * (1 - TOLERANCE):
@@ -370,7 +381,7 @@ def run_name(settings: Settings, now: datetime) -> str:
 
 def tags_of(settings: Settings, pod: str) -> list[str]:
     """What a run is tagged with."""
-    where = [f"pod:{pod}"] if pod else ["agent"]
+    where = [POD + pod if pod else AGENT]
     shard = [_shard_tag(settings)] if settings.shards > 1 else []
     return _release_tags(settings) + where + shard + ([DRY_RUN] if settings.dry_run else [])
 

@@ -146,6 +146,33 @@ def test_without_run_as_service_it_runs_once(
     assert len(waiting(ui)) == 1, "a manual Job is never skipped"
 
 
+@pytest.mark.parametrize("status", ["completed", "failed", "stopped"])
+@pytest.mark.parametrize("service", ["true", "false"])
+def test_a_run_that_an_agent_could_not_install_does_not_count(
+    ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], status: str, service: str
+) -> None:
+    """Agents mark it as completed all the same: no pass has begun."""
+    agent_mode(monkeypatch)
+    monkeypatch.setenv("CLEANUP_RUN_AS_SERVICE", service)
+    monkeypatch.setenv("CLEANUP_PERIOD_IN_DAYS", "7")
+    assert cli.main([]) == 0
+    (run,) = waiting(ui)
+    (queue,) = ui.call("queues.get_all", name="^services$")["queues"]
+    ui.call("queues.get_next_task", queue=queue["id"])
+    ui.call("tasks.started", task=run, force=True)
+    ui.call(f"tasks.{status}", task=run, force=True)
+    capsys.readouterr()
+    assert cli.main([]) == 0
+    said = capsys.readouterr().out
+    assert f"the last run, {run}, {'failed' if status == 'failed' else 'ended before its pass began'}" in said
+    (again,) = waiting(ui)
+    assert as_agent(ui, monkeypatch, again) == 0
+    capsys.readouterr()
+    assert cli.main([]) == 0
+    assert waiting(ui) == [], "that one counts"
+    assert '"not_due"' in capsys.readouterr().out
+
+
 def test_what_nobody_took_from_the_queue_does_not_pile_up(
     ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
