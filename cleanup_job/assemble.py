@@ -198,9 +198,9 @@ def _server(settings: Settings, transport: Any, before_deletion: Callable[[], No
 
 def service_tasks(settings: Settings, connection: Connection) -> Any:
     """The job's own tasks in ClearML."""
-    from cleanup_job.server.service_task import ServiceTasks  # noqa: PLC0415 -- clearml, likewise
+    from cleanup_job.server.service_task import OWN_VERSION, ServiceTasks  # noqa: PLC0415 -- clearml, likewise
 
-    requirement = settings.task_requirement or f"clearml-cleanup=={version('clearml-cleanup')}"
+    requirement = settings.task_requirement or OWN_VERSION + version("clearml-cleanup")
     return ServiceTasks(connection.transport, settings.task_project, settings.task_name, requirement)
 
 

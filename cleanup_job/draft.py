@@ -57,11 +57,7 @@ def register(
     Raises:
         SettingsError: the draft has parameters that are none.
     """
-    if redacted(settings.task_requirement) != settings.task_requirement:
-        warn(
-            "CLEANUP_TASK_REQUIREMENT holds credentials, and everybody who may see the draft in ClearML can read them there. "
-            "Give them to the agents instead, in agent.package_manager.extra_index_url of their clearml.conf or in a netrc file"
-        )
+    warn_of_secret(settings, warn)
     statement = parameters.statement_of(settings, origins)
     wanted = parameters.parameters_of(statement)
     if draft is None:
@@ -70,6 +66,15 @@ def register(
     if not draft.is_draft:  # somebody enqueued the draft itself, or archived it: the next one has what that one had
         return tasks.create(wanted | parameters.edited(found, draft.registered), statement)
     return tasks.update(draft, parameters.sync(found, draft.registered, statement))
+
+
+def warn_of_secret(settings: Settings, warn: Callable[[str], None]) -> None:
+    """Warn of credentials in what agents install: they stand in the draft and in its clones."""
+    if redacted(settings.task_requirement) != settings.task_requirement:
+        warn(
+            "CLEANUP_TASK_REQUIREMENT holds credentials, and everybody who may see the draft in ClearML can read them there. "
+            "Give them to the agents instead, in agent.package_manager.extra_index_url of their clearml.conf or in a netrc file"
+        )
 
 
 def preview(tasks: ServiceTasks, draft: ServiceTask | None, settings: Settings, origins: Mapping[str, str]) -> list[str]:

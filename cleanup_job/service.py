@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cleanup_job import parameters
-from cleanup_job.draft import named, register, statement_of, unread
+from cleanup_job.draft import named, register, statement_of, unread, warn_of_secret
 from cleanup_job.edits import Known, Read, beside, handed_over
 from cleanup_job.errors import AnswerError, CleanupError, LeaseHeldError, SettingsError
 from cleanup_job.paths import TaskId
@@ -277,6 +277,8 @@ class Keeper:
         """
         settings = known[0]
         queue = self._tasks.queue(settings.task_queue)
+        if self._tasks.outdated(draft):
+            warn_of_secret(settings, self._warn)
         found = parameters.read(draft.hyperparams, draft.words)
         sync = parameters.cloned(found, parameters.of_settings(*known), statement)
         task = self._tasks.clone(draft, run_name(settings, now), sync, _release_tags(settings))

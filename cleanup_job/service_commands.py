@@ -66,6 +66,8 @@ def enqueue(options: argparse.Namespace) -> int:
         rest = {name: value for name, value in flags.items() if name not in parameters.TRANSFERABLE}
         draft = make(tasks, draft, *assemble.read_settings(rest), _warn)
     # What the draft's release said counts where nothing is said here: nobody has a release's whole environment at hand.
+    if not settings.task_requirement:
+        tasks.install_as(draft)
     release = registered(operator, dict(draft.registered), draft.words)
     operator = assemble.read_settings(flags, parameters=release)
     known, notes = keeper.with_edits(operator, draft, lambda edits: _over(flags)({**release, **edits}))

@@ -452,7 +452,7 @@ class Settings(BaseSettings):
     task_requirement: str = _option(
         "",
         "What an agent installs to run a pass, as pip takes it: a version, a URL, the path of a wheel. "
-        "Default: clearml-cleanup in the version that registered the task.",
+        "Default: clearml-cleanup in the version that enqueued the pass.",
         group="ClearML task",
     )
     task_editable: Names = _option(

@@ -16,6 +16,7 @@ from cleanup_job.server import untyped
 from cleanup_job.server.documents import when
 from cleanup_job.server.session import Transport
 
+OWN_VERSION = "clearml-cleanup=="
 ENTRY_POINT = "clearml_cleanup_pass.py"
 PROGRAM = '''"""One pass of ClearML Cleanup, with the parameters of this task."""
 
@@ -231,12 +232,23 @@ class ServiceTasks:
             return None
 
     def clone(self, draft: ServiceTask, name: str, sync: Sync, tags: Iterable[str]) -> TaskId:
-        """Clone the draft, as a user would in the Web UI, with parameters and a word of the operator's for this clone alone."""
+        """Clone the draft, as a user would in the Web UI, with parameters and a word of the operator's for this clone alone.
+
+        An agent installs what the settings say now, which the draft may not say yet, unless somebody edited that.
+        """
         body = {"task": draft.id, "new_task_name": name, "new_task_parent": draft.id, "new_task_tags": [RUN_TAG, *tags]}
         clone = TaskId(str(self._call("tasks.clone", body)["id"]))
         self._write(clone, sync)
+        if self.outdated(draft):
+            self._call("tasks.edit", {"task": clone, "script": self._script})
         self._register(clone, sync.registered)  # a clone has none of its own: ClearML copies no runtime properties
         return clone
+
+    def install_as(self, draft: ServiceTask) -> None:
+        """Let clones install what the draft says, where that is another source than this program's own version."""
+        there = (draft.registered_script.get("requirements") or {}).get("pip")
+        if isinstance(there, str) and not there.startswith(OWN_VERSION):
+            self._script["requirements"] = {"pip": there}
 
     def enqueue(self, task: str, queue: Queue) -> None:
         """Put a task into a queue."""
