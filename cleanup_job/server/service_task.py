@@ -300,12 +300,33 @@ class ServiceTasks:
             self._transport.call_lines("events.add_batch", events)
 
     def add_artifact(self, task: str, artifact: Mapping[str, Any]) -> None:
-        """Note an artifact that was uploaded."""
-        self._call("tasks.add_or_update_artifacts", {"task": task, "artifacts": [artifact], "force": True})
+        """Note an artifact, also in a run that somebody has ended meanwhile."""
+        try:
+            self._call("tasks.add_or_update_artifacts", {"task": task, "artifacts": [artifact], "force": True})
+        except AnswerError as error:
+            if error.subcode != ENDED:  # which that call refuses, by force too
+                raise
+            self._edit_artifacts(task, artifact["key"], [artifact])
+
+    def remove_artifact(self, task: str, key: str) -> None:
+        """Take an artifact out of a run's record, whatever its status."""
+        self._edit_artifacts(task, key, [])
+
+    def _edit_artifacts(self, task: str, key: str, new: Sequence[Mapping[str, Any]]) -> None:
+        """Put artifacts in the place of the one with this key; the others are sent along, since the list is replaced whole."""
+        found = self._call("tasks.get_by_id", {"task": task})
+        with untyped.readable("tasks.get_by_id"):
+            there = (found["task"].get("execution") or {}).get("artifacts") or []
+            others = [one for one in there if one["key"] != key]
+        self._call("tasks.edit", {"task": task, "force": True, "execution": {"artifacts": [*others, *new]}})
 
     def ping(self, task: str) -> str:
         """Say that the run is alive; gives its status."""
         self._call("tasks.ping", {"task": task})
+        return self.status(task)
+
+    def status(self, task: str) -> str:
+        """A run's status; empty where it is gone."""
         body = {"id": [task], "only_fields": ["id", "status"], "search_hidden": True}
         found = untyped.documents(self._call("tasks.get_all", body), "tasks")
         return next((str(d.get("status")) for d in found if d["id"] == task), "")
