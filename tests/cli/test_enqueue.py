@@ -15,9 +15,7 @@ from cleanup_job.sandbox.server import Fault, Request, Sandbox
 @pytest.fixture
 def ui(filled: Sandbox, monkeypatch: pytest.MonkeyPatch) -> WebUI:
     monkeypatch.setenv("CLEANUP_TASK", "true")
-    found = WebUI(filled)
-    found.call("queues.create", name="services")
-    return found
+    return WebUI(filled)
 
 
 def listening(ui: WebUI) -> None:
