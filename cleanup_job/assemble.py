@@ -16,7 +16,7 @@ from cleanup_job.errors import SettingsError
 from cleanup_job.in_flight import InFlight
 from cleanup_job.paths import Location
 from cleanup_job.retry import Retry
-from cleanup_job.rooms import Server
+from cleanup_job.rooms import Server, Uploads
 from cleanup_job.selection import Filters
 from cleanup_job.server import conf
 from cleanup_job.settings import Settings, load
@@ -198,17 +198,17 @@ def _server(settings: Settings, transport: Any, before_deletion: Callable[[], No
 
 def service_tasks(settings: Settings, connection: Connection) -> Any:
     """The job's own tasks in ClearML."""
-    from cleanup_job.server.service_task import ServiceTasks  # noqa: PLC0415 -- clearml, likewise
+    from cleanup_job.server.service_task import OWN_VERSION, ServiceTasks  # noqa: PLC0415 -- clearml, likewise
 
-    requirement = settings.task_requirement or f"clearml-cleanup=={version('clearml-cleanup')}"
+    requirement = settings.task_requirement or OWN_VERSION + version("clearml-cleanup")
     return ServiceTasks(connection.transport, settings.task_project, settings.task_name, requirement)
 
 
-def uploader(settings: Settings, connection: Connection) -> Callable[[str, bytes, str], str] | None:
-    """Writes a file to the fileserver and gives its URI; None where there is no fileserver."""
+def uploads(settings: Settings, connection: Connection) -> Uploads | None:
+    """Writes files to the fileserver; None where there is no fileserver."""
     if not settings.files_host:
         return None
-    return _fileserver(settings, connection, lambda: None).upload
+    return _fileserver(settings, connection, lambda: None)
 
 
 def stores(settings: Settings, connection: Connection, before_deletion: Callable[[], None]) -> Stores:

@@ -156,7 +156,7 @@ class _Tasked:
             folder=f"{mine.settings.task_project}/{service.run_name(mine.settings, self._report.started)}.{run}",
             by_agent=mine.by_agent,
             worker=POD,
-            upload=assemble.uploader(mine.settings, self._connection),
+            uploads=assemble.uploads(mine.settings, self._connection),
             warn=self._warn,
             aborted=self._aborted,
         )

@@ -32,6 +32,7 @@ from cleanup_job.settings_text import (
     folder,
     http_address,
     mistakes,
+    project_name,
     setting_name,
     threshold,
     true_or_path,
@@ -414,7 +415,13 @@ class Settings(BaseSettings):
         "below allow, and leave a run of it for each pass.",
         group="ClearML task",
     )
-    task_project: str = _option("DevOps", "Project of that task.", group="ClearML task", min_length=3, pattern=_NAME)
+    task_project: Annotated[str, BeforeValidator(project_name)] = _option(
+        "DevOps",
+        "Project of that task. As in ClearML, each part of its name has at least 3 characters, and blanks around a part don't "
+        "count.",
+        group="ClearML task",
+        pattern=_NAME,
+    )
     task_name: str = _option(
         "Cleanup Service",
         "Its name. Releases that clean the same server with other settings need tasks of their own.",
@@ -429,6 +436,12 @@ class Settings(BaseSettings):
         group="ClearML task",
     )
     task_queue: str = _option("services", "Queue to enqueue clones to.", flag="--queue", group="ClearML task", min_length=3)
+    task_required: bool = _option(
+        True,
+        "Whether a pass that can't read that task deletes nothing (exit code 4; 2 where a right is missing). False: it goes by "
+        "the environment's settings alone then, without what people edited there, such as `keep_tags`, and warns.",
+        group="ClearML task",
+    )
     task_runs_kept: int = _option(
         30,
         "Runs of the task to keep. Older ones are archived, and deleted by a pass once they are past the threshold.",
@@ -439,7 +452,7 @@ class Settings(BaseSettings):
     task_requirement: str = _option(
         "",
         "What an agent installs to run a pass, as pip takes it: a version, a URL, the path of a wheel. "
-        "Default: clearml-cleanup in the version that registered the task.",
+        "Default: clearml-cleanup in the version that enqueued the pass.",
         group="ClearML task",
     )
     task_editable: Names = _option(

@@ -62,6 +62,22 @@ def folder(value: str) -> str:
     return str(path)
 
 
+SHORTEST_NAME = 3
+"""Characters of a name that ClearML Server takes, of each part of a project's."""
+
+
+def project_name(value: str) -> str:
+    """A project's name as ClearML Server stores it: without empty parts, and without blanks around a part."""
+    parts = [part.strip() for part in value.split("/") if part]
+    if not parts or any(len(part) < SHORTEST_NAME for part in parts):
+        message = (
+            f"has a part of fewer than {SHORTEST_NAME} characters, which ClearML does not take in a project's name; write one "
+            "such as DevOps or DevOps/cleanup"
+        )
+        raise ValueError(message)
+    return "/".join(parts)
+
+
 def threshold(value: str) -> str:
     """An entry such as ``vision=90`` or ``vision/golden=never``."""
     threshold_of(value)

@@ -21,6 +21,8 @@ PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65535}
 DNS_LABEL: Schema = {"type": "string", "pattern": "^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"}
 DNS_NAME: Schema = {"type": "string", "pattern": "^$|^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"}
 NAME: Schema = {"type": "string", "minLength": 3}
+PROJECT: Schema = {"type": "string", "pattern": r"^/*\s*[^\s/][^/]+[^\s/]\s*(/+\s*[^\s/][^/]+[^\s/]\s*)*/*$"}
+"""A project's name as `settings_text.project_name` takes it: three characters or more in each part, blanks aside."""
 NAMED: Schema = {"type": "array", "items": {"type": "object", "required": ["name"]}}
 SECRET_KEY: Schema = {"type": "string", "pattern": "^[-._a-zA-Z0-9]+$"}
 
@@ -135,11 +137,12 @@ def values() -> Schema:
                 enabled=BOOLEAN,
                 mode=one_of("pod", "agent"),
                 queue=NAME,
-                project=NAME,
+                project=PROJECT,
                 name=NAME,
                 editable={"type": "array", "items": {"enum": editable()}},
                 minThresholdDays=setting(Settings.model_json_schema()["properties"]["task_min_threshold_days"]),
                 allowForceDelete=BOOLEAN,
+                required=BOOLEAN,
                 runsKept=whole(1) | {"maximum": 400},
                 requirement=STRING,
             ),

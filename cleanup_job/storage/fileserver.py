@@ -217,8 +217,12 @@ class FileServer:
         """Delete files one by one: a single DELETE never takes a folder."""
         return self._one_by_one(files)
 
-    def upload(self, path: str, content: bytes, kind: str) -> str:
-        """Write a file; gives its URI. ``kind`` is its media type.
+    def uri(self, path: str) -> str:
+        """The URI of a file that is written to a path."""
+        return f"{self._host}/{quote(path, safe='/')}"
+
+    def upload(self, path: str, content: bytes, kind: str) -> None:
+        """Write a file. ``kind`` is its media type.
 
         Raises:
             UnreachableError: no usable answer.
@@ -227,7 +231,6 @@ class FileServer:
         answer = self._send("POST", "/", deletes=False, files={path: (path.rpartition("/")[2], content, kind)})
         if answer.status_code != requests.codes.ok:
             raise OSError(_refusal(answer))
-        return f"{self._host}/{quote(path, safe='/')}"
 
     def _batches_of(self, paths: Sequence[OwnedPath]) -> Removed:
         """Delete by ``/delete_many``; a folder by the names of what the SDK makes in it."""
