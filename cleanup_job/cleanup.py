@@ -291,7 +291,7 @@ class Pass:
 
     def _warn(self, text: str) -> None:
         """Called from worker threads, too."""
-        self._report.warnings.append(text)
+        self._report.warn(text)
         self._observer.warning(text)
 
     def _note(self, outcome: TaskOutcome) -> None:

@@ -29,8 +29,6 @@ FAILING = {
     "04-address-quoted-once-less": "an address is read in one way only",
     "04-address-quoted-once-more": "an address is read in one way only",
     "04-mounted-folder-quoted": "an address is read in one way only",
-    "07-bucket-as-files-host": "a bucket is refused as the files host",
-    "07-derived-and-nothing-there": "a files host that was derived has to answer",
     "08-report-goes-with-its-images": "report_assets are unknown",
     "08-reports-as-drafts": "report_assets are unknown",
     "09-project-that-the-cleanup-emptied": "a chosen project that is gone is an error",

@@ -114,6 +114,13 @@ def test_without_addresses_the_services_of_clearmls_own_chart() -> None:
     assert settings.web_host == "http://clearml-webserver:8080"
 
 
+def test_a_bucket_may_stand_in_for_the_fileserver_and_has_no_port_of_its_own() -> None:
+    bucket = nested("clearml.filesHost", "s3://bucket/base")
+    assert read(bucket)[0].fileserver is None
+    policy = one("NetworkPolicy", render(ENOUGH, bucket, {"networkPolicy": {"enabled": True}}))
+    assert [port["port"] for port in at(policy, "spec.egress.1.ports")] == [8008]
+
+
 def test_addresses_are_templates() -> None:
     settings, _ = read(nested("clearml.apiHost", "http://{{ .Release.Namespace }}-apiserver:8008"))
     assert settings.api_host == "http://ml-apiserver:8008"
