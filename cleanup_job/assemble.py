@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 from cleanup_job import redaction
 from cleanup_job.cleanup import Options
 from cleanup_job.errors import CleanupError, SettingsError
+from cleanup_job.filters import Filters
 from cleanup_job.in_flight import InFlight
 from cleanup_job.paths import Location
 from cleanup_job.retry import Retry
 from cleanup_job.rooms import Server
-from cleanup_job.selection import Filters
 from cleanup_job.server import conf
 from cleanup_job.settings import Settings, load
 from cleanup_job.settings_text import folder, threshold_of
@@ -99,6 +99,7 @@ def options(settings: Settings, never: frozenset[str] = frozenset(), runs_of: st
             statuses=settings.statuses,
             exclude_statuses=settings.exclude_statuses,
             users=settings.users,
+            exclude_users=settings.exclude_users,
             include_hidden=settings.include_hidden,
             include_pipeline_steps=settings.include_pipeline_steps,
             keep_tags=settings.keep_tags,

@@ -176,7 +176,8 @@ class Settings(BaseSettings):
     )
     projects: Names = _option(
         (),
-        "Only tasks of these projects, by name or id, sub-projects included; `*` stands for any text. Default: all.",
+        "Only tasks of these projects, by name or id, sub-projects included; `*` stands for any text. Default: all. What "
+        "matches nothing any more is warned of, here as in `tags` and `users`, and is an error in any other filter.",
         group="Which tasks",
         edit=Edit.SOME,
     )
@@ -211,7 +212,15 @@ class Settings(BaseSettings):
     exclude_statuses: Statuses = _option(
         (), "No tasks in these statuses; wins over `statuses`.", group="Which tasks", edit=Edit.MORE
     )
-    users: Names = _option((), "Only tasks of these users, by name or id. Default: all.", group="Which tasks", edit=Edit.SOME)
+    users: Names = _option(
+        (),
+        "Only tasks of these users, by name or id; users who were removed from ClearML by id. Default: all.",
+        group="Which tasks",
+        edit=Edit.SOME,
+    )
+    exclude_users: Names = _option(
+        (), "No tasks of these users, written like `users`; wins over it.", group="Which tasks", edit=Edit.MORE
+    )
     include_hidden: bool = _option(
         False,
         "Also delete archived tasks that ClearML hides from its lists (system tag `hidden`), also of datasets and pipelines.",

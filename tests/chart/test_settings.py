@@ -29,6 +29,7 @@ CHANGED: dict[str, Any] = {
     "statuses": ["failed"],
     "exclude_statuses": ["published"],
     "users": ["me"],
+    "exclude_users": ["you"],
     "include_hidden": True,
     "include_pipeline_steps": True,
     "protect_used_datasets": True,
