@@ -31,8 +31,6 @@ FAILING = {
     "04-mounted-folder-quoted": "an address is read in one way only",
     "08-report-goes-with-its-images": "report_assets are unknown",
     "08-reports-as-drafts": "report_assets are unknown",
-    "15-backslashes": "backslashes are no separators",
-    "15-file-address-with-backslashes": "backslashes are no separators",
     "16-two-thousand-metrics": "whole records are kept in memory",
     "19-answers-lost-after-the-work": "files that an earlier try deleted are counted as never there",
     "19-two-releases-at-once": "a record that another pass deleted counts as deleted",
