@@ -91,7 +91,7 @@ def _names(text: str, task: TaskId) -> bool:
 
 
 def _forms(text: str) -> Iterator[str]:
-    """A text, and what it is unquoted once, twice …"""
+    """A text, then what it is unquoted once, twice and so on."""
     yield text
     for _ in range(_DEEPEST):
         if (once := unquote(text)) == text:
