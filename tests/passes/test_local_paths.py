@@ -1,4 +1,4 @@
-"""Files on other systems' disks: a task that wrote there is kept, as with files on any unknown store, unless you say otherwise."""
+"""Files on the disks of other systems: a task that wrote there is kept, as with files on any unknown store."""
 
 import pytest
 from harness import NOW, clean, state
