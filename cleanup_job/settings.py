@@ -29,6 +29,7 @@ from cleanup_job.errors import SettingsError
 from cleanup_job.scopes import Edit, Scope
 from cleanup_job.settings_text import (
     as_list,
+    files_host,
     folder,
     http_address,
     mistakes,
@@ -45,6 +46,7 @@ _SERVICE_LINK = re.compile(r"CLEANUP(_\w+)?_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(as_list)]
 Address = Annotated[str, AfterValidator(http_address)]
+FilesHost = Annotated[str, AfterValidator(files_host)]
 Addresses = Annotated[tuple[Address, ...], NoDecode, BeforeValidator(as_list)]
 Thresholds = Annotated[tuple[Annotated[str, AfterValidator(threshold)], ...], NoDecode, BeforeValidator(as_list)]
 Folders = Annotated[tuple[Annotated[str, AfterValidator(folder)], ...], NoDecode, BeforeValidator(as_list)]
@@ -122,10 +124,11 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = _option(
         None, "Secret key of these credentials.", env="CLEARML_API_SECRET_KEY", group="Connection"
     )
-    files_host: Address | None = _option(
+    files_host: FilesHost | None = _option(
         None,
         "Address at which the job reaches the fileserver. Derived from the API server's where ClearML's SDK would "
-        "(port 8008 becomes 8081, `api.` becomes `files.`).",
+        "(port 8008 becomes 8081, `api.` becomes `files.`), if a fileserver answers there. Without a fileserver: where the SDK "
+        "keeps files, as in clearml.conf (`s3://bucket`); tasks with files on a fileserver are kept then.",
         env="CLEARML_FILES_HOST",
         group="Connection",
     )
@@ -174,7 +177,8 @@ class Settings(BaseSettings):
     )
     projects: Names = _option(
         (),
-        "Only tasks of these projects, by name or id, sub-projects included; `*` stands for any text. Default: all.",
+        "Only tasks of these projects, by name or id, sub-projects included; `*` stands for any text. Default: all. What "
+        "matches nothing any more is warned of, here as in `tags` and `users`, and is an error in any other filter.",
         group="Which tasks",
         edit=Edit.SOME,
     )
@@ -209,7 +213,15 @@ class Settings(BaseSettings):
     exclude_statuses: Statuses = _option(
         (), "No tasks in these statuses; wins over `statuses`.", group="Which tasks", edit=Edit.MORE
     )
-    users: Names = _option((), "Only tasks of these users, by name or id. Default: all.", group="Which tasks", edit=Edit.SOME)
+    users: Names = _option(
+        (),
+        "Only tasks of these users, by name or id; users who were removed from ClearML by id. Default: all.",
+        group="Which tasks",
+        edit=Edit.SOME,
+    )
+    exclude_users: Names = _option(
+        (), "No tasks of these users, written like `users`; wins over it.", group="Which tasks", edit=Edit.MORE
+    )
     include_hidden: bool = _option(
         False,
         "Also delete archived tasks that ClearML hides from its lists (system tag `hidden`), also of datasets and pipelines.",
@@ -581,6 +593,11 @@ class Settings(BaseSettings):
         group="Schedule",
         edit=Edit.FREE,
     )
+
+    @property
+    def fileserver(self) -> str | None:
+        """The fileserver's address; None where files are kept in a bucket or a folder, or nobody knows where."""
+        return self.files_host if (self.files_host or "").startswith(("http://", "https://")) else None
 
     @classmethod
     def settings_customise_sources(

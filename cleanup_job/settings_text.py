@@ -12,6 +12,8 @@ from pydantic import ValidationError
 
 from cleanup_job.redaction import MASK, redacted
 
+_PATH = re.compile(r"/|~|\\\\|[A-Za-z]:[/\\]")
+"""How a path begins that the SDK takes as a place for files, on whatever system."""
 SECRETS = frozenset({"access_key", "secret_key"})
 LONGEST = 36_500
 """Days that a threshold can have."""
@@ -51,6 +53,24 @@ def http_address(value: str) -> str:
         message = "is no address; write http://host:port or https://host, without user, query or fragment"
         raise ValueError(message)
     return text
+
+
+def files_host(value: str) -> str:
+    """Where the SDK keeps files: a fileserver's address, the URL of a bucket or a mounted folder, or a path."""
+    text = value.strip()
+    scheme, mark, rest = text.partition("://")
+    if mark and scheme.lower() in {"http", "https"}:
+        return http_address(text)
+    network, _, path = rest.partition("/")
+    is_bucket = scheme.lower() in {"s3", "gs", "azure"} and network and "@" not in network
+    is_path = scheme.lower() == "file" and path if mark else _PATH.match(text)
+    if not is_bucket and not is_path:
+        message = (
+            "is no address; write http://host:port or https://host, without user, query or fragment. Where there is no "
+            "fileserver, write what clearml.conf has as files_server: s3://bucket, gs://bucket, azure://host/container, a path"
+        )
+        raise ValueError(message)
+    return text.rstrip("/")
 
 
 def folder(value: str) -> str:

@@ -17,6 +17,7 @@ OBJECT: Schema = {"type": "object"}
 OBJECTS: Schema = {"type": "array", "items": OBJECT}
 LABELS: Schema = {"type": "object", "additionalProperties": STRING}
 ADDRESS: Schema = {"type": "string", "pattern": r"^$|^https?://\S+$|\{\{.*\}\}"}
+FILES_HOST: Schema = {"type": "string", "pattern": r"^$|^(https?|s3|gs|azure|file)://\S+$|^/\S+$|\{\{.*\}\}"}
 PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65535}
 DNS_LABEL: Schema = {"type": "string", "pattern": "^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"}
 DNS_NAME: Schema = {"type": "string", "pattern": "^$|^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"}
@@ -123,7 +124,7 @@ def values() -> Schema:
         podFailurePolicy={"type": ["object", "null"]},
         clearml=section(
             apiHost=ADDRESS,
-            filesHost=ADDRESS,
+            filesHost=FILES_HOST,
             webHost=ADDRESS,
             filesUrlPrefixes={"type": "array", "items": {"type": "string", "pattern": r"^https?://\S+$"}},
             verifyCertificate={"anyOf": [BOOLEAN, {"type": "string", "pattern": "^/"}]},

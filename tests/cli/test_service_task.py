@@ -444,7 +444,7 @@ def test_a_pass_that_failed_or_was_a_dry_run_does_not_count(
 ) -> None:
     scheduled(monkeypatch)
     cli.main(["run", "--dry-run"])
-    cli.main(["run", "--projects", "nosuch"])
+    cli.main(["run", "--keep-projects", "nosuch"])
     assert [run["status"] for run in ui.runs()] == ["completed", "failed"]
     assert cli.main([]) == 0
     assert len(ui.runs()) == 3
