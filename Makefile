@@ -86,13 +86,13 @@ $(BENCH): requirements/runtime.txt $(INSTALLED)
 	@.venv/bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/runtime.txt
 	@touch $@
 
-bench: $(BENCH) ## time, requests and memory beside the SDK's loop and the least possible, into docs/performance.md (45 minutes)
+bench: $(BENCH) ## time, requests and memory beside the SDK's loop and the least possible, into docs/performance.md (20 minutes)
 	@echo "== figures"
 	@rm -rf .venv/bench/wheel
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir .venv/bench/wheel .
 	@.venv/bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-index --force-reinstall .venv/bench/wheel/*.whl
 	@$(BIN)/python benchmarks/run.py --python .venv/bench/bin/python --page docs/performance.md $(BENCH_ARGUMENTS)
-	@echo "figures: as known"
+	@echo "figures: as wanted"
 
 simulation: $(INSTALLED) ## a pass over 10 million tasks, simulated: tables as docs/performance.md has them
 	@echo "== simulation"

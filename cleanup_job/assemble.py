@@ -12,18 +12,24 @@ from urllib.parse import urlsplit
 
 from cleanup_job import redaction
 from cleanup_job.cleanup import Options
-from cleanup_job.errors import SettingsError
+from cleanup_job.errors import CleanupError, SettingsError
+from cleanup_job.filters import Filters
 from cleanup_job.in_flight import InFlight
 from cleanup_job.paths import Location
 from cleanup_job.retry import Retry
-from cleanup_job.rooms import Server
-from cleanup_job.selection import Filters
+from cleanup_job.rooms import Server, Uploads
 from cleanup_job.server import conf
 from cleanup_job.settings import Settings, load
 from cleanup_job.settings_text import folder, threshold_of
 from cleanup_job.storage.fileserver import FileServer
 from cleanup_job.storage.folders import SCHEME, MountedFolders
 from cleanup_job.storage.store import Store, Stores
+
+DERIVED = "derived from the API server's"
+"""The source of an address that nobody named."""
+_KEPT = "tasks with files on a fileserver are kept, the others are deleted"
+LOOKS = 2
+"""Tries to reach a fileserver at such an address."""
 
 
 def read_settings(
@@ -73,7 +79,7 @@ def derived(environ: Mapping[str, str], conf: Mapping[str, tuple[str, str]]) -> 
             found[name] = parts.netloc.rpartition(":")[0] + f":{own_port}"
         elif host.startswith("api."):
             found[name] = own_name + parts.netloc.removeprefix("api.")
-    return {name: (f"{parts.scheme}://{network}", "derived from the API server's") for name, network in found.items()}
+    return {name: (f"{parts.scheme}://{network}", DERIVED) for name, network in found.items()}
 
 
 def options(settings: Settings, never: frozenset[str] = frozenset(), runs_of: str = "") -> Options:
@@ -93,6 +99,7 @@ def options(settings: Settings, never: frozenset[str] = frozenset(), runs_of: st
             statuses=settings.statuses,
             exclude_statuses=settings.exclude_statuses,
             users=settings.users,
+            exclude_users=settings.exclude_users,
             include_hidden=settings.include_hidden,
             include_pipeline_steps=settings.include_pipeline_steps,
             keep_tags=settings.keep_tags,
@@ -198,17 +205,42 @@ def _server(settings: Settings, transport: Any, before_deletion: Callable[[], No
 
 def service_tasks(settings: Settings, connection: Connection) -> Any:
     """The job's own tasks in ClearML."""
-    from cleanup_job.server.service_task import ServiceTasks  # noqa: PLC0415 -- clearml, likewise
+    from cleanup_job.server.service_task import OWN_VERSION, ServiceTasks  # noqa: PLC0415 -- clearml, likewise
 
-    requirement = settings.task_requirement or f"clearml-cleanup=={version('clearml-cleanup')}"
+    requirement = settings.task_requirement or OWN_VERSION + version("clearml-cleanup")
     return ServiceTasks(connection.transport, settings.task_project, settings.task_name, requirement)
 
 
-def uploader(settings: Settings, connection: Connection) -> Callable[[str, bytes, str], str] | None:
-    """Writes a file to the fileserver and gives its URI; None where there is no fileserver."""
-    if not settings.files_host:
+def with_fileserver(settings: Settings, origins: Mapping[str, str], connection: Connection) -> tuple[Settings, str]:
+    """The settings without a derived address at which no fileserver answers, and a warning where there is no fileserver.
+
+    Only what the operator named has to be there. Files at an address that is left out are on a store that nobody knows, so
+    tasks that have some are kept, and none of these files counts as gone.
+    """
+    if settings.fileserver is None:
+        if settings.files_host:
+            return settings, ""
+        return settings, f"CLEARML_FILES_HOST is not set, and can't be derived: {_KEPT}"
+    if origins["files_host"] != DERIVED:
+        return settings, ""
+    try:
+        doubt = _fileserver(settings, connection, lambda: None, Retry(min(LOOKS, settings.attempts))).check()
+    except CleanupError as error:
+        doubt = str(error)
+    if not doubt:
+        return settings, ""
+    without = settings.model_copy(update={"files_host": None, "files_url_prefixes": ()})
+    return without, (
+        f"CLEARML_FILES_HOST is not set, and at {settings.files_host}, {DERIVED}, is no fileserver: {_KEPT}. Name the "
+        f"address, or the bucket that is used in its place. ({doubt})"
+    )
+
+
+def uploads(settings: Settings, connection: Connection) -> Uploads | None:
+    """Writes files to the fileserver; None where there is no fileserver."""
+    if not settings.fileserver:
         return None
-    return _fileserver(settings, connection, lambda: None).upload
+    return _fileserver(settings, connection, lambda: None)
 
 
 def stores(settings: Settings, connection: Connection, before_deletion: Callable[[], None]) -> Stores:
@@ -218,11 +250,12 @@ def stores(settings: Settings, connection: Connection, before_deletion: Callable
         SettingsError: the credentials of stores in clearml.conf can't be read.
     """
     found: list[Store] = []
-    if settings.files_host:
+    if settings.fileserver:
         found.append(_fileserver(settings, connection, before_deletion))
     elif settings.files_url_prefixes:
         message = (
-            "CLEANUP_FILES_URL_PREFIXES is set, but not CLEARML_FILES_HOST: the address at which the job reaches the fileserver"
+            "CLEANUP_FILES_URL_PREFIXES is set, but CLEARML_FILES_HOST does not name the address at which the job reaches the "
+            "fileserver. Name it, or unset CLEANUP_FILES_URL_PREFIXES where there is no fileserver any more."
         )
         raise SettingsError(message)
     if settings.mounted_folders:
@@ -231,14 +264,16 @@ def stores(settings: Settings, connection: Connection, before_deletion: Callable
     return Stores(tuple(found))
 
 
-def _fileserver(settings: Settings, connection: Connection, before_deletion: Callable[[], None]) -> FileServer:
+def _fileserver(
+    settings: Settings, connection: Connection, before_deletion: Callable[[], None], retry: Retry | None = None
+) -> FileServer:
     return FileServer(
-        settings.files_host or "",
+        settings.fileserver or "",
         settings.files_url_prefixes,
         connection.transport.token,
         verify=settings.verify_certificate,
         timeout=settings.request_timeout_seconds,
-        retry=connection.retry,
+        retry=retry or connection.retry,
         in_flight=connection.files,
         before_deletion=before_deletion,
     )

@@ -133,7 +133,9 @@ class _Bounded:
 class BoundedAdapter(HTTPAdapter):
     """Sends requests, and reads each answer whole, within its bounds. It needs a time-out in each request."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, verify: bool | str = True, **options: Any) -> None:
+        """``verify`` is as in requests, but wins over its environment variables (``REQUESTS_CA_BUNDLE``) unless it is true."""
+        self._verify = verify
         super().__init__(**{"pool_maxsize": 64, **options})
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
@@ -155,6 +157,8 @@ class BoundedAdapter(HTTPAdapter):
             requests.RequestException: there is none, not in time, or it breaks off.
         """
         request.headers["Accept-Encoding"] = "gzip, deflate"  # requests would ask for all that it can unpack
+        if self._verify is not True:
+            options["verify"] = self._verify
         answer = super().send(request, *args, **{**options, "stream": True})
         try:
             answer.raw = _Bounded(answer.raw, answer.headers.get("Content-Encoding", ""))

@@ -140,6 +140,8 @@ class _Listed:
         runs = list(server.children([TaskId(self._rules.runs_of)])) if self._rules.runs_of else []
         for task in runs:
             self._judge(task)
+        if self._rules.finds_nothing:  # the server reads an empty list as no filter at all
+            return
         judged = {task.id for task in runs}
         for task in server.archived_tasks(self._rules.query()):
             if task.id not in judged:

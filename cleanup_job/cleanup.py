@@ -18,6 +18,7 @@ from cleanup_job.batch import Batches, Worked
 from cleanup_job.candidates import Candidates, Protect
 from cleanup_job.claim import Scope
 from cleanup_job.errors import AnswerError, CleanupError, LeaseHeldError, RefusedError
+from cleanup_job.filters import Filters, Known, needed_by, resolve
 from cleanup_job.order import Order, Unit
 from cleanup_job.outcomes import Outcomes
 from cleanup_job.phases import Phases
@@ -25,7 +26,7 @@ from cleanup_job.plan import Gone, Policy, Staying
 from cleanup_job.rate import Rate
 from cleanup_job.report.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.rooms import Observer, Server, Storage
-from cleanup_job.selection import Filters, Rules, resolve
+from cleanup_job.selection import Rules
 
 LISTENS = 0.5
 """Seconds between two looks for a signal while the rate allows no batch."""
@@ -134,7 +135,7 @@ class Pass:
         if found.tasks:
             gone = self._work(found, rules)
             if self._options.delete_empty_projects and not self._stop.reason:
-                self._empty_projects(found, gone)
+                self._empty_projects(found, gone, names)
             for doubt in self._storage.doubts():
                 self._warn(doubt)
         if refusal is not None:
@@ -158,14 +159,10 @@ class Pass:
         return candidates.find(self._server, self._storage, rules, projects, tell, protect=protect)
 
     def _rules(self, projects: dict[str, str]) -> Rules:
-        filters = self._options.filters
-        return resolve(
-            filters,
-            self._report.started - self._report.clock_ahead,
-            projects=projects,
-            users=self._server.users() if filters.users else {},
-            tag_exists=self._server.tag_exists,
-        )
+        filters, server = self._options.filters, self._server
+        users = server.users() if filters.users or filters.exclude_users else {}
+        known = Known(projects, users, server.tag_exists, server.has_tasks)
+        return resolve(filters, self._report.started - self._report.clock_ahead, known, self._warn)
 
     def _refusal(self, count: int) -> RefusedError | None:
         """The valve's word: it ends a pass before its first deletion, and a dry run once all tasks are listed.
@@ -180,16 +177,25 @@ class Pass:
             f"If that is what you want, set CLEANUP_REFUSE_ABOVE={count} or higher for one pass; a dry run lists them."
         )
 
-    def _empty_projects(self, found: Candidates, gone: Gone) -> None:
+    def _empty_projects(self, found: Candidates, gone: Gone, names: dict[str, str]) -> None:
         """Delete the projects that this pass emptied. One that is refused is no failure: its tasks are gone."""
         touched = {found.tasks[task].project for task in gone.tasks} - {""}
+        deleted: set[str] = set()
+        kept: list[str] = []
         for project in projects.emptied(self._server, touched, gone):
+            if any(name.startswith(project.name + "/") for name in kept):
+                continue
+            if needed := needed_by(self._options.filters, names, deleted | {project.id}):
+                kept.append(project.name)
+                self._warn(f"project {project.name} is empty, and is kept since {needed} would name nothing without it")
+                continue
             try:
                 if not self._options.dry_run:
                     self._server.delete_project(project.id)
             except AnswerError as error:
                 self._warn(f"project {project.name}: it is empty, but was not deleted: {error}")
                 continue
+            deleted.add(project.id)
             self._report.emptied.append(project.name)
             self._observer.project(project.name)
 
@@ -291,7 +297,7 @@ class Pass:
 
     def _warn(self, text: str) -> None:
         """Called from worker threads, too."""
-        self._report.warnings.append(text)
+        self._report.warn(text)
         self._observer.warning(text)
 
     def _note(self, outcome: TaskOutcome) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from cleanup_job import parameters
-from cleanup_job.errors import AnswerError, SettingsError
+from cleanup_job.errors import AnswerError, CleanupError, ForeignAnswerError, SettingsError, UnreachableError
 from cleanup_job.paths import TaskId
 from cleanup_job.records import ServiceTask
 from cleanup_job.redaction import redacted
@@ -13,6 +13,33 @@ from cleanup_job.settings_text import shown
 
 GENERATIONS = 20
 """Clones of clones that are followed up to a draft."""
+
+
+RIGHTS = frozenset({401, 403})
+"""Statuses by which a server says that a right is missing."""
+
+
+def found(tasks: ServiceTasks, settings: Settings) -> ServiceTask | None:
+    """The draft; None only where there certainly is none.
+
+    Raises:
+        SettingsError: a right is missing, the server's API is too old, or which task is the draft can't be told.
+        UnreachableError: the server gives no usable answer.
+    """
+    try:
+        return tasks.find()
+    except AnswerError as error:
+        raise unread(named(settings), error) from error
+
+
+def unread(task: str, error: AnswerError) -> CleanupError:
+    """What ends a pass that can't read the task whose parameters count."""
+    if isinstance(error, ForeignAnswerError):
+        return error
+    message = f"{task} can't be read, so nobody knows what was edited there, and nothing was deleted: {error}."
+    if error.status in RIGHTS:
+        return SettingsError(f"{message} Give the key the right to read that project, or see CLEANUP_TASK_REQUIRED.")
+    return UnreachableError(message)
 
 
 def register(
@@ -30,19 +57,24 @@ def register(
     Raises:
         SettingsError: the draft has parameters that are none.
     """
-    if redacted(settings.task_requirement) != settings.task_requirement:
-        warn(
-            "CLEANUP_TASK_REQUIREMENT holds credentials, and everybody who may see the draft in ClearML can read them there. "
-            "Give them to the agents instead, in agent.package_manager.extra_index_url of their clearml.conf or in a netrc file"
-        )
+    warn_of_secret(settings, warn)
     statement = parameters.statement_of(settings, origins)
     wanted = parameters.parameters_of(statement)
     if draft is None:
         return tasks.create(wanted, statement)
     found = parameters.read(draft.hyperparams, draft.words)
-    if draft.status != "created":  # somebody enqueued the draft itself: the next one has what that one had
+    if not draft.is_draft:  # somebody enqueued the draft itself, or archived it: the next one has what that one had
         return tasks.create(wanted | parameters.edited(found, draft.registered), statement)
     return tasks.update(draft, parameters.sync(found, draft.registered, statement))
+
+
+def warn_of_secret(settings: Settings, warn: Callable[[str], None]) -> None:
+    """Warn of credentials in what agents install: they stand in the draft and in its clones."""
+    if redacted(settings.task_requirement) != settings.task_requirement:
+        warn(
+            "CLEANUP_TASK_REQUIREMENT holds credentials, and everybody who may see the draft in ClearML can read them there. "
+            "Give them to the agents instead, in agent.package_manager.extra_index_url of their clearml.conf or in a netrc file"
+        )
 
 
 def preview(tasks: ServiceTasks, draft: ServiceTask | None, settings: Settings, origins: Mapping[str, str]) -> list[str]:
@@ -53,7 +85,7 @@ def preview(tasks: ServiceTasks, draft: ServiceTask | None, settings: Settings, 
     """
     statement = parameters.statement_of(settings, origins)
     wanted = parameters.parameters_of(statement)
-    if draft is None or draft.status != "created":
+    if draft is None or not draft.is_draft:
         found = parameters.read(draft.hyperparams, draft.words) if draft else {}
         values = wanted | (parameters.edited(found, draft.registered) if draft else {})
         return [f"make a draft: {named(settings)}", *(f"set {_parameter(name, value)}" for name, value in values.items())]

@@ -5,7 +5,7 @@ single files are remembered only where they are not deleted with a folder. Pure:
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import unquote
@@ -30,6 +30,8 @@ NAMED = 20
 """URIs of one task that a report names; the rest is counted."""
 INTERRUPTED = "uploading_file"
 """What the SDK records as a model's URI before its upload has ended: nobody's file."""
+_DEEPEST = 4
+"""How often an address may be quoted."""
 _END_OF_NETWORK = re.compile(r"[/?#\\]")
 _NETWORK = re.compile(r"(\[[^\]]*\]|[^:]*)(:[0-9]*)?")
 
@@ -73,7 +75,8 @@ def classify(uri: str, task: TaskId, locate: Locate, *, asset: bool = False) -> 
     file = owned_file(place, task) or (report_file(place, task) if asset else None)
     if file is not None:
         return Owned(file)
-    return Unusable() if _names(place.path, task, asset=asset) and not is_clean(place.path) else External(place)
+    in_doubt = not is_clean(place.path) or any("\\" in form for form in _forms(place.path))
+    return Unusable() if in_doubt and _names(place.path, task, asset=asset) else External(place)
 
 
 def address_of(uri: str) -> str:
@@ -87,9 +90,21 @@ def address_of(uri: str) -> str:
 
 
 def _names(text: str, task: TaskId, *, asset: bool) -> bool:
-    """Whether a folder in this path ends in the task's id, quoted or not; or is it, for a report's."""
-    segments = [segment for form in (text, unquote(text)) for segment in form.split("/")[:-1]]
+    """Whether a folder in this path ends in the task's id, however often it is quoted, and on whatever system it is a path.
+
+    Or is called like it, for a report's images.
+    """
+    segments = (segment for form in _forms(text) for segment in form.replace("\\", "/").split("/")[:-1])
     return any(segment.endswith("." + task) or (asset and segment == task) for segment in segments)
+
+
+def _forms(text: str) -> Iterator[str]:
+    """A text, then what it is unquoted once, twice and so on."""
+    yield text
+    for _ in range(_DEEPEST):
+        if (once := unquote(text)) == text:
+            return
+        yield (text := once)
 
 
 @dataclass(slots=True)

@@ -137,7 +137,7 @@ class LinkedFile:
     path: str
 
     def __post_init__(self) -> None:
-        if not (is_clean(self.path) and "/" in self.path and in_no_folder(self.path)):
+        if not (is_clean(self.path) and "/" in self.path and in_no_folder(self.path.replace("\\", "/"))):
             message = f"{self.path!r} may not be deleted as a linked file"
             raise ValueError(message)
 

@@ -210,6 +210,14 @@ class ServiceTask:
     """The operator's word as we last wrote it there (`parameters.statement_of`): a parameter that differs was edited."""
     script: Mapping[str, Any] = field(default_factory=dict)
     registered_script: Mapping[str, Any] = field(default_factory=dict)
+    place: Mapping[str, str] = field(default_factory=dict)
+    """Of a draft: the ``project`` and ``name`` under which it was registered, by name."""
+    archived: bool = False
+
+    @property
+    def is_draft(self) -> bool:
+        """Whether it still is a draft: nobody enqueued or archived it."""
+        return self.status == "created" and not self.archived
 
     @property
     def words(self) -> str:

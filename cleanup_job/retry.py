@@ -18,16 +18,25 @@ class Retry:
     wait: float = 0.5
     """Seconds before the second try; doubles up to 60 times as much."""
     on_retry: Callable[[str], None] = field(default=lambda _: None, repr=False)
-    """Told of each failed try, in a line for people."""
+    """Told of each failed try but the last, in a line for people."""
+
+    @property
+    def times(self) -> str:
+        """How often, in words."""
+        return "1 try" if self.attempts == 1 else f"{self.attempts} tries"
 
     def tries(self, name: str, passing: type[Exception]) -> Iterator[stamina.Attempt]:
         """The tries of a call: a loop of contexts that swallow a ``passing`` error as long as tries are left."""
+        failed = 0
 
         def worth_it(error: Exception) -> bool:
-            if isinstance(error, passing):
+            nonlocal failed
+            if not isinstance(error, passing):
+                return False
+            failed += 1
+            if failed < self.attempts:
                 self.on_retry(f"trying again: {name}: {error}")
-                return True
-            return False
+            return True
 
         yield from stamina.retry_context(
             on=worth_it,

@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -66,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
             report.error = report.error or f"CLEANUP_REPORT={settings.report} could not be written: {error}"
             report.exit_code = report.exit_code or UNEXPECTED
     pod.last_words(document.termination_message(report))
-    _event(settings.cronjob, settings.lease_namespace, event.of_report(report, POD), output.warning)
+    _event(settings.cronjob, settings.lease_namespace, event.of_report(report, POD), partial(_warned, report, output))
     output.finished(report)
     return report.exit_code
 
@@ -76,15 +77,19 @@ def _guarded(
 ) -> Skipped | None:
     """A pass within its lease, listening to signals; or why there is none."""
     stop = Stop()
+    warn = partial(_warned, report, output)
     with pod.signals(stop), output:
         try:
-            with pod.lease(settings, stop, output.warning) as held:
+            with pod.lease(settings, stop, warn) as held:
                 if held is not None:
                     stop.holds_lease = held.is_safe
-                connection = assemble.log_in(settings, output.trouble)
+                connection = assemble.log_in(settings, partial(_troubled, report, output))
                 if settings.task or settings.task_id is not None:
                     return _Tasked(flags, connection, report, output, stop).run(settings, origins, holds_lease=held is not None)
-                _doubts(settings, origins, output)
+                _doubts(settings, origins, warn)
+                settings, doubt = assemble.with_fileserver(settings, origins, connection)
+                if doubt:
+                    warn(doubt)
                 _pass(settings, connection, report, output, stop)
         except LeaseHeldError:
             if not stop.reason:
@@ -117,11 +122,14 @@ class _Tasked:
             mine = keeper.in_pod(settings, origins, assemble.read_settings(rest), self._read)
         _update(self._report, mine.settings)
         self._output.parameters(mine.rows)
-        _doubts(mine.settings, mine.origins, self._output)
+        _doubts(mine.settings, mine.origins, self._warn)
         skipped = None if mine.by_agent else self._elsewhere(keeper, mine)
         if skipped is not None:
             self._output.skipped(skipped.text, skipped.line)
             return skipped
+        mine.settings, doubt = assemble.with_fileserver(mine.settings, mine.origins, self._connection)
+        if doubt:
+            self._warn(doubt)
         if not mine.by_agent:
             keeper.alone_in_pod(mine, holds_lease=holds_lease)
             keeper.start(mine, self._report.started, POD)
@@ -138,8 +146,7 @@ class _Tasked:
         return assemble.read_settings(self._flags, parameters=values)
 
     def _warn(self, text: str) -> None:
-        self._report.warnings.append(text)
-        self._output.warning(text)
+        _warned(self._report, self._output, text)
 
     def _elsewhere(self, keeper: Keeper, mine: Service) -> Skipped | None:
         """Why this pod has nothing to do: it is not due, or an agent runs the pass."""
@@ -156,7 +163,7 @@ class _Tasked:
             folder=f"{mine.settings.task_project}/{service.run_name(mine.settings, self._report.started)}.{run}",
             by_agent=mine.by_agent,
             worker=POD,
-            upload=assemble.uploader(mine.settings, self._connection),
+            uploads=assemble.uploads(mine.settings, self._connection),
             warn=self._warn,
             aborted=self._aborted,
         )
@@ -205,18 +212,25 @@ def _close(report: Report, error: BaseException | None) -> None:
     report.exit_code = report.exit_code or _exit_code(report)
 
 
-def _doubts(settings: Settings, origins: Mapping[str, str], output: Output) -> None:
+def _warned(report: Report, output: Output, text: str) -> None:
+    report.warn(text)
+    output.warning(text)
+
+
+def _troubled(report: Report, output: Output, text: str) -> None:
+    """A line of the log that is no news for whoever reads a report: requests are tried again, servers slow down."""
+    report.warned += 1
+    output.trouble(text)
+
+
+def _doubts(settings: Settings, origins: Mapping[str, str], warn: Callable[[str], None]) -> None:
     """Settings that are allowed, and perhaps not meant."""
     with_task = settings.task or settings.task_id is not None
     for name in ("run_as_service", "cleanup_period_in_days") if not with_task else ():
         if origins[name] != "default":
-            output.warning(f"{origins[name]} is set: it belongs to the CronJob's schedule. The job runs one pass and exits.")
+            warn(f"{origins[name]} is set: it belongs to the CronJob's schedule. The job runs one pass and exits.")
     if settings.statuses and "created" not in settings.statuses and not settings.force_delete:
-        output.warning(
-            "nothing can be found: CLEANUP_STATUSES leaves out drafts, and CLEANUP_FORCE_DELETE=false allows nothing else"
-        )
-    if not settings.files_host:
-        output.warning("CLEARML_FILES_HOST is not set, and can't be derived: tasks with files on the fileserver will be kept")
+        warn("nothing can be found: CLEANUP_STATUSES leaves out drafts, and CLEANUP_FORCE_DELETE=false allows nothing else")
 
 
 def _new_report(settings: Settings) -> Report:

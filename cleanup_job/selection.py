@@ -4,14 +4,11 @@ ClearML Server's filters fail open: a date it can't read or a misspelled field i
 else. So each record is judged here by its own fields, when it is listed and again right before it is deleted. Pure: no I/O.
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import blake2b
 from typing import Self
 
-from cleanup_job.errors import SettingsError
 from cleanup_job.paths import TaskId
 from cleanup_job.records import RUN_TAG, Task, Unreadable
 
@@ -81,7 +78,7 @@ class Rules:
     """Tasks archived later than this are within their grace; None where there is none."""
     drafts_only: bool
     projects: frozenset[str] | None = None
-    """Ids, sub-projects included; None stands for all."""
+    """Ids, sub-projects included; None stands for all, and none for none."""
     exclude_projects: frozenset[str] | None = None
     known_projects: frozenset[str] = frozenset()
     """All project ids at the start: of another one nobody can tell whether it is excluded."""
@@ -91,6 +88,7 @@ class Rules:
     statuses: frozenset[str] = frozenset()
     exclude_statuses: frozenset[str] = frozenset()
     users: frozenset[str] = frozenset()
+    exclude_users: frozenset[str] = frozenset()
     include_hidden: bool = False
     include_pipeline_steps: bool = False
     keep_tags: frozenset[str] = frozenset()
@@ -104,8 +102,13 @@ class Rules:
     runs_of: str = ""
     """The job's own draft: archived runs of it go past the threshold, whatever else is asked for."""
 
+    @property
+    def finds_nothing(self) -> bool:
+        """Whether no task can be in these filters: nothing is left of what they ask for."""
+        return self.projects is not None and not self.projects
+
     def query(self) -> Query:
-        """The listing that these rules need."""
+        """The listing that these rules need, unless they find nothing."""
         statuses = self.statuses
         if self.drafts_only:
             statuses = frozenset({DRAFT})
@@ -198,6 +201,7 @@ class Rules:
             )
             and not self.exclude_tags.intersection(task.tags)
             and task.status not in self.exclude_statuses
+            and task.user not in self.exclude_users
         )
 
 
@@ -236,117 +240,3 @@ def _lasting(task: Task) -> tuple[object, ...]:
 
 def _digest(task: Task) -> bytes:
     return blake2b(repr((task.last_update, *_lasting(task))).encode(), digest_size=16).digest()
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """The filters as the settings give them: names, ids and days."""
-
-    threshold: timedelta
-    archived_for: timedelta = timedelta()
-    drafts_only: bool = True
-    projects: tuple[str, ...] = ()
-    exclude_projects: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    exclude_tags: tuple[str, ...] = ()
-    types: tuple[str, ...] = ()
-    statuses: tuple[str, ...] = ()
-    exclude_statuses: tuple[str, ...] = ()
-    users: tuple[str, ...] = ()
-    include_hidden: bool = False
-    include_pipeline_steps: bool = False
-    keep_tags: tuple[str, ...] = ()
-    keep_projects: tuple[str, ...] = ()
-    thresholds: tuple[tuple[str, str, timedelta | None], ...] = ()
-    """Each with its text, a project, and an age from which its tasks go; None: never."""
-    never: frozenset[str] = frozenset()
-    runs_of: str = ""
-
-
-def resolve(
-    filters: Filters,
-    now: datetime,
-    *,
-    projects: Mapping[str, str],
-    users: Mapping[str, str],
-    tag_exists: Callable[[str], bool],
-) -> Rules:
-    """The rules of a pass that starts now.
-
-    Args:
-        filters: As the settings give them.
-        now: The one moment that all ages are taken from.
-        projects: Every project's name by its id.
-        users: Every user's name by its id; only read where a user is named.
-        tag_exists: Whether any task has a tag.
-
-    Raises:
-        SettingsError: a project, user or tag matches nothing.
-    """
-    named = (
-        ("CLEANUP_TAGS", filters.tags),
-        ("CLEANUP_EXCLUDE_TAGS", filters.exclude_tags),
-        ("CLEANUP_KEEP_TAGS", filters.keep_tags),
-    )
-    for setting, tags in named:
-        for tag in tags:
-            if not tag_exists(tag):
-                message = f"{setting}: no task has the tag {tag!r}. Correct it, or take it out: an unknown tag filters nothing."
-                raise SettingsError(message)
-    return Rules(
-        cutoff=now - filters.threshold,
-        archived_before=now - filters.archived_for if filters.archived_for else None,
-        drafts_only=filters.drafts_only,
-        projects=_project_ids("CLEANUP_PROJECTS", filters.projects, projects) if filters.projects else None,
-        exclude_projects=(
-            _project_ids("CLEANUP_EXCLUDE_PROJECTS", filters.exclude_projects, projects) if filters.exclude_projects else None
-        ),
-        known_projects=frozenset(projects),
-        tags=frozenset(filters.tags),
-        exclude_tags=frozenset(filters.exclude_tags),
-        types=frozenset(filters.types),
-        statuses=frozenset(filters.statuses),
-        exclude_statuses=frozenset(filters.exclude_statuses),
-        users=_user_ids(filters.users, users) if filters.users else frozenset(),
-        include_hidden=filters.include_hidden,
-        include_pipeline_steps=filters.include_pipeline_steps,
-        keep_tags=frozenset(filters.keep_tags),
-        keep_projects=_project_ids("CLEANUP_KEEP_PROJECTS", filters.keep_projects, projects) if filters.keep_projects else None,
-        thresholds=tuple(
-            Threshold(
-                text, _project_ids("CLEANUP_THRESHOLD_RULES", [project], projects), now - age if age is not None else None
-            )
-            for text, project, age in filters.thresholds
-        ),
-        never=filters.never,
-        runs_of=filters.runs_of,
-        pipeline_projects=frozenset(i for i, name in projects.items() if ".pipelines" in name.split("/")),
-    )
-
-
-def _project_ids(setting: str, wanted: Iterable[str], projects: Mapping[str, str]) -> frozenset[str]:
-    found: set[str] = set()
-    for one in wanted:
-        pattern = re.compile(".*".join(map(re.escape, one.split("*"))), re.DOTALL)
-        names = [name for i, name in projects.items() if i == one or pattern.fullmatch(name)] if one else []
-        if not names:
-            message = (
-                f"{setting}: no project is called {one!r} or has this id. Project names are whole paths "
-                "(`team/project`) and case counts; `*` stands for any text."
-            )
-            raise SettingsError(message)
-        roots = tuple(name + "/" for name in names)
-        exact = set(names)
-        found |= {i for i, name in projects.items() if name in exact or name.startswith(roots)}
-    return frozenset(found)
-
-
-def _user_ids(wanted: Iterable[str], users: Mapping[str, str]) -> frozenset[str]:
-    found: set[str] = set()
-    for one in wanted:
-        ids = {i for i, name in users.items() if one in (i, name)}
-        if not ids:
-            message = f"CLEANUP_USERS: no user is called {one!r} or has this id."
-            raise SettingsError(message)
-        found |= ids
-    return frozenset(found)

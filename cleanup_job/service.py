@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cleanup_job import parameters
-from cleanup_job.draft import named, register, statement_of
+from cleanup_job.draft import named, register, statement_of, unread, warn_of_secret
 from cleanup_job.edits import Known, Read, beside, handed_over
 from cleanup_job.errors import AnswerError, CleanupError, LeaseHeldError, SettingsError
 from cleanup_job.paths import TaskId
@@ -33,10 +33,13 @@ ENDED = frozenset({"completed", "failed", "stopped", "closed"})
 WAITING = frozenset({"queued", "in_progress"})
 DRY_RUN = "dry run"
 SHARD = "shard:"
+POD = "pod:"
+AGENT = "agent"
+"""On a run that a pass has made its own, in a pod or under an agent."""
 _MOMENTS = 30
 """Seconds that a shard waits for the first one to make the draft."""
-REFUSALS = frozenset({400, 401, 403, 404})
-"""Statuses by which a server says that a call is not for us: not allowed, or unknown to an older one."""
+PROJECT_EXISTS = 801
+"""ClearML's subcode for a project whose name is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,26 +102,31 @@ class Keeper:
             read: Reads them anew.
 
         Raises:
-            SettingsError: what somebody entered in the Web UI is wrong; it stands in the draft's description, too.
+            SettingsError: what somebody entered in the Web UI is wrong; it stands in the draft's description, too. Or the
+                draft can't be read, and never will be.
+            UnreachableError: the draft can't be read.
         """
         service = Service(settings, origins, parameters.statement_of(settings, origins))
         try:
-            self._tasks.check()
             draft = self._find(settings)
-        except AnswerError as error:
-            if error.status not in REFUSALS:
-                raise
+        except (AnswerError, SettingsError) as error:
+            if settings.task_required:
+                raise unread(named(settings), error) if isinstance(error, AnswerError) else error from None
             self._warn(f"{named(settings)} can't be read, so the environment's settings count and no run is left: {error}")
             return service
+        if draft is not None and draft.archived:
+            self._warn(f"{draft.words} was archived: what was edited there still counts. Delete it to begin with a new one")
         (service.settings, service.origins), notes = self.with_edits((settings, origins), draft, read)
         try:
             # What was said for a manual Job alone has no place in the draft: the schedule's Jobs keep it up to date.
-            current = draft is not None and draft.status == "created" and (bool(settings.shard) or not is_scheduled(settings))
+            current = draft is not None and draft.is_draft and (bool(settings.shard) or not is_scheduled(settings))
             service.draft = draft if current else register(self._tasks, draft, *environment, self._warn)
             if service.draft is not None:
                 service.runs = [run for run in self._tasks.runs(service.draft.id) if _same_shard(run, settings)]
                 self.remark(service.draft, notes)
         except AnswerError as error:
+            if draft is None and settings.task_required and error.subcode == PROJECT_EXISTS:  # not shown, but there
+                raise unread(named(settings), error) from None
             self._warn(f"{named(settings)} could not be brought up to date: {error}")
             service.draft = service.draft or draft
         service.edited = service.draft
@@ -150,7 +158,7 @@ class Keeper:
         """The draft. The first shard makes it where there is none; the others wait for it a moment."""
         draft = self._tasks.find()
         for _ in range(_MOMENTS if settings.shard else 0):
-            if draft is not None and draft.status == "created":
+            if draft is not None and draft.is_draft:
                 break
             self._sleep(1)
             draft = self._tasks.find()
@@ -170,9 +178,14 @@ class Keeper:
 
         Raises:
             SettingsError: a parameter is wrong, or nobody knows what the release said.
+            UnreachableError: the task can't be read.
             LeaseHeldError: another pass runs.
         """
-        own = self._tasks.read(environment[0].task_id or "")
+        key = environment[0].task_id or ""
+        try:
+            own = self._tasks.read(key)
+        except AnswerError as error:
+            raise unread(f"task {key} (CLEARML_TASK_ID)", error) from None
         try:
             statement = statement_of(self._tasks, own)
             found = parameters.edited(parameters.read(own.hyperparams, own.words), statement)
@@ -186,11 +199,11 @@ class Keeper:
         service = Service(*known, edited=own, run=own.id, by_agent=True)
         try:
             self.remark(own, notes)
+            self._tasks.adopt(own, tags_of(service.settings, ""))
             service.draft = self._tasks.find()
             root = own.parent or (service.draft.id if service.draft else "")
-            self._tasks.adopt(own, tags_of(service.settings, ""))
             service.runs = self._tasks.runs(root) if root else []
-        except AnswerError as error:
+        except (AnswerError, SettingsError) as error:
             self._warn(f"{own.words}: its other runs can't be read: {error}")
         _alone(service.runs, own.id)
         return service
@@ -209,7 +222,7 @@ class Keeper:
         for run in service.runs:
             if run.status != "in_progress":
                 continue
-            in_pod = any(tag.startswith("pod:") for tag in run.tags)
+            in_pod = any(tag.startswith(POD) for tag in run.tags)
             same_release = set(_release_tags(service.settings)) & set(run.tags)
             if in_pod and ((holds_lease and same_release) or not _lives(run)):
                 gone.add(run.id)
@@ -233,16 +246,18 @@ class Keeper:
                 "CLEANUP_TASK_MODE=agent, but ClearML did not let us register the draft task: nothing was enqueued."
             )
         ended = [run for run in service.runs if run.status in ENDED]
-        if ended and ended[0].status == "failed":
-            self._warn(f"the last run, {ended[0].id}, failed: look at its console in ClearML")
+        if ended and (ended[0].status == "failed" or not _began(ended[0])):
+            what = "failed" if ended[0].status == "failed" else "ended before its pass began (could the agent install it?)"
+            self._warn(f"the last run, {ended[0].id}, {what}: look at its console in ClearML")
         waiting = [run for run in service.runs if run.status in WAITING and (run.status == "queued" or _lives(run))]
         if waiting:
             doing = "still waits in its queue" if waiting[0].status == "queued" else "is still running"
             if waiting[0].status == "queued":
                 self._warn(f"run {waiting[0].id} {doing}: does an agent listen on it?")
             return _not_due(f"run {waiting[0].id} {doing}; nothing was enqueued", run=waiting[0].id)
-        if is_scheduled(service.settings) and not service.settings.run_as_service and service.runs:
-            last = service.runs[0].id
+        began = [run for run in service.runs if _began(run)]
+        if is_scheduled(service.settings) and not service.settings.run_as_service and began:
+            last = began[0].id
             return _not_due(
                 f"run_as_service is False, and it ran once (run {last}); set it to True to run on each schedule", run=last
             )
@@ -262,6 +277,8 @@ class Keeper:
         """
         settings = known[0]
         queue = self._tasks.queue(settings.task_queue)
+        if self._tasks.outdated(draft):
+            warn_of_secret(settings, self._warn)
         found = parameters.read(draft.hyperparams, draft.words)
         sync = parameters.cloned(found, parameters.of_settings(*known), statement)
         task = self._tasks.clone(draft, run_name(settings, now), sync, _release_tags(settings))
@@ -315,6 +332,11 @@ def _shard_tag(settings: Settings) -> str:
     return f"{SHARD}{settings.shard}/{settings.shards}" if settings.shards > 1 else ""
 
 
+def _began(run: Run) -> bool:
+    """Whether there was a pass: an agent marks a task as completed also where it could not install what the task needs."""
+    return any(tag == AGENT or tag.startswith(POD) for tag in run.tags)
+
+
 def _lives(run: Run) -> bool:
     return run.last_update is not None and datetime.now(UTC) - run.last_update < SILENT
 
@@ -335,7 +357,8 @@ def not_due(service: Service, now: datetime) -> Skipped | None:
     if not is_scheduled(service.settings):
         return None
     period = timedelta(days=service.settings.cleanup_period_in_days)
-    whole = [run for run in service.runs if run.status == "completed" and not {DRY_RUN, LEFT_TAG} & set(run.tags)]
+    ended = [run for run in service.runs if run.status == "completed" and _began(run)]
+    whole = [run for run in ended if not {DRY_RUN, LEFT_TAG} & set(run.tags)]
     began = [run.started for run in whole if run.started]
     last = max(began, default=None)
     if last is None or now - last >= period * (1 - TOLERANCE):
@@ -360,7 +383,7 @@ def run_name(settings: Settings, now: datetime) -> str:
 
 def tags_of(settings: Settings, pod: str) -> list[str]:
     """What a run is tagged with."""
-    where = [f"pod:{pod}"] if pod else ["agent"]
+    where = [POD + pod if pod else AGENT]
     shard = [_shard_tag(settings)] if settings.shards > 1 else []
     return _release_tags(settings) + where + shard + ([DRY_RUN] if settings.dry_run else [])
 

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from cleanup_job import assemble, parameters
-from cleanup_job.draft import preview
+from cleanup_job.draft import found, preview
 from cleanup_job.draft import register as make
 from cleanup_job.edits import Read, registered
 from cleanup_job.flags import add_flags, given
@@ -35,8 +35,7 @@ def register(options: argparse.Namespace) -> int:
     known = assemble.read_settings(flags)
     settings = known[0]
     tasks = _tasks(settings)
-    tasks.check()
-    keeper, draft = Keeper(tasks, _warn), tasks.find()
+    keeper, draft = Keeper(tasks, _warn), found(tasks, settings)
     if only_show:
         changes = preview(tasks, draft, *known)
         _say(f"{f'task {draft.id}' if draft else 'no draft yet'}: {'nothing to change' if not changes else 'would'}")
@@ -62,12 +61,13 @@ def enqueue(options: argparse.Namespace) -> int:
     operator = assemble.read_settings(flags)
     settings = operator[0]
     tasks = _tasks(settings)
-    tasks.check()
-    keeper, draft = Keeper(tasks, _warn), tasks.find()
-    if draft is None or draft.status != "created":
+    keeper, draft = Keeper(tasks, _warn), found(tasks, settings)
+    if draft is None or not draft.is_draft:
         rest = {name: value for name, value in flags.items() if name not in parameters.TRANSFERABLE}
         draft = make(tasks, draft, *assemble.read_settings(rest), _warn)
     # What the draft's release said counts where nothing is said here: nobody has a release's whole environment at hand.
+    if not settings.task_requirement:
+        tasks.install_as(draft)
     release = registered(operator, dict(draft.registered), draft.words)
     operator = assemble.read_settings(flags, parameters=release)
     known, notes = keeper.with_edits(operator, draft, lambda edits: _over(flags)({**release, **edits}))

@@ -17,7 +17,7 @@ from cleanup_job.redaction import redacted
 from cleanup_job.report import document, html, plots
 from cleanup_job.report.outcome import REASON_TEXTS, ProjectSum, Report, TaskOutcome, Verdict
 from cleanup_job.report.words import EXIT_CODES, headline, plain
-from cleanup_job.rooms import ServiceTasks
+from cleanup_job.rooms import ServiceTasks, Uploads
 
 EVERY = 3.0
 """Seconds between two deliveries of console lines."""
@@ -28,6 +28,7 @@ LINES = 10_000
 FAILURES = 3
 """Deliveries that may fail in a row before reporting ends."""
 REPORT = "report"
+RUNNING, UNKNOWN = "in_progress", "?"
 STOPPED = {"SIGTERM", "SIGINT", "aborted"}
 
 
@@ -42,7 +43,7 @@ class ServiceRun:
         folder: str,
         by_agent: bool,
         worker: str,
-        upload: Callable[[str, bytes, str], str] | None,
+        uploads: Uploads | None,
         warn: Callable[[str], None],
         aborted: Callable[[], None],
     ) -> None:
@@ -54,7 +55,7 @@ class ServiceRun:
             folder: Where the run's files go on the fileserver: ``<project>/<name>.<id>``.
             by_agent: Whether an agent runs it, which sends the console and sets the status by itself.
             worker: Who reports, as ClearML shows it: the pod.
-            upload: Writes a file to the fileserver and gives its URI; None where there is none.
+            uploads: The fileserver; None where there is none.
             warn: Told of what could not be reported.
             aborted: Called when somebody aborts the run in the Web UI.
         """
@@ -63,7 +64,7 @@ class ServiceRun:
         self._folder = folder
         self._by_agent = by_agent
         self._worker = worker
-        self._upload = upload
+        self._uploads = uploads
         self._warn = warn
         self._aborted = aborted
         self._events: list[dict[str, Any]] = []
@@ -135,11 +136,9 @@ class ServiceRun:
         self._try(lambda: self._add_report(report))
         if report.left:
             self._try(lambda: self._runs.tag(self._task, LEFT_TAG))
-        if self._by_agent or report.stopped_by == "aborted":
-            return  # the agent sets the status by the exit code, and who aborted it has set it
         status = "completed" if report.exit_code == 0 else "stopped" if report.stopped_by in STOPPED else "failed"
         reason = f"exit code {report.exit_code}: {EXIT_CODES.get(report.exit_code, 'unknown')}"
-        self._try(lambda: self._runs.end(self._task, status, reason, redacted(report.error) or headline(report)))
+        self._end(status, reason, redacted(report.error) or headline(report))
 
     def fail(self, text: str) -> None:
         """End the run of a pass that has no report."""
@@ -147,25 +146,41 @@ class ServiceRun:
         self._thread.join()
         self._say(text, "error")
         self._deliver()
-        if not self._by_agent:
-            self._try(lambda: self._runs.end(self._task, "failed", "unexpected error", redacted(text)))
+        self._end("failed", "unexpected error", redacted(text))
+
+    def _end(self, status: str, reason: str, message: str) -> None:
+        """Set the status, unless somebody has: an agent does by the exit code, and who aborted the run did."""
+        if not self._by_agent and self._status() in {RUNNING, UNKNOWN}:
+            self._try(lambda: self._runs.end(self._task, status, reason, message))
+
+    def _status(self) -> str:
+        """The run's status now: it may have been aborted since the last ping."""
+        found = [UNKNOWN]
+        self._try(lambda: found.append(self._runs.status(self._task)))
+        return found[-1]
 
     def _add_report(self, report: Report) -> None:
-        if self._upload is None:
+        """Note the report in the record, then upload it: a file that no record names would stay for ever."""
+        if self._uploads is None:
             return
         content = html.render(document.as_document(report)).encode()
-        uri = self._upload(f"{self._folder}/artifacts/{REPORT}/report.html", content, "text/html")
+        path = f"{self._folder}/artifacts/{REPORT}/report.html"
         artifact = {
             "key": REPORT,
             "type": "custom",
             "mode": "output",
-            "uri": uri,
+            "uri": self._uploads.uri(path),
             "content_size": len(content),
             "hash": hashlib.sha256(content).hexdigest(),
             "timestamp": int(time.time()),
             "type_data": {"content_type": "text/html", "preview": headline(report)},
         }
         self._runs.add_artifact(self._task, artifact)
+        try:
+            self._uploads.upload(path, content, "text/html")
+        except OSError:  # refused; without an answer it may have been written
+            self._runs.remove_artifact(self._task, REPORT)
+            raise
 
     # -- delivery
     def _say(self, text: str, level: str = "info") -> None:

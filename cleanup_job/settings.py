@@ -29,9 +29,11 @@ from cleanup_job.errors import SettingsError
 from cleanup_job.scopes import Edit, Scope
 from cleanup_job.settings_text import (
     as_list,
+    files_host,
     folder,
     http_address,
     mistakes,
+    project_name,
     setting_name,
     threshold,
     true_or_path,
@@ -44,6 +46,7 @@ _SERVICE_LINK = re.compile(r"CLEANUP(_\w+)?_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(as_list)]
 Address = Annotated[str, AfterValidator(http_address)]
+FilesHost = Annotated[str, AfterValidator(files_host)]
 Addresses = Annotated[tuple[Address, ...], NoDecode, BeforeValidator(as_list)]
 Thresholds = Annotated[tuple[Annotated[str, AfterValidator(threshold)], ...], NoDecode, BeforeValidator(as_list)]
 Folders = Annotated[tuple[Annotated[str, AfterValidator(folder)], ...], NoDecode, BeforeValidator(as_list)]
@@ -121,10 +124,11 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = _option(
         None, "Secret key of these credentials.", env="CLEARML_API_SECRET_KEY", group="Connection"
     )
-    files_host: Address | None = _option(
+    files_host: FilesHost | None = _option(
         None,
         "Address at which the job reaches the fileserver. Derived from the API server's where ClearML's SDK would "
-        "(port 8008 becomes 8081, `api.` becomes `files.`).",
+        "(port 8008 becomes 8081, `api.` becomes `files.`), if a fileserver answers there. Without a fileserver: where the SDK "
+        "keeps files, as in clearml.conf (`s3://bucket`); tasks with files on a fileserver are kept then.",
         env="CLEARML_FILES_HOST",
         group="Connection",
     )
@@ -173,7 +177,8 @@ class Settings(BaseSettings):
     )
     projects: Names = _option(
         (),
-        "Only tasks of these projects, by name or id, sub-projects included; `*` stands for any text. Default: all.",
+        "Only tasks of these projects, by name or id, sub-projects included; `*` stands for any text. Default: all. What "
+        "matches nothing any more is warned of, here as in `tags` and `users`, and is an error in any other filter.",
         group="Which tasks",
         edit=Edit.SOME,
     )
@@ -208,7 +213,15 @@ class Settings(BaseSettings):
     exclude_statuses: Statuses = _option(
         (), "No tasks in these statuses; wins over `statuses`.", group="Which tasks", edit=Edit.MORE
     )
-    users: Names = _option((), "Only tasks of these users, by name or id. Default: all.", group="Which tasks", edit=Edit.SOME)
+    users: Names = _option(
+        (),
+        "Only tasks of these users, by name or id; users who were removed from ClearML by id. Default: all.",
+        group="Which tasks",
+        edit=Edit.SOME,
+    )
+    exclude_users: Names = _option(
+        (), "No tasks of these users, written like `users`; wins over it.", group="Which tasks", edit=Edit.MORE
+    )
     include_hidden: bool = _option(
         False,
         "Also delete archived tasks that ClearML hides from its lists (system tag `hidden`), also of datasets and pipelines.",
@@ -414,7 +427,13 @@ class Settings(BaseSettings):
         "below allow, and leave a run of it for each pass.",
         group="ClearML task",
     )
-    task_project: str = _option("DevOps", "Project of that task.", group="ClearML task", min_length=3, pattern=_NAME)
+    task_project: Annotated[str, BeforeValidator(project_name)] = _option(
+        "DevOps",
+        "Project of that task. As in ClearML, each part of its name has at least 3 characters, and blanks around a part don't "
+        "count.",
+        group="ClearML task",
+        pattern=_NAME,
+    )
     task_name: str = _option(
         "Cleanup Service",
         "Its name. Releases that clean the same server with other settings need tasks of their own.",
@@ -429,6 +448,12 @@ class Settings(BaseSettings):
         group="ClearML task",
     )
     task_queue: str = _option("services", "Queue to enqueue clones to.", flag="--queue", group="ClearML task", min_length=3)
+    task_required: bool = _option(
+        True,
+        "Whether a pass that can't read that task deletes nothing (exit code 4; 2 where a right is missing). False: it goes by "
+        "the environment's settings alone then, without what people edited there, such as `keep_tags`, and warns.",
+        group="ClearML task",
+    )
     task_runs_kept: int = _option(
         30,
         "Runs of the task to keep. Older ones are archived, and deleted by a pass once they are past the threshold.",
@@ -439,7 +464,7 @@ class Settings(BaseSettings):
     task_requirement: str = _option(
         "",
         "What an agent installs to run a pass, as pip takes it: a version, a URL, the path of a wheel. "
-        "Default: clearml-cleanup in the version that registered the task.",
+        "Default: clearml-cleanup in the version that enqueued the pass.",
         group="ClearML task",
     )
     task_editable: Names = _option(
@@ -568,6 +593,11 @@ class Settings(BaseSettings):
         group="Schedule",
         edit=Edit.FREE,
     )
+
+    @property
+    def fileserver(self) -> str | None:
+        """The fileserver's address; None where files are kept in a bucket or a folder, or nobody knows where."""
+        return self.files_host if (self.files_host or "").startswith(("http://", "https://")) else None
 
     @classmethod
     def settings_customise_sources(

@@ -12,6 +12,8 @@ from pydantic import ValidationError
 
 from cleanup_job.redaction import MASK, redacted
 
+_PATH = re.compile(r"/|~|\\\\|[A-Za-z]:[/\\]")
+"""How a path begins that the SDK takes as a place for files, on whatever system."""
 SECRETS = frozenset({"access_key", "secret_key"})
 LONGEST = 36_500
 """Days that a threshold can have."""
@@ -53,6 +55,24 @@ def http_address(value: str) -> str:
     return text
 
 
+def files_host(value: str) -> str:
+    """Where the SDK keeps files: a fileserver's address, the URL of a bucket or a mounted folder, or a path."""
+    text = value.strip()
+    scheme, mark, rest = text.partition("://")
+    if mark and scheme.lower() in {"http", "https"}:
+        return http_address(text)
+    network, _, path = rest.partition("/")
+    is_bucket = scheme.lower() in {"s3", "gs", "azure"} and network and "@" not in network
+    is_path = scheme.lower() == "file" and path if mark else _PATH.match(text)
+    if not is_bucket and not is_path:
+        message = (
+            "is no address; write http://host:port or https://host, without user, query or fragment. Where there is no "
+            "fileserver, write what clearml.conf has as files_server: s3://bucket, gs://bucket, azure://host/container, a path"
+        )
+        raise ValueError(message)
+    return text.rstrip("/")
+
+
 def folder(value: str) -> str:
     """An absolute path of a folder, without a final slash; not the root of everything."""
     path = PurePosixPath(value)
@@ -60,6 +80,22 @@ def folder(value: str) -> str:
         message = "is no folder; write an absolute path, such as /mnt/share"
         raise ValueError(message)
     return str(path)
+
+
+SHORTEST_NAME = 3
+"""Characters of a name that ClearML Server takes, of each part of a project's."""
+
+
+def project_name(value: str) -> str:
+    """A project's name as ClearML Server stores it: without empty parts, and without blanks around a part."""
+    parts = [part.strip() for part in value.split("/") if part]
+    if not parts or any(len(part) < SHORTEST_NAME for part in parts):
+        message = (
+            f"has a part of fewer than {SHORTEST_NAME} characters, which ClearML does not take in a project's name; write one "
+            "such as DevOps or DevOps/cleanup"
+        )
+        raise ValueError(message)
+    return "/".join(parts)
 
 
 def threshold(value: str) -> str:

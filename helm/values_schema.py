@@ -17,10 +17,13 @@ OBJECT: Schema = {"type": "object"}
 OBJECTS: Schema = {"type": "array", "items": OBJECT}
 LABELS: Schema = {"type": "object", "additionalProperties": STRING}
 ADDRESS: Schema = {"type": "string", "pattern": r"^$|^https?://\S+$|\{\{.*\}\}"}
+FILES_HOST: Schema = {"type": "string", "pattern": r"^$|^(https?|s3|gs|azure|file)://\S+$|^/\S+$|\{\{.*\}\}"}
 PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65535}
 DNS_LABEL: Schema = {"type": "string", "pattern": "^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"}
 DNS_NAME: Schema = {"type": "string", "pattern": "^$|^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"}
 NAME: Schema = {"type": "string", "minLength": 3}
+PROJECT: Schema = {"type": "string", "pattern": r"^/*\s*[^\s/][^/]+[^\s/]\s*(/+\s*[^\s/][^/]+[^\s/]\s*)*/*$"}
+"""A project's name as `settings_text.project_name` takes it: three characters or more in each part, blanks aside."""
 NAMED: Schema = {"type": "array", "items": {"type": "object", "required": ["name"]}}
 SECRET_KEY: Schema = {"type": "string", "pattern": "^[-._a-zA-Z0-9]+$"}
 
@@ -121,7 +124,7 @@ def values() -> Schema:
         podFailurePolicy={"type": ["object", "null"]},
         clearml=section(
             apiHost=ADDRESS,
-            filesHost=ADDRESS,
+            filesHost=FILES_HOST,
             webHost=ADDRESS,
             filesUrlPrefixes={"type": "array", "items": {"type": "string", "pattern": r"^https?://\S+$"}},
             verifyCertificate={"anyOf": [BOOLEAN, {"type": "string", "pattern": "^/"}]},
@@ -135,11 +138,12 @@ def values() -> Schema:
                 enabled=BOOLEAN,
                 mode=one_of("pod", "agent"),
                 queue=NAME,
-                project=NAME,
+                project=PROJECT,
                 name=NAME,
                 editable={"type": "array", "items": {"enum": editable()}},
                 minThresholdDays=setting(Settings.model_json_schema()["properties"]["task_min_threshold_days"]),
                 allowForceDelete=BOOLEAN,
+                required=BOOLEAN,
                 runsKept=whole(1) | {"maximum": 400},
                 requirement=STRING,
             ),

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cleanup_job.cleanup import Options, Pass, Stop
+from cleanup_job.filters import Filters
 from cleanup_job.paths import TaskId
 from cleanup_job.report.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.retry import Retry
 from cleanup_job.sandbox.server import Sandbox
-from cleanup_job.selection import Filters
 from cleanup_job.server.clearml_server import ClearMLServer
 from cleanup_job.server.session import Connection, Transport
 from cleanup_job.storage.fileserver import FileServer

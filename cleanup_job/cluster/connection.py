@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cleanup_job.connection_errors import words
+
 POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 UNKNOWN_USER, FORBIDDEN, NOT_FOUND, CONFLICT = 401, 403, 404, 409
 _SILENCE = 60.0
@@ -96,7 +98,9 @@ def _failures() -> Iterator[None]:
         yield
     except ApiException as error:
         raise CallError(error.status or 0, _said(error)) from error
-    except (HTTPError, ValueError) as error:
+    except HTTPError as error:
+        raise CallError(0, words(error)) from error
+    except ValueError as error:
         raise CallError(0, str(error)) from error
 
 

@@ -151,6 +151,9 @@ class Report:
     external_examples: list[tuple[TaskId, str]] = field(default_factory=list)
     protected_examples: list[tuple[TaskId, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    """The first ones (at most ``EXAMPLES``)."""
+    warned: int = 0
+    """Lines of warning, those included that only the log has."""
     rules: Counter[str] = field(default_factory=Counter)
     """Tasks that went by each entry of ``threshold_rules``."""
     emptied: list[str] = field(default_factory=list)
@@ -194,6 +197,12 @@ class Report:
                 entry.examples.append(outcome)
         for address, files in outcome.unknown_stores:
             self.unknown_stores[address] += files
+
+    def warn(self, text: str) -> None:
+        """Note something that people should look at."""
+        self.warned += 1
+        if len(self.warnings) < EXAMPLES:
+            self.warnings.append(text)
 
     def total(self) -> ProjectSum:
         """All projects in one row."""

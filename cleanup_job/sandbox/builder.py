@@ -60,6 +60,7 @@ class World:
         self._projects: dict[str, Document] = {}
         self._users = {"Default User": "__tests__"}  # the caller; as in the recorded worlds
         self._queue = queue_record(self.new_id(), self.days_ago(365))
+        self._services = queue_record(metric_key("services"), self.days_ago(365), "services")
 
     def task(
         self,
@@ -221,7 +222,7 @@ class World:
             "projects": list(self._projects.values()),
             "tasks": [task.document for task in self.tasks],
             "models": self.models,
-            "queues": [self._queue],
+            "queues": [self._queue, self._services],
             "events": self.events,
             "files": [{"path": path, "size": size} for path, size in self.stored.items()],
         }

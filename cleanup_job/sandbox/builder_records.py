@@ -105,15 +105,15 @@ def project_record(project_id: str, created: str, name: str, parent: Document | 
     }
 
 
-def queue_record(queue_id: str, created: str) -> Document:
-    """The default queue, empty."""
+def queue_record(queue_id: str, created: str, name: str = "default") -> Document:
+    """A queue, empty; the one called default is the default."""
     return {
         "id": queue_id,
-        "name": "default",
+        "name": name,
         "company": COMPANY,
         "created": created,
         "tags": [],
-        "system_tags": ["default"],
+        "system_tags": ["default"] if name == "default" else [],
         "entries": [],
         "last_update": created,
         "metadata": {},

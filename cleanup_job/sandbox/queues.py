@@ -27,8 +27,7 @@ def make_queue(store: Store, name: str) -> Document:
         raise ApiError(400, 800, "Data validation error: name=String value is too short")
     if any(there["name"] == name for there in store.queues.values()):
         raise ApiError(400, 703, f"Queue with the same name already exists: name={name}, company={store.company['id']}")
-    own = {"name": name, "company": store.company["id"], "system_tags": []}
-    return store.queues.put(queue_record(new_id(), now()) | own)
+    return store.queues.put(queue_record(new_id(), now(), name) | {"company": store.company["id"], "system_tags": []})
 
 
 def default_queue(store: Store) -> Document:

@@ -7,12 +7,14 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from threading import Lock, Semaphore, Thread
 from typing import Any, Self
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from cleanup_job.sandbox import api, files
+from cleanup_job.sandbox.builder import World
 from cleanup_job.sandbox.store import Document, Store
 
 HOST = "127.0.0.1"
@@ -56,6 +58,42 @@ class _Handler(WSGIRequestHandler):
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # an answer goes out as a whole: in two parts, the second would wait for the first one's acknowledgement
+
+    def setup(self) -> None:
+        """Note the connection: who stops the server ends it."""
+        super().setup()
+        self.server.connections.add(self.connection)  # type: ignore[attr-defined]
+
+    def finish(self) -> None:
+        """The connection has ended."""
+        self.server.connections.discard(self.connection)  # type: ignore[attr-defined]
+        super().finish()
+
+    def run_wsgi(self) -> None:
+        """Answer a request. Werkzeug's own closes each connection; here requests have been read whole, so it may stay open."""
+        status, headers = "500 -", [("Content-Type", "text/plain")]
+
+        def start(said: str, given: list[tuple[str, str]], *_: Any) -> None:
+            nonlocal status, headers
+            status, headers = said, given
+
+        try:
+            body = b"".join(self.server.app(self.make_environ(), start))  # type: ignore[arg-type]
+        except ConnectionError:
+            self.close_connection = True
+            return
+        except Exception as error:  # noqa: BLE001 -- a client gets an answer, whatever happens
+            status, headers, body = "500 -", [("Content-Type", "text/plain")], repr(error).encode()
+            self.close_connection = True
+        code, _, words = status.partition(" ")
+        self.send_response(int(code), words)
+        for name, value in headers:
+            self.send_header(name, value)
+        if "content-length" not in {name.lower() for name, _ in headers}:
+            self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close" if self.close_connection else "keep-alive")
+        self.end_headers()
+        self.wfile.write(b"" if self.command == "HEAD" else body)
 
     def log(self, *_: Any) -> None:
         """Nothing: the sandbox has a log of its own."""
@@ -116,7 +154,7 @@ class Sandbox:
         self.files_url = files_url or f"http://{known}:{self._files.server_port}"
         self._api = self._serve(api_port, "api", api.make(self.store, self.files_url, max_api_version))
         self.api_url = api_url or f"http://{known}:{self._api.server_port}"
-        self.load(world or {})
+        self.load(world or World(datetime.now(UTC)).as_dict())
 
     def __enter__(self) -> Self:
         """Start to serve."""
@@ -139,9 +177,12 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """Free the ports; of one that serves, `stop` does it."""
+        """Free the ports, and end what connections there are; of one that serves, `stop` does it."""
         for server in (self._api, self._files):
             server.server_close()
+            for connection in list(server.connections):  # type: ignore[attr-defined]
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
     def load(self, world: Document) -> None:
         """Replace everything by a world, with its placeholders filled in."""
@@ -167,17 +208,17 @@ class Sandbox:
     def _serve(self, port: int, service: str, app: Any) -> BaseWSGIServer:
         server = make_server(self._host, port, self._around(service, app), threaded=True, request_handler=_Handler)
         server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        server.connections = set()  # type: ignore[attr-defined]
         return server
 
     def _around(self, service: str, app: Any) -> Callable[..., Iterable[bytes]]:
         """The application with the sandbox's own paths, its log, latency and faults around it."""
 
         def serve(environ: Document, start: Callable[..., Any]) -> Iterable[bytes]:
-            path = environ.get("PATH_INFO", "")
+            path, raw = environ.get("PATH_INFO", ""), _whole(environ)
             if path.startswith("/_sandbox/"):
-                return self._own(environ, start, path.removeprefix("/_sandbox/"))
+                return self._own(environ["REQUEST_METHOD"], start, path.removeprefix("/_sandbox/"), raw)
             environ["sandbox.store"], environ["sandbox.version"] = self.store, self._version
-            raw = _whole(environ)
             environ["wsgi.input"] = _Body(raw)
             request = self._note(service, environ["REQUEST_METHOD"], path, raw)
             if self.latency:
@@ -213,12 +254,12 @@ class Sandbox:
             self.requests.append(request)
         return request
 
-    def _own(self, environ: Document, start: Callable[..., Any], name: str) -> Iterable[bytes]:
+    def _own(self, method: str, start: Callable[..., Any], name: str, raw: bytes) -> Iterable[bytes]:
         """The sandbox's own paths: load a world, read the state, read the log, ask whether it serves."""
         if name == "ready":
             return _answer(start, 200, {"ready": True})
-        if name == "world" and environ["REQUEST_METHOD"] == "PUT":
-            self.load(json.loads(_whole(environ)))
+        if name == "world" and method == "PUT":
+            self.load(json.loads(raw))
             return _answer(start, 200, {"loaded": True})
         if name == "state":
             return _answer(start, 200, self.state())

@@ -88,6 +88,12 @@ class ClearMLServer:
         found = self._some("tasks", body, documents.TagsOf)
         return any(isinstance(entry, Misread) or tag in entry.tags for entry in found)
 
+    def has_tasks(self, user: str) -> bool:
+        """Whether any task is of the user with this id, who may have been removed (recording ``list_users_removed``)."""
+        body = {"user": [user], "search_hidden": True, "only_fields": ["id", "user"], "page": 0, "page_size": 10}
+        found = self._some("tasks", body, documents.UserOf)
+        return any(not isinstance(entry, Misread) and entry.user == user for entry in found)
+
     def archived_tasks(self, query: Query) -> Iterator[Task | Unreadable]:
         """Archived tasks, as far as the server's filters hold: judge each by its own fields."""
         body: dict[str, Any] = {"system_tags": ["archived"], "only_fields": documents.TASK_FIELDS}

@@ -81,6 +81,12 @@ class TagsOf(Entry, frozen=True, kw_only=True):
     tags: tuple[str, ...]
 
 
+class UserOf(Entry, frozen=True, kw_only=True):
+    """A task, and whose it is."""
+
+    user: Maybe = UNSET
+
+
 class ParentOf(Entry, frozen=True, kw_only=True):
     """A child, and how it stands."""
 

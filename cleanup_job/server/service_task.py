@@ -5,17 +5,18 @@ Which task is the draft is told by its project, its name and its entry point. Ru
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from cleanup_job.errors import AnswerError, SettingsError
-from cleanup_job.parameters import GENERAL, SECTION, Sync, Values, entry, section_of
+from cleanup_job.parameters import GENERAL, SECTION, Sync, Values, edited, entry, read, section_of
 from cleanup_job.paths import TaskId
 from cleanup_job.records import RUN_TAG, Queue, Run, ServiceTask
 from cleanup_job.server import untyped
 from cleanup_job.server.documents import when
 from cleanup_job.server.session import Transport
 
+OWN_VERSION = "clearml-cleanup=="
 ENTRY_POINT = "clearml_cleanup_pass.py"
 PROGRAM = '''"""One pass of ClearML Cleanup, with the parameters of this task."""
 
@@ -41,11 +42,16 @@ _FIELDS = [
     "comment",
     "hyperparams",
     "parent",
+    "project",
     "tags",
 ]
 _REMARK = "\n\n[clearml-cleanup] "
 MANY = 500
 """Runs that are looked at: ClearML's cap on a page."""
+PROJECT_EXISTS = 801
+ALREADY_QUEUED = 706
+ENDED = 110
+"""Subcodes: a project of that name is there, a task waits in its queue already, a task's status does not allow it."""
 
 
 class ServiceTasks:
@@ -69,44 +75,71 @@ class ServiceTasks:
             "requirements": {"pip": requirement},
         }
 
-    def check(self) -> None:
-        """Whether the server has what this takes.
+    # -- the draft
+    def find(self) -> ServiceTask | None:
+        """The draft; where somebody enqueued the draft itself, the task that it became; where it was archived, that one.
 
         Raises:
-            AnswerError: its API is too old.
+            SettingsError: the server's API is too old, or which task is the draft can't be told.
         """
         if self._transport.version < HYPERPARAMS:
             had, needed = (".".join(map(str, version)) for version in (self._transport.version, HYPERPARAMS))
-            message = f"the server's API is {had}; tasks have parameters since {needed}"
-            raise AnswerError(message, status=404)
-
-    # -- the draft
-    def find(self) -> ServiceTask | None:
-        """The draft; where somebody enqueued the draft itself, the task that it became. The oldest of several."""
+            raise SettingsError(
+                f"CLEANUP_TASK: the server's API is {had}; tasks have parameters since {needed}. Set CLEANUP_TASK=false."
+            )
         project = self._project_id()
-        if project is None:
-            return None
-        body = {"project": [project], "name": f"^{re.escape(self._name)}$", "only_fields": _FIELDS, "order_by": ["created"]}
-        documents = untyped.documents(self._call("tasks.get_all", {**body, "page": 0, "page_size": MANY}), "tasks")
-        with untyped.readable("tasks.get_all"):
-            ours = [
-                document
-                for document in documents
-                if document.get("name") == self._name
-                and document.get("company")
-                and "archived" not in (document.get("system_tags") or ())
-                and (document.get("script") or {}).get("entry_point") == ENTRY_POINT
-            ]
-        drafts = [document for document in ours if document.get("status") == "created"]
-        chosen = drafts[:1] or ours[-1:]
-        return _service_task(chosen[0], project) if chosen else None
+        named = {"project": [project], "name": f"^{re.escape(self._name)}$"}
+        found = [task for task in self._ours(named) if task.name == self._name] if project else []
+        living = [task for task in found if not task.archived]
+        drafts = [task for task in living if task.status == "created"]
+        if drafts:
+            return self._edited_one(drafts)
+        if living:
+            return living[-1]
+        # What people edited in a draft must not be lost without a word because somebody renamed, moved or archived it.
+        for task in self._ours({"type": ["service"], "status": ["created"]}):
+            if task.place == self._place and not task.archived:
+                raise SettingsError(
+                    f"{named_in(self._place)} is now {task.words} in project {task.project}: it was renamed or moved, and what "
+                    "was edited there would not count. Give it its name and project back, or say its new ones in "
+                    "CLEANUP_TASK_NAME and CLEANUP_TASK_PROJECT; archive it to begin with a new one."
+                )
+        return found[-1] if found else None
+
+    def _edited_one(self, drafts: Sequence[ServiceTask]) -> ServiceTask:
+        """Of several drafts that one in which something was edited; the oldest where nothing was.
+
+        Raises:
+            SettingsError: different values were edited in several.
+        """
+        if len(drafts) == 1:
+            return drafts[0]
+        # A copy has none of the values that were registered: it was made of a draft that has.
+        first = next((task.registered for task in drafts if task.registered), {})
+        edits = [edited(read(task.hyperparams, task.words), task.registered or first) for task in drafts]
+        there = [(task, values) for task, values in zip(drafts, edits, strict=True) if values]
+        if any(values != there[0][1] for _, values in there):
+            raise SettingsError(
+                f"{named_in(self._place)} is there {len(drafts)} times, with different values edited: "
+                f"{', '.join(task.id for task, _ in there)}. Archive or rename all but the one that counts."
+            )
+        return there[0][0] if there else drafts[0]
+
+    def _ours(self, filters: Mapping[str, Any]) -> Iterator[ServiceTask]:
+        """The tasks of these filters that are this job's, the oldest first."""
+        body = {**filters, "only_fields": _FIELDS, "order_by": ["created"], "search_hidden": True, "page_size": MANY}
+        page, more = 0, True
+        while more:
+            documents = untyped.documents(self._call("tasks.get_all", {**body, "page": page}), "tasks")
+            with untyped.readable("tasks.get_all"):
+                yield from [_service_task(document) for document in documents if _is_ours(document)]
+            page, more = page + 1, len(documents) == MANY
 
     def read(self, task: str) -> ServiceTask:
         """A task by its id."""
         data = self._call("tasks.get_by_id", {"task": task})
         with untyped.readable("tasks.get_by_id"):
-            document = data["task"]
-            return _service_task(document, str(document.get("project") or ""))
+            return _service_task(data["task"])
 
     def create(self, values: Values, registered: Values) -> ServiceTask:
         """A new draft with these parameters, in its project, which is made if need be.
@@ -115,10 +148,18 @@ class ServiceTasks:
             values: What it shows.
             registered: What of that nobody edited.
         """
-        project = self._project_id() or str(self._call("projects.create", {"name": self._project, "description": ""})["id"])
-        made = self._create(project, self._name, _sections(values), tags=[RUN_TAG])
-        self._register(made, registered)
+        made = self._create(self._project_id() or self._make_project(), self._name, _sections(values), tags=[RUN_TAG])
+        self._register(made, registered, **self._place)
         return self.read(made)
+
+    def _make_project(self) -> str:
+        try:
+            return str(self._call("projects.create", {"name": self._project, "description": ""})["id"])
+        except AnswerError as error:
+            there = self._project_id() if error.subcode == PROJECT_EXISTS else None  # somebody else made it meanwhile
+            if there is None:
+                raise
+            return there
 
     def update(self, draft: ServiceTask, sync: Sync) -> ServiceTask:
         """Bring the draft up to date; only the entries that change are written, so that no edit of anybody is lost."""
@@ -126,8 +167,8 @@ class ServiceTasks:
         self._write(draft.id, sync)
         if stale:
             self._call("tasks.edit", {"task": draft.id, "script": self._script})
-        if sync.registered != draft.registered or stale:
-            self._register(draft.id, sync.registered)
+        if sync.registered != draft.registered or stale or draft.place != self._place:
+            self._register(draft.id, sync.registered, **self._place)
         return self.read(draft.id) if sync.change or sync.remove or stale else draft
 
     def outdated(self, draft: ServiceTask) -> bool:
@@ -148,8 +189,12 @@ class ServiceTasks:
         if before != text:
             self._call("tasks.update", {"task": draft.id, "comment": own + (_REMARK + text if text else "")})
 
-    def _register(self, task: str, values: Values) -> None:
-        told = {"parameters": values, "script": self._script}
+    @property
+    def _place(self) -> dict[str, str]:
+        return {"project": self._project, "name": self._name}
+
+    def _register(self, task: str, values: Values, **place: str) -> None:
+        told = {"parameters": values, "script": self._script, **place}
         self._call("tasks.edit", {"task": task, "runtime": {_REGISTERED: json.dumps(told)}})
 
     def _create(self, project: str, name: str, sections: Mapping[str, Any], **more: Any) -> TaskId:
@@ -187,16 +232,31 @@ class ServiceTasks:
             return None
 
     def clone(self, draft: ServiceTask, name: str, sync: Sync, tags: Iterable[str]) -> TaskId:
-        """Clone the draft, as a user would in the Web UI, with parameters and a word of the operator's for this clone alone."""
+        """Clone the draft, as a user would in the Web UI, with parameters and a word of the operator's for this clone alone.
+
+        An agent installs what the settings say now, which the draft may not say yet, unless somebody edited that.
+        """
         body = {"task": draft.id, "new_task_name": name, "new_task_parent": draft.id, "new_task_tags": [RUN_TAG, *tags]}
         clone = TaskId(str(self._call("tasks.clone", body)["id"]))
         self._write(clone, sync)
+        if self.outdated(draft):
+            self._call("tasks.edit", {"task": clone, "script": self._script})
         self._register(clone, sync.registered)  # a clone has none of its own: ClearML copies no runtime properties
         return clone
 
+    def install_as(self, draft: ServiceTask) -> None:
+        """Let clones install what the draft says, where that is another source than this program's own version."""
+        there = (draft.registered_script.get("requirements") or {}).get("pip")
+        if isinstance(there, str) and not there.startswith(OWN_VERSION):
+            self._script["requirements"] = {"pip": there}
+
     def enqueue(self, task: str, queue: Queue) -> None:
         """Put a task into a queue."""
-        self._call("tasks.enqueue", {"task": task, "queue": queue.id})
+        try:
+            self._call("tasks.enqueue", {"task": task, "queue": queue.id})
+        except AnswerError as error:
+            if error.subcode != ALREADY_QUEUED:  # it is there: an earlier try's answer was lost
+                raise
 
     # -- runs
     def runs(self, draft: str) -> list[Run]:
@@ -240,12 +300,33 @@ class ServiceTasks:
             self._transport.call_lines("events.add_batch", events)
 
     def add_artifact(self, task: str, artifact: Mapping[str, Any]) -> None:
-        """Note an artifact that was uploaded."""
-        self._call("tasks.add_or_update_artifacts", {"task": task, "artifacts": [artifact], "force": True})
+        """Note an artifact, also in a run that somebody has ended meanwhile."""
+        try:
+            self._call("tasks.add_or_update_artifacts", {"task": task, "artifacts": [artifact], "force": True})
+        except AnswerError as error:
+            if error.subcode != ENDED:  # which that call refuses, by force too
+                raise
+            self._edit_artifacts(task, artifact["key"], [artifact])
+
+    def remove_artifact(self, task: str, key: str) -> None:
+        """Take an artifact out of a run's record, whatever its status."""
+        self._edit_artifacts(task, key, [])
+
+    def _edit_artifacts(self, task: str, key: str, new: Sequence[Mapping[str, Any]]) -> None:
+        """Put artifacts in the place of the one with this key; the others are sent along, since the list is replaced whole."""
+        found = self._call("tasks.get_by_id", {"task": task})
+        with untyped.readable("tasks.get_by_id"):
+            there = (found["task"].get("execution") or {}).get("artifacts") or []
+            others = [one for one in there if one["key"] != key]
+        self._call("tasks.edit", {"task": task, "force": True, "execution": {"artifacts": [*others, *new]}})
 
     def ping(self, task: str) -> str:
         """Say that the run is alive; gives its status."""
         self._call("tasks.ping", {"task": task})
+        return self.status(task)
+
+    def status(self, task: str) -> str:
+        """A run's status; empty where it is gone."""
         body = {"id": [task], "only_fields": ["id", "status"], "search_hidden": True}
         found = untyped.documents(self._call("tasks.get_all", body), "tasks")
         return next((str(d.get("status")) for d in found if d["id"] == task), "")
@@ -267,25 +348,51 @@ def _sections(values: Values) -> dict[str, dict[str, Any]]:
     return sections
 
 
-def _service_task(document: untyped.Document, project: str) -> ServiceTask:
+def named_in(place: Mapping[str, str]) -> str:
+    """The draft in a message, before anybody has found it."""
+    return f"task {place['name']!r} in project {place['project']!r}"
+
+
+def _is_ours(document: untyped.Document) -> bool:
+    """By either mark: people can edit the entry point, and other programs overwrite what was registered.
+
+    Of other people's tasks nothing is read: one that can't be is none of our business.
+    """
+    script, runtime = document.get("script"), document.get("runtime")
+    marked = isinstance(script, dict) and script.get("entry_point") == ENTRY_POINT
+    return bool(document.get("company")) and (marked or (isinstance(runtime, dict) and _REGISTERED in runtime))
+
+
+def _service_task(document: untyped.Document) -> ServiceTask:
     try:
         told = json.loads((document.get("runtime") or {}).get(_REGISTERED) or "{}")
         registered, script = dict(told.get("parameters") or {}), dict(told.get("script") or {})
+        place = {"project": str(told["project"]), "name": str(told["name"])} if "name" in told and "project" in told else {}
     except (ValueError, TypeError, AttributeError):
-        registered, script = {}, {}  # then whatever the draft has counts as edited
+        registered, script, place = {}, {}, {}  # then whatever the draft has counts as edited
     return ServiceTask(
         TaskId(document["id"]),
         str(document.get("name") or ""),
         str(document.get("status") or ""),
-        project,
+        str(document.get("project") or ""),
         str(document.get("parent") or ""),
         tuple(document.get("tags") or ()),
         str(document.get("comment") or ""),
-        document.get("hyperparams") or {},
+        _mapping(document, "hyperparams"),
         registered,
-        document.get("script") or {},
+        _mapping(document, "script"),
         script,
+        place=place,
+        archived="archived" in (document.get("system_tags") or ()),
     )
+
+
+def _mapping(document: untyped.Document, field: str) -> Mapping[str, Any]:
+    found = document.get(field) or {}
+    if not isinstance(found, dict):
+        message = f"{field} of task {document['id']} is {found!r:.40}"
+        raise TypeError(message)
+    return found
 
 
 def _run(document: untyped.Document) -> Run:

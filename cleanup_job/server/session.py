@@ -24,6 +24,7 @@ from msgspec import Struct
 from requests.auth import HTTPBasicAuth
 
 from cleanup_job.bounded_http import MOST_BYTES, BoundedAdapter, TooBigError, UnreadableError, most_bytes
+from cleanup_job.connection_errors import Place, words
 from cleanup_job.errors import AnswerError, CleanupError, ForeignAnswerError, LargeAnswerError, SettingsError, UnreachableError
 from cleanup_job.in_flight import InFlight
 from cleanup_job.redaction import hide
@@ -55,6 +56,14 @@ class Connection:
     in_flight: InFlight = field(default_factory=InFlight, repr=False)
 
 
+_TRIED_FOR_EVER = (
+    requests.exceptions.SSLError,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+)
+"""By Session."""
+
+
 class _Adapter(BoundedAdapter):
     """Turns the failures that Session would retry for ever into plain connection errors, and lets the limit learn.
 
@@ -62,9 +71,11 @@ class _Adapter(BoundedAdapter):
     """
 
     def __init__(self, connection: Connection, clock: ServerClock) -> None:
-        super().__init__()
+        super().__init__(connection.verify)
         self._connection = connection
         self._clock = clock
+        self._place = Place("CLEARML_API_HOST", connection.api_host)
+        self._answered = False
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
         name = urlsplit(request.url or "").path.rpartition("/")[2]
@@ -77,12 +88,23 @@ class _Adapter(BoundedAdapter):
         began = datetime.now(UTC)
         try:
             answer = super().send(request, *args, **options)
-        except requests.exceptions.SSLError as error:
-            raise requests.ConnectionError(f"TLS: {error}") from error
-        except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError) as error:
-            raise requests.ConnectionError(f"broken answer: {error}") from error
+        except requests.RequestException as error:
+            if not self._answered:
+                self._end_if_lasting(self._place.lasting(error))
+            if isinstance(error, _TRIED_FOR_EVER):
+                raise requests.ConnectionError(words(error)) from error
+            raise
+        if not self._answered:
+            self._end_if_lasting(self._place.refused(answer.status_code, answer.content))
+        self._answered = True
         self._clock.note(answer.raw.headers.getlist("Date"), began, datetime.now(UTC))
         return answer
+
+    @staticmethod
+    def _end_if_lasting(why: str) -> None:
+        """What is wrong from the first request on is a setting; what breaks later may pass."""
+        if why:
+            raise SettingsError(why)
 
 
 def _redirected(host: str, answer: requests.Response) -> str:
@@ -302,8 +324,10 @@ class Transport:
 
     def unreachable(self, name: str, error: Exception) -> UnreachableError:
         """What to say when all tries are used up."""
-        tries = self._connection.retry.attempts
-        return UnreachableError(f"{name}: no answer from {self._connection.api_host} in {tries} tries; the last: {error}")
+        connection = self._connection
+        return UnreachableError(
+            f"{name}: no answer from CLEARML_API_HOST={connection.api_host} in {connection.retry.times}; the last: {error}"
+        )
 
     @staticmethod
     def _passing(action: Callable[[], T], name: str) -> T:
@@ -314,7 +338,7 @@ class Transport:
         except (requests.exceptions.InvalidURL, UnreadableError) as error:
             raise AnswerError(f"{name}: {error}") from error
         except requests.RequestException as error:
-            raise PassingError(f"{type(error).__name__}: {error}") from error
+            raise PassingError(words(error)) from error
 
 
 def _version(text: str) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from uuid import uuid4
 import requests
 
 from cleanup_job.bounded_http import BoundedAdapter
+from cleanup_job.connection_errors import Place, words
 from cleanup_job.errors import SettingsError, UnreachableError
 from cleanup_job.in_flight import InFlight
 from cleanup_job.paths import KINDS, LinkedFile, Location, OwnedPath, PartOfFolder, TaskFile, TaskFolder, is_clean
@@ -38,6 +39,10 @@ _MISSING = re.compile(r"File .* not found", re.DOTALL)
 """The fileserver's own 404; that of a proxy, or of another server, is no proof that a file is gone."""
 
 Path = TypeVar("Path", TaskFile, LinkedFile)
+
+
+class _PassingError(Exception):
+    """A failure that may be gone on the next try."""
 
 
 class FileServer:
@@ -72,6 +77,8 @@ class FileServer:
         """
         self._before_deletion = before_deletion
         self._host = host
+        self._place = Place("CLEARML_FILES_HOST", host)
+        self._answered = False
         self._roots = tuple(dict.fromkeys(_root(address) for address in (host, *prefixes)))
         self._roots_at = lru_cache(1024)(self._roots_of)  # asked for each output
         self._token = token
@@ -79,9 +86,8 @@ class FileServer:
         self._retry = retry or Retry()
         self._in_flight = in_flight or InFlight()
         self._http = requests.Session()
-        self._http.verify = verify
         for scheme in ("http://", "https://"):
-            self._http.mount(scheme, BoundedAdapter())
+            self._http.mount(scheme, BoundedAdapter(verify))
         self.sent = 0
         self._found = self._missing = 0
         self._proven = False
@@ -217,8 +223,12 @@ class FileServer:
         """Delete files one by one: a single DELETE never takes a folder."""
         return self._one_by_one(files)
 
-    def upload(self, path: str, content: bytes, kind: str) -> str:
-        """Write a file; gives its URI. ``kind`` is its media type.
+    def uri(self, path: str) -> str:
+        """The URI of a file that is written to a path."""
+        return f"{self._host}/{quote(path, safe='/')}"
+
+    def upload(self, path: str, content: bytes, kind: str) -> None:
+        """Write a file. ``kind`` is its media type.
 
         Raises:
             UnreachableError: no usable answer.
@@ -227,7 +237,6 @@ class FileServer:
         answer = self._send("POST", "/", deletes=False, files={path: (path.rpartition("/")[2], content, kind)})
         if answer.status_code != requests.codes.ok:
             raise OSError(_refusal(answer))
-        return f"{self._host}/{quote(path, safe='/')}"
 
     def _batches_of(self, paths: Sequence[OwnedPath]) -> Removed:
         """Delete by ``/delete_many``; a folder by the names of what the SDK makes in it."""
@@ -279,21 +288,17 @@ class FileServer:
 
     def _send(self, method: str, path: str, *, deletes: bool = True, **options: Any) -> requests.Response:
         """Send, again for passing failures."""
-        error: Exception | None = None
         try:
-            for attempt in self._retry.tries(NAME, requests.RequestException):
+            for attempt in self._retry.tries(NAME, _PassingError):
                 with attempt:
-                    answer = self._once(method, path, deletes=deletes, **options)
-                    if answer.status_code in PASSING:
-                        raise requests.HTTPError(_refusal(answer), response=answer)
-                    return answer
-        except requests.RequestException as last:
-            error = last
-        message = (
-            f"the fileserver at {self._host} gave no usable answer in {self._retry.attempts} tries; the last: {error}. "
-            "Check CLEARML_FILES_HOST: it is the address at which the job reaches it."
-        )
-        raise UnreachableError(message) from error
+                    return self._once(method, path, deletes=deletes, **options)
+        except _PassingError as last:
+            message = (
+                f"CLEARML_FILES_HOST={self._host}, the address of the fileserver, gave no usable answer in "
+                f"{self._retry.times}; the last: {last}"
+            )
+            raise UnreachableError(message) from last
+        raise AssertionError
 
     def _once(self, method: str, path: str, *, deletes: bool, **options: Any) -> requests.Response:
         name = f"{method} {path}" if method == "POST" else method  # a DELETE has a path of its own
@@ -302,12 +307,26 @@ class FileServer:
             if deletes:
                 self._before_deletion()  # last: while it waited, the lease may have been lost
             self.sent += 1
-            return self._in_flight.ask(
-                name,
-                lambda: self._http.request(
-                    method, self._host + path, headers=headers, timeout=self._timeout, allow_redirects=False, **options
-                ),
-            )
+            try:
+                answer = self._in_flight.ask(
+                    name,
+                    lambda: self._http.request(
+                        method, self._host + path, headers=headers, timeout=self._timeout, allow_redirects=False, **options
+                    ),
+                )
+            except requests.RequestException as error:
+                self._end_if_lasting(self._place.lasting(error))
+                raise _PassingError(words(error)) from error
+            self._end_if_lasting(self._place.refused(answer.status_code, answer.content))
+            self._answered = True
+            if answer.status_code in PASSING:
+                raise _PassingError(_refusal(answer))
+            return answer
+
+    def _end_if_lasting(self, why: str) -> None:
+        """What is wrong from the first request on is a setting; what breaks later may pass."""
+        if why and not self._answered:
+            raise SettingsError(f"{why}. Nothing was deleted.")
 
 
 def _root(address: str) -> tuple[str, str, str]:

@@ -54,9 +54,7 @@ def ui(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wheel:
     for name, value in {**sandbox.environment(), "HOME": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("CLEANUP_TASK_REQUIREMENT", f"clearml-cleanup @ {wheel.as_uri()}")
-    found = WebUI(sandbox)
-    found.call("queues.create", name="services")
-    return found
+    return WebUI(sandbox)
 
 
 @contextmanager

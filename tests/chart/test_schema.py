@@ -55,6 +55,10 @@ WRONG = [
     ("clearml.task.editable", ["wrokers"], "/clearml/task/editable/0"),
     ("clearml.task.editable", ["lease"], "/clearml/task/editable/0"),
     ("clearml.task.minThresholdDays", "soon", "/clearml/task/minThresholdDays"),
+    ("clearml.task.project", "DevOps/ml", "/clearml/task/project"),
+    ("clearml.task.project", "a/b/c", "/clearml/task/project"),
+    ("clearml.task.project", "DevOps/ ab ", "/clearml/task/project"),
+    ("clearml.task.project", "/", "/clearml/task/project"),
     ("sandbox.tasks", -1, "/sandbox/tasks"),
 ]
 

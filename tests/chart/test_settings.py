@@ -29,6 +29,7 @@ CHANGED: dict[str, Any] = {
     "statuses": ["failed"],
     "exclude_statuses": ["published"],
     "users": ["me"],
+    "exclude_users": ["you"],
     "include_hidden": True,
     "include_pipeline_steps": True,
     "protect_used_datasets": True,
@@ -112,6 +113,13 @@ def test_without_addresses_the_services_of_clearmls_own_chart() -> None:
     assert settings.api_host == "http://clearml-apiserver:8008"
     assert settings.files_host == "http://clearml-fileserver:8081"
     assert settings.web_host == "http://clearml-webserver:8080"
+
+
+def test_a_bucket_may_stand_in_for_the_fileserver_and_has_no_port_of_its_own() -> None:
+    bucket = nested("clearml.filesHost", "s3://bucket/base")
+    assert read(bucket)[0].fileserver is None
+    policy = one("NetworkPolicy", render(ENOUGH, bucket, {"networkPolicy": {"enabled": True}}))
+    assert [port["port"] for port in at(policy, "spec.egress.1.ports")] == [8008]
 
 
 def test_addresses_are_templates() -> None:

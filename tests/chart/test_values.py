@@ -120,6 +120,7 @@ WITH = [
     (TASK, "clearml.task.mode", "agent", "ConfigMap", "data.CLEANUP_TASK_MODE", "agent"),
     (TASK, "clearml.task.queue", "cpu", "ConfigMap", "data.CLEANUP_TASK_QUEUE", "cpu"),
     (TASK, "clearml.task.project", "Ops", "ConfigMap", "data.CLEANUP_TASK_PROJECT", "Ops"),
+    (TASK, "clearml.task.required", False, "ConfigMap", "data.CLEANUP_TASK_REQUIRED", "false"),
     (TASK, "clearml.task.name", "Nightly", "ConfigMap", "data.CLEANUP_TASK_NAME", "Nightly"),
     (TASK, "clearml.task.runsKept", 7, "ConfigMap", "data.CLEANUP_TASK_RUNS_KEPT", "7"),
     (

@@ -83,9 +83,9 @@ def test_the_last_words_go_to_kubernetes_termination_log(
     ("flags", "named"),
     [
         (["--page-size", "5000"], "--page-size='5000' should be less than or equal to 500."),
-        (["--projects", "nosuch"], "no project is called 'nosuch'"),
-        (["--users", "nobody"], "no user is called 'nobody'"),
-        (["--tags", "never"], "no task has the tag 'never'"),
+        (["--keep-projects", "nosuch"], "no project is called 'nosuch'"),
+        (["--exclude-users", "nobody"], "no user is called 'nobody'"),
+        (["--keep-tags", "never"], "no task has the tag 'never'"),
         (["--force-delete", "--refuse-above", "2"], "CLEANUP_REFUSE_ABOVE=2"),
     ],
 )

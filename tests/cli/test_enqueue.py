@@ -1,6 +1,7 @@
 """`enqueue`, the Jobs that hand a pass to an agent, and the pass that an agent runs."""
 
 import json
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -8,15 +9,13 @@ from test_service_task import FIRST, began, scheduled
 from web_ui import WebUI
 
 from cleanup_job import cli
-from cleanup_job.sandbox.server import Sandbox
+from cleanup_job.sandbox.server import Fault, Request, Sandbox
 
 
 @pytest.fixture
 def ui(filled: Sandbox, monkeypatch: pytest.MonkeyPatch) -> WebUI:
     monkeypatch.setenv("CLEANUP_TASK", "true")
-    found = WebUI(filled)
-    found.call("queues.create", name="services")
-    return found
+    return WebUI(filled)
 
 
 def listening(ui: WebUI) -> None:
@@ -87,6 +86,25 @@ def test_a_queue_without_an_agent_is_a_warning(ui: WebUI, capsys: pytest.Capture
     assert len(waiting(ui)) == 1
 
 
+@pytest.mark.parametrize("call", ["tasks.enqueue", "projects.create"])
+def test_a_lost_answer_is_no_refusal(filled: Sandbox, ui: WebUI, call: str) -> None:
+    """What is tried again was done already: the server then says that the task waits, or that the project is there."""
+    lost: list[Request] = []
+
+    def lose(request: Request) -> Fault | None:
+        if request.call != call or lost:
+            return None
+        lost.append(request)
+        return Fault(500, after=True)
+
+    filled.fault = lose
+    assert cli.main(["enqueue"]) == 0
+    assert lost
+    (clone,) = ui.runs()
+    assert waiting(ui) == [clone["id"]]
+    assert clone["status"] == "queued"
+
+
 # -- the CronJob enqueues
 def agent_mode(monkeypatch: pytest.MonkeyPatch) -> None:
     scheduled(monkeypatch)
@@ -127,6 +145,33 @@ def test_without_run_as_service_it_runs_once(
     assert len(waiting(ui)) == 1, "a manual Job is never skipped"
 
 
+@pytest.mark.parametrize("status", ["completed", "failed", "stopped"])
+@pytest.mark.parametrize("service", ["true", "false"])
+def test_a_run_that_an_agent_could_not_install_does_not_count(
+    ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], status: str, service: str
+) -> None:
+    """Agents mark it as completed all the same: no pass has begun."""
+    agent_mode(monkeypatch)
+    monkeypatch.setenv("CLEANUP_RUN_AS_SERVICE", service)
+    monkeypatch.setenv("CLEANUP_PERIOD_IN_DAYS", "7")
+    assert cli.main([]) == 0
+    (run,) = waiting(ui)
+    (queue,) = ui.call("queues.get_all", name="^services$")["queues"]
+    ui.call("queues.get_next_task", queue=queue["id"])
+    ui.call("tasks.started", task=run, force=True)
+    ui.call(f"tasks.{status}", task=run, force=True)
+    capsys.readouterr()
+    assert cli.main([]) == 0
+    said = capsys.readouterr().out
+    assert f"the last run, {run}, {'failed' if status == 'failed' else 'ended before its pass began'}" in said
+    (again,) = waiting(ui)
+    assert as_agent(ui, monkeypatch, again) == 0
+    capsys.readouterr()
+    assert cli.main([]) == 0
+    assert waiting(ui) == [], "that one counts"
+    assert '"not_due"' in capsys.readouterr().out
+
+
 def test_what_nobody_took_from_the_queue_does_not_pile_up(
     ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -152,6 +197,70 @@ def test_what_a_manual_job_is_told_goes_into_its_clone_and_not_into_the_draft(
     assert ui.values(run)["delete_threshold_days"] == "90"
     assert ui.values(run, "Settings") == {"dry_run": "True"}
     assert (ui.values(), ui.values(section="Settings")) == (FIRST, {})
+
+
+# -- what an agent installs
+def requirement(ui: WebUI, task: str) -> str:
+    found: str = ui.call("tasks.get_by_id", task=task)["task"]["script"]["requirements"]["pip"]
+    return found
+
+
+@pytest.mark.parametrize("by", ["enqueue", "a manual Job", "the schedule"])
+def test_an_agent_installs_what_the_environment_says_now(
+    ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], by: str
+) -> None:
+    monkeypatch.setenv("CLEANUP_TASK_REQUIREMENT", "clearml-cleanup==0.0.1")
+    cli.main(["register"])
+    monkeypatch.setenv("CLEANUP_TASK_REQUIREMENT", "clearml-cleanup @ https://me:hunter2pw@pkgs.example/new.whl")
+    agent_mode(monkeypatch)
+    if by == "a manual Job":
+        monkeypatch.setenv("CLEANUP_JOB", "by-hand")
+    capsys.readouterr()
+    assert cli.main(["enqueue"] if by == "enqueue" else []) == 0
+    (run,) = waiting(ui)
+    assert requirement(ui, run) == "clearml-cleanup @ https://me:hunter2pw@pkgs.example/new.whl"
+    assert (requirement(ui, ui.draft()["id"]) == requirement(ui, run)) is (by == "the schedule"), "others leave the draft"
+    out, err = capsys.readouterr()
+    assert "CLEANUP_TASK_REQUIREMENT holds credentials" in " ".join((out + err).split())
+    assert "hunter2pw" not in out + err
+
+
+def test_a_manual_job_installs_its_own_version_where_the_environment_says_nothing_any_more(
+    ui: WebUI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLEANUP_TASK_REQUIREMENT", "clearml-cleanup @ https://pkgs.example/old.whl")
+    cli.main(["register"])
+    monkeypatch.delenv("CLEANUP_TASK_REQUIREMENT")
+    agent_mode(monkeypatch)
+    monkeypatch.setenv("CLEANUP_JOB", "by-hand")
+    assert cli.main([]) == 0
+    assert requirement(ui, waiting(ui)[0]).startswith("clearml-cleanup==")
+
+
+@pytest.mark.parametrize(
+    ("registered", "installed"),
+    [
+        ("clearml-cleanup @ https://pkgs.example/a.whl", "clearml-cleanup @ https://pkgs.example/a.whl"),
+        ("clearml-cleanup==0.0.1", None),
+    ],
+)
+def test_enqueue_without_a_word_of_its_own_installs_from_where_the_release_does(
+    ui: WebUI, monkeypatch: pytest.MonkeyPatch, registered: str, installed: str | None
+) -> None:
+    """The settings that it hands over are those of its own version; where packages come from, only the release knows."""
+    monkeypatch.setenv("CLEANUP_TASK_REQUIREMENT", registered)
+    cli.main(["register"])
+    monkeypatch.delenv("CLEANUP_TASK_REQUIREMENT")
+    assert cli.main(["enqueue"]) == 0
+    assert requirement(ui, waiting(ui)[0]) == (installed or f"clearml-cleanup=={version('clearml-cleanup')}")
+
+
+def test_what_somebody_edited_in_the_drafts_packages_goes_into_each_clone(ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli.main(["register"])
+    ui.call("tasks.edit", task=ui.draft()["id"], script={"requirements": {"pip": "clearml-cleanup==0.0.9"}})
+    monkeypatch.setenv("CLEANUP_TASK_REQUIREMENT", "clearml-cleanup==0.0.1")
+    assert cli.main(["enqueue"]) == 0
+    assert requirement(ui, waiting(ui)[0]) == "clearml-cleanup==0.0.9"
 
 
 def test_a_missing_queue_fails_the_job(ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,9 @@ def test_a_pass_leaves_one_event(filled: Sandbox, left: list[dict[str, Any]]) ->
     assert event["pod"] in event["message"]
 
 
-@pytest.mark.parametrize("flags", [["--projects", "nosuch"], ["--workers", "0"], ["--refuse-above", "1", "--force-delete"]])
+@pytest.mark.parametrize(
+    "flags", [["--keep-projects", "nosuch"], ["--workers", "0"], ["--refuse-above", "1", "--force-delete"]]
+)
 def test_a_pass_that_never_began_leaves_one_too(filled: Sandbox, left: list[dict[str, Any]], flags: list[str]) -> None:
     assert cli.main(["run", *flags]) == 2
     (event,) = left

@@ -1,6 +1,7 @@
 """The pass as a task of ClearML: parameters from the Web UI, when it is due, and the run that it leaves."""
 
 import json
+from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from time import sleep
@@ -443,7 +444,7 @@ def test_a_pass_that_failed_or_was_a_dry_run_does_not_count(
 ) -> None:
     scheduled(monkeypatch)
     cli.main(["run", "--dry-run"])
-    cli.main(["run", "--projects", "nosuch"])
+    cli.main(["run", "--keep-projects", "nosuch"])
     assert [run["status"] for run in ui.runs()] == ["completed", "failed"]
     assert cli.main([]) == 0
     assert len(ui.runs()) == 3
@@ -566,6 +567,71 @@ def test_a_run_that_is_aborted_in_the_web_ui_ends_the_pass_after_its_batches(
     assert ui.runs()[0]["status"] == "stopped"
 
 
+def at_first(filled: Sandbox, call: str, act: Callable[[], Any]) -> None:
+    """Do something when a request to an endpoint, or an upload, first comes."""
+    met: list[Request] = []
+
+    def hook(request: Request) -> None:
+        wanted = request.call == call or (call == "upload" and (request.service, request.method) == ("files", "POST"))
+        wanted = wanted and request.call != "/delete_many" and request.body != {"files": []}
+        if wanted and not met:
+            met.append(request)
+            act()
+
+    filled.fault = hook
+
+
+@pytest.mark.parametrize("moment", ["tasks.delete_many", "tasks.add_or_update_artifacts", "upload"])
+@pytest.mark.parametrize("how", ["tasks.stop", "tasks.stopped", "tasks.failed", "tasks.archive"])
+def test_a_run_that_is_ended_between_two_pings_stays_as_it_was_ended(
+    filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch, moment: str, how: str
+) -> None:
+    """A short pass never pings: it looks at the end, and its report is in the record all the same."""
+    monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
+
+    def end() -> None:
+        run = ui.runs()[0]["id"]
+        ui.call(how, **({"tasks": [run]} if how == "tasks.archive" else {"task": run}))
+
+    at_first(filled, moment, end)
+    assert cli.main(["run"]) == 0
+    (run,) = ui.runs()
+    assert run["status"] == ("failed" if how == "tasks.failed" else "stopped")
+    assert [artifact["key"] for artifact in run["execution"]["artifacts"]] == ["report"]
+    assert [path for path in filled.state()["files"] if run["id"] in path]
+
+
+def test_an_unexpected_error_leaves_a_run_aborted_that_was_aborted(
+    filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        ui.call("tasks.stop", task=ui.runs()[0]["id"])
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(run_command, "_pass", broken)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["run"])
+    assert ui.runs()[0]["status"] == "stopped"
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_no_report_is_uploaded_that_no_record_names(filled: Sandbox, ui: WebUI, deleted: bool) -> None:
+    if deleted:
+        call = "tasks.add_or_update_artifacts"
+        at_first(filled, call, lambda: ui.call("tasks.delete", task=ui.runs()[0]["id"], force=True))
+    else:
+        filled.fault = lambda r: Fault(403) if r.call in {"tasks.add_or_update_artifacts", "tasks.edit"} else None
+    assert cli.main(["run"]) == 0
+    assert not [path for path in filled.state()["files"] if "report.html" in path]
+
+
+def test_a_report_that_the_fileserver_refuses_is_in_no_record(filled: Sandbox, ui: WebUI) -> None:
+    filled.fault = lambda r: Fault(403) if (r.service, r.method, r.call) == ("files", "POST", "/") else None
+    assert cli.main(["run"]) == 0
+    (run,) = ui.runs()
+    assert (run["status"], run["execution"]["artifacts"]) == ("completed", [])
+
+
 def test_the_run_of_a_pod_that_was_killed_is_ended_by_the_next_pass(
     ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -640,6 +706,9 @@ def test_an_api_from_before_parameters_is_said_and_harms_nothing(
         for name, value in old.environment().items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("CLEANUP_TASK", "true")
+        assert cli.main(["run"]) == 2
+        assert "the server's API is 2.8" in capsys.readouterr().out
+        monkeypatch.setenv("CLEANUP_TASK_REQUIRED", "false")
         assert cli.main(["run"]) == 0
         assert "the server's API is 2.8" in capsys.readouterr().out
         assert old.state()["tasks"] == []

@@ -18,7 +18,7 @@ _DATA = frozenset({"hyperparams", "configuration", "script", "container", "execu
 
 
 def table() -> tuple[dict[str, str], dict[str, str]]:
-    """The forms with a recording, each with its name; and those without one, each with the reason why it is sent all the same."""
+    """The forms with a recording, each with its name; and those without one, each with a reason why it is sent."""
     found = tomllib.loads(TABLE.read_text())
     return found["recorded"], {form: why for why, forms in found["not_recorded"].items() for form in forms}
 
@@ -36,7 +36,7 @@ def forms(call: str, body: object) -> Iterator[str]:
         yield f"{service} only_fields={name}"
 
 
-def _shape(name: str, value: Any) -> str:
+def _shape(name: str, value: Any) -> str:  # noqa: PLR0911 -- one for each kind of value
     if name in _DATA and isinstance(value, Mapping):
         return "{…}"
     if name == "order_by":

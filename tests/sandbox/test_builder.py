@@ -66,7 +66,8 @@ def test_a_running_task_may_still_report(world: World) -> None:
 def test_a_queued_task_is_in_the_queue(world: World) -> None:
     task = world.task("queued", status="queued")
 
-    queue = world.as_dict()["queues"][0]
+    queue, services = world.as_dict()["queues"]
+    assert (services["name"], services["entries"], services["system_tags"]) == ("services", [], [])
     assert task.document["execution"]["queue"] == queue["id"]
     assert [entry["task"] for entry in queue["entries"]] == [task.id]
 

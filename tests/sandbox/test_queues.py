@@ -17,7 +17,7 @@ def queue(sandbox: Sandbox) -> str:
     for name in ("one", "two", "three"):
         world.task(name)
     sandbox.load(world.as_dict())
-    return str(call(sandbox, "queues.create", name="services")["id"])
+    return str(call(sandbox, "queues.get_all", name="services")["queues"][0]["id"])
 
 
 def call(sandbox: Sandbox, endpoint: str, /, **body: Any) -> Document:

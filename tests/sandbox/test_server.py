@@ -7,6 +7,8 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
 
 import pytest
 import requests
@@ -114,3 +116,50 @@ def test_a_busy_port_is_an_error_not_a_traceback(sandbox: Sandbox) -> None:
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert port in done.stderr
+
+
+# -- connections
+def test_a_connection_stays_open_as_the_answers_say(sandbox: Sandbox) -> None:
+    """With and without a body, on both servers, also after refusals and missing files."""
+    for address in (sandbox.api_url, sandbox.files_url):
+        connection = HTTPConnection(address.removeprefix("http://"), timeout=30)
+        connection.connect()
+        first = connection.sock
+        for method, path, body in (
+            ("POST", "/auth.login", b"{}"),
+            ("GET", "/no/such", b"a body that nobody asked for"),
+            ("HEAD", "/no/such", None),
+            ("POST", "/_sandbox/nothing", b"x" * 100_000),
+            ("GET", "/_sandbox/ready", b"{}"),
+        ):
+            connection.request(method, path, body)
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.headers.get_all("Connection") == ["keep-alive"]
+        assert connection.sock is first
+        connection.close()
+
+
+def test_a_connection_ends_where_the_client_asks_for_that(sandbox: Sandbox) -> None:
+    connection = HTTPConnection(sandbox.api_url.removeprefix("http://"), timeout=30)
+    connection.request("GET", "/_sandbox/ready", headers={"Connection": "close"})
+    answer = connection.getresponse()
+    assert answer.headers["Connection"] == "close"
+    assert answer.read()
+    assert connection.sock is None
+
+
+def test_a_server_that_stops_ends_its_connections() -> None:
+    with Sandbox() as sandbox:
+        connection = HTTPConnection(sandbox.api_url.removeprefix("http://"), timeout=30)
+        connection.request("GET", "/_sandbox/ready")
+        connection.getresponse().read()
+    with suppress(ConnectionError):
+        connection.request("GET", "/_sandbox/ready")
+    with pytest.raises((ConnectionError, HTTPException)):
+        connection.getresponse()
+
+
+def test_a_new_server_has_the_queues_of_one_that_was_just_installed() -> None:
+    with Sandbox() as sandbox:
+        assert [queue["name"] for queue in sandbox.store.queues.values()] == ["default", "services"]

@@ -96,7 +96,15 @@ def infinite(value: float | None) -> float:
 
 
 SUBSET = {"projects", "tags", "types", "statuses", "users"}
-SUPERSET = {"exclude_projects", "exclude_tags", "keep_tags", "keep_model_tags", "keep_projects", "exclude_statuses"}
+SUPERSET = {
+    "exclude_projects",
+    "exclude_tags",
+    "keep_tags",
+    "keep_model_tags",
+    "keep_projects",
+    "exclude_statuses",
+    "exclude_users",
+}
 LESS = {"max_tasks", "refuse_above", "deadline_seconds", "max_tasks_per_second"}
 SAFE = {"dry_run", "protect_used_datasets"}
 DANGER = {"include_hidden", "delete_empty_projects"}
@@ -194,7 +202,7 @@ def test_what_an_agents_environment_narrows_is_told() -> None:
 
 def test_a_word_of_a_newer_release_is_an_error_and_not_left_out() -> None:
     with pytest.raises(
-        SettingsError, match=r"was registered with keep_users, and keep_users is no setting; did you mean users"
+        SettingsError, match=r"was registered with keep_users, and keep_users is no setting; did you mean exclude_users"
     ):
         registered(known({}), {"keep_users": "x"}, "task 'x' (1)")
 

@@ -43,6 +43,17 @@ def test_the_fileserver_is_one_store_under_all_its_addresses(uri: str) -> None:
         f"s3://bucket/{FOLDER}/models/w.pt",
         f"file:///mnt/{FOLDER}/models/w.pt",
         f"/mnt/{FOLDER}/models/w.pt",
+        f"C:\\out\\exp.{TASK}\\models\\w.pt",
+        f"C:/out/exp.{TASK}/models/w.pt",
+        f"C:\\out/exp.{TASK}\\models/w.pt",
+        f"D:exp.{TASK}\\w.pt",
+        f"\\\\nas\\share\\exp.{TASK}\\models\\w.pt",
+        f"//nas/share/exp.{TASK}/models/w.pt",
+        f"file:///C:\\out\\exp.{TASK}\\artifacts\\a.bin",
+        f"file:///C:%5Cout%5Cexp.{TASK}%5Cartifacts%5Ca.bin",
+        f"file:///C:%255Cout%255Cexp.{TASK}%255Cartifacts%255Ca.bin",
+        f"file://nas\\share\\exp.{TASK}\\a.bin",
+        f"s3:\\\\bucket\\exp.{TASK}\\a.bin",
     ],
 )
 def test_the_tasks_folder_on_another_store_is_unknown(uri: str) -> None:
@@ -72,6 +83,27 @@ def test_everything_else_is_external(uri: str) -> None:
 @pytest.mark.parametrize("tail", ["../../x/y", "a/%2e%2e/b", "a//b", "./a", "a/%00", "%ff"])
 def test_a_path_that_can_be_read_in_two_ways_is_unusable(tail: str) -> None:
     assert classify(f"http://clearml-fileserver:8081/{FOLDER}/{tail}", TASK, FILES.locate) == Unusable()
+
+
+@pytest.mark.parametrize(
+    "uri", [f"C:\\exp.{TASK}", f"C:\\out\\exp.{'f' * 32}\\w.pt", f"\\\\nas\\exp.{TASK}x\\w.pt", "C:\\raw.csv"]
+)
+def test_a_path_of_another_system_that_names_no_folder_of_the_task_is_external(uri: str) -> None:
+    assert classify(uri, TASK, FILES.locate) == External(None)
+
+
+@pytest.mark.parametrize("bar", ["\\", "%5C", "%5c", "%255C"])
+def test_a_folder_between_backslashes_on_a_known_store_is_unusable(bar: str) -> None:
+    path = f"team{bar}exp.{TASK}{bar}models{bar}w.pt"
+    assert classify(f"http://clearml-fileserver:8081/x/{path}", TASK, FILES.locate) == Unusable()
+    folder = classify(f"http://clearml-fileserver:8081/{FOLDER}/models/{path}", TASK, FILES.locate)
+    assert isinstance(folder, Owned)
+
+
+def test_a_link_into_a_folder_between_backslashes_may_be_somebodys_file() -> None:
+    with pytest.raises(ValueError, match="may not be deleted"):
+        LinkedFile("fileserver", f"team/x\\exp.{'f' * 32}\\models\\w.pt")
+    LinkedFile("fileserver", "team/x\\y")
 
 
 def test_a_plus_is_a_plus_and_quoting_is_undone_once() -> None:

@@ -173,7 +173,7 @@ def renderings(text: str) -> Iterator[str]:
     )  # fmt: skip
     gone = TaskOutcome(TaskId("b" * 32), text, text, "q" * 32, Verdict.DELETED, protected=(text,), external=(text,), rule=text)
     report = Report("1", False, now, now, text, "http://web", error=text, finished=now, exit_code=4)
-    report.warnings.append(text)
+    report.warn(text)
     report.emptied.append(text)
     report.stopped_by = text
     for one in (outcome, gone):

@@ -28,7 +28,7 @@ def report(name: str, **more: str) -> Report:
     made.add(
         TaskOutcome(TaskId("t" * 32), "n", "p", "q", Verdict.DELETED, protected=(name,), external=(name,), external_count=1)
     )
-    made.warnings.append(name)
+    made.warn(name)
     return made
 
 

@@ -33,6 +33,9 @@ CLEANUP_TASK_MODE: {{ .mode | quote }}
 CLEANUP_TASK_QUEUE: {{ .queue | quote }}
 CLEANUP_TASK_PROJECT: {{ .project | quote }}
 CLEANUP_TASK_NAME: {{ .name | quote }}
+{{- if not .required }}
+CLEANUP_TASK_REQUIRED: "false"
+{{- end }}
 CLEANUP_TASK_RUNS_KEPT: {{ .runsKept | int64 | quote }}
 {{- with .editable }}
 CLEANUP_TASK_EDITABLE: {{ toJson . | quote }}
