@@ -319,7 +319,10 @@ class ClearMLServer:
         if self._offer.has(DELETE_EXTERNAL):
             options["delete_external_artifacts"] = False
         many = partial(self._delete_some, ids, options)
-        return self._offer.newest(TASKS_DELETE_MANY, many, lambda: {i: self._delete_one(i, options) for i in ids})
+        done = self._offer.newest(TASKS_DELETE_MANY, many, lambda: {i: self._delete_one(i, options) for i in ids})
+        missing = [task for task, answer in done.items() if isinstance(answer, NotDeleted) and answer.says_missing]
+        there = self.existing(missing) if missing else frozenset()
+        return done | {task: Deleted() for task in missing if task not in there}
 
     def _delete_some(self, ids: list[TaskId], options: Mapping[str, bool]) -> dict[TaskId, Deleted | NotDeleted]:
         body = {"ids": ids, **options}
@@ -335,8 +338,6 @@ class ClearMLServer:
             data = self._transport.ask_once("tasks.delete", {"task": task, **options}, dict[str, Raw], self._before_deletion)
             return Deleted(count(data.get("deleted_models", Raw(b"null"))))
         except AnswerError as error:
-            if (error.status, error.subcode) == MISSING_TASK:
-                return Deleted()
             return NotDeleted(error.status, error.subcode, str(error))
 
     # -- asking
