@@ -8,13 +8,14 @@ import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
+from threading import Lock
 from typing import Any
 
 from rich.console import Console
 
 from cleanup_job import assemble, parameters, pod, service
 from cleanup_job.cleanup import Pass, Stop
-from cleanup_job.errors import CleanupError, LeaseHeldError, SettingsError
+from cleanup_job.errors import CleanupError, LeaseHeldError, LeaseLostError, SettingsError
 from cleanup_job.flags import given
 from cleanup_job.output import Both, JsonOutput, Output, TextOutput
 from cleanup_job.paths import TaskId
@@ -29,7 +30,7 @@ from cleanup_job.settings import Settings
 POD = socket.gethostname()
 UNEXPECTED = 1
 IN_PART = 3
-STOPPED = {"SIGTERM": 143, "SIGINT": 130, "aborted": 143, "lease": LeaseHeldError.exit_code}
+STOPPED = {"SIGTERM": 143, "SIGINT": 130, "aborted": 143, "lease": LeaseLostError.exit_code}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -66,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
             report.error = report.error or f"CLEANUP_REPORT={settings.report} could not be written: {error}"
             report.exit_code = report.exit_code or UNEXPECTED
     pod.last_words(document.termination_message(report))
-    _event(settings.cronjob, settings.lease_namespace, event.of_report(report, POD), output.warning)
+    _event(settings.cronjob, settings.lease_namespace, event.of_report(report, POD), _warner(report, output))
     output.finished(report)
     return report.exit_code
 
@@ -76,21 +77,23 @@ def _guarded(
 ) -> Skipped | None:
     """A pass within its lease, listening to signals; or why there is none."""
     stop = Stop()
+    warn = _warner(report, output)
     with pod.signals(stop), output:
         try:
-            with pod.lease(settings, stop, output.warning) as held:
+            with pod.lease(settings, stop, warn) as held:
                 if held is not None:
                     stop.holds_lease = held.is_safe
-                connection = assemble.log_in(settings, output.trouble)
+                connection = assemble.log_in(settings, _troubles(report, output))
                 if settings.task or settings.task_id is not None:
                     return _Tasked(flags, connection, report, output, stop).run(settings, origins, holds_lease=held is not None)
-                _doubts(settings, origins, output)
+                _doubts(settings, origins, warn)
                 _pass(settings, connection, report, output, stop)
         except LeaseHeldError:
             if not stop.reason:
                 raise
-            report.stopped_by = stop.reason  # told to stop while it waited
+            report.stopped_by = stop.reason  # told to stop while it waited, or it lost the lease
             report.exit_code = _exit_code(report)
+        _note_lost(report, stop)
     return None
 
 
@@ -104,6 +107,7 @@ class _Tasked:
         self._connection = connection
         self._report = report
         self._output = output
+        self._warn = _warner(report, output)
         self._stop = stop
 
     def run(self, settings: Settings, origins: dict[str, str], *, holds_lease: bool) -> Skipped | None:
@@ -117,7 +121,7 @@ class _Tasked:
             mine = keeper.in_pod(settings, origins, assemble.read_settings(rest), self._read)
         _update(self._report, mine.settings)
         self._output.parameters(mine.rows)
-        _doubts(mine.settings, mine.origins, self._output)
+        _doubts(mine.settings, mine.origins, self._warn)
         skipped = None if mine.by_agent else self._elsewhere(keeper, mine)
         if skipped is not None:
             self._output.skipped(skipped.text, skipped.line)
@@ -136,10 +140,6 @@ class _Tasked:
 
     def _read(self, values: Mapping[str, tuple[object, str]]) -> tuple[Settings, dict[str, str]]:
         return assemble.read_settings(self._flags, parameters=values)
-
-    def _warn(self, text: str) -> None:
-        self._report.warnings.append(text)
-        self._output.warning(text)
 
     def _elsewhere(self, keeper: Keeper, mine: Service) -> Skipped | None:
         """Why this pod has nothing to do: it is not due, or an agent runs the pass."""
@@ -171,6 +171,7 @@ class _Tasked:
                 failure = sys.exc_info()[1]
                 if failure is None or isinstance(failure, CleanupError):
                     _close(self._report, failure)
+                    _note_lost(self._report, self._stop)
                     watcher.finish(self._report)
                 else:
                     watcher.fail(f"{type(failure).__name__}: {failure}")
@@ -205,18 +206,45 @@ def _close(report: Report, error: BaseException | None) -> None:
     report.exit_code = report.exit_code or _exit_code(report)
 
 
-def _doubts(settings: Settings, origins: Mapping[str, str], output: Output) -> None:
+def _note_lost(report: Report, stop: Stop) -> None:
+    """How the lease was lost, where that ended the pass."""
+    if report.exit_code == LeaseLostError.exit_code or report.stopped_by == "lease":
+        report.stopped_by = "lease"
+        report.error = report.error or stop.lost
+
+
+def _warner(report: Report, output: Output) -> Callable[[str], None]:
+    """Says a warning, and counts it."""
+
+    def warn(text: str) -> None:
+        report.warnings.append(text)
+        output.warning(text)
+
+    return warn
+
+
+def _troubles(report: Report, output: Output) -> Callable[[str], None]:
+    """Says that a request is tried again, and counts that; the report does not list it. Called from many threads."""
+    lock = Lock()
+
+    def tell(text: str) -> None:
+        with lock:
+            report.tried_again += 1
+        output.trouble(text)
+
+    return tell
+
+
+def _doubts(settings: Settings, origins: Mapping[str, str], warn: Callable[[str], None]) -> None:
     """Settings that are allowed, and perhaps not meant."""
     with_task = settings.task or settings.task_id is not None
     for name in ("run_as_service", "cleanup_period_in_days") if not with_task else ():
         if origins[name] != "default":
-            output.warning(f"{origins[name]} is set: it belongs to the CronJob's schedule. The job runs one pass and exits.")
+            warn(f"{origins[name]} is set: it belongs to the CronJob's schedule. The job runs one pass and exits.")
     if settings.statuses and "created" not in settings.statuses and not settings.force_delete:
-        output.warning(
-            "nothing can be found: CLEANUP_STATUSES leaves out drafts, and CLEANUP_FORCE_DELETE=false allows nothing else"
-        )
+        warn("nothing can be found: CLEANUP_STATUSES leaves out drafts, and CLEANUP_FORCE_DELETE=false allows nothing else")
     if not settings.files_host:
-        output.warning("CLEARML_FILES_HOST is not set, and can't be derived: tasks with files on the fileserver will be kept")
+        warn("CLEARML_FILES_HOST is not set, and can't be derived: tasks with files on the fileserver will be kept")
 
 
 def _new_report(settings: Settings) -> Report:

@@ -144,7 +144,7 @@ def summary(report: Report) -> Line:
         ],
         "rules": dict(report.rules),
         "emptied_projects": len(report.emptied),
-        "warnings": len(report.warnings),
+        "warnings": len(report.warnings) + report.tried_again,
         "requests": report.requests,
         "seconds": round(seconds(report), 3),
         "phases": {name: round(spent, 3) for name, spent in report.phases.items()},

@@ -151,6 +151,8 @@ class Report:
     external_examples: list[tuple[TaskId, str]] = field(default_factory=list)
     protected_examples: list[tuple[TaskId, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    tried_again: int = 0
+    """Warnings of requests that were tried again, which only the log has."""
     rules: Counter[str] = field(default_factory=Counter)
     """Tasks that went by each entry of ``threshold_rules``."""
     emptied: list[str] = field(default_factory=list)
