@@ -17,7 +17,7 @@ from cleanup_job import candidates, clock, projects
 from cleanup_job.batch import Batches, Worked
 from cleanup_job.candidates import Candidates, Protect
 from cleanup_job.claim import Scope
-from cleanup_job.errors import AnswerError, CleanupError, LeaseHeldError, RefusedError
+from cleanup_job.errors import AnswerError, CleanupError, LeaseLostError, RefusedError
 from cleanup_job.filters import Filters, Known, needed_by, resolve
 from cleanup_job.order import Order, Unit
 from cleanup_job.outcomes import Outcomes
@@ -64,16 +64,18 @@ class Stop:
     reason: str = ""
     holds_lease: Callable[[], bool] = field(default=lambda: True)
     """Whether no other pass can have begun by now."""
+    lost: str = "The lease was lost: another pass may have begun, and this one deletes nothing any more."
+    """How it lost its lease, where it did."""
 
     def before_deletion(self) -> None:
         """Asked before each request that deletes: a pass that lost its lease sends none any more.
 
         Raises:
-            LeaseHeldError: it lost it.
+            LeaseLostError: it lost it.
         """
         if not self.holds_lease():
             self.reason = self.reason or "lease"
-            raise LeaseHeldError("The lease was lost: another pass may have begun, and this one deletes nothing any more.")
+            raise LeaseLostError(self.lost)
 
 
 class Pass:

@@ -31,9 +31,15 @@ class UnreachableError(CleanupError):
 
 
 class LeaseHeldError(CleanupError):
-    """Another pass of this release holds the lease, or took it over."""
+    """Another pass of this release holds the lease."""
 
     exit_code = 5
+
+
+class LeaseLostError(LeaseHeldError):
+    """This pass held the lease, and lost it: another one may have begun. Trying again helps."""
+
+    exit_code = 6
 
 
 class AnswerError(CleanupError):

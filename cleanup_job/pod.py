@@ -39,6 +39,7 @@ def lease(settings: Settings, stop: Stop, warn: Callable[[str], None]) -> Any:
     from cleanup_job.cluster.lease import hold  # noqa: PLC0415 -- kubernetes is slow to import
 
     def lost(reason: str) -> None:
+        stop.lost = reason
         stop.reason = stop.reason or "lease"
         warn(reason)
 

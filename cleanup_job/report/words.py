@@ -15,6 +15,7 @@ EXIT_CODES = {
     3: "done in part: what is left or failed waits for the next pass",
     4: "server unreachable",
     5: "another pass holds the lease",
+    6: "the lease was lost in mid-pass",
     130: "stopped by SIGINT after the batches in progress",
     143: "stopped by SIGTERM after the batches in progress",
 }
@@ -27,7 +28,7 @@ STOPPED = {
     "SIGTERM": "it was told to stop (SIGTERM)",
     "SIGINT": "it was told to stop (SIGINT)",
     "aborted": "its run was aborted in ClearML",
-    "lease": "it lost its lease to another pass",
+    "lease": "it lost its lease, and another pass may have begun",
     "unreachable": "the server could not be reached",
 }
 
