@@ -137,7 +137,7 @@ class Report:
     left: int = 0
     """Selected tasks that this pass did not come to: its budget or deadline ended, or it was stopped."""
     stopped_by: str = ""
-    """Why it ended early: ``max_tasks``, ``deadline``, ``SIGTERM``, ``SIGINT``, ``lease``, ``unreachable``; else empty."""
+    """Why it ended early, a key of ``words.STOPPED``; else empty."""
     error: str = ""
     exit_code: int = 0
     requests: int = 0

@@ -28,6 +28,7 @@ STOPPED = {
     "SIGINT": "it was told to stop (SIGINT)",
     "aborted": "its run was aborted in ClearML",
     "lease": "it lost its lease to another pass",
+    "output": "its output could not be written",
     "unreachable": "the server could not be reached",
 }
 
