@@ -11,7 +11,11 @@ from enum import StrEnum
 from cleanup_job.paths import TaskId
 
 EXAMPLES = 100
-"""Tasks named for each reason in a report; the log names every one."""
+"""Tasks named for each reason in a report; the log names every one. Also warnings, and projects that were deleted."""
+NAMED = 20
+"""Addresses, stores and rules in a line: no line grows with what a record, or a server, holds."""
+PROJECTS = 1000
+"""Projects with a row of their own in a report file: the largest."""
 
 
 class Verdict(StrEnum):
@@ -103,6 +107,11 @@ class ProjectSum:
     kept: int = 0
     failed: int = 0
     not_ours: int = 0
+
+    @property
+    def weight(self) -> int:
+        """Tasks that were looked at here."""
+        return self.tasks + self.kept + self.failed
 
     def count_in(self, row: "ProjectSum") -> None:
         """Add another row's numbers."""
@@ -210,6 +219,11 @@ class Report:
         for row in self.projects.values():
             total.count_in(row)
         return total
+
+    def largest_projects(self) -> list[tuple[str, ProjectSum]]:
+        """Projects by id, those with the most tasks first, at most ``PROJECTS``."""
+        rows = sorted(self.projects.items(), key=lambda pair: (-pair[1].weight, pair[1].name))
+        return rows[:PROJECTS]
 
     def task_link(self, task: TaskId, project_id: str) -> str:
         """The task's page in ClearML's web server; empty where its address is unknown."""
