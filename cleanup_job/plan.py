@@ -26,6 +26,9 @@ from cleanup_job.records import Listed, Model, Size, Task, Unreadable
 from cleanup_job.report.outcome import Reason
 from cleanup_job.selection import Rules, Selected, age_from, unchanged
 
+STORES_NAMED = 5
+"""Unknown stores in the words for why a task is kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -321,7 +324,8 @@ def _files_hold_it(task: Task, batch: Batch, policy: Policy) -> Staying | None:
         return Staying(task, Reason.UNUSABLE_PATH, f"{found.unusable!r}: correct or remove this entry in ClearML")
     if found.unknown and policy.keep_unknown:
         stores = tuple(found.unknown.items())
-        named = ", ".join(f"{address} ({files} files)" for address, files in stores)
+        named = ", ".join(f"{address} ({files} files)" for address, files in stores[:STORES_NAMED])
+        named += f" and {len(stores) - STORES_NAMED:,} more stores" if len(stores) > STORES_NAMED else ""
         return Staying(task, Reason.UNKNOWN_STORE, named, stores)
     return None
 

@@ -30,7 +30,7 @@ from cleanup_job.settings import Settings
 POD = socket.gethostname()
 UNEXPECTED = 1
 IN_PART = 3
-STOPPED = {"SIGTERM": 143, "SIGINT": 130, "aborted": 143, "lease": LeaseLostError.exit_code}
+STOPPED = {"SIGTERM": 143, "SIGINT": 130, "aborted": 143, "output": UNEXPECTED, "lease": LeaseLostError.exit_code}
 
 
 def run(options: argparse.Namespace) -> int:

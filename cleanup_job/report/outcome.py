@@ -11,7 +11,11 @@ from enum import StrEnum
 from cleanup_job.paths import TaskId
 
 EXAMPLES = 100
-"""Tasks named for each reason in a report; the log names every one."""
+"""Tasks named for each reason in a report; the log names every one. Also warnings, and projects that were deleted."""
+NAMED = 20
+"""Addresses, stores and rules in a line: no line grows with what a record, or a server, holds."""
+PROJECTS = 1000
+"""Projects with a row of their own in a report file: the largest."""
 
 
 class Verdict(StrEnum):
@@ -104,6 +108,11 @@ class ProjectSum:
     failed: int = 0
     not_ours: int = 0
 
+    @property
+    def weight(self) -> int:
+        """Tasks that were looked at here."""
+        return self.tasks + self.kept + self.failed
+
     def count_in(self, row: "ProjectSum") -> None:
         """Add another row's numbers."""
         for name in ("tasks", "models", "files", "bytes", "kept", "failed", "not_ours"):
@@ -137,7 +146,7 @@ class Report:
     left: int = 0
     """Selected tasks that this pass did not come to: its budget or deadline ended, or it was stopped."""
     stopped_by: str = ""
-    """Why it ended early: ``max_tasks``, ``deadline``, ``SIGTERM``, ``SIGINT``, ``lease``, ``unreachable``; else empty."""
+    """Why it ended early, a key of ``words.STOPPED``; else empty."""
     error: str = ""
     exit_code: int = 0
     requests: int = 0
@@ -210,6 +219,11 @@ class Report:
         for row in self.projects.values():
             total.count_in(row)
         return total
+
+    def largest_projects(self) -> list[tuple[str, ProjectSum]]:
+        """Projects by id, those with the most tasks first, at most ``PROJECTS``."""
+        rows = sorted(self.projects.items(), key=lambda pair: (-pair[1].weight, pair[1].name))
+        return rows[:PROJECTS]
 
     def task_link(self, task: TaskId, project_id: str) -> str:
         """The task's page in ClearML's web server; empty where its address is unknown."""

@@ -29,6 +29,7 @@ STOPPED = {
     "SIGINT": "it was told to stop (SIGINT)",
     "aborted": "its run was aborted in ClearML",
     "lease": "it lost its lease, and another pass may have begun",
+    "output": "its output could not be written",
     "unreachable": "the server could not be reached",
 }
 

@@ -8,7 +8,18 @@ import pytest
 from cleanup_job.claim import Claim
 from cleanup_job.outputs import Outputs
 from cleanup_job.paths import KINDS, LinkedFile, Location, ModelId, PartOfFolder, TaskFile, TaskFolder, TaskId
-from cleanup_job.plan import Batch, Gone, Plan, Policy, Protection, References, kinds_apart, plan_batch, protection
+from cleanup_job.plan import (
+    STORES_NAMED,
+    Batch,
+    Gone,
+    Plan,
+    Policy,
+    Protection,
+    References,
+    kinds_apart,
+    plan_batch,
+    protection,
+)
 from cleanup_job.records import Listed, Model, NotDeleted, Size, Task, Unreadable
 from cleanup_job.report.outcome import Reason
 from cleanup_job.selection import Rules, Selected
@@ -91,6 +102,13 @@ def test_a_file_on_an_unknown_store_keeps_the_record_unless_the_settings_leave_i
     assert reason(stays) is Reason.UNKNOWN_STORE
     assert stays.staying[0].unknown_stores == (("s3://bucket", 1),)
     assert plan(replace(FORCE, keep_unknown=False), found=found).going[0].unknown_stores == (("s3://bucket", 1),)
+
+
+def test_of_many_unknown_stores_some_are_named_and_the_others_counted() -> None:
+    found = outputs(A, *(f"s3://bucket-{n}/p/exp.{A}/models/w.pt" for n in range(STORES_NAMED + 2000)))
+    stays = plan(found=found).staying[0]
+    assert stays.detail.endswith(f"s3://bucket-{STORES_NAMED - 1} (1 files) and 2,000 more stores")
+    assert len(stays.unknown_stores) == STORES_NAMED + 2000
 
 
 def test_a_path_that_is_not_safe_keeps_the_record() -> None:
