@@ -244,6 +244,8 @@ class Batches:
         for artifact in detail.artifacts if isinstance(detail, Detail) else ():
             if artifact.mode == "output":
                 found.add(artifact.uri, artifact.size)
+        for asset in detail.assets if isinstance(detail, Detail) else ():
+            found.add(asset, asset=True)
 
     # -- delete
     def _measure(self, plan: Plan) -> list[TaskOutcome]:

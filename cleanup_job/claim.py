@@ -17,7 +17,7 @@ from cleanup_job.records import Model
 Scope = Literal["all", "pipelines", "off"]
 """Which tasks' artifacts, destinations and lists of models are read as claims: those of all tasks, those of pipeline
 controllers and drafts (tasks are imported as drafts), or of none."""
-_ID = re.compile(r"(?<=\.)[0-9a-f]{32}(?![0-9a-f])")
+_ID = re.compile(r"(?:\.|reports[/\\]+(?:\.[/\\]+)*)([0-9a-f]{32})(?![0-9a-f])")
 _NETWORK = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/\\]*")
 _MARKS = re.compile(r"[?#;&=]")
 _DEEPEST = 4
@@ -75,7 +75,7 @@ class Claim:
         """Yield every path that this claim can mean below a folder of a task with one of these names, or with any name."""
         for path in {*readings(self.uri), *(readings(self.real) if self.real else ())}:
             for at, segment in enumerate(path):
-                if segment.endswith("." + task) if names is None else segment in names:
+                if _is_folder_of(task, path, at) if names is None else segment in names:
                     yield "/".join(path[at + 1 :])
 
     def kinds(self, task: TaskId) -> frozenset[str]:
@@ -93,8 +93,12 @@ class Claim:
         return False
 
 
+def _is_folder_of(task: TaskId, path: tuple[str, ...], at: int) -> bool:
+    return path[at].endswith("." + task) or (path[at] == task and path[max(at - 1, 0)] == "reports")
+
+
 def task_ids_in(text: str) -> set[TaskId]:
-    """The tasks whose folder an address can name: each id after a dot, under any quoting."""
+    """The tasks whose folder an address can name: each id after a dot, or of a report, under any quoting."""
     found = {TaskId(i) for i in _ID.findall(text)}
     if "%" in text:
         for form in _decoded(text):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from cleanup_job.paths import KINDS, TaskFolder, TaskId, is_clean, names_a_task
+from cleanup_job.paths import KINDS, TaskFolder, TaskId, is_clean, names_a_task, report_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +43,20 @@ class FoundFolder:
         self._see(path, below=False)
 
     def _see(self, path: str, *, below: bool) -> None:
-        """Whether the SDK could have made this: a file ``below`` one of its folders, or a folder."""
+        """Whether the SDK could have made this: a file ``below`` one of its folders, or a folder. For reports: a file."""
         kind, *rest = path[len(self.folder.path) + 1 :].split("/")
+        if self.folder.is_report:
+            self.odd = self.odd or ("" if below and not rest and is_clean(path) else path)
+            return
         folders = rest[:-1] if below else rest
         if not (kind in KINDS and (rest or not below) and is_clean(path) and not any(map(names_a_task, folders))):
             self.odd = self.odd or path
 
 
 def folder_of(store: str, path: str) -> TaskFolder | None:
-    """The task folder that a file is in: the first segment that is named like one, if there is a project above it."""
+    """The task folder that a file is in, or a report's: the first segment that is named like one, if a project is above it."""
+    if (report := report_folder(store, path)) is not None:
+        return report if is_clean(report.path) else None
     segments = path.split("/")
     at = next((n for n, segment in enumerate(segments[:-1]) if names_a_task(segment)), 0)
     top = "/".join(segments[: at + 1])

@@ -9,6 +9,8 @@ from cleanup_job.records import Task, Unreadable
 from cleanup_job.report.outcome import Reason, TaskOutcome, Verdict
 from cleanup_job.selection import Selected
 
+_OF_REASON = {Reason.PUBLIC: Verdict.NOT_OURS, Reason.RECORD_ERROR: Verdict.FAILED}
+
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
@@ -47,5 +49,5 @@ class Outcomes:
 
     def stays(self, staying: Staying) -> TaskOutcome:
         """A task that stays by plan."""
-        verdict = Verdict.NOT_OURS if staying.reason is Reason.PUBLIC else Verdict.KEPT
+        verdict = _OF_REASON.get(staying.reason, Verdict.KEPT)
         return self.of(staying.task, verdict, staying.reason, staying.detail, unknown_stores=staying.unknown_stores)

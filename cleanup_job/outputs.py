@@ -22,6 +22,7 @@ from cleanup_job.paths import (
     is_clean,
     is_task_id,
     owned_file,
+    report_file,
 )
 from cleanup_job.records import Unreadable
 
@@ -61,18 +62,21 @@ class Unusable:
     """A path that names the task but that could be read in more than one way: it is never sent to a store."""
 
 
-def classify(uri: str, task: TaskId, locate: Locate) -> Owned | External | UnknownStore | Unusable:
-    """What a URI in this task's record is to the task; nothing is owned by a task whose id no ClearML Server makes."""
+def classify(uri: str, task: TaskId, locate: Locate, *, asset: bool = False) -> Owned | External | UnknownStore | Unusable:
+    """What a URI in this task's record is to the task; nothing is owned by a task whose id no ClearML Server makes.
+
+    ``asset``: the task is a report, and may have images in the folder that the Web UI makes for them.
+    """
     if not is_task_id(task):
         return External(None)
     place = locate(uri)
     if place is None:
-        return UnknownStore(address_of(uri)) if _names(uri, task) else External(None)
-    file = owned_file(place, task)
+        return UnknownStore(address_of(uri)) if _names(uri, task, asset=asset) else External(None)
+    file = owned_file(place, task) or (report_file(place, task) if asset else None)
     if file is not None:
         return Owned(file)
     in_doubt = not is_clean(place.path) or any("\\" in form for form in _forms(place.path))
-    return Unusable() if in_doubt and _names(place.path, task) else External(place)
+    return Unusable() if in_doubt and _names(place.path, task, asset=asset) else External(place)
 
 
 def address_of(uri: str) -> str:
@@ -85,9 +89,13 @@ def address_of(uri: str) -> str:
     return f"{scheme.lower()}://{network if _NETWORK.fullmatch(network) else '(not a valid address)'}"
 
 
-def _names(text: str, task: TaskId) -> bool:
-    """Whether a folder in this path ends in the task's id, however often it is quoted, and on whatever system it is a path."""
-    return any(segment.endswith("." + task) for form in _forms(text) for segment in form.replace("\\", "/").split("/")[:-1])
+def _names(text: str, task: TaskId, *, asset: bool) -> bool:
+    """Whether a folder in this path ends in the task's id, however often it is quoted, and on whatever system it is a path.
+
+    Or is called like it, for a report's images.
+    """
+    segments = (segment for form in _forms(text) for segment in form.replace("\\", "/").split("/")[:-1])
+    return any(segment.endswith("." + task) or (asset and segment == task) for segment in segments)
 
 
 def _forms(text: str) -> Iterator[str]:
@@ -139,7 +147,7 @@ class Outputs:
     """Files on stores that the job doesn't know, by the store's address."""
     unusable: str = ""
     """The first path of this kind: one is enough to keep the task."""
-    unreadable: str = ""
+    unreadable: Unreadable | None = None
     """What of it can't be read, likewise."""
     _beside: str = field(default="", repr=False)
     """How the address of the last owned file began, up to its folder: hundreds of images lie beside each other."""
@@ -156,10 +164,13 @@ class Outputs:
         """Their size, as far as records know it."""
         return self.named.bytes + sum(one.bytes for one in self.sums.values())
 
-    def add(self, uri: str | Unreadable, size: int | None = None) -> None:
-        """Count one output in, or what can't be read; ``size`` is in bytes, None where the record has none."""
+    def add(self, uri: str | Unreadable, size: int | None = None, *, asset: bool = False) -> None:
+        """Count one output in, or what can't be read; ``size`` is in bytes, None where the record has none.
+
+        ``asset``: it is an image of a report.
+        """
         if isinstance(uri, Unreadable):
-            self.unreadable = self.unreadable or uri.field
+            self.unreadable = self.unreadable or uri
             return
         if not uri:
             return
@@ -167,7 +178,7 @@ class Outputs:
             self.forgotten.add(uri[len(self._beside) :].partition("/")[0])
             self._count(size)  # its folder is known, and nothing else of it is remembered
             return
-        match classify(uri, self.task, self.locate):
+        match classify(uri, self.task, self.locate, asset=asset):
             case Owned(file):
                 if file in self.files:
                     return
@@ -188,7 +199,8 @@ class Outputs:
                 self._add_external(uri, place)
 
     def _sum_of(self, file: TaskFile) -> Sum:
-        return self.named if file.is_beside else self.sums.setdefault(file.folder, Sum())
+        by_name = file.is_beside and not file.folder.is_report
+        return self.named if by_name else self.sums.setdefault(file.folder, Sum())
 
     def _count(self, size: int | None) -> None:
         if self._sum is not None:

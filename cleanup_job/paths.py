@@ -1,8 +1,8 @@
 """Where an output's bytes are, and the only paths that can be deleted.
 
 The ClearML SDK writes everything of a task below ``<destination>/<project>/<task name>.<task id>/``, in three folders
-(``KINDS``). A path that is not a task folder of the task in question, or a file in one, can't be constructed, and what can't be
-constructed can't be deleted.
+(``KINDS``), the Web UI the images of a report below ``<files>/reports/<report id>/``. A path that is not a task folder of the
+task in question, or a file in one, can't be constructed, and what can't be constructed can't be deleted.
 """
 
 import re
@@ -20,7 +20,9 @@ _ID = re.compile(r"[0-9a-f]{32}")
 _FOLDER_OF_A_TASK = re.compile(r".*\.[0-9a-f]{32}", re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of a character, which JSON can hold and no store's path can."""
-_IN_A_FOLDER = re.compile(r"\.[0-9a-f]{32}/")
+_IN_A_FOLDER = re.compile(r"(?:\.|(?:^|/)reports/)[0-9a-f]{32}/")
+_REPORTS = "reports"
+"""What the Web UI calls the folder that has one for each report."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -62,6 +64,7 @@ class TaskFolder:
     """The folder that a task wrote to: its last segment ends in ``.<task id>``, and it has a parent.
 
     Only what lies in its ``KINDS`` is deleted with it. What else lies there is deleted where it is named, as a ``TaskFile``.
+    A report's folder is called like its id, lies in one called ``reports``, and has no ``KINDS``: all of it is the report's.
 
     Raises:
         ValueError: the path is not a folder of this task, or the task's id is not 32 hexadecimal digits.
@@ -73,9 +76,15 @@ class TaskFolder:
 
     def __post_init__(self) -> None:
         parent, _, last = self.path.rpartition("/")
-        if not (is_task_id(self.task) and is_clean(self.path) and parent and last.endswith("." + self.task)):
+        named = self.is_report or (parent and last.endswith("." + self.task))
+        if not (is_task_id(self.task) and is_clean(self.path) and named):
             message = f"{self.path!r} is not a folder of task {self.task!r}"
             raise ValueError(message)
+
+    @property
+    def is_report(self) -> bool:
+        """Whether it has the images of a report."""
+        return self.path.split("/")[-2:] == [_REPORTS, self.task]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -113,7 +122,7 @@ class TaskFile:
     def kind(self) -> str:
         """Which of the ``KINDS`` it lies in; empty where it lies beside them."""
         kind, _, below = self.rest.partition("/")
-        return kind if below and kind in KINDS else ""
+        return kind if below and kind in KINDS and not self.folder.is_report else ""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -172,16 +181,15 @@ def left_alone(path: OwnedPath, rest: str) -> bool:
     """
     kind, _, below = rest.partition("/")
     folder, keep = _folder_and_kept(path)
-    return (
-        kind not in KINDS or not below or any(overlaps(kept, rest) for kept in keep) or _in_folder_of_another(rest, folder.task)
-    )
+    beside = not folder.is_report and (kind not in KINDS or not below)
+    return beside or any(overlaps(kept, rest) for kept in keep) or _in_folder_of_another(rest, folder.task)
 
 
 def left_alone_whole(path: OwnedPath, rest: str) -> bool:
     """Whether a folder at ``rest`` below a task folder is kept with everything in it, so that nobody has to look inside."""
     folder, keep = _folder_and_kept(path)
     return (
-        rest.partition("/")[0] not in KINDS
+        (not folder.is_report and rest.partition("/")[0] not in KINDS)
         or any(rest == kept or rest.startswith(kept + "/") for kept in keep)
         or _in_folder_of_another(f"{rest}/", folder.task)
     )
@@ -213,6 +221,24 @@ def owned_file(place: Location, task: TaskId) -> TaskFile | None:
             folder = TaskFolder(place.store, "/".join(segments[: at + 1]), task)
             return None if _in_folder_of_another(rest, task) else TaskFile(folder, rest)
     return None
+
+
+def report_file(place: Location, report: TaskId) -> TaskFile | None:
+    """The image of this report that a place is, or None where it does not lie in the report's own folder."""
+    if not (is_task_id(report) and is_clean(place.path)):
+        return None
+    above, found, rest = f"/{place.path}".rpartition(f"/{_REPORTS}/{report}/")
+    if not (found and rest):
+        return None
+    folder = TaskFolder(place.store, f"{above}/{_REPORTS}/{report}".lstrip("/"), report)
+    return None if _in_folder_of_another(rest, report) else TaskFile(folder, rest)
+
+
+def report_folder(store: str, path: str) -> TaskFolder | None:
+    """The report's folder that a file is in, where the Web UI makes it: at the top of a store."""
+    top, report, *below = [*path.split("/"), ""]
+    named = top == _REPORTS and is_task_id(report) and len(below) > 1
+    return TaskFolder(store, f"{top}/{report}", TaskId(report)) if named else None
 
 
 def overlaps(one: str, other: str) -> bool:

@@ -318,8 +318,9 @@ def _needed(task: Task, batch: Batch, policy: Policy) -> Staying | None:
 
 def _files_hold_it(task: Task, batch: Batch, policy: Policy) -> Staying | None:
     found = batch.outputs[task.id]
-    if found.unreadable:
-        return unreadable(task, found.unreadable)
+    if found.unreadable is not None:
+        what = found.unreadable.field
+        return Staying(task, Reason.RECORD_ERROR, what) if found.unreadable.refused else unreadable(task, what)
     if found.unusable:
         return Staying(task, Reason.UNUSABLE_PATH, f"{found.unusable!r}: correct or remove this entry in ClearML")
     if found.unknown and policy.keep_unknown:
@@ -345,7 +346,7 @@ def _going(task: Task, unit: Unit, batch: Batch, policy: Policy) -> Going:
     for folder in found.folders:
         path, apart[folder] = _as_a_whole(folder, claimed[folder], policy)
         whole += [path] if path is not None else []
-    named = [file for file in found.files if file.is_beside or file.kind in apart[file.folder]]
+    named = [file for file in found.files if _is_named(file, apart[file.folder])]
     free = [file for file in named if not claimed[file.folder].holds(file.rest)]
     own = {model.id for model in models}
     listed = batch.listed.get(task.id, ())
@@ -380,10 +381,17 @@ def _as_a_whole(
         if "" in claimed.inside:
             return None, frozenset()
         return (PartOfFolder(folder, tuple(sorted(claimed.inside))) if claimed.inside else folder), frozenset()
+    if folder.is_report:
+        return (None, KINDS) if claimed.inside or claimed.apart else (folder, frozenset())
     apart = claimed.apart | policy.shared.get(folder.task, frozenset())
     if apart >= KINDS:
         return None, apart
     return (PartOfFolder(folder, tuple(sorted(apart))) if apart else folder), apart
+
+
+def _is_named(file: TaskFile, apart: frozenset[str]) -> bool:
+    """Whether a file has to be named to be deleted, of a folder in which these ``KINDS`` are not deleted as a whole."""
+    return bool(apart) if file.folder.is_report else file.is_beside or file.kind in apart
 
 
 def _recorded(path: TaskFolder | PartOfFolder, named: Sequence[TaskFile], found: Outputs) -> Size:

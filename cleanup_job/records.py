@@ -52,6 +52,8 @@ class Unreadable:
     project: str = ""
     parent: str = ""
     """What can be read of it all the same; each empty where it can't, or where there is none."""
+    refused: bool = False
+    """Whether the server did not give what was asked for; ``field`` says then what that was, and what the server answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Claimant:
 
     id: TaskId
     uris: tuple[str, ...] = ()
-    """The addresses of its artifacts, whatever their mode."""
+    """The addresses of its artifacts, whatever their mode; of a report's images, and of the folders that its text names."""
     destination: str = ""
     """Its ``output.destination``."""
     outputs: tuple[ModelId, ...] = ()
@@ -136,6 +138,8 @@ class Detail:
     artifacts: tuple[Artifact, ...] = ()
     outputs: tuple[Listed, ...] = ()
     """The models that its record lists as its outputs. The server deletes them with it, whoever made them."""
+    assets: tuple[str, ...] = ()
+    """The images that a report's record names, in its list and in its text."""
 
 
 @dataclass(frozen=True, slots=True)

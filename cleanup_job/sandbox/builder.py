@@ -329,6 +329,12 @@ class TaskBuilder:
             uris.append(uri)
         return uris
 
+    def image(self, name: str, metric: str = "img", variant: str = "v", iteration: int = 0) -> str:
+        """One uploaded image; its name is what tells two of the same title, series and iteration apart."""
+        uri = self.file(f"metrics/{path_part(metric)}/{path_part(name)}")
+        self._event("training_debug_image", metric, variant, iteration, key=name, url=uri)
+        return uri
+
     def linked_image(self, uri: str, metric: str = "media") -> str:
         """A debug sample reported by its URI: nothing is uploaded."""
         iteration = self._next_iteration.get(metric, 0)
@@ -379,6 +385,11 @@ class TaskBuilder:
     def renamed(self, name: str) -> "TaskBuilder":
         """From now on it has this name, and writes to another folder."""
         self.document["name"] = name
+        return self
+
+    def sends_to(self, destination: str) -> "TaskBuilder":
+        """From now on it writes to this store."""
+        self._destination = destination
         return self
 
     def moved(self, project: str) -> "TaskBuilder":

@@ -144,9 +144,11 @@ def _page(events: list[Document], size: int, last: int | None, *, backwards: boo
     if last:
         events = [e for e in events if ((e.get("iter") or 0) < last if backwards else (e.get("iter") or 0) > last)]
     page = events[:size]
-    if page:  # an iteration is never split
+    if page:  # an iteration is never split, but for what is over the window
         final = page[-1].get("iter") or 0
-        page += [e for e in events[size:] if (e.get("iter") or 0) == final]
+        same = [e for e in events if (e.get("iter") or 0) == final][:WINDOW]
+        there = {id(e) for e in page}
+        page += [e for e in same if id(e) not in there]
     return page
 
 

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from msgspec import Raw
@@ -20,11 +21,8 @@ from cleanup_job.server.deletion_answers import MISSING_TASK, Failed, Succeeded,
 from cleanup_job.server.listing import LARGE, MANY, Listings, chunks
 from cleanup_job.server.misread import Misread, Shape, page
 from cleanup_job.server.session import PassingError, Transport
+from cleanup_job.server.versions import DELETE_EXTERNAL, MODEL_EVENTS, MODELS_DELETE_MANY, TASKS_DELETE_MANY, Offer
 
-DELETE_MANY = (2, 13)
-DELETE_EXTERNAL = (2, 21)
-"""Since this API version the server deletes files by itself unless told not to: two owners would be one too many."""
-MODEL_EVENTS = (2, 23)
 WAITED_FOR = 99
 """Tasks in one call whose events (up to 100,000) the server deletes before it answers. For more it leaves it to Elasticsearch,
 at 1,000 events a second (``max_async_deleted_events_per_sec``) for each 100 tasks: a big pass would queue millions."""
@@ -41,14 +39,11 @@ class ClearMLServer:
         self._before_deletion = before_deletion
         self._transport = transport
         self._call = transport.call
+        self._offer = Offer(transport.version)
+        self._report_fields = [field for what, field in documents.REPORT_FIELDS.items() if self._offer.has(what)]
         listings = Listings(self._ask, page_size)
         self._pages, self._stream = listings.read, listings.stream
         self._misread_projects: set[str] = set()
-
-    @property
-    def version(self) -> tuple[int, int]:
-        """The server's API version."""
-        return self._transport.version
 
     # -- reading
     @property
@@ -136,7 +131,7 @@ class ClearMLServer:
     def details(self, ids: Iterable[TaskId]) -> dict[TaskId, Detail | Unreadable]:
         """What these tasks' own records say of their outputs."""
         found: dict[TaskId, Detail | Unreadable] = {}
-        for entry in self._by_id(ids, documents.DETAIL_FIELDS, documents.DetailEntry):
+        for entry in self._by_id(ids, [*documents.DETAIL_FIELDS, *self._report_fields], documents.DetailEntry):
             task = self._task(entry)
             if isinstance(task, Unreadable):
                 found[task.id] = task
@@ -175,7 +170,7 @@ class ClearMLServer:
         changes meanwhile may come twice.
         """
         for filters in documents.SCOPES[scope]:
-            body = {**filters, "search_hidden": True, "only_fields": documents.CLAIM_FIELDS}
+            body = {**filters, "search_hidden": True, "only_fields": [*documents.CLAIM_FIELDS, *self._report_fields]}
             for entry in self._stream("tasks", body, documents.ClaimEntry, since):
                 yield entry.claimant()
 
@@ -250,14 +245,14 @@ class ClearMLServer:
 
     def event_files(self, tasks: Sequence[TaskId]) -> Iterator[tuple[TaskId, str | Unreadable]]:
         """The files of debug samples and plots of these tasks, each with its task; or what can't be read of its events."""
-        for owner, found in events.uris(self._transport.ask, self.version, tasks):
+        for owner, found in events.uris(self._transport.ask, self._offer, tasks):
             yield TaskId(owner), found
 
     def model_event_files(self, models: Sequence[ModelId]) -> Iterator[tuple[ModelId, str | Unreadable]]:
         """The same of models: they have events of their own. One whose id can't be read can't be asked for."""
         ids = [model for model in models if model]
-        if ids and self.version >= MODEL_EVENTS and events.any_of_models(self._transport.ask, ids):
-            for owner, found in events.uris(self._transport.ask, self.version, ids, of_models=True):
+        if ids and self._offer.has(MODEL_EVENTS) and events.any_of_models(self._transport.ask, self._offer, ids):
+            for owner, found in events.uris(self._transport.ask, self._offer, ids, of_models=True):
                 yield ModelId(owner), found
 
     # -- deleting
@@ -293,12 +288,15 @@ class ClearMLServer:
     def delete_models(self, ids: Sequence[ModelId]) -> None:
         """Delete these models' records although tasks that go with them still use them."""
         for chunk in chunks(list(ids)):
-            if self.version >= DELETE_MANY:
-                body = {"ids": chunk, "force": True, "delete_external_artifacts": False}
-                self._call("models.delete_many", body, self._before_deletion)
-                continue
-            for model in chunk:
-                self._unless_missing("models.delete", {"model": model, "force": True})
+            self._offer.newest(MODELS_DELETE_MANY, partial(self._delete_some_models, chunk), partial(self._delete_each, chunk))
+
+    def _delete_some_models(self, models: list[ModelId]) -> None:
+        body = {"ids": models, "force": True, "delete_external_artifacts": False}
+        self._call("models.delete_many", body, self._before_deletion)
+
+    def _delete_each(self, models: list[ModelId]) -> None:
+        for model in models:
+            self._unless_missing("models.delete", {"model": model, "force": True})
 
     def delete_project(self, project: str) -> None:
         """Delete a project that is empty; without force, and not its contents.
@@ -318,10 +316,12 @@ class ClearMLServer:
 
     def _delete_chunk(self, ids: list[TaskId], wanted: Mapping[str, bool]) -> dict[TaskId, Deleted | NotDeleted]:
         options = dict(wanted)
-        if self.version >= DELETE_EXTERNAL:
+        if self._offer.has(DELETE_EXTERNAL):
             options["delete_external_artifacts"] = False
-        if self.version < DELETE_MANY:
-            return {i: self._delete_one(i, options) for i in ids}
+        many = partial(self._delete_some, ids, options)
+        return self._offer.newest(TASKS_DELETE_MANY, many, lambda: {i: self._delete_one(i, options) for i in ids})
+
+    def _delete_some(self, ids: list[TaskId], options: Mapping[str, bool]) -> dict[TaskId, Deleted | NotDeleted]:
         body = {"ids": ids, **options}
         answer = self._transport.ask_once("tasks.delete_many", body, dict[str, Raw], self._before_deletion)
         asked = set(ids)

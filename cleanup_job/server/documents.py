@@ -5,6 +5,7 @@ task ``parent``, ``project``, ``last_update`` and, as a draft, ``status_changed`
 others are there when they are asked for, and none is ever null. What has another shape is not guessed: it is ``Misread``.
 """
 
+import re
 from datetime import UTC, datetime
 from sys import intern
 from typing import Annotated, Any, ClassVar, Literal
@@ -15,6 +16,7 @@ from cleanup_job.claim import Scope
 from cleanup_job.paths import ModelId, TaskId
 from cleanup_job.records import Artifact, Claimant, Detail, Listed, Model, Project, Task
 from cleanup_job.server.envelope import MISSHAPEN, decoded
+from cleanup_job.server.versions import REPORT_ASSETS, REPORTS
 
 Text = Annotated[str, Meta(min_length=1)]
 Maybe = str | UnsetType
@@ -32,13 +34,20 @@ TASK_FIELDS = [
 ]
 DETAIL_FIELDS = [*TASK_FIELDS, "execution.artifacts", "models.output"]
 CLAIM_FIELDS = ["id", "last_update", "execution.artifacts", "models.output", "output.destination"]
+REPORT_FIELDS = {REPORTS: "report", REPORT_ASSETS: "report_assets"}
+"""What only some servers have of a task: to ask for it is an error elsewhere (400/14, recording ``list_fields``)."""
+REPORT = "report"
+"""The type of a report."""
 MODEL_FIELDS = ["id", "task", "uri", "ready", "last_update", "tags"]
 SCOPES: dict[Scope, list[dict[str, Any]]] = {
     "all": [{}],
-    "pipelines": [{"type": ["controller"]}, {"system_tags": ["pipeline"]}, {"status": ["created"]}],
-    "off": [],
+    "pipelines": [{"type": ["controller", REPORT]}, {"system_tags": ["pipeline"]}, {"status": ["created"]}],
+    "off": [{"type": [REPORT]}],
 }
 """What to ask for to read the tasks that can claim what others made. An imported task is a draft; nothing else shows it."""
+_IMAGE = re.compile(r"""[^\s"'()<>\[\]]*?reports/+([0-9a-f]{32})/[^\s"'()<>\[\]]+""")
+_FOLDER = re.compile(r"reports(?:/|%2[Ff])+([0-9a-f]{32})(?![0-9a-f])")
+"""An image in the text of a report, and more loosely the folder that it is in."""
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -188,13 +197,21 @@ class DetailEntry(TaskEntry, frozen=True, kw_only=True):
     """A task with what its record says of its outputs, by ``DETAIL_FIELDS``."""
 
     execution: _Execution
+    report: str | None = ""
+    report_assets: tuple[str, ...] | None = ()
 
     def detail(self) -> Detail:
         """The record."""
         named = (one for one in self.execution.artifacts if one.uri)
         sizes = ((one, None if isinstance(one.content_size, UnsetType) else one.content_size) for one in named)
         outputs = tuple(Listed(one.name, ModelId(one.model)) for one in self.models.output)
-        return Detail(self.task(), tuple(Artifact(one.uri, one.mode, size) for one, size in sizes), outputs)
+        return Detail(self.task(), tuple(Artifact(one.uri, one.mode, size) for one, size in sizes), outputs, self._assets())
+
+    def _assets(self) -> tuple[str, ...]:
+        if self.type != REPORT:
+            return ()
+        shown = (found[0] for found in _IMAGE.finditer(self.report or "") if found[1] == self.id)
+        return tuple(dict.fromkeys([*(self.report_assets or ()), *shown]))
 
 
 class _Named(Struct, frozen=True):
@@ -216,16 +233,23 @@ class ClaimEntry(Entry, frozen=True, kw_only=True):
     execution: _Names = _Names()
     models: _Models = _Models()
     output: _Output = _Output()
+    report: str | None = ""
+    report_assets: tuple[str, ...] | None = ()
 
     def claimant(self) -> Claimant:
         """Give the record."""
         return Claimant(
             TaskId(self.id),
-            tuple(one.uri for one in self.execution.artifacts if one.uri),
+            (*(one.uri for one in self.execution.artifacts if one.uri), *(self.report_assets or ()), *self._folders()),
             self.output.destination or "",
             tuple(ModelId(one.model) for one in self.models.output),
             text_of(self.last_update),
         )
+
+    def _folders(self) -> tuple[str, ...]:
+        """The folders of other reports that a report's text names: what exactly it shows of them may be spelled in any way."""
+        others = dict.fromkeys(found[1] for found in _FOLDER.finditer(self.report or "") if found[1] != self.id)
+        return tuple(f"reports/{report}" for report in others)
 
 
 class ModelEntry(Entry, frozen=True, kw_only=True):

@@ -1,113 +1,28 @@
-"""The files of debug samples and plots.
+"""The files of debug samples and plots of many tasks, or models: every one of them.
 
-Many tasks are asked for in one call; where an answer may have been cut off, the task alone is read to its end. The sizes keep
-an answer small: plots come with all their data. Behaviour measured on ClearML Server 2.3.0 (API 2.34).
+Which of them have any is asked for many in one call. No call gives the debug samples of many completely, so they are read one
+by one, a few at the same time; plots come for many in one answer where it shows by itself that it is complete.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from json import loads
-from typing import Annotated, Any, Protocol, Self, TypeVar
+from typing import Annotated
 
 from msgspec import Meta, Raw, Struct
 
-from cleanup_job.paths import TaskId
-from cleanup_job.records import Unreadable
+from cleanup_job.errors import AnswerError
 from cleanup_job.server.envelope import MISSHAPEN, decoded
-from cleanup_job.server.listing import chunks
+from cleanup_job.server.event_pages import GONE, IMAGES, PLOTS, WINDOW, Ask, Event, Files, Found, Kind, Pages
+from cleanup_job.server.listing import LARGE, chunks
+from cleanup_job.server.side_by_side import at_once
+from cleanup_job.server.versions import ALL_PLOTS, ANY_METRICS, Offer
 
-Done = TypeVar("Done")
-Shape = TypeVar("Shape")
-
-
-class Ask(Protocol):
-    """Calls the API server, and gives the answer's data in a shape."""
-
-    def __call__(self, name: str, body: dict[str, Any], shape: type[Shape], /) -> Shape: ...  # noqa: D102 -- see above
-
-
-WINDOW = 10_000
-"""Events that Elasticsearch gives in one answer at most, and counts to at most, unless told otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of event, and how to ask for it in bulk: the call, its tasks at a time, its iterations of each task."""
-
-    type: str
-    bulk: str
-    since: tuple[int, int]
-    tasks: int
-    iterations: int
-    page: int
-
-
-IMAGES = Kind("training_debug_image", "events.debug_images", (2, 7), 100, 32, 5_000)
-PLOTS = Kind("plot", "events.plots", (2, 20), 25, 10, 100)
-KINDS = (IMAGES, PLOTS)
-LEVEL = 100
-"""Pages in a row that may end with the same iteration: a server of today holds it whole on one."""
 AHEAD = 4
-"""Answers with events that a batch asks for at the same time, and holds at most: a server takes about 5 ms a task and kind."""
-Found = str | Unreadable
-"""A file that an event names, or what can't be read of its owner's events."""
-Files = list[tuple[str, Found]]
-"""Each with the task (or model) that it belongs to."""
-
-
-class Event(Struct, frozen=True):
-    """An event that may name files, and what tells it from others."""
-
-    iter: int
-    url: str = ""
-    source_urls: tuple[str, ...] | None = None
-    plot_str: str = ""
-    metric: str | None = ""
-    variant: str | None = ""
-
-    def uris(self) -> Iterator[str]:
-        """Every file that it names: the image or media file, and all images of a plot."""
-        if self.url:
-            yield self.url
-        sources = self.source_urls
-        if sources is None and self.plot_str:
-            sources = _plot_sources(self.plot_str)
-        for source in sources or ():
-            if not source.startswith("data:"):
-                yield source
-
-
-def _plot_sources(plot: str) -> tuple[str, ...]:
-    """Servers before ``source_urls`` leave it to the reader to look into the plot; what its user reported may be anything."""
-    try:
-        images = (loads(plot).get("layout") or {}).get("images") or []
-        return tuple(str(image["source"]) for image in images if image.get("source"))
-    except (ValueError, AttributeError, TypeError, RecursionError):
-        return ()
-
-
-class _Iteration(Struct, frozen=True):
-    events: tuple[Event, ...] = ()
-
-
-class _Entry(Struct, frozen=True):
-    """The events of one task, or model."""
-
-    task: str
-    iterations: tuple[_Iteration, ...] = ()
-
-
-class _Bulk(Struct, frozen=True):
-    metrics: tuple[_Entry, ...]
-
-
-class _Page(Struct, frozen=True):
-    events: tuple[Event, ...]
-    total: Annotated[int, Meta(ge=0)]
-    scroll_id: str | None = None
+"""Calls for events that a batch has under way at the same time: one takes a server about 25 ms, whatever it holds."""
+TASKS = 25
+TITLES = 100
+"""Tasks in a call for plots, and titles that they may have together: plots come with all their data."""
 
 
 class _Having(Struct, frozen=True):
@@ -119,145 +34,133 @@ class _Metrics(Struct, frozen=True):
     metrics: tuple[_Having, ...]
 
 
-def uris(ask: Ask, version: tuple[int, int], owners: Sequence[str], *, of_models: bool = False) -> Iterator[tuple[str, Found]]:
+class _Any(Struct, frozen=True):
+    metrics: tuple[Raw, ...]
+
+
+class _Plots(Struct, frozen=True):
+    plots: tuple[Event, ...]
+
+
+class _Bulk(Struct, frozen=True):
+    """Plots by metric, variant, task and iteration."""
+
+    plots: dict[str, dict[str, dict[str, dict[str, _Plots]]]]
+    total: Annotated[int, Meta(ge=0)]
+
+
+def uris(ask: Ask, offer: Offer, owners: Sequence[str], *, of_models: bool = False) -> Iterator[tuple[str, Found]]:
     """Each file that events name, with the task (or model) it belongs to; and each owner whose events can't be read.
 
     Args:
         ask: Calls the API server. Safe to use from many threads.
-        version: The server's API version.
+        offer: What that server has.
         owners: Ids of tasks, or of models.
         of_models: Whether they are models.
 
     Raises:
         AnswerError: one of the owners does not exist (any more): subcode 101, for a model 201.
+        UnreachableError: the server gives no usable answer.
     """
-    with _Ahead() as ahead:
-        some = [partial(having, ask, kind, owners, of_models=of_models) for kind in KINDS]
-        there = list(zip(KINDS, ahead.all(some), strict=True))
-        jobs = (
-            partial(_bulk, ask, version, kind, chunk, of_models=of_models)
-            for kind, having_any in there
-            for chunk in chunks((owner for owner in owners if owner in having_any), kind.tasks)
-        )
-        for kind, found, alone in ahead.all(jobs):
-            yield from found
-            for owner in alone:
-                yield from ((owner, uri) for uri in _one(ask, kind, owner, of_models=of_models))
+    reader = _Reader(Pages(ask, of_models), offer)
+    having = [partial(reader.having, kind, owners) for kind in (PLOTS, IMAGES)]
+    titles = dict(at_once(having, len(having)))
+    plots = [partial(reader.plots, some) for some in _together(titles[PLOTS])]
+    images = [partial(reader.pages.read, IMAGES, owner) for owner in titles[IMAGES]]
+    for jobs in (plots, images):  # one after the other: what is told of one task has the same order each time
+        for files in at_once(jobs, AHEAD):
+            yield from files
 
 
-class _Ahead:
-    """Does a few jobs at the same time, and gives what they bring in their order."""
-
-    def __enter__(self) -> Self:
-        self._pool = ThreadPoolExecutor(AHEAD, "events")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
-
-    def all(self, jobs: Iterable[Callable[[], Done]]) -> Iterator[Done]:
-        """What each job brings; no more than ``AHEAD`` of them were begun and not given yet."""
-        waiting: deque[Future[Done]] = deque()
-        for job in jobs:
-            if len(waiting) == AHEAD:
-                yield waiting.popleft().result()
-            waiting.append(self._pool.submit(job))
-        while waiting:
-            yield waiting.popleft().result()
-
-
-def _bulk(
-    ask: Ask, version: tuple[int, int], kind: Kind, owners: list[str], *, of_models: bool
-) -> tuple[Kind, Files, list[str]]:
-    """The files of some owners from one answer, and those owners whose events it may not hold for certain."""
-    if version < kind.since:
-        return kind, [], owners
-    body = {"metrics": [{"task": i} for i in owners], "iters": kind.iterations, "model_events": of_models}
-    try:
-        answer = decoded(ask(kind.bulk, body, Raw), _Bulk)
-    except MISSHAPEN:
-        return kind, [], owners  # one by one it shows whose events it is
-    entries: dict[str, list[_Iteration]] = {}
-    for entry in answer.metrics:
-        entries.setdefault(entry.task, []).extend(entry.iterations)
-    whole = _whole(entries, kind)
-    found: Files = [
-        (i, uri) for i in owners if i in whole for iteration in entries[i] for event in iteration.events for uri in event.uris()
-    ]
-    return kind, found, [i for i in owners if i not in whole]
-
-
-def having(ask: Ask, kind: Kind, owners: Sequence[str], *, of_models: bool = False) -> set[str]:
-    """Those of these tasks, or models, that have any such events; all of them where the answer can't be read.
-
-    A task's own `metric_stats` does not tell: the server sets it to what the last batch of events brought.
-    """
-    found: set[str] = set()
-    for chunk in chunks(owners):
-        body = {"tasks": chunk, "event_type": kind.type}
-        data = ask("events.get_task_metrics", {**body, "model_events": True} if of_models else body, Raw)
-        try:
-            found |= {entry.task for entry in decoded(data, _Metrics).metrics if entry.metrics}
-        except MISSHAPEN:
-            found.update(chunk)
-    return found & set(owners)
-
-
-def any_of_models(ask: Ask, models: Sequence[str]) -> bool:
+def any_of_models(ask: Ask, offer: Offer, models: Sequence[str]) -> bool:
     """Whether any of these models has events of whatever kind: one call in place of one a kind, since hardly any has."""
-    return any(
-        _has_any(ask("events.get_multi_task_metrics", {"tasks": chunk, "model_events": True}, Raw)) for chunk in chunks(models)
-    )
+    return any(offer.newest(ANY_METRICS, partial(_any, ask, chunk), lambda: True) for chunk in chunks(models))
 
 
-def _has_any(data: Raw) -> bool:
+def _any(ask: Ask, models: list[str]) -> bool:
     try:
-        return bool(decoded(data, _Any).metrics)
+        return bool(decoded(ask("events.get_multi_task_metrics", {"tasks": models, "model_events": True}, Raw), _Any).metrics)
     except MISSHAPEN:
         return True
 
 
-class _Any(Struct, frozen=True):
-    metrics: tuple[Raw, ...]
+def _together(titles: Mapping[str, int]) -> Iterator[list[str]]:
+    """Those with plots, as many as belong in one call."""
+    some: list[str] = []
+    have = 0
+    for owner, number in titles.items():
+        if some and (len(some) == TASKS or have + number > TITLES):
+            yield some
+            some, have = [], 0
+        some.append(owner)
+        have += number
+    if some:
+        yield some
 
 
-def _whole(entries: dict[str, list[_Iteration]], kind: Kind) -> set[str]:
-    """The owners whose events an answer holds for certain: fewer iterations than asked for, and room in the window."""
-    if sum(len(i.events) for iterations in entries.values() for i in iterations) >= WINDOW:
-        return set()
-    return {owner for owner, iterations in entries.items() if len(iterations) < kind.iterations}
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads the events of many."""
 
+    pages: Pages
+    offer: Offer
 
-def _one(ask: Ask, kind: Kind, owner: str, *, of_models: bool) -> Iterator[Found]:
-    """All events of one task or model, last iteration first.
+    def having(self, kind: Kind, owners: Sequence[str]) -> Iterator[tuple[Kind, dict[str, int]]]:
+        """Those that have any such events, each with the number of its titles; all of them where the answer can't be used.
 
-    The scroll goes on from the last iteration that it gave, and takes iteration 0 for none: after it, the first page comes
-    again, for ever. Upwards that would hide all that lies above a full page of iteration 0; downwards it is the end. Pages
-    that lead upwards, or nowhere, can't be read.
-    """
-    scroll, got, before, reached, level = "", 0, None, None, 0
-    while True:
-        body: dict[str, Any] = {"task": owner, "event_type": kind.type, "order": "desc"}
-        body |= {"batch_size": kind.page, "scroll_id": scroll}
-        data = ask("events.get_task_events", {**body, "model_events": True} if of_models else body, Raw)
+        A task's own `metric_stats` does not tell: the server sets it to what the last batch of events brought.
+        """
+        found: dict[str, int] = {}
+        for chunk in chunks(owners):
+            try:
+                body = self.pages.body({"tasks": chunk, "event_type": kind.type})
+                answer = decoded(self.pages.ask("events.get_task_metrics", body, Raw), _Metrics)
+                titles = {entry.task: len(entry.metrics) for entry in answer.metrics}
+                if not titles:
+                    continue  # the server has no such events at all
+            except MISSHAPEN:
+                titles = {}
+            except AnswerError as error:
+                _unless_gone(error)
+                titles = {}
+            # One that is not mentioned may have some, too.
+            found |= {owner: titles.get(owner, 1) for owner in chunk if titles.get(owner, 1)}
+        yield kind, found
+
+    def plots(self, owners: Sequence[str]) -> Iterator[Files]:
+        """The plots of some; one by one where the server lacks the call for many, refuses it, or does not give all."""
         try:
-            page = decoded(data, _Page)
-        except MISSHAPEN as error:
-            yield Unreadable(TaskId(owner), f"{kind.type} events: {str(error)[:100]}")
-            return
-        events = page.events
-        this = hash(tuple((e.metric, e.variant, e.iter, e.url) for e in events))
-        if not events or this == before:
-            return
-        last = events[-1].iter
-        level = level + 1 if last == reached else 0
-        if (reached is not None and last > reached) or level > LEVEL:
-            yield Unreadable(TaskId(owner), f"{kind.type} events: pages that never end")
-            return
-        yield from (uri for event in events for uri in event.uris())
-        got += len(events)
-        if (got >= page.total and page.total != WINDOW) or not last:
-            return
-        scroll, before, reached = page.scroll_id or "", this, last
-        if not scroll:
-            return
+            found = self.offer.newest(ALL_PLOTS, partial(self._all_plots, owners), dict[str, Files])
+        except MISSHAPEN:
+            found = {}
+        except AnswerError as error:
+            _unless_gone(error)
+            found = {}
+        yield from found.values()
+        for owner in owners:
+            if owner not in found:
+                yield from self.pages.read(PLOTS, owner)
+
+    def _all_plots(self, owners: Sequence[str]) -> dict[str, Files]:
+        """The files of those whose plots an answer holds completely: as many as it says that there are.
+
+        That is less than the server counts to, and so less than the iterations asked for.
+        """
+        body = {"tasks": list(owners), "iters": WINDOW, "last_iters_per_task_metric": False, "no_scroll": True}
+        answer = decoded(self.pages.ask("events.get_multi_task_plots", self.pages.body(body), Raw, most=LARGE), _Bulk)
+        files: dict[str, Files] = {}
+        got = 0
+        for variants in answer.plots.values():
+            for tasks in variants.values():
+                for owner, iterations in tasks.items():
+                    for plots in iterations.values():
+                        got += len(plots.plots)
+                        files.setdefault(owner, []).extend((owner, uri) for plot in plots.plots for uri in plot.uris())
+        if got != answer.total or got >= WINDOW:
+            return {}
+        return {owner: files[owner] for owner in owners if owner in files}
+
+
+def _unless_gone(error: AnswerError) -> None:
+    if (error.status, error.subcode) in GONE:
+        raise error

@@ -34,8 +34,8 @@ class Misread:
 
     def task(self) -> Unreadable:
         """As a task."""
-        names = (self.texts.get(name, "") for name in ("name", "project", "parent"))
-        return Unreadable(TaskId(self.id), self.field, *names)
+        name, project, parent = (self.texts.get(name, "") for name in ("name", "project", "parent"))
+        return Unreadable(TaskId(self.id), self.field, name, project, parent)
 
     def model(self) -> Model:
         """As a model; it counts as published."""

@@ -358,7 +358,7 @@ def _host_of(address: str) -> str:
 
 def _names(path: OwnedPath) -> list[str]:
     """What is sent for a path: of a part of a folder, those of the ``KINDS`` in which nothing is kept."""
-    if isinstance(path, TaskFile):
+    if isinstance(path, TaskFile) or (isinstance(path, TaskFolder) and path.is_report):
         return [path.path]
     kept = {rest.partition("/")[0] for rest in path.keep} if isinstance(path, PartOfFolder) else set()
     return [f"{path.path}/{kind}" for kind in sorted(KINDS - kept)]

@@ -193,7 +193,6 @@ def test_events_that_cannot_be_read_keep_their_task_alone(sandbox: Sandbox, monk
 
         monkeypatch.setitem(ENDPOINTS, call, (since, answer))
 
-    wrong("events.debug_images")
     wrong("events.get_task_events")
     done = clean(sandbox)
     assert done.watcher.kept == {odd: Reason.UNREADABLE}

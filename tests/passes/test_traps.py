@@ -74,7 +74,7 @@ def test_shorter_pages_than_asked_for_are_not_the_end(sandbox: Sandbox, world: W
 
 
 @pytest.mark.parametrize("junk", [None, 7, "x", [], {}, [None], {"tasks": None}, {"tasks": [{"id": 5}]}, {"metrics": [{}]}])
-@pytest.mark.parametrize("call", ["tasks.get_all", "models.get_all", "events.debug_images", "tasks.delete_many"])
+@pytest.mark.parametrize("call", ["tasks.get_all", "models.get_all", "events.get_task_events", "tasks.delete_many"])
 def test_no_answer_however_wrong_widens_the_plan(
     sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch, call: str, junk: object
 ) -> None:
@@ -127,7 +127,7 @@ def test_what_changes_between_select_and_delete_survives_with_its_files(
     sandbox.load(world.as_dict())
 
     def meddle(request: Request) -> None:
-        if request.call == "events.debug_images":
+        if request.call == "events.get_task_events":
             sandbox.store.tasks.change(task.id, **change)
 
     sandbox.fault = meddle
@@ -169,7 +169,7 @@ def test_a_model_that_comes_into_use_during_the_pass_stays(sandbox: Sandbox, wor
     sandbox.load(world.as_dict())
 
     def use(request: Request) -> None:
-        if request.call == "events.debug_images" and not sandbox.store.tasks[living.id]["models"]["input"]:
+        if request.call == "events.get_task_events" and not sandbox.store.tasks[living.id]["models"]["input"]:
             models = {"input": [{"name": "initial", "model": model}], "output": []}
             sandbox.store.tasks.change(living.id, models=models)
 
@@ -186,7 +186,7 @@ def test_a_model_that_is_registered_during_the_pass_protects_its_file(sandbox: S
     uri = made["uri"].replace(sandbox.files_url, address.replace("{FILES}", sandbox.files_url))
 
     def register(request: Request) -> None:
-        if request.call == "events.debug_images" and "late" not in sandbox.store.models:
+        if request.call == "events.get_task_events" and "late" not in sandbox.store.models:
             sandbox.store.models.put({**made, "id": "late", "task": "", "uri": uri, "last_update": now()})
 
     sandbox.fault = register
@@ -198,7 +198,7 @@ def test_a_model_that_is_registered_during_the_pass_protects_its_file(sandbox: S
 def test_a_task_that_vanishes_during_the_pass_holds_up_no_other(sandbox: Sandbox, world: World) -> None:
     gone, other = full(world, "gone"), full(world, "other")
     sandbox.load(world.as_dict())
-    sandbox.fault = lambda r: sandbox.store.tasks.pop(gone.id, None) and None if r.call == "events.debug_images" else None
+    sandbox.fault = lambda r: sandbox.store.tasks.pop(gone.id, None) and None if r.call == "events.get_task_events" else None
     done = clean(sandbox)
     assert done.watcher.deleted == {other.id}
 
@@ -251,7 +251,7 @@ def test_a_scroll_that_repeats_iteration_0_for_ever_ends(sandbox: Sandbox, world
 def test_all_iterations_are_found_where_a_bulk_answer_was_cut_off(
     sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch, page: int
 ) -> None:
-    monkeypatch.setattr(reader, "IMAGES", reader.Kind("training_debug_image", "events.debug_images", (2, 7), 100, 32, page))
+    monkeypatch.setattr(reader, "IMAGES", reader.Kind("training_debug_image", "debug samples", page))
     task = world.task("many iterations", destination="s3://bucket/base")
     task.debug_images(80)
     sandbox.load(world.as_dict())

@@ -22,6 +22,8 @@ THRESHOLD = timedelta(days=30)
 KINDS = ("artifacts", "models", "metrics")
 """What the SDK writes to in a task's folder."""
 _FOLDER = re.compile(r".*\.([0-9a-f]{32})", re.DOTALL)
+_IN_PATH = re.compile(r"\.([0-9a-f]{32})(?![^/])")
+_REPORT = re.compile(r"reports/([0-9a-f]{32})/")
 _HOST = re.compile(r"([a-z][a-z0-9+]*)://(?:[^/@]*@)?([^/]*)(.*)", re.DOTALL | re.IGNORECASE)
 _ACTIVE = frozenset({"in_progress", "queued"})
 
@@ -57,6 +59,12 @@ class File:
     def rest(self) -> str:
         """Its path below that folder."""
         return self.path[len(self.folder) + 1 :]
+
+    @property
+    def report(self) -> str:
+        """The report among whose images it is; empty where it is none."""
+        found = _REPORT.match(self.path)
+        return found[1] if found and self.store == "files" else ""
 
     @property
     def _split(self) -> tuple[str, str]:
@@ -262,6 +270,8 @@ class Oracle:
         needs = {self.models[model].get("task") or "" for model in models if model in self.models}
         needs |= self._ancestors(task)
         needs |= {other for other in self.tasks for uri in uris if f".{other}" in unquote(unquote(uri))}
+        shown = [*(document.get("report_assets") or ()), document.get("report") or ""]
+        needs |= {other for other in self.tasks for text in shown if f"reports/{other}/" in text}
         # Also those in whose folder its files lie: a project may have the name of a folder.
         needs |= {other for other in self.tasks for file in self.files if file.owner == task and f".{other}/" in file.path}
         if "pipeline" in document["system_tags"]:
@@ -419,10 +429,17 @@ class Oracle:
     def _about_files(self, gone: set[str], after: After) -> Iterable[str]:
         # A task whose files can't all be deleted keeps its record, and may have lost those that could be.
         halfway = {task for task in self.eligible() - gone if self._has_link(task)}
-        claims = self._claims(gone | halfway)
+        by_id: dict[str, list[tuple[str, Claim]]] = {}
+        for uri, most in self._claims(gone | halfway):
+            for task in _ids_in(uri, self.scenario.links):
+                by_id.setdefault(task, []).append((uri, most))
         restored = self._restored()
         for file in sorted(self.files):
             there = file in after.files
+            if file.report:
+                yield from self._about_image(file, gone, there=there)
+                continue
+            claims = [one for task in set(_IN_PATH.findall(file.path)) for one in by_id.get(task, ())]
             strength = max((min(claim(uri, file, self.scenario.links), most) for uri, most in claims), default=Claim.NO)
             if not there and strength is Claim.YES:
                 named = next(uri for uri, most in claims if min(claim(uri, file, self.scenario.links), most) is Claim.YES)
@@ -431,6 +448,18 @@ class Oracle:
                 yield f"{file.store} file {file.path} is gone, and its task {self._name(file.owner)} is not"
             elif file.owner in gone and strength is Claim.NO:
                 yield from self._about_orphan(file, gone, there=there)
+
+    def _about_image(self, file: File, gone: set[str], *, there: bool) -> Iterable[str]:
+        """An image of a report: it goes with the report, unless one that is there shows it."""
+        shown = {uri for task in self.tasks.keys() - gone for uri in self.tasks[task].get("report_assets") or () if uri}
+        named = any(file.path in read(uri).paths for uri in shown)
+        texts = [self.tasks[task].get("report") or "" for task in self.tasks.keys() - gone - {file.report}]
+        if not there and (named or file.report not in gone):
+            yield f"image {file.path} is gone, and a report that is there shows it"
+        elif there and file.report in gone and not named and self.tasks[file.report].get("report_assets"):
+            own = any(file.path in read(uri).paths for uri in self.tasks[file.report]["report_assets"])
+            if own and not any(file.report in text for text in texts):
+                yield f"image {file.path} is left behind: its report, which is gone, named it"
 
     def _about_orphan(self, file: File, gone: set[str], *, there: bool) -> Iterable[str]:
         """A file of a task that is gone, which nothing claims."""
@@ -492,6 +521,18 @@ class Oracle:
     def _model(self, model: str) -> str:
         record = self.models.get(model, {})
         return f"{record.get('name')!r} ({model}, of task {self._name(record.get('task') or '')})"
+
+
+@lru_cache(100_000)
+def _ids_of(paths: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(task for path in paths for task in _IN_PATH.findall(path))
+
+
+def _ids_in(uri: str, links: Mapping[str, str]) -> frozenset[str]:
+    """The tasks whose folders a URI can name."""
+    meaning = read(uri)
+    paths = meaning.paths
+    return _ids_of((*paths, *(real(path, links) for path in paths)) if meaning.store == "mount" else paths)
 
 
 def _uris_of_event(event: Document) -> list[str]:

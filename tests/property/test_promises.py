@@ -23,8 +23,7 @@ READING = {
     "models.get_all",
     "projects.get_all",
     "users.get_all_ex",
-    "events.debug_images",
-    "events.plots",
+    "events.get_multi_task_plots",
     "events.get_task_events",
     "events.get_task_metrics",
     "events.get_multi_task_metrics",
@@ -42,6 +41,12 @@ def shared_judge() -> Iterator[Judge]:
 @given(data=st.data())
 def test_exactly_what_is_due_is_gone(shared_judge: Judge, feature: str, data: st.DataObject) -> None:
     scenario = data.draw(scenarios(without=frozenset(FEATURES) - {feature}))
+    assert shared_judge.violations(scenario) == [], scenario.as_json()
+
+
+@settings(few, max_examples=20)
+@given(scenarios(without=frozenset(FEATURES) - {"images", "moves"}))
+def test_every_one_of_many_images_goes(shared_judge: Judge, scenario: Scenario) -> None:
     assert shared_judge.violations(scenario) == [], scenario.as_json()
 
 

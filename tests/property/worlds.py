@@ -28,6 +28,9 @@ FEATURES = (
     "bucket",  # a store that the job doesn't know
     "datasets",
     "pipelines",
+    "images",  # more of them than any answer about many tasks holds
+    "moves",  # tasks and projects that are renamed, and destinations that change, while a task runs
+    "reports",  # reports with images, and those that show each other's
     "broken",  # answers in another shape than the API promises
     "clock",  # the server's clock is not the job's
     "events",  # what others do while the pass runs
@@ -127,6 +130,8 @@ class _Maker:
             made = self.world.dataset(f"set {number}", parents=parents, **options)
             self.datasets.append(made)
             self.outputs += [_Output(made, artifact["uri"]) for artifact in made.document["execution"]["artifacts"]]
+        elif self.on("reports", 8):
+            made = self._report(number, options)
         else:
             name = self.one(f"exp {number}", f"exp #{number} a+b", f"näme {number}", f"ends in .{number}")
             made = self.world.task(name, project=self._project(), **options)
@@ -169,9 +174,12 @@ class _Maker:
             task.debug_images(self.draw(st.integers(1, 3)))
         if self.one(False, False, True):
             task.plot("plot", images=self.draw(st.integers(1, 2)))
-        if self.one(False, False, False, True):
-            task.renamed(f"renamed {task.document['name']}")
-            self.outputs.append(_Output(task, task.artifact("late")))
+        if self.on("images", 6):
+            self._many_images(task)
+        if self.on("moves", 3):
+            self._move(task)
+            for uri in (task.artifact("late"), task.image("late.png", "late"), task.image("later.png", "late")):
+                self.outputs.append(_Output(task, uri))
         if self.on("unnamed", 2):
             for below in self.draw(
                 st.sets(st.sampled_from(["artifacts/left over", "models/x/left.pt", "notes.txt", "runs/log"]))
@@ -179,6 +187,66 @@ class _Maker:
                 task.file(below)
         if self.on("unnamed", 4):
             task.linked_artifact("beside", task.file(self.one("beside.txt", "runs/beside.txt")))
+
+    def _many_images(self, task: TaskBuilder) -> None:
+        """Images, or plots, of which an answer about many leaves out some; a few in another folder, one of use to others."""
+        kind = self.one("place", "again", "series", "titles", "plots")
+        numbers = range({"place": 20, "again": 3, "series": 400, "titles": 260, "plots": 110}[kind])
+        moves = self.on("moves")
+        written: list[str] = []
+        for number in numbers:
+            if moves and number == len(numbers) - 2:
+                self._move(task)
+            name = f"{number}.png"
+            match kind:
+                case "place":
+                    written.append(task.image(name, iteration=7))
+                case "series":
+                    written.append(task.image(name, variant=f"s{number:03}"))
+                case "titles":
+                    written.append(task.image(name, f"t{number:03}"))
+                case "plots":
+                    written += task.plot(f"p{number:03}")
+                case _:
+                    written.append(task.image(name, "again", iteration=number))
+        if self.one(True, False):
+            self.world.task("keeper", archived=False).linked_artifact("kept", self.one(*written))
+        if kind == "again":  # a name of before comes twice more: the server takes what it sees before for overwritten
+            first = next(event for event in self.world.events if event["task"] == task.id and event["metric"] == "again")
+            self.world.events += [{**first, "iter": iteration, "key": f"again {iteration}"} for iteration in (20, 21)]
+
+    def _move(self, task: TaskBuilder) -> None:
+        """From now on a task writes elsewhere."""
+        match self.one("task", "project", "all of its project", "destination"):
+            case "task":
+                task.renamed(f"renamed {task.document['name']}")
+            case "project":
+                task.moved("moved to")
+            case "all of its project":
+                self.world.rename_project(task.project, f"renamed {len(self.tasks)}")
+            case _:
+                stores = [self.world.files, PUBLIC, *([f"file://{MOUNT}"] if self.mounts else [])]
+                destination = self.one(*stores, *([] if "bucket" in self.without else [BUCKET]))
+                task.sends_to(destination)
+                task.document["output"] = {"destination": destination}
+                self.destinations[task.id] = destination
+
+    def _report(self, number: int, options: Document) -> TaskBuilder:
+        """A report, with images of its own and of others."""
+        made = self.world.task(
+            f"report {number}", project="lab/.reports", task_type="report", system_tags=["reports"], **options
+        )
+        assets = [f"{self.world.files}/reports/{made.id}/{quote(name)}" for name in ("a.png", "b c.png")]
+        for uri in assets:
+            self.world.stored[self.world.path(uri)] = 5
+        shown = assets[: self.one(2, 1, 0)]
+        others = [task for task in self.tasks if task.document["type"] == "report" and task.document["report_assets"]]
+        if others and self.one(True, False):
+            shown.append(self.one(*self.one(*others).document["report_assets"]))
+        made.document["report_assets"] = shown
+        if others and self.one(False, True):
+            made.document["report"] = f"![]({self.world.files}/reports/{self.one(*others).id}/a.png)"
+        return made
 
     # -- claims
     def claim(self, number: int) -> None:

@@ -102,6 +102,27 @@ def test_folders_without_a_record_are_found_with_their_sizes_and_ages(sandbox: S
     assert there(root) == {path for path in before if not path.startswith(orphan.partition("/artifacts")[0])}
 
 
+def test_images_of_reports_that_are_gone_are_found_and_those_of_others_are_not(
+    sandbox: Sandbox, world: World, root: Path
+) -> None:
+    living = world.task("report", task_type="report", archived=False)
+    living.document["report"] = f"![](http://files.example/reports/{GONE[1]}/shown.png)"
+    living.document["report_assets"] = [f"{{FILES}}/reports/{GONE[2]}/listed.png"]
+    sandbox.load(world.as_dict())
+    for report in (living.id, *GONE[:3]):
+        put(root, f"reports/{report}/a.png")
+    put(root, f"reports/{GONE[3]}/young.png", when=NOW)
+    put(root, f"reports/{GONE[4]}/nested/a.png")
+    for elsewhere in (f"lab/reports/{GONE[5]}/a.png", f"reports/{GONE[6]}", f"reports/x{GONE[7]}/a.png"):
+        put(root, elsewhere)
+    before = there(root)
+    swept = sweep(sandbox, root, delete=True)
+    assert swept.by(Verdict.DELETED) == {f"reports/{GONE[0]}"}
+    assert swept.by(Verdict.ODD) == {f"reports/{GONE[4]}"}
+    assert swept.by(Verdict.YOUNG) == {f"reports/{GONE[3]}"}
+    assert there(root) == before - {f"reports/{GONE[0]}/a.png"}
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -20,6 +20,8 @@ from cleanup_job.paths import (
     names_a_task,
     overlaps,
     owned_file,
+    report_file,
+    report_folder,
 )
 
 TASK = TaskId("0123456789abcdef0123456789abcdef")
@@ -254,3 +256,52 @@ def test_which_folders_below_are_kept_with_all_that_is_in_them(path: OwnedPath, 
 def test_a_single_file_has_nothing_below_it() -> None:
     with pytest.raises(AssertionError):
         left_alone(TaskFile(WHOLE, "models/w.pt"), "models/x")
+
+
+# -- reports
+@pytest.mark.parametrize("path", [f"reports/{TASK}", f"base/reports/{TASK}"])
+def test_a_reports_folder_goes_whole(path: str) -> None:
+    folder = TaskFolder("fileserver", path, TASK)
+    assert folder.is_report
+    assert not left_alone(folder, "a.png")
+    assert not left_alone(folder, "artifacts")
+    assert left_alone(PartOfFolder(folder, ("a.png",)), "a.png")
+    assert not left_alone(PartOfFolder(folder, ("a.png",)), "b.png")
+    assert left_alone(folder, f"other.{OTHER}/a.png")
+    assert TaskFile(folder, "artifacts/a.png").is_beside
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        TASK, f"xreports/{TASK}", f"reports/{OTHER}", f"reports/{TASK}/", f"/reports/{TASK}", f"reports//{TASK}",
+        f"reports/x/{TASK}", f"reports/{TASK}/..", "reports",
+    ],
+)  # fmt: skip
+def test_only_a_folder_of_this_id_among_the_reports_is_a_reports(path: str) -> None:
+    with pytest.raises(ValueError, match="is not a folder of task"):
+        TaskFolder("fileserver", path, TASK)
+
+
+def test_an_image_of_a_report_lies_in_its_own_folder() -> None:
+    def file(path: str) -> str | None:
+        found = report_file(Location("s", path), TASK)
+        return found and f"{found.folder.path} {found.rest}"
+
+    assert file(f"reports/{TASK}/a.png") == f"reports/{TASK} a.png"
+    assert file(f"b/reports/{TASK}/c/a.png") == f"b/reports/{TASK} c/a.png"
+    for path in (f"reports/{OTHER}/a.png", f"reports/{TASK}", f"reports/{TASK}/", f"reports/{TASK}/../x", f"xreports/{TASK}/a"):
+        assert file(path) is None
+    assert report_file(Location("s", "reports/x/a.png"), TaskId("x")) is None
+
+
+def test_a_report_is_looked_for_at_the_top_of_a_store() -> None:
+    assert report_folder("s", f"reports/{TASK}/a.png") == TaskFolder("s", f"reports/{TASK}", TASK)
+    for path in (f"b/reports/{TASK}/a.png", f"reports/{TASK}", f"reports/x{TASK}/a.png", "reports/a.png"):
+        assert report_folder("s", path) is None
+
+
+def test_a_file_in_a_reports_folder_is_no_links_to_give_away() -> None:
+    assert not in_no_folder(f"reports/{TASK}/a.png")
+    assert not in_no_folder(f"b/reports/{TASK}/a.png")
+    assert in_no_folder(f"xreports/{TASK}/a.png")

@@ -1,0 +1,61 @@
+"""What a ClearML Server has, by its API version; and what it turned out to lack all the same.
+
+Read from the schema of ClearML Server (`apiserver/schema/services`), whose keys say since when it has a call or a parameter.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from cleanup_job.errors import AnswerError
+
+T = TypeVar("T")
+Version = tuple[int, int]
+
+MODEL_EVENTS = "model_events of events.*"
+ALL_PLOTS = "last_iters_per_task_metric of events.get_multi_task_plots"
+ANY_METRICS = "events.get_multi_task_metrics"
+REPORTS = "report of tasks"
+REPORT_ASSETS = "report_assets of tasks"
+TASKS_DELETE_MANY = "tasks.delete_many"
+MODELS_DELETE_MANY = "models.delete_many"
+DELETE_EXTERNAL = "delete_external_artifacts of tasks.delete*"
+SINCE: dict[str, Version] = {
+    TASKS_DELETE_MANY: (2, 13),
+    MODELS_DELETE_MANY: (2, 13),
+    DELETE_EXTERNAL: (2, 21),
+    MODEL_EVENTS: (2, 22),
+    REPORTS: (2, 23),
+    REPORT_ASSETS: (2, 24),
+    ALL_PLOTS: (2, 26),
+    ANY_METRICS: (2, 28),
+}
+"""What the job does in another way where a server is older."""
+NO_SUCH_CALL = (404, 0)
+"""The server's own word for a call that it doesn't have (recording ``api_unknown``)."""
+
+
+class Offer:
+    """What one server has. Safe to use from many threads."""
+
+    def __init__(self, version: Version) -> None:
+        self.version = version
+        self._lacks: set[str] = set()
+
+    def has(self, what: str) -> bool:
+        """Whether the server has a call or a parameter, as far as is known."""
+        return self.version >= SINCE[what] and what not in self._lacks
+
+    def newest(self, what: str, new: Callable[[], T], old: Callable[[], T]) -> T:
+        """What ``new`` brings, or ``old`` where the server lacks what that needs; remembered, once it has said so.
+
+        Raises:
+            AnswerError: the server refused in another way.
+        """
+        if self.has(what):
+            try:
+                return new()
+            except AnswerError as error:
+                if (error.status, error.subcode) != NO_SUCH_CALL:
+                    raise
+                self._lacks.add(what)
+        return old()
