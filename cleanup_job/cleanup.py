@@ -26,6 +26,7 @@ from cleanup_job.rate import Rate
 from cleanup_job.report.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.rooms import Observer, Server, Storage
 from cleanup_job.selection import Filters, Rules, resolve
+from cleanup_job.splitting import Splitting
 
 LISTENS = 0.5
 """Seconds between two looks for a signal while the rate allows no batch."""
@@ -90,6 +91,7 @@ class Pass:
         self._stop = stop
         self._began = time.monotonic()
         self._rate = Rate(options.tasks_per_second)
+        self._split = Splitting(server, server.hasty, server.answers)
         self._phases = Phases()
         report.phases = self._phases.seconds
 
@@ -244,6 +246,7 @@ class Pass:
             self._warn,
             self._outcomes,
             found,
+            self._split,
             self._options.keep_on_file_error,
             self._phases,
         )
@@ -273,7 +276,8 @@ class Pass:
     ) -> int:
         """Note what became of a batch, release or hold back what waited for it; gives the number of tasks deleted."""
         known = {outcome.task for outcome in outcomes}
-        gone = {outcome.task for outcome in outcomes if outcome.verdict is Verdict.DELETED}
+        deleted = {outcome.task for outcome in outcomes if outcome.verdict is Verdict.DELETED}
+        gone = deleted | {outcome.task for outcome in outcomes if outcome.verdict is Verdict.GONE_ALREADY}
         batches.gone.tasks.update(gone)
         for outcome in outcomes:
             self._note(outcome)
@@ -287,7 +291,7 @@ class Pass:
             for task in candidates.with_names(self._server, [found.tasks[task] for task in needed]):
                 detail = f"task {needed[task.id]}, which needs something that this one made or keeps, is kept"
                 self._note(self._outcomes.stays(Staying(task, Reason.IN_USE, detail)))
-        return len(gone)
+        return len(deleted)
 
     def _warn(self, text: str) -> None:
         """Called from worker threads, too."""

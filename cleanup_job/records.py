@@ -149,6 +149,11 @@ class Deleted:
 
 
 @dataclass(frozen=True, slots=True)
+class GoneAlready:
+    """The server's word that there is no such record, although no call of ours can have deleted it."""
+
+
+@dataclass(frozen=True, slots=True)
 class NotDeleted:
     """The server's word that a record stays; ``status`` and ``subcode`` are ClearML's."""
 

@@ -7,6 +7,8 @@ import stamina
 
 PASSING = frozenset({429, 500, 502, 503, 504, 509})
 """Statuses worth another try: HTTP's, and 509 which ClearML's SDK counts as passing too."""
+HASTY = 2
+"""Tries of a call for many that is divided when it fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +22,15 @@ class Retry:
     on_retry: Callable[[str], None] = field(default=lambda _: None, repr=False)
     """Told of each failed try, in a line for people."""
 
-    def tries(self, name: str, passing: type[Exception]) -> Iterator[stamina.Attempt]:
-        """The tries of a call: a loop of contexts that swallow a ``passing`` error as long as tries are left."""
+    def attempts_of(self, *, hasty: bool) -> int:
+        """How many tries a call has."""
+        return min(self.attempts, HASTY) if hasty else self.attempts
+
+    def tries(self, name: str, passing: type[Exception], *, hasty: bool = False) -> Iterator[stamina.Attempt]:
+        """The tries of a call: a loop of contexts that swallow a ``passing`` error as long as tries are left.
+
+        A ``hasty`` call has ``HASTY`` at most: somebody else asks again, for less.
+        """
 
         def worth_it(error: Exception) -> bool:
             if isinstance(error, passing):
@@ -31,7 +40,7 @@ class Retry:
 
         yield from stamina.retry_context(
             on=worth_it,
-            attempts=self.attempts,
+            attempts=self.attempts_of(hasty=hasty),
             timeout=None,
             wait_initial=self.wait,
             wait_max=self.wait * 60,

@@ -21,6 +21,7 @@ class Verdict(StrEnum):
     KEPT = "kept"
     FAILED = "failed"
     NOT_OURS = "not_ours"
+    GONE_ALREADY = "gone_already"
 
 
 class Reason(StrEnum):
@@ -38,6 +39,7 @@ class Reason(StrEnum):
     FORBIDDEN = "forbidden"
     FILE_ERROR = "file_error"
     RECORD_ERROR = "record_error"
+    SERVER_ERROR = "server_error"
     UNREADABLE = "unreadable"
     UNREACHABLE = "unreachable"
 
@@ -55,6 +57,7 @@ REASON_TEXTS = {
     Reason.FORBIDDEN: "may not be written with this key",
     Reason.FILE_ERROR: "has files that could not be deleted",
     Reason.RECORD_ERROR: "has a record that could not be deleted",
+    Reason.SERVER_ERROR: "is one that the server fails to answer for",
     Reason.UNREADABLE: "has a record that can't be read as ClearML's API describes it",
     Reason.UNREACHABLE: "was left when the server could not be reached",
 }

@@ -11,6 +11,8 @@ page, unless its last page is smaller than one that this server has been seen to
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
@@ -38,15 +40,31 @@ MARGIN = timedelta(seconds=2)
 """How far a stream goes back before the newest record that is known."""
 
 
+Call = Callable[[str, dict[str, Any]], Mapping[str, Raw]]
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What a server has been seen to do."""
+
+    largest: int = 0
+    """The most documents that one page ever brought: the server's cap is no lower."""
+
+
 class Listings:
     """Reads listings of tasks, models and projects. Safe to use from many threads."""
 
-    def __init__(self, call: Callable[[str, dict[str, Any]], Mapping[str, Raw]], page_size: int) -> None:
+    def __init__(self, call: Call, page_size: int) -> None:
         """``page_size``: records a listing call returns unless told otherwise, at most 500."""
         self.call = call
         self._page_size = page_size
-        self.largest = 0
-        """The most documents that one page ever brought: the server's cap is no lower."""
+        self.seen = _Seen()
+
+    def by(self, call: Call) -> "Listings":
+        """The same listings, by another way to call the server."""
+        other = copy(self)
+        other.call = call
+        return other
 
     def read(
         self, service: str, body: Mapping[str, Any], shape: type[Shape], size: int = 0, since: str = ""
@@ -160,8 +178,8 @@ class _Pages(Generic[Shape]):
         ids, before = _ids(found), self._before
         self._before = ids
         repeats = number > 0 and ids == before  # a server that gives the same page for ever
-        ends = not found or repeats or len(found) < min(size, listings.largest)
-        listings.largest = max(listings.largest, len(found))
+        ends = not found or repeats or len(found) < min(size, listings.seen.largest)
+        listings.seen.largest = max(listings.seen.largest, len(found))
         return found, ends
 
     def after(self, found: list[Shape | Misread], since: datetime | None) -> Iterator[list[Shape | Misread]]:
@@ -190,7 +208,7 @@ class _Pages(Generic[Shape]):
 
     def without_a_time(self, read: int) -> Iterator[list[Shape | Misread]]:
         """Yield records without the field: from the page that they should begin on, or earlier where others left meanwhile."""
-        size = max(1, min(FEW if read else self.size, self.size, self._listings.largest))
+        size = max(1, min(FEW if read else self.size, self.size, self._listings.seen.largest))
         number = max(0, read - 1) // size
         found, ends = self(number, by_id=True, size=size)
         while number and not any(map(_time, found)):

@@ -214,17 +214,26 @@ class Transport:
         """As ``ask``, with whatever object the answer's data is."""
         return self.ask(name, body, dict[str, Any], before)
 
-    def ask(self, name: str, body: dict[str, Any], shape: type[T], before: Callable[[], None] = lambda: None) -> T:
+    def ask(
+        self,
+        name: str,
+        body: dict[str, Any],
+        shape: type[T],
+        before: Callable[[], None] = lambda: None,
+        *,
+        hasty: bool = False,
+    ) -> T:
         """Call ``service.action``, again for passing failures, and give the answer's data.
 
-        Only for calls that may be repeated. ``before`` is called before each try, as in ``ask_once``.
+        Only for calls that may be repeated. ``before`` is called before each try, as in ``ask_once``. A ``hasty`` one has few
+        tries.
 
         Raises:
             AnswerError: the server refused the call, or its answer has another shape.
             UnreachableError: no usable answer, after all tries.
             SettingsError: the server redirects to another place.
         """
-        return self.retried(lambda: self.ask_once(name, body, shape, before), name)
+        return self.retried(lambda: self.ask_once(name, body, shape, before), name, hasty=hasty)
 
     def ask_once(self, name: str, body: dict[str, Any] | str, shape: type[T], before: Callable[[], None] = lambda: None) -> T:
         """Call once, with an object or with lines; a passing failure is a ``PassingError``.
@@ -264,23 +273,23 @@ class Transport:
         """As ``call``, for the endpoints that take one JSON object a line."""
         return self.retried(lambda: self.ask_once(name, "\n".join(map(json.dumps, lines)), dict[str, Any]), name)
 
-    def tries(self, name: str) -> Iterator[stamina.Attempt]:
+    def tries(self, name: str, *, hasty: bool = False) -> Iterator[stamina.Attempt]:
         """The tries of a call: a loop of contexts that swallow a ``PassingError`` as long as tries are left."""
-        return self._connection.retry.tries(name, PassingError)
+        return self._connection.retry.tries(name, PassingError, hasty=hasty)
 
-    def retried(self, action: Callable[[], T], name: str) -> T:
+    def retried(self, action: Callable[[], T], name: str, *, hasty: bool = False) -> T:
         """What an action gives, tried again for passing failures."""
         try:
-            for attempt in self.tries(name):
+            for attempt in self.tries(name, hasty=hasty):
                 with attempt:
                     return self._passing(action, name)
         except PassingError as error:
-            raise self.unreachable(name, error) from error
+            raise self.unreachable(name, error, hasty=hasty) from error
         raise AssertionError
 
-    def unreachable(self, name: str, error: Exception) -> UnreachableError:
+    def unreachable(self, name: str, error: Exception, *, hasty: bool = False) -> UnreachableError:
         """What to say when all tries are used up."""
-        tries = self._connection.retry.attempts
+        tries = self._connection.retry.attempts_of(hasty=hasty)
         return UnreachableError(f"{name}: no answer from {self._connection.api_host} in {tries} tries; the last: {error}")
 
     @staticmethod
