@@ -16,7 +16,19 @@ from cleanup_job.outcomes import Outcomes
 from cleanup_job.outputs import Outputs
 from cleanup_job.paths import ModelId, TaskFile, TaskId
 from cleanup_job.phases import Phases
-from cleanup_job.plan import Batch, Going, Gone, Plan, Policy, Protection, References, kinds_apart, plan_batch, protection
+from cleanup_job.plan import (
+    Batch,
+    Going,
+    Gone,
+    Plan,
+    Policy,
+    Protection,
+    References,
+    Staying,
+    kinds_apart,
+    plan_batch,
+    protection,
+)
 from cleanup_job.record_deletion import RecordDeletion
 from cleanup_job.records import Detail, Listed, Model, Removed, Size, Unreadable
 from cleanup_job.report.outcome import Reason, TaskOutcome, Verdict
@@ -103,7 +115,7 @@ class Batches:
                     plan, unplanned = self._plan_all(chunk, read)
                 for unit, why in unplanned.items():
                     outcomes += self._failed([unit], Reason.SERVER_ERROR, why)
-                outcomes += [self.outcomes.stays(staying) for staying in plan.staying]
+                outcomes += [self._stays(staying) for staying in plan.staying]
                 outcomes += act(plan)
             except LeaseHeldError:  # the next pass finds what is left of them
                 return Worked(tuple(outcomes), dropped=sum(map(len, left)))
@@ -119,6 +131,14 @@ class Batches:
     def _failed(self, units: Sequence[Unit], reason: Reason, error: Exception) -> list[TaskOutcome]:
         tasks = [self.found.tasks[task] for unit in units for task in unit]
         return [self.outcomes.of(task, Verdict.FAILED, reason, str(error)) for task in tasks]
+
+    def _stays(self, staying: Staying) -> TaskOutcome:
+        """A task that is kept by plan, or whose record somebody else deleted: then the server says so when it is asked for it."""
+        if staying.absent:
+            gone, _ = self.split.each("looking", [staying.task.id], lambda server, some: server.is_gone(some[0]))
+            if any(gone):
+                return self.outcomes.gone_already(staying.task)
+        return self.outcomes.stays(staying)
 
     # -- read
     def _read_all(self, ids: Sequence[TaskId]) -> tuple[_Read, dict[TaskId, Exception]]:

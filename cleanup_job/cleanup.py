@@ -157,7 +157,7 @@ class Pass:
             frozenset(options.keep_model_tags),
             links=options.delete_external,
         )
-        return candidates.find(self._server, self._storage, rules, projects, tell, protect=protect)
+        return candidates.find(self._server, self._storage, rules, projects, tell, split=self._split, protect=protect)
 
     def _rules(self, projects: dict[str, str]) -> Rules:
         filters = self._options.filters

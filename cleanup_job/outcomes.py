@@ -45,6 +45,10 @@ class Outcomes:
             unknown_stores=going.unknown_stores,
         )
 
+    def gone_already(self, task: Task | Selected | Unreadable) -> TaskOutcome:
+        """A task whose record somebody else deleted."""
+        return self.of(task, Verdict.GONE_ALREADY, detail="somebody else deleted its record in the meantime")
+
     def stays(self, staying: Staying) -> TaskOutcome:
         """A task that stays by plan."""
         verdict = Verdict.NOT_OURS if staying.reason is Reason.PUBLIC else Verdict.KEPT

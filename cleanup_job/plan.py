@@ -115,6 +115,8 @@ class Staying:
     reason: Reason
     detail: str
     unknown_stores: tuple[tuple[str, int], ...] = ()
+    absent: bool = False
+    """Whether a list of tasks lacked it, which alone proves nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,8 +281,10 @@ def _why_it_stays(task: TaskId, batch: Batch, policy: Policy) -> Staying | None:
     before, now = batch.before[task], batch.now.get(task)
     if task in batch.unreadable:
         return unreadable(now or batch.unreadable[task], batch.unreadable[task].field)
-    if now is None or task not in batch.outputs:
-        return Staying(before, Reason.CHANGED, "it is no longer there")
+    if now is None:
+        return Staying(before, Reason.CHANGED, "the server does not list it any more; the next pass looks again", absent=True)
+    if task not in batch.outputs:
+        return Staying(now, Reason.CHANGED, "it, or a model of it, was not there while it was read; the next pass looks again")
     if now.public:
         return Staying(now, Reason.PUBLIC, "a public example belongs to the server, not to its users")
     return _changed(now, batch, policy) or _needed(now, batch, policy) or _files_hold_it(now, batch, policy)

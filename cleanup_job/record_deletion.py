@@ -123,7 +123,7 @@ class RecordDeletion:
                 self.warn(f"task {task.id}: {planned} models planned, {answer.models} deleted by the server")
             return self.outcomes.goes(going)
         if isinstance(answer, GoneAlready):
-            return self.outcomes.of(task, Verdict.GONE_ALREADY, detail="somebody else deleted its record in the meantime")
+            return self.outcomes.gone_already(task)
         if answer is None:
             detail = "the server's answer does not mention it; its files are gone already"
             return self.outcomes.of(task, Verdict.FAILED, Reason.RECORD_ERROR, detail)

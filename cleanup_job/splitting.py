@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
-from cleanup_job.errors import AnswerError, DownError, UnreachableError
+from cleanup_job.errors import AnswerError, DownError, ForeignAnswerError, UnreachableError
 
 Id = TypeVar("Id", bound=Hashable)
 Answer = TypeVar("Answer")
@@ -81,8 +81,8 @@ class Splitting(Generic[Asked]):
             return ask(self._hasty, some)
         except DownError:
             raise
-        except UnreachableError:
-            if not first and len(some) > 1:
+        except (AnswerError, UnreachableError) as error:
+            if _is_refusal(error) or (len(some) > 1 and not first):
                 raise
         self.see_that_it_answers()  # which may have taken a while
         if len(some) > 1 or name in self._waited:
@@ -98,7 +98,7 @@ class Splitting(Generic[Asked]):
         """
         try:
             self._answers()
-        except UnreachableError as error:
+        except (AnswerError, UnreachableError) as error:
             raise DownError(str(error)) from error
 
     def _is_hopeless(self, name: str, error: AnswerError | UnreachableError) -> bool:
@@ -112,6 +112,11 @@ class Splitting(Generic[Asked]):
         self._in_a_row[name] += 1
         if self._in_a_row[name] < IN_A_ROW:
             return False
-        if isinstance(error, AnswerError):
+        if _is_refusal(error):
             return True
         raise DownError(str(error)) from error
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether the server has understood and says no: to ask it again is of no use."""
+    return isinstance(error, AnswerError) and bool(error.status) and not isinstance(error, ForeignAnswerError)

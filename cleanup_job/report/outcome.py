@@ -22,6 +22,7 @@ class Verdict(StrEnum):
     FAILED = "failed"
     NOT_OURS = "not_ours"
     GONE_ALREADY = "gone_already"
+    """Somebody else deleted its record while the pass ran: another release, or a person."""
 
 
 class Reason(StrEnum):
@@ -106,10 +107,11 @@ class ProjectSum:
     kept: int = 0
     failed: int = 0
     not_ours: int = 0
+    gone_already: int = 0
 
     def count_in(self, row: "ProjectSum") -> None:
         """Add another row's numbers."""
-        for name in ("tasks", "models", "files", "bytes", "kept", "failed", "not_ours"):
+        for name in ("tasks", "models", "files", "bytes", "kept", "failed", "not_ours", "gone_already"):
             setattr(self, name, getattr(self, name) + getattr(row, name))
 
 
@@ -188,6 +190,8 @@ class Report:
             row.kept += 1
         elif outcome.verdict is Verdict.FAILED:
             row.failed += 1
+        elif outcome.verdict is Verdict.GONE_ALREADY:
+            row.gone_already += 1
         else:
             row.not_ours += 1
         if outcome.reason is not None:
