@@ -133,7 +133,7 @@ class Batches:
         return [self.outcomes.of(task, Verdict.FAILED, reason, str(error)) for task in tasks]
 
     def _stays(self, staying: Staying) -> TaskOutcome:
-        """A task that is kept by plan, or whose record somebody else deleted: then the server says so when it is asked for it."""
+        """A task that is kept by plan, or whose record somebody else deleted: then the server says so when it is asked."""
         if staying.absent:
             gone, _ = self.split.each("looking", [staying.task.id], lambda server, some: server.is_gone(some[0]))
             if any(gone):

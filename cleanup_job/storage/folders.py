@@ -29,6 +29,7 @@ from cleanup_job.paths import (
 from cleanup_job.records import Removed, Size
 from cleanup_job.storage import directories
 from cleanup_job.storage.directories import Found, InTheWayError
+from cleanup_job.storage.store import UNFINISHED
 
 SCHEME = "file://"
 LINK = "is a symbolic link, and what it leads to is not deleted; correct or remove it"
@@ -71,7 +72,7 @@ class MountedFolders:
 
     def doubts(self) -> list[str]:
         """Not one folder was there."""
-        if self._missing and not self._found:
+        if self._missing > UNFINISHED and not self._found:
             return [f"none of {self._missing} folders was below {', '.join(self._roots)}: is the right volume mounted?"]
         return []
 

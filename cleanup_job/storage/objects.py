@@ -21,6 +21,7 @@ from cleanup_job.paths import LinkedFile, Location, OwnedPath, TaskFile, left_al
 from cleanup_job.records import Removed, Size
 from cleanup_job.retry import Retry
 from cleanup_job.storage.buckets import Buckets, Client, NoAccessError
+from cleanup_job.storage.store import UNFINISHED
 
 MANY = 1000
 """Keys in a request: what S3 takes. obstore sends them to Azure in parts, and one by one where a store knows no other way."""
@@ -119,7 +120,7 @@ class ObjectStores:
             *(
                 f"none of {bucket.missing} folders was in {bucket.name}: is this the right server and bucket?"
                 for bucket in buckets
-                if bucket.missing and not bucket.found
+                if bucket.missing > UNFINISHED and not bucket.found
             ),
             *(
                 f"{bucket.name} keeps versions: what is deleted is hidden, and its bytes are freed only when a lifecycle rule "

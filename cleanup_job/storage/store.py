@@ -12,6 +12,8 @@ from typing import Protocol, TypeVar
 from cleanup_job.paths import LinkedFile, Location, OwnedPath
 from cleanup_job.records import Removed, Size
 
+UNFINISHED = 500
+"""Folders that an interrupted pass may have emptied without deleting their records: they are no sign of a wrong address."""
 Path = OwnedPath | LinkedFile
 P = TypeVar("P", OwnedPath, LinkedFile, Location)
 
