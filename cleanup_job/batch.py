@@ -84,6 +84,8 @@ class Batches:
     found: Candidates
     split: Splitting[Server]
     keep_on_file_error: bool = True
+    keep_missing: bool = True
+    """Whether a task is kept of which nothing was there, where its files may have another name."""
     phases: Phases = field(default_factory=Phases)
     gone: Gone = field(default_factory=Gone)
 
@@ -330,8 +332,11 @@ class Batches:
         outcomes: list[TaskOutcome] = []
         ready: list[Going] = []
         broken = {going.unit for going in plans if any(path in removed.failed for path in going.paths)}
+        lost = {going.unit: going for going in plans if self.keep_missing and _is_lost(going, removed)}
         for going in plans:
-            if going.unit in broken and self.keep_on_file_error:
+            if going.unit in lost and going.unit not in broken:
+                outcomes.append(self.outcomes.stays(_not_found(going, lost[going.unit])))
+            elif going.unit in broken and self.keep_on_file_error:
                 reasons = [f"{path.path}: {removed.failed[path]}" for path in going.paths if path in removed.failed]
                 detail = "; ".join(reasons[:3]) or "a file of a task that it is deleted with could not be deleted"
                 outcomes.append(self.outcomes.of(going.task, Verdict.FAILED, Reason.FILE_ERROR, detail))
@@ -340,10 +345,34 @@ class Batches:
         return outcomes, ready
 
 
+def _is_lost(going: Going, removed: Removed) -> bool:
+    """Whether nothing of a task was there, and its files may be there all the same, under another name."""
+    return going.doubtful and bool(going.paths) and removed.missing.issuperset(going.paths)
+
+
+def _not_found(going: Going, lost: Going) -> Staying:
+    if going is not lost:
+        return Staying(
+            going.task, Reason.FILES_NOT_FOUND, f"task {lost.task.id}, with which it is deleted, has files like that"
+        )
+    detail = (
+        f"{lost.paths[0].path}: neither this nor another reading of its address is there. If its files are gone, "
+        "CLEANUP_MISSING_FILES=delete_record deletes the record; if they are there under another name, remove them first"
+    )
+    return Staying(going.task, Reason.FILES_NOT_FOUND, detail)
+
+
 def _counted(going: Going, removed: Removed) -> Going:
-    """A task with what its stores counted, and without what was not there."""
+    """A task with what its stores counted, and without what was not there under any of its names."""
     sizes = [removed.sizes[path] for path in going.paths if path in removed.sizes]
-    absent = [path for path in going.paths if path in removed.missing and path not in removed.sizes]
+    absent = [
+        path
+        for path in going.paths
+        if path in removed.missing
+        and path not in removed.sizes
+        and path not in going.guesses
+        and removed.missing.issuperset(going.others.get(path, ()))
+    ]
     known = [Size(1) if isinstance(path, TaskFile) else going.recorded.get(path, Size()) for path in absent]
     missing = min(going.files, sum(one.files for one in known))
     return replace(

@@ -48,6 +48,7 @@ class Options:
     keep_unknown: bool = True
     delete_external: bool = False
     keep_on_file_error: bool = True
+    keep_missing: bool = True
     protect_used_datasets: bool = False
     protect_linked_artifacts: Scope = "all"
     keep_model_tags: tuple[str, ...] = ()
@@ -248,6 +249,7 @@ class Pass:
             found,
             self._split,
             self._options.keep_on_file_error,
+            self._options.keep_missing,
             self._phases,
         )
 

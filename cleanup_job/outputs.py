@@ -38,6 +38,10 @@ class Owned:
     """A file in a folder of the task."""
 
     file: TaskFile
+    others: tuple[TaskFile, ...] = ()
+    """What else in folders of the task its URI can mean."""
+    doubtful: bool = False
+    """Whether ClearML's SDK can have written one of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,9 @@ def classify(uri: str, task: TaskId, locate: Locate) -> Owned | External | Unkno
         return UnknownStore(address_of(uri)) if _names(uri, task) else External(None)
     file = owned_file(place, task)
     if file is not None:
-        return Owned(file)
+        readings = (owned_file(Location(place.store, path), task) for path in place.others)
+        others = tuple(other for other in readings if other is not None)
+        return Owned(file, others, doubtful=place.doubtful and bool(others))
     return Unusable() if _names(place.path, task) and not is_clean(place.path) else External(place)
 
 
@@ -116,6 +122,10 @@ class Outputs:
     """Those of the ``KINDS`` in which files were counted and not remembered."""
     folders: set[TaskFolder] = field(default_factory=set)
     files: set[TaskFile] = field(default_factory=set)
+    others: dict[TaskFolder | TaskFile, set[TaskFolder | TaskFile]] = field(default_factory=dict)
+    """For some of these folders and files what else the records that name them can mean, all of it in folders of the task."""
+    certain: bool = False
+    """Whether any owned file is named in a way that can be read in one way only."""
     sums: dict[TaskFolder, Sum] = field(default_factory=dict)
     """Owned files on known stores that don't count themselves, by folder; without those beside the ``KINDS``."""
     named: Sum = field(default_factory=Sum)
@@ -156,24 +166,40 @@ class Outputs:
             self._count(size)  # its folder is known, and nothing else of it is remembered
             return
         match classify(uri, self.task, self.locate):
-            case Owned(file):
-                if file in self.files:
-                    return
-                self._sum = None if self.measured(file.store) else self._sum_of(file)
-                self._count(size)
-                self.folders.add(file.folder)
-                by_name = file.is_beside or file.kind in self.apart
-                if by_name:
-                    self.files.add(file)
-                else:
-                    self.forgotten.add(file.kind)
-                self._beside = uri[: -len(file.rest)] if not by_name and uri.endswith("/" + file.rest) else ""
+            case Owned() as owned:
+                self._add_owned(uri, owned, size)
             case UnknownStore(address):
                 self.unknown[address] = self.unknown.get(address, 0) + 1
             case Unusable():
                 self.unusable = self.unusable or uri
             case External(place):
                 self._add_external(uri, place)
+
+    def _add_owned(self, uri: str, owned: Owned, size: int | None) -> None:
+        file = owned.file
+        self.certain = self.certain or not owned.doubtful
+        if file in self.files:
+            return
+        self._sum = None if self.measured(file.store) else self._sum_of(file)
+        self._count(size)
+        self.folders.add(file.folder)
+        by_name = file.is_beside or file.kind in self.apart
+        if by_name:
+            self.files.add(file)
+        else:
+            self.forgotten.add(file.kind)
+        for other in owned.others:
+            self._add_other(file, other)
+        self._beside = uri[: -len(file.rest)] if not by_name and uri.endswith("/" + file.rest) else ""
+
+    def _add_other(self, file: TaskFile, other: TaskFile) -> None:
+        """Note what else a file's URI can mean."""
+        if other.folder != file.folder:
+            self.others.setdefault(file.folder, set()).add(other.folder)
+        if other.is_beside or other.kind in self.apart:
+            self.others.setdefault(file, set()).add(other)
+        else:
+            self.forgotten.add(other.kind)
 
     def _sum_of(self, file: TaskFile) -> Sum:
         return self.named if file.is_beside else self.sums.setdefault(file.folder, Sum())

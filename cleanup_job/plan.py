@@ -87,6 +87,12 @@ class Going:
     task: Task
     unit: Unit
     paths: tuple[OwnedPath, ...] = ()
+    others: Mapping[OwnedPath, tuple[OwnedPath, ...]] = field(default_factory=dict)
+    """For some of these paths, which others of them their records can mean as well."""
+    guesses: frozenset[OwnedPath] = frozenset()
+    """Those that no record names in the most usual reading."""
+    doubtful: bool = False
+    """Whether no record names a file in a way that can be read in one way only: where nothing is there, nobody knows why."""
     linked: tuple[LinkedFile, ...] = ()
     models: tuple[Model, ...] = ()
     kept_models: tuple[ModelId, ...] = ()
@@ -339,18 +345,25 @@ def kinds_apart(task: TaskId, claims: Iterable[Claim], policy: Policy) -> frozen
 
 def _going(task: Task, unit: Unit, batch: Batch, policy: Policy) -> Going:
     found, guard, models = batch.outputs[task.id], batch.guard, batch.models.get(task.id, ())
-    claimed = {folder: guard.of(folder) for folder in found.folders}
-    whole: list[TaskFolder | PartOfFolder] = []
+    guesses = {other for others in found.others.values() for other in others}
+    folders = found.folders | {other for other in guesses if isinstance(other, TaskFolder)}
+    files = found.files | {other for other in guesses if isinstance(other, TaskFile)}
+    folders |= {file.folder for file in files}
+    claimed = {folder: guard.of(folder) for folder in folders}
+    whole: dict[TaskFolder | TaskFile, TaskFolder | PartOfFolder] = {}
     apart: dict[TaskFolder, frozenset[str]] = {}
-    for folder in found.folders:
+    for folder in folders:
         path, apart[folder] = _as_a_whole(folder, claimed[folder], policy)
-        whole += [path] if path is not None else []
-    named = [file for file in found.files if file.is_beside or file.kind in apart[file.folder]]
+        if path is not None:
+            whole[folder] = path
+    named = [file for file in files if file.is_beside or file.kind in apart[file.folder]]
     free = [file for file in named if not claimed[file.folder].holds(file.rest)]
     own = {model.id for model in models}
     listed = batch.listed.get(task.id, ())
     kept = [model for model in models if model.id in guard.models]
-    paths: list[OwnedPath] = [*whole, *free]
+    paths: list[OwnedPath] = [*whole.values(), *free]
+    of: dict[TaskFolder | TaskFile, OwnedPath] = {**whole, **{file: file for file in free}}
+    sure = found.folders | found.files
     return Going(
         task=task,
         unit=unit,
@@ -360,9 +373,12 @@ def _going(task: Task, unit: Unit, batch: Batch, policy: Policy) -> Going:
         kept_models=tuple(model.id for model in kept),
         detached=any(not model.ready and model.id not in guard.used for model in kept),
         listed=tuple(one for one in listed if one.model in own) if any(one.model not in own for one in listed) else None,
-        files=found.count - sum(not policy.lists(file.store) for file in set(named) - set(free)),
+        others={of[one]: tuple(of[other] for other in some if other in of) for one, some in found.others.items() if one in of},
+        guesses=frozenset(of[one] for one in of.keys() - sure),
+        doubtful=bool(sure) and not found.certain,
+        files=found.count - sum(not policy.lists(file.store) for file in (set(named) - set(free)) & found.files),
         bytes=found.bytes,
-        recorded={path: _recorded(path, named, found) for path in whole},
+        recorded={path: _recorded(path, named, found) for path in whole.values()},
         protected=tuple(sorted({uri for one in claimed.values() for uri in one.inside.values()})),
         external=tuple(found.external),
         external_count=found.external_count,

@@ -39,6 +39,7 @@ class Reason(StrEnum):
     PUBLIC = "public"
     FORBIDDEN = "forbidden"
     FILE_ERROR = "file_error"
+    FILES_NOT_FOUND = "files_not_found"
     RECORD_ERROR = "record_error"
     SERVER_ERROR = "server_error"
     UNREADABLE = "unreadable"
@@ -57,6 +58,7 @@ REASON_TEXTS = {
     Reason.PUBLIC: "is a public example",
     Reason.FORBIDDEN: "may not be written with this key",
     Reason.FILE_ERROR: "has files that could not be deleted",
+    Reason.FILES_NOT_FOUND: "has no file where its record says, but may have some under another name",
     Reason.RECORD_ERROR: "has a record that could not be deleted",
     Reason.SERVER_ERROR: "is one that the server fails to answer for",
     Reason.UNREADABLE: "has a record that can't be read as ClearML's API describes it",

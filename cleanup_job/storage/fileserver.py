@@ -11,14 +11,25 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TypeVar
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 import requests
 
 from cleanup_job.errors import AnswerError, SettingsError
 from cleanup_job.in_flight import InFlight
-from cleanup_job.paths import KINDS, LinkedFile, Location, OwnedPath, PartOfFolder, TaskFile, TaskFolder, TaskId, is_clean
+from cleanup_job.paths import (
+    KINDS,
+    LinkedFile,
+    Location,
+    OwnedPath,
+    PartOfFolder,
+    TaskFile,
+    TaskFolder,
+    TaskId,
+    is_clean,
+    read_as,
+)
 from cleanup_job.records import Removed
 from cleanup_job.retry import Retry
 from cleanup_job.splitting import Splitting
@@ -171,8 +182,8 @@ class FileServer:
         found = []
         if not self._batch:
             found.append(
-                f"the fileserver at {self._host} does not take POST /delete_many: only files that records name were deleted, "
-                "and all others in their folders are left. Set CLEARML__fileserver__delete__allow_batch=true for it, or correct a "
+                f"the fileserver at {self._host} takes no POST /delete_many: only files that records name were deleted, "
+                "and others in their folders are left. Set CLEARML__fileserver__delete__allow_batch=true for it, or correct a "
                 "proxy in between that refuses this path."
             )
         if self._missing > UNFINISHED and not self._found and not self._proven:
@@ -194,7 +205,7 @@ class FileServer:
         for root in self._roots_at(scheme.lower(), network):
             below = "/" + path.lstrip("/")
             if below.startswith(root + "/"):
-                return Location(NAME, unquote(below[len(root) + 1 :]).lstrip("/"))
+                return read_as(NAME, below[len(root) + 1 :].lstrip("/"), quoted=True)
         return None
 
     def _roots_of(self, scheme: str, network: str) -> tuple[str, ...]:

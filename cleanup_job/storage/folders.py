@@ -25,6 +25,7 @@ from cleanup_job.paths import (
     in_no_folder,
     left_alone,
     left_alone_whole,
+    read_as,
 )
 from cleanup_job.records import Removed, Size
 from cleanup_job.storage import directories
@@ -81,7 +82,7 @@ class MountedFolders:
         path = uri.removeprefix("file://localhost").removeprefix(SCHEME)
         for root in self._roots:
             if path.startswith(root + "/"):
-                return Location(SCHEME + root, path[len(root) + 1 :])
+                return read_as(SCHEME + root, path[len(root) + 1 :], quoted=False)
         return None
 
     def measure(self, paths: Sequence[OwnedPath]) -> Removed:
