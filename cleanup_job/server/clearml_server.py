@@ -299,8 +299,9 @@ class ClearMLServer:
                         *chunks([i for i in left if i in reported], WAITED_FOR),
                     ]:
                         self._unsure.update(chunk)
-                        done |= self._delete_chunk(chunk, {"force": force, "delete_output_models": not keep_models})
-                        self._unsure.difference_update(chunk)
+                        said = self._delete_chunk(chunk, {"force": force, "delete_output_models": not keep_models})
+                        self._unsure.difference_update(said)
+                        done |= said | self._deleted_before(chunk)
                         left = [i for i in left if i not in chunk]
         except (PassingError, AnswerError) as error:
             done |= self._deleted_before(left)
@@ -355,7 +356,10 @@ class ClearMLServer:
         # An entry that can't be read is as none: its record counts as not deleted.
         done = {one.id: Deleted(count(one.deleted_models)) for one in entries(answer, "succeeded", Succeeded)}
         refused = {one.id: not_deleted(one.error) for one in entries(answer, "failed", Failed)}
-        return {TaskId(i): outcome for i, outcome in (done | refused).items() if i in asked}
+        said = {TaskId(i): outcome for i, outcome in (done | refused).items() if i in asked}
+        if not said:
+            raise AnswerError("tasks.delete_many: an answer that mentions none of the tasks")
+        return said
 
     def _delete_one(self, task: TaskId, options: Mapping[str, Any]) -> Deleted | GoneAlready | NotDeleted:
         try:

@@ -92,7 +92,7 @@ class FileServer:
         self._roots = tuple(dict.fromkeys(_root(address) for address in (host, *prefixes)))
         self._roots_at = lru_cache(1024)(self._roots_of)  # asked for each output
         self._found = self._missing = 0
-        self._proven = False
+        self._proven = self._looked_in_vain = False
         self._batch = True
 
     @property
@@ -150,6 +150,7 @@ class FileServer:
                 self._see_what_is_missing(place.path)
                 self._proven = True
                 return
+        self._looked_in_vain = self._looked_in_vain or asked > 0
         if asked >= PROVEN_BY:
             raise SettingsError(
                 f"CLEARML_FILES_HOST={self._host} has none of {asked} files that tasks and models which are not deleted name: "
@@ -186,7 +187,7 @@ class FileServer:
                 "and others in their folders are left. Set CLEARML__fileserver__delete__allow_batch=true for it, or correct a "
                 "proxy in between that refuses this path."
             )
-        if self._missing > UNFINISHED and not self._found and not self._proven:
+        if self._missing > (0 if self._looked_in_vain else UNFINISHED) and not self._found and not self._proven:
             found.append(f"none of {self._missing} folders and files was on the fileserver: is its address the right one?")
         return found
 

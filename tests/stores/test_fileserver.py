@@ -69,7 +69,7 @@ def test_a_file_beside_goes_alone_even_where_a_folder_has_its_name(sandbox: Sand
 def test_one_part_that_is_refused_fails_the_folder(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     found = filled(sandbox, "models/w.pt")
     monkeypatch.setattr(
-        found, "_batch_of", lambda names: {name: "" if name.endswith("models") else "Permission denied" for name in names}
+        found, "_batch_of", lambda _, names: {name: "" if name.endswith("models") else "Permission denied" for name in names}
     )
     done = found.delete([TOP])
     assert (done.failed, done.missing) == ({TOP: "Permission denied"}, frozenset())
