@@ -14,7 +14,7 @@ from cleanup_job.errors import AnswerError, CleanupError, DownError, LeaseHeldEr
 from cleanup_job.order import Unit
 from cleanup_job.outcomes import Outcomes
 from cleanup_job.outputs import Outputs
-from cleanup_job.paths import ModelId, TaskFile, TaskId
+from cleanup_job.paths import KINDS, ModelId, OwnedPath, TaskFile, TaskId
 from cleanup_job.phases import Phases
 from cleanup_job.plan import (
     Batch,
@@ -365,15 +365,13 @@ def _not_found(going: Going, lost: Going) -> Staying:
 def _counted(going: Going, removed: Removed) -> Going:
     """A task with what its stores counted, and without what was not there under any of its names."""
     sizes = [removed.sizes[path] for path in going.paths if path in removed.sizes]
-    absent = [
-        path
-        for path in going.paths
-        if path in removed.missing
-        and path not in removed.sizes
-        and path not in going.guesses
-        and removed.missing.issuperset(going.others.get(path, ()))
-    ]
-    known = [Size(1) if isinstance(path, TaskFile) else going.recorded.get(path, Size()) for path in absent]
+    known: list[Size] = []
+    for path in going.paths:
+        if path in removed.sizes or path in going.guesses:
+            continue
+        absent = _absent(path, removed).intersection(*(_absent(other, removed) for other in going.others.get(path, ())))
+        parts = {"": Size(1)} if isinstance(path, TaskFile) else going.recorded.get(path, {})
+        known += [size for kind, size in parts.items() if kind in absent]
     missing = min(going.files, sum(one.files for one in known))
     return replace(
         going,
@@ -381,6 +379,11 @@ def _counted(going: Going, removed: Removed) -> Going:
         bytes=going.bytes - sum(one.bytes for one in known) + sum(one.bytes for one in sizes),
         files_missing=missing,
     )
+
+
+def _absent(path: OwnedPath, removed: Removed) -> frozenset[str]:
+    """Those of the ``KINDS`` in a folder that were not there; of a file, an empty text."""
+    return KINDS | {""} if path in removed.missing else removed.parts.get(path, frozenset())
 
 
 def _units_of(units: Sequence[Unit]) -> dict[TaskId, frozenset[TaskId]]:

@@ -126,10 +126,10 @@ class Outputs:
     """For some of these folders and files what else the records that name them can mean, all of it in folders of the task."""
     certain: bool = False
     """Whether any owned file is named in a way that can be read in one way only."""
-    sums: dict[TaskFolder, Sum] = field(default_factory=dict)
-    """Owned files on known stores that don't count themselves, by folder; without those beside the ``KINDS``."""
+    sums: dict[tuple[TaskFolder, str], Sum] = field(default_factory=dict)
+    """Owned files on known stores that don't count themselves, by folder and kind."""
     named: Sum = field(default_factory=Sum)
-    """Those beside the ``KINDS``, likewise."""
+    """Those beside the ``KINDS``."""
     external: list[str] = field(default_factory=list)
     external_count: int = 0
     linked: set[LinkedFile] = field(default_factory=set)
@@ -141,8 +141,8 @@ class Outputs:
     """What of it can't be read, likewise."""
     _beside: str = field(default="", repr=False)
     """How the address of the last owned file began, up to its folder: hundreds of images lie beside each other."""
-    _sum: Sum | None = field(default=None, repr=False)
-    """Where files there are counted, if they are."""
+    _folder: TaskFolder | None = field(default=None, repr=False)
+    """That folder, if files there are counted."""
 
     @property
     def count(self) -> int:
@@ -162,8 +162,9 @@ class Outputs:
         if not uri:
             return
         if self._beside and uri.startswith(self._beside) and self._is_plain(uri[len(self._beside) :]):
-            self.forgotten.add(uri[len(self._beside) :].partition("/")[0])
-            self._count(size)  # its folder is known, and nothing else of it is remembered
+            kind = uri[len(self._beside) :].partition("/")[0]
+            self.forgotten.add(kind)
+            self._count(kind, size)  # its folder is known, and nothing else of it is remembered
             return
         match classify(uri, self.task, self.locate):
             case Owned() as owned:
@@ -180,8 +181,8 @@ class Outputs:
         self.certain = self.certain or not owned.doubtful
         if file in self.files:
             return
-        self._sum = None if self.measured(file.store) else self._sum_of(file)
-        self._count(size)
+        self._folder = None if self.measured(file.store) else file.folder
+        self._count(file.kind, size)
         self.folders.add(file.folder)
         by_name = file.is_beside or file.kind in self.apart
         if by_name:
@@ -201,12 +202,10 @@ class Outputs:
         else:
             self.forgotten.add(other.kind)
 
-    def _sum_of(self, file: TaskFile) -> Sum:
-        return self.named if file.is_beside else self.sums.setdefault(file.folder, Sum())
-
-    def _count(self, size: int | None) -> None:
-        if self._sum is not None:
-            self._sum.add(size)
+    def _count(self, kind: str, size: int | None) -> None:
+        if self._folder is not None:
+            known = self.sums.setdefault((self._folder, kind), Sum()) if kind else self.named
+            known.add(size)
 
     def _is_plain(self, rest: str) -> bool:
         """Whether the end of an address can be read in one way only, in one of the ``KINDS`` and in no folder of a task."""

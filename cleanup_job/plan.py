@@ -103,8 +103,8 @@ class Going:
     deleted, or the server deletes them with it. None where nothing has to leave."""
     files: int = 0
     bytes: int = 0
-    recorded: Mapping[OwnedPath, Size] = field(default_factory=dict)
-    """What records say of folders in stores that can't tell themselves: their part of ``files`` and ``bytes``."""
+    recorded: Mapping[OwnedPath, Mapping[str, Size]] = field(default_factory=dict)
+    """What records say of the ``KINDS`` in folders of stores that can't tell themselves: part of ``files`` and ``bytes``."""
     files_missing: int = 0
     """Files that records name and that were not there; known after the deletion, and only in stores that can't list."""
     protected: tuple[str, ...] = ()
@@ -402,11 +402,12 @@ def _as_a_whole(
     return (PartOfFolder(folder, tuple(sorted(apart))) if apart else folder), apart
 
 
-def _recorded(path: TaskFolder | PartOfFolder, named: Sequence[TaskFile], found: Outputs) -> Size:
-    """What records say of the files that are deleted with a folder without being named."""
+def _recorded(path: TaskFolder | PartOfFolder, named: Sequence[TaskFile], found: Outputs) -> dict[str, Size]:
+    """What records say of the files that are deleted with a folder without being named, by their kind."""
     folder = path.folder if isinstance(path, PartOfFolder) else path
-    known = found.sums.get(folder)
-    if known is None:
-        return Size()
-    apart = sum(file.folder == folder and not file.is_beside for file in named)
-    return Size(known.files - apart, 0 if apart else known.bytes)
+    by_name = {file.kind for file in named if file.folder == folder}
+    return {
+        kind: Size(known.files, known.bytes)
+        for (where, kind), known in found.sums.items()
+        if where == folder and kind not in by_name
+    }

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cleanup_job.outcomes import Outcomes
+from cleanup_job.outcomes import GONE, Outcomes
 from cleanup_job.paths import TaskId
 from cleanup_job.plan import Going, Policy
 from cleanup_job.records import Deleted, GoneAlready, Listed, NotDeleted, Task
@@ -123,15 +123,15 @@ class RecordDeletion:
                 self.warn(f"task {task.id}: {planned} models planned, {answer.models} deleted by the server")
             return self.outcomes.goes(going)
         if isinstance(answer, GoneAlready):
-            return self.outcomes.gone_already(task)
+            return self.outcomes.without_its_record(going, Verdict.GONE_ALREADY, None, GONE)
         if answer is None:
             detail = "the server's answer does not mention it; its files are gone already"
-            return self.outcomes.of(task, Verdict.FAILED, Reason.RECORD_ERROR, detail)
+            return self.outcomes.without_its_record(going, Verdict.FAILED, Reason.RECORD_ERROR, detail)
         if answer.not_ours:
-            return self.outcomes.of(task, Verdict.NOT_OURS, Reason.FORBIDDEN, answer.message)
+            return self.outcomes.without_its_record(going, Verdict.NOT_OURS, Reason.FORBIDDEN, answer.message)
         code = f" ({answer.status}/{answer.subcode})" if answer.status else ""
         detail = f"{answer.message}{code}; its files are gone already"
-        return self.outcomes.of(task, Verdict.FAILED, Reason.RECORD_ERROR, detail)
+        return self.outcomes.without_its_record(going, Verdict.FAILED, Reason.RECORD_ERROR, detail)
 
 
 def _not_deleted(error: Exception) -> NotDeleted:

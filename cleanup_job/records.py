@@ -195,6 +195,8 @@ class Removed:
     """In stores that can list: what was there."""
     missing: frozenset[OwnedPath | LinkedFile] = frozenset()
     """Those that were not there: nothing had to be deleted."""
+    parts: Mapping[OwnedPath, frozenset[str]] = field(default_factory=dict)
+    """Of folders that were there in part: those of the ``KINDS`` that were not."""
 
 
 @dataclass(frozen=True, slots=True)

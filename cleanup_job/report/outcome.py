@@ -68,7 +68,11 @@ REASON_TEXTS = {
 
 @dataclass(frozen=True, slots=True)
 class TaskOutcome:
-    """One selected task. Counts are of what goes with it (nothing, unless it is deleted); ``bytes`` counts known sizes only."""
+    """One selected task.
+
+    Counts are of what goes with it: nothing where it is kept, files alone where its record could not be deleted afterwards or
+    somebody else did that. ``bytes`` counts known sizes only.
+    """
 
     task: TaskId
     name: str
@@ -175,14 +179,14 @@ class Report:
     def add(self, outcome: TaskOutcome) -> None:
         """Count one task in."""
         row = self.projects.setdefault(outcome.project_id, ProjectSum(outcome.project))
+        row.files += outcome.files
+        row.bytes += outcome.bytes
+        self.files_missing += outcome.files_missing
         if outcome.verdict is Verdict.DELETED:
             if outcome.rule:
                 self.rules[outcome.rule] += 1
             row.tasks += 1
             row.models += outcome.models
-            row.files += outcome.files
-            row.bytes += outcome.bytes
-            self.files_missing += outcome.files_missing
             self.kept_models += outcome.kept_models
             self.protected += len(outcome.protected)
             self.external += outcome.external_count

@@ -223,7 +223,6 @@ class FileServer:
 
         A folder itself is not deleted, since other files may lie in it; an empty one remains.
         """
-        failed: dict[OwnedPath | LinkedFile, str] = {}
         files = [path for path in paths if isinstance(path, TaskFile)]
         folders = [path for path in paths if isinstance(path, TaskFolder | PartOfFolder)]
         alone = [path for path in files if path.is_beside or not self._batch]
@@ -232,7 +231,7 @@ class FileServer:
         else:
             together = Removed(dict.fromkeys(folders, "this fileserver does not delete folders"))
         rest = self._one_by_one(alone)
-        return Removed(failed | {**together.failed, **rest.failed}, missing=together.missing | rest.missing)
+        return Removed({**together.failed, **rest.failed}, missing=together.missing | rest.missing, parts=together.parts)
 
     def delete_linked(self, files: Sequence[LinkedFile]) -> Removed:
         """Delete files one by one: a single DELETE never takes a folder."""
@@ -276,7 +275,11 @@ class FileServer:
         missing = frozenset(path for path in paths if path not in there and path not in failed)
         self._found += len(there)
         self._missing += len(missing)
-        return Removed(failed, missing=missing)
+        absent: dict[OwnedPath, set[str]] = defaultdict(set)
+        for name, path in owner.items():
+            if said[name] and path in there and not isinstance(path, TaskFile):
+                absent[path].add(name.rpartition("/")[2])
+        return Removed(failed, missing=missing, parts={path: frozenset(kinds) for path, kinds in absent.items()})
 
     @staticmethod
     def _batch_of(calls: Calls, names: Sequence[str]) -> dict[str, str]:

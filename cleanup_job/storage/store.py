@@ -167,12 +167,14 @@ class Stores:
         return [(store, some) for store, some in found if some]
 
 
-def _sum(parts: Iterable[Removed]) -> Removed:
+def _sum(done: Iterable[Removed]) -> Removed:
     failed: dict[Path, str] = {}
     sizes: dict[OwnedPath, Size] = {}
     missing: set[Path] = set()
-    for part in parts:
+    parts: dict[OwnedPath, frozenset[str]] = {}
+    for part in done:
         failed |= part.failed
         sizes |= part.sizes
         missing |= part.missing
-    return Removed(failed, sizes, frozenset(missing))
+        parts |= part.parts
+    return Removed(failed, sizes, frozenset(missing), parts)

@@ -504,14 +504,14 @@ def test_what_a_report_tells_of_a_task() -> None:
     assert ([model.id for model in going.models], going.kept_models, going.detached) == (["m", "o"], ("n",), True)
     assert (going.listed, going.files_missing, going.protected) == (None, 0, ())
     assert (going.external, going.external_count, going.unknown_stores) == (tuple(external), 2, (("gs://b", 1),))
-    assert going.recorded == {PLACE: Size(2, 14)}
+    assert going.recorded == {PLACE: {"artifacts": Size(2, 14)}}
 
 
 def test_what_records_say_of_a_folder_is_without_the_files_that_are_named() -> None:
     weights, data, notes = (f"{folder(A)}/{rest}" for rest in ("models/w.pt", "artifacts/x", "notes.txt"))
     found = outputs(A, weights, data, notes, apart=frozenset({"models"}))
     going = plan(found=found, guard=claimed(f"{folder(A)}/models/other.pt")).going[0]
-    assert going.recorded == {PartOfFolder(PLACE, ("models",)): Size(1, 0)}
+    assert going.recorded == {PartOfFolder(PLACE, ("models",)): {"artifacts": Size(1, 7)}}
     assert (going.files, going.bytes) == (3, 21)
 
 
@@ -519,7 +519,7 @@ def test_of_a_store_that_counts_itself_records_say_nothing() -> None:
     found = Outputs(A, locate, measured=lambda _: True)
     found.add(f"{folder(A)}/artifacts/x", 7)
     going = plan(LISTING, found=found).going[0]
-    assert (going.files, going.bytes, going.recorded) == (0, 0, {PLACE: Size()})
+    assert (going.files, going.bytes, going.recorded) == (0, 0, {PLACE: {}})
 
 
 def test_a_claimed_file_in_a_store_that_counts_itself_is_not_taken_off() -> None:
@@ -534,7 +534,7 @@ def test_in_two_folders_each_is_decided_by_itself() -> None:
     going = plan(found=found, guard=claimed(kept)).going[0]
     old_place, new_place = (TaskFolder("files", f"p/{name}.{A}", A) for name in ("old", "new"))
     assert going.paths == (new_place, PartOfFolder(old_place, ("models",)))
-    assert going.recorded == {new_place: Size(1, 7), PartOfFolder(old_place, ("models",)): Size(0, 0)}
+    assert going.recorded == {new_place: {"models": Size(1, 7)}, PartOfFolder(old_place, ("models",)): {}}
 
 
 def test_only_models_that_the_server_would_delete_are_detached() -> None:
