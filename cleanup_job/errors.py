@@ -30,6 +30,10 @@ class UnreachableError(CleanupError):
     exit_code = 4
 
 
+class DownError(UnreachableError):
+    """The same of a server as a whole: the trouble is not that of some tasks."""
+
+
 class LeaseHeldError(CleanupError):
     """Another pass of this release holds the lease."""
 

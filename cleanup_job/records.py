@@ -150,6 +150,11 @@ class Deleted:
 
 
 @dataclass(frozen=True, slots=True)
+class GoneAlready:
+    """The server's word that there is no such record, although no call of ours can have deleted it."""
+
+
+@dataclass(frozen=True, slots=True)
 class NotDeleted:
     """The server's word that a record stays; ``status`` and ``subcode`` are ClearML's."""
 
@@ -191,6 +196,8 @@ class Removed:
     """In stores that can list: what was there."""
     missing: frozenset[OwnedPath | LinkedFile] = frozenset()
     """Those that were not there: nothing had to be deleted."""
+    parts: Mapping[OwnedPath, frozenset[str]] = field(default_factory=dict)
+    """Of folders that were there in part: those of the ``KINDS`` that were not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,7 @@ def summary(report: Report) -> Line:
         "kept": total.kept,
         "failed": total.failed,
         "not_ours": total.not_ours,
+        "gone_already": total.gone_already,
         "left": report.left,
         "kept_models": report.kept_models,
         "protected_files": report.protected,

@@ -86,7 +86,12 @@ def headline(report: Report) -> str:
     known = f" ({size(total.bytes)} known)" if total.bytes else ""
     doing = "Dry run: would delete" if report.dry_run else "Deleted"
     what = f"{counted(total.tasks, 'task')}, {counted(total.models, 'model')} and {counted(total.files, 'file')}{known}"
-    rest = (("keep" if report.dry_run else "kept", total.kept), ("failed", total.failed), ("not ours", total.not_ours))
+    rest = (
+        ("keep" if report.dry_run else "kept", total.kept),
+        ("failed", total.failed),
+        ("not ours", total.not_ours),
+        ("already deleted by others", total.gone_already),
+    )
     staying = ", ".join(f"{name} {number:,}" for name, number in rest if number)
     if report.files_missing:
         what += f" ({counted(report.files_missing, 'more file')} in their records {_was(report.files_missing)} not there)"

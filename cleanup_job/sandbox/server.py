@@ -49,6 +49,10 @@ class Fault:
     subcode: int = 0
     delay: float = 0.0
     """Seconds to wait before."""
+    body: str | None = None
+    """What is answered in place of ClearML's envelope."""
+    cut: bool = False
+    """Whether the answer breaks off in the middle."""
 
 
 Work = Callable[[Request, bytes], float]
@@ -236,7 +240,11 @@ class Sandbox:
             if fault.status is None:
                 environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
                 raise _DroppedError
-            return _answer(start, fault.status, _envelope(fault))
+            body = json.dumps(_envelope(fault)) if fault.body is None else fault.body
+            if fault.cut:
+                start(f"{fault.status} -", [("Content-Type", "application/json"), ("Content-Length", str(len(body) + 100))])
+                return [body.encode()]
+            return _answer(start, fault.status, body)
 
         return serve
 
@@ -302,6 +310,6 @@ def _envelope(fault: Fault) -> Document:
 
 
 def _answer(start: Callable[..., Any], status: int, data: Any) -> Iterable[bytes]:
-    body = json.dumps(data).encode()
+    body = (data if isinstance(data, str) else json.dumps(data)).encode()
     start(f"{status} -", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
     return [body]

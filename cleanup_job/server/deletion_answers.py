@@ -5,7 +5,7 @@ from typing import Literal, TypeVar
 
 from msgspec import Raw, Struct
 
-from cleanup_job.records import Deleted, NotDeleted
+from cleanup_job.records import GoneAlready, NotDeleted
 from cleanup_job.server.envelope import MISSHAPEN, decoded
 
 MISSING_TASK = (400, 101)
@@ -54,7 +54,7 @@ def _read(raw: Raw, shape: type[Entry]) -> Entry | None:
         return None
 
 
-def not_deleted(error: _Error) -> Deleted | NotDeleted:
-    """An entry's error: a task that isn't there is as good as deleted."""
+def not_deleted(error: _Error) -> GoneAlready | NotDeleted:
+    """An entry's error."""
     status, subcode, *_ = [*error.codes, 0, 0]
-    return Deleted() if (status, subcode) == MISSING_TASK else NotDeleted(status, subcode, error.msg)
+    return GoneAlready() if (status, subcode) == MISSING_TASK else NotDeleted(status, subcode, error.msg)

@@ -338,7 +338,8 @@ def test_each_reason_says_what_to_know_about_it() -> None:
     moving = "its models, or claims on its files, changed each time it was read; the next pass looks again"
     assert stays(plan(now=task(tags=("x",)))) == (Reason.CHANGED, touched)
     assert stays(plan(changing=frozenset({A}))) == (Reason.CHANGED, moving)
-    assert stays(plan(outputs={})) == (Reason.CHANGED, "it is no longer there")
+    unread = "it, or a model of it, was not there while it was read; the next pass looks again"
+    assert stays(plan(outputs={})) == (Reason.CHANGED, unread)
     assert stays(plan(now=task(public=True))) == (Reason.PUBLIC, "a public example belongs to the server, not to its users")
     wrong = f"{folder(A)}/../../x"
     assert stays(plan(found=outputs(A, wrong))) == (Reason.UNUSABLE_PATH, f"{wrong!r}: correct or remove this entry in ClearML")
@@ -367,7 +368,6 @@ def test_without_force_it_says_what_needs_it() -> None:
 def test_a_task_that_is_kept_is_told_of_as_it_is_now_where_it_is_still_there() -> None:
     now = task(tags=("x",))
     assert plan(now=now).staying[0].task is now
-    assert plan(outputs={}).staying[0].task == Selected.of(task())
     assert plan(now=now, unreadable={A: Unreadable(A, "models")}).staying[0].task is now
 
 
@@ -390,7 +390,7 @@ def test_the_rest_of_a_unit_says_who_keeps_it() -> None:
     kept = plan_batch(Batch(((A, B),), before, {A: task(A)}, found, {}, Protection()), FORCE)
     assert [(one.task.id, one.reason, one.detail) for one in kept.staying] == [
         (A, Reason.IN_USE, f"task {B} and this one use each other's outputs, and {B} is kept"),
-        (B, Reason.CHANGED, "it is no longer there"),
+        (B, Reason.CHANGED, "the server does not list it any more; the next pass looks again"),
     ]
     assert kept.staying[0].task == task(A)
     gone = plan_batch(Batch(((A,), (B,)), before, {A: task(A), B: task(B, tags=("x",))}, found, {}, Protection()), FORCE)
@@ -522,14 +522,14 @@ def test_what_a_report_tells_of_a_task() -> None:
     assert ([model.id for model in going.models], going.kept_models, going.detached) == (["m", "o"], ("n",), True)
     assert (going.listed, going.files_missing, going.protected) == (None, 0, ())
     assert (going.external, going.external_count, going.unknown_stores) == (tuple(external), 2, (("gs://b", 1),))
-    assert going.recorded == {PLACE: Size(2, 14)}
+    assert going.recorded == {PLACE: {"artifacts": Size(2, 14)}}
 
 
 def test_what_records_say_of_a_folder_is_without_the_files_that_are_named() -> None:
     weights, data, notes = (f"{folder(A)}/{rest}" for rest in ("models/w.pt", "artifacts/x", "notes.txt"))
     found = outputs(A, weights, data, notes, apart=frozenset({"models"}))
     going = plan(found=found, guard=claimed(f"{folder(A)}/models/other.pt")).going[0]
-    assert going.recorded == {PartOfFolder(PLACE, ("models",)): Size(1, 0)}
+    assert going.recorded == {PartOfFolder(PLACE, ("models",)): {"artifacts": Size(1, 7)}}
     assert (going.files, going.bytes) == (3, 21)
 
 
@@ -537,7 +537,7 @@ def test_of_a_store_that_counts_itself_records_say_nothing() -> None:
     found = Outputs(A, locate, measured=lambda _: True)
     found.add(f"{folder(A)}/artifacts/x", 7)
     going = plan(LISTING, found=found).going[0]
-    assert (going.files, going.bytes, going.recorded) == (0, 0, {PLACE: Size()})
+    assert (going.files, going.bytes, going.recorded) == (0, 0, {PLACE: {}})
 
 
 def test_a_claimed_file_in_a_store_that_counts_itself_is_not_taken_off() -> None:
@@ -552,7 +552,7 @@ def test_in_two_folders_each_is_decided_by_itself() -> None:
     going = plan(found=found, guard=claimed(kept)).going[0]
     old_place, new_place = (TaskFolder("files", f"p/{name}.{A}", A) for name in ("old", "new"))
     assert going.paths == (new_place, PartOfFolder(old_place, ("models",)))
-    assert going.recorded == {new_place: Size(1, 7), PartOfFolder(old_place, ("models",)): Size(0, 0)}
+    assert going.recorded == {new_place: {"models": Size(1, 7)}, PartOfFolder(old_place, ("models",)): {}}
 
 
 def test_only_models_that_the_server_would_delete_are_detached() -> None:
