@@ -122,6 +122,7 @@ def options(settings: Settings, never: frozenset[str] = frozenset(), runs_of: st
         keep_model_tags=settings.keep_model_tags,
         delete_empty_projects=settings.delete_empty_projects,
         keep_on_file_error=settings.on_file_error == "keep_record",
+        keep_missing=settings.missing_files == "keep_record",
     )
 
 

@@ -10,17 +10,30 @@ from dataclasses import dataclass, field, replace
 
 from cleanup_job.candidates import Candidates
 from cleanup_job.claim import Claim
-from cleanup_job.errors import AnswerError, CleanupError, LeaseHeldError
+from cleanup_job.errors import AnswerError, CleanupError, DownError, LeaseHeldError, UnreachableError
 from cleanup_job.order import Unit
 from cleanup_job.outcomes import Outcomes
 from cleanup_job.outputs import Outputs
-from cleanup_job.paths import ModelId, TaskFile, TaskId
+from cleanup_job.paths import KINDS, ModelId, OwnedPath, TaskFile, TaskId
 from cleanup_job.phases import Phases
-from cleanup_job.plan import Batch, Going, Gone, Plan, Policy, Protection, References, kinds_apart, plan_batch, protection
+from cleanup_job.plan import (
+    Batch,
+    Going,
+    Gone,
+    Plan,
+    Policy,
+    Protection,
+    References,
+    Staying,
+    kinds_apart,
+    plan_batch,
+    protection,
+)
 from cleanup_job.record_deletion import RecordDeletion
 from cleanup_job.records import Detail, Listed, Model, Removed, Size, Unreadable
 from cleanup_job.report.outcome import Reason, TaskOutcome, Verdict
 from cleanup_job.rooms import Server, Storage
+from cleanup_job.splitting import Splitting
 
 CHUNK = 25
 """Tasks between whose last look and whose deletion nothing else is deleted."""
@@ -43,8 +56,8 @@ class Worked:
 class _Read:
     """What was read of some tasks at first, and stays true as long as nobody changes them."""
 
-    outputs: Mapping[TaskId, Outputs]
-    models: Mapping[TaskId, frozenset[ModelId]]
+    outputs: dict[TaskId, Outputs]
+    models: dict[TaskId, frozenset[ModelId]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +82,10 @@ class Batches:
     warn: Callable[[str], None]
     outcomes: Outcomes
     found: Candidates
+    split: Splitting[Server]
     keep_on_file_error: bool = True
+    keep_missing: bool = True
+    """Whether a task is kept of which nothing was there, where its files may have another name."""
     phases: Phases = field(default_factory=Phases)
     gone: Gone = field(default_factory=Gone)
 
@@ -83,44 +99,72 @@ class Batches:
 
     def _work(self, units: Sequence[Unit], size: int, act: Callable[[Plan], list[TaskOutcome]]) -> Worked:
         outcomes: list[TaskOutcome] = []
+        left = list(units)
         try:
             with self.phases.phase("plan"):
-                read = self._read_those_there([task for unit in units for task in unit])
+                read, failed = self._read_all([task for unit in units for task in unit])
         except LeaseHeldError:
             return Worked(dropped=sum(map(len, units)))
-        except AnswerError as error:
-            return Worked(tuple(self._failed(units, Reason.RECORD_ERROR, error)))
         except CleanupError as error:
             return Worked(tuple(self._failed(units, Reason.UNREACHABLE, error)), error=error)
-        left = list(units)
-        for chunk in _chunks(units, size):
+        for unit in units:
+            if culprit := next((task for task in unit if task in failed), None):
+                outcomes += self._failed([unit], Reason.SERVER_ERROR, failed[culprit])
+                left.remove(unit)
+        for chunk in list(_chunks(left, size)):
             try:
                 with self.phases.phase("plan"):
-                    plan = self.plan(chunk, read)
-                done = [self.outcomes.stays(staying) for staying in plan.staying]
-                outcomes += done + act(plan)
+                    plan, unplanned = self._plan_all(chunk, read)
+                for unit, why in unplanned.items():
+                    outcomes += self._failed([unit], Reason.SERVER_ERROR, why)
+                outcomes += [self._stays(staying) for staying in plan.staying]
+                outcomes += act(plan)
             except LeaseHeldError:  # the next pass finds what is left of them
                 return Worked(tuple(outcomes), dropped=sum(map(len, left)))
             except AnswerError as error:
-                outcomes += self._failed(chunk, Reason.RECORD_ERROR, error)
+                known = {outcome.task for outcome in outcomes}
+                rest = [unit for unit in chunk if known.isdisjoint(unit)]
+                outcomes += self._failed(rest, Reason.RECORD_ERROR, error)
             except CleanupError as error:
                 return Worked((*outcomes, *self._failed(left, Reason.UNREACHABLE, error)), error=error)
             left = left[len(chunk) :]
         return Worked(tuple(outcomes))
 
-    def _failed(self, units: Sequence[Unit], reason: Reason, error: CleanupError) -> list[TaskOutcome]:
+    def _failed(self, units: Sequence[Unit], reason: Reason, error: Exception) -> list[TaskOutcome]:
         tasks = [self.found.tasks[task] for unit in units for task in unit]
         return [self.outcomes.of(task, Verdict.FAILED, reason, str(error)) for task in tasks]
 
+    def _stays(self, staying: Staying) -> TaskOutcome:
+        """A task that is kept by plan, or whose record somebody else deleted: then the server says so when it is asked."""
+        if staying.absent:
+            gone, _ = self.split.each("looking", [staying.task.id], lambda server, some: server.is_gone(some[0]))
+            if any(gone):
+                return self.outcomes.gone_already(staying.task)
+        return self.outcomes.stays(staying)
+
     # -- read
-    def _read_those_there(self, ids: Sequence[TaskId], apart: Mapping[TaskId, frozenset[str]] | None = None) -> _Read:
+    def _read_all(self, ids: Sequence[TaskId]) -> tuple[_Read, dict[TaskId, Exception]]:
+        """What can be read of these, and why the others can't be."""
+        read = _Read({}, {})
+        found, failed = self.split.each("reading", ids, self._read_those_there)
+        for one in found:
+            read.outputs.update(one.outputs)
+            read.models.update(one.models)
+        return read, failed
+
+    def _read_those_there(
+        self, server: Server, ids: Sequence[TaskId], apart: Mapping[TaskId, frozenset[str]] | None = None
+    ) -> _Read:
         try:
-            return self._read(ids, apart or {})
+            return self._read(server, ids, apart or {})
         except AnswerError:
             # Bulk calls refuse all of their tasks where one is gone meanwhile: look again without it.
-            return self._read(list(self.server.tasks(ids)), apart or {})
+            there = list(server.tasks(ids))
+            if len(there) == len(ids):
+                raise
+            return self._read(server, there, apart or {})
 
-    def _read(self, ids: Sequence[TaskId], apart: Mapping[TaskId, frozenset[str]]) -> _Read:
+    def _read(self, server: Server, ids: Sequence[TaskId], apart: Mapping[TaskId, frozenset[str]]) -> _Read:
         """The files of debug samples and plots, of tasks and of their models; those in some folders with their names."""
         claims, links, measured = self.found.claims, self.policy.links, self.policy.lists
         outputs = {
@@ -133,32 +177,32 @@ class Batches:
             )
             for task in ids
         }
-        for task, uri in self.server.event_files(ids):
+        for task, uri in server.event_files(ids):
             outputs[task].add(uri)
-        models = self.server.models_of(ids) if ids else {}
+        models = server.models_of(ids) if ids else {}
         makers = {model.id: task for task in ids for model in models.get(task, ())}
-        for model_id, uri in self.server.model_event_files(list(makers)) if makers else ():
+        for model_id, uri in server.model_event_files(list(makers)) if makers else ():
             outputs[makers[model_id]].add(uri)
         return _Read(outputs, {task: frozenset(model.id for model in models.get(task, ())) for task in ids})
 
     # -- plan
-    def plan(self, units: Sequence[Unit], read: _Read) -> Plan:
-        """What is deleted and what is kept of a chunk; reads only.
+    def _plan_all(self, units: Sequence[Unit], read: _Read) -> tuple[Plan, dict[Unit, Exception]]:
+        """What is deleted and what is kept of a chunk, and the units of which something can't be read; reads only."""
+        plans, failed = self.split.each("planning", units, lambda server, some: self._plan(server, some, read))
+        going = tuple(going for plan in plans for going in plan.going)
+        return Plan(going, tuple(staying for plan in plans for staying in plan.staying)), failed
 
-        Raises:
-            AnswerError: the server refused a call.
-            UnreachableError: it gives no usable answer.
-        """
+    def _plan(self, server: Server, units: Sequence[Unit], read: _Read) -> Plan:
         ids = [task for unit in units for task in unit if task in read.outputs]
         outputs, made = dict(read.outputs), dict(read.models)
         for _ in range(LOOKS):
-            look = self._look(units, ids)
+            look = self._look(server, units, ids)
             apart = {task: kinds_apart(task, look.guard.claims.get(task, ()), self.policy) for task in ids}
             models = {task: frozenset(model.id for model in look.models.get(task, ())) for task in ids}
             again = [task for task in ids if apart[task] & outputs[task].forgotten or models[task] != made[task]]
             if not again:
                 break
-            fresh = self._read_those_there(again, {task: apart[task] | outputs[task].apart for task in again})
+            fresh = self._read_those_there(server, again, {task: apart[task] | outputs[task].apart for task in again})
             outputs |= fresh.outputs
             made |= fresh.models
             ids = [task for task in ids if task not in again or task in fresh.outputs]
@@ -181,22 +225,30 @@ class Batches:
         self.gone.kept_models.update(model for going in plan.going for model in going.kept_models)
         return plan
 
-    def _look(self, units: Sequence[Unit], ids: Sequence[TaskId]) -> _Look:
+    def _look(self, server: Server, units: Sequence[Unit], ids: Sequence[TaskId]) -> _Look:
         """Read the models that these tasks made, then who else needs these or their files, then the tasks once more."""
-        self.found.claims.catch_up()
-        models = self.server.models_of(ids) if ids else {}
+        self._catch_up()
+        models = server.models_of(ids) if ids else {}
         own = [model for made in models.values() for model in made]
-        claims = self._claims_on(ids)
+        claims = self._claims_on(server, ids)
         references = References(
-            used_by=self.server.users_of(model.id for model in own) if own else {},
+            used_by=server.users_of(model.id for model in own) if own else {},
             listed_by={model.id: self.found.claims.listed_by(model.id) for model in own},
             claims=claims,
             keep_tags=self.policy.keep_model_tags,
         )
-        children = frozenset() if self.policy.force else self.server.published_children(ids)
-        details = self.server.details(ids)
+        children = frozenset() if self.policy.force else server.published_children(ids)
+        details = server.details(ids)
         guard = protection(own, references, _units_of(units), self.gone, self.storage.locate)
-        return _Look(details, models, references, guard, self._listed(details, {model.id for model in own}), children)
+        listed = self._listed(server, details, {model.id for model in own})
+        return _Look(details, models, references, guard, listed, children)
+
+    def _catch_up(self) -> None:
+        """Read the claims that came since: a failure is no single task's."""
+        try:
+            self.found.claims.catch_up()
+        except UnreachableError as error:
+            raise DownError(str(error)) from error
 
     def _unreadable(self, look: _Look, ids: Sequence[TaskId]) -> dict[TaskId, Unreadable]:
         """Tasks of which something can't be read: the record, a model, who uses that, or a record that may need their files."""
@@ -212,19 +264,22 @@ class Batches:
                 found.setdefault(task, Unreadable(task, what))
         return found
 
-    def _claims_on(self, ids: Sequence[TaskId]) -> dict[TaskId, tuple[Claim, ...]]:
+    def _claims_on(self, server: Server, ids: Sequence[TaskId]) -> dict[TaskId, tuple[Claim, ...]]:
         """The claims of others on these tasks' folders; those of models as their records are now."""
         claims = {task: found for task in ids if (found := self.found.claims.on(task))}
         asked = {ModelId(claim.by) for found in claims.values() for claim in found if claim.is_model and claim.by}
-        there = {model.id: model for model in self.server.models(asked)} if asked else {}
+        there = {model.id: model for model in server.models(asked)} if asked else {}
         as_now = {task: [claim.as_now(there.get(ModelId(claim.by))) for claim in found] for task, found in claims.items()}
         return {task: tuple(claim for claim in found if claim is not None) for task, found in as_now.items()}
 
-    def _listed(self, details: Mapping[TaskId, Detail | Unreadable], own: set[ModelId]) -> dict[TaskId, tuple[Listed, ...]]:
+    @staticmethod
+    def _listed(
+        server: Server, details: Mapping[TaskId, Detail | Unreadable], own: set[ModelId]
+    ) -> dict[TaskId, tuple[Listed, ...]]:
         """The output models that the records list and that exist."""
         listed = {task: detail.outputs for task, detail in details.items() if isinstance(detail, Detail)}
         others = {entry.model for entries in listed.values() for entry in entries} - own
-        exist = own | {model.id for model in self.server.models(others)} if others else own
+        exist = own | {model.id for model in server.models(others)} if others else own
         return {task: tuple(entry for entry in entries if entry.model in exist) for task, entries in listed.items()}
 
     def _guard_links(self, look: _Look, units: Sequence[Unit], outputs: Iterable[Outputs]) -> Protection:
@@ -257,7 +312,7 @@ class Batches:
 
     def _delete(self, plan: Plan) -> list[TaskOutcome]:
         """Files first, record last; a unit with a file that can't be deleted keeps its records."""
-        records = RecordDeletion(self.server, self.policy, self.found.tasks, self.outcomes, self.warn)
+        records = RecordDeletion(self.policy, self.found.tasks, self.outcomes, self.split, self.warn)
         with self.phases.phase("records"):
             outcomes, plans = records.prepare(plan.going)
         with self.phases.phase("files"):
@@ -279,8 +334,11 @@ class Batches:
         outcomes: list[TaskOutcome] = []
         ready: list[Going] = []
         broken = {going.unit for going in plans if any(path in removed.failed for path in going.paths)}
+        lost = {going.unit: going for going in plans if self.keep_missing and _is_lost(going, removed)}
         for going in plans:
-            if going.unit in broken and self.keep_on_file_error:
+            if going.unit in lost and going.unit not in broken:
+                outcomes.append(self.outcomes.stays(_not_found(going, lost[going.unit])))
+            elif going.unit in broken and self.keep_on_file_error:
                 reasons = [f"{path.path}: {removed.failed[path]}" for path in going.paths if path in removed.failed]
                 detail = "; ".join(reasons[:3]) or "a file of a task that it is deleted with could not be deleted"
                 outcomes.append(self.outcomes.of(going.task, Verdict.FAILED, Reason.FILE_ERROR, detail))
@@ -289,11 +347,33 @@ class Batches:
         return outcomes, ready
 
 
+def _is_lost(going: Going, removed: Removed) -> bool:
+    """Whether nothing of a task was there, and its files may be there all the same, under another name."""
+    return going.doubtful and bool(going.paths) and removed.missing.issuperset(going.paths)
+
+
+def _not_found(going: Going, lost: Going) -> Staying:
+    if going is not lost:
+        return Staying(
+            going.task, Reason.FILES_NOT_FOUND, f"task {lost.task.id}, with which it is deleted, has files like that"
+        )
+    detail = (
+        f"{lost.paths[0].path}: neither this nor another reading of its address is there. If its files are gone, "
+        "CLEANUP_MISSING_FILES=delete_record deletes the record; if they are there under another name, remove them first"
+    )
+    return Staying(going.task, Reason.FILES_NOT_FOUND, detail)
+
+
 def _counted(going: Going, removed: Removed) -> Going:
-    """A task with what its stores counted, and without what was not there."""
+    """A task with what its stores counted, and without what was not there under any of its names."""
     sizes = [removed.sizes[path] for path in going.paths if path in removed.sizes]
-    absent = [path for path in going.paths if path in removed.missing and path not in removed.sizes]
-    known = [Size(1) if isinstance(path, TaskFile) else going.recorded.get(path, Size()) for path in absent]
+    known: list[Size] = []
+    for path in going.paths:
+        if path in removed.sizes or path in going.guesses:
+            continue
+        absent = _absent(path, removed).intersection(*(_absent(other, removed) for other in going.others.get(path, ())))
+        parts = {"": Size(1)} if isinstance(path, TaskFile) else going.recorded.get(path, {})
+        known += [size for kind, size in parts.items() if kind in absent]
     missing = min(going.files, sum(one.files for one in known))
     return replace(
         going,
@@ -301,6 +381,11 @@ def _counted(going: Going, removed: Removed) -> Going:
         bytes=going.bytes - sum(one.bytes for one in known) + sum(one.bytes for one in sizes),
         files_missing=missing,
     )
+
+
+def _absent(path: OwnedPath, removed: Removed) -> frozenset[str]:
+    """Those of the ``KINDS`` in a folder that were not there; of a file, an empty text."""
+    return KINDS | {""} if path in removed.missing else removed.parts.get(path, frozenset())
 
 
 def _units_of(units: Sequence[Unit]) -> dict[TaskId, frozenset[TaskId]]:

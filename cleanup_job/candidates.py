@@ -18,6 +18,7 @@ from cleanup_job.report.outcome import Reason
 from cleanup_job.rooms import Server, Storage
 from cleanup_job.selection import Rules, Selected, is_controller
 from cleanup_job.sharding import own, shard_of
+from cleanup_job.splitting import Splitting
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ def find(  # noqa: PLR0913 -- the rooms, what is wanted, and who is told
     projects: Mapping[str, str],
     tell: Tell = lambda _: None,
     *,
+    split: Splitting[Server],
     protect: Protect | None = None,
 ) -> Candidates:
     """Read the listing to its end, and then who claims what of the tasks that it brought.
@@ -69,7 +71,7 @@ def find(  # noqa: PLR0913 -- the rooms, what is wanted, and who is told
     protect = protect or Protect()
     listed = _Listed(rules, tell)
     listed.read(server)
-    pipelines = _Pipelines(server, rules, listed, tell)
+    pipelines = _Pipelines(server, rules, listed, tell, split)
     pipelines.sort_out()
     ours = listed.tasks
     shared = _shared_folders(projects.values(), ours)
@@ -79,7 +81,7 @@ def find(  # noqa: PLR0913 -- the rooms, what is wanted, and who is told
     found = Candidates(ordered, claims, shared, steps, pipelines.holds)
     if ours:
         _add_claims(found, listed.consumers)
-        _add_datasets(found, server, listed.versions, protect_used=protect.used_datasets)
+        _add_datasets(found, server, listed.versions, split, protect_used=protect.used_datasets)
     if protect.keep_model_tags:
         known = claims.model_tags if ours else {tag for model in server.all_models() for tag in model.tags}
         check_model_tags(protect.keep_model_tags, known)
@@ -184,8 +186,9 @@ class _Listed:
 class _Pipelines:
     """Steps stay as long as their controller does; with ``include_pipeline_steps`` they go with it, all of them or none."""
 
-    def __init__(self, server: Server, rules: Rules, listed: _Listed, tell: Tell) -> None:
+    def __init__(self, server: Server, rules: Rules, listed: _Listed, tell: Tell, split: Splitting[Server]) -> None:
         self._server = server
+        self._split = split
         self._rules = rules
         self._listed = listed
         self._tasks = listed.tasks
@@ -200,14 +203,17 @@ class _Pipelines:
         self._keep_steps_of_others()
 
     def _add_steps(self) -> None:
-        controllers = list(self._listed.controllers)
-        found = list(self._server.children(controllers))
+        children, failed = self._split.each(
+            "children", list(self._listed.controllers), lambda server, some: list(server.children(some))
+        )
+        found = [child for some in children for child in some]
         steps = [task for task in found if isinstance(task, Task) and self._rules.is_step(task)]
         stay: dict[TaskId, str] = {
             TaskId(one.parent): f"its step {one.id} can't be read ({one.field})"
             for one in found
             if isinstance(one, Unreadable) and one.parent in self._tasks
         }
+        stay |= {controller: f"the server does not say which steps it has: {error}" for controller, error in failed.items()}
         for step in steps:
             why = self._rules.keeps(step)
             if (step.public or why or not self._rules.allows(step, is_step=True)) and step.parent in self._tasks:
@@ -222,7 +228,10 @@ class _Pipelines:
 
     def _keep_steps_of_others(self) -> None:
         steps = [self._tasks[task] for task in sorted(self._listed.steps) if task in self._tasks]
-        controllers = self._server.pipelines({TaskId(step.parent) for step in steps}) if steps else frozenset()
+        parents, failed = self._split.each(
+            "parents", sorted({TaskId(step.parent) for step in steps}), lambda server, some: server.pipelines(some)
+        )
+        controllers = frozenset(failed).union(*parents)  # one that can't be asked for may be a controller
         stay: dict[TaskId, str] = {}
         for step in steps:
             controller = TaskId(step.parent)
@@ -259,7 +268,9 @@ def _add_claims(found: Candidates, consumers: Mapping[ModelId, Iterable[TaskId]]
                 found.holds[consumer].add(maker)
 
 
-def _add_datasets(found: Candidates, server: Server, listed: Iterable[TaskId], *, protect_used: bool) -> None:
+def _add_datasets(
+    found: Candidates, server: Server, listed: Iterable[TaskId], split: Splitting[Server], *, protect_used: bool
+) -> None:
     versions = [task for task in listed if task in found.tasks]
     if not versions:
         return
@@ -270,7 +281,10 @@ def _add_datasets(found: Candidates, server: Server, listed: Iterable[TaskId], *
             why = f"version {version}, which stays, can't be read without this one"
             found.needed_datasets.update(dict.fromkeys(ancestors & found.tasks.keys(), why))
     for version in versions if protect_used else ():
-        for user in server.dataset_users(version) - {version}:
+        users, failed = split.each("dataset users", [version], lambda server, some: server.dataset_users(some[0]))
+        if failed:
+            found.needed_datasets.setdefault(version, f"the server does not say who used it: {failed[version]}")
+        for user in frozenset().union(*users) - {version}:
             if user in found.tasks:
                 found.holds[user].add(version)
             else:

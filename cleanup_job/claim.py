@@ -57,8 +57,8 @@ class Claim:
     def inside(self, folder: TaskFolder, locate: Locate) -> Iterator[str]:
         """Yield the paths below a task folder that this claim can mean; empty for the folder itself.
 
-        A clean address in the same store names one folder exactly, and one that can be read in several ways those of the same
-        name. Any other one counts for each folder of the task: its id is all that has to be the same.
+        A clean address in the same store names one folder exactly, under each way to quote it, and one that can be read in more
+        ways those of the same name. Any other one counts for each folder of the task: its id is all that has to be the same.
         """
         place = None if self.real else locate(self.uri)
         if place is None or place.store != folder.store or place.store.startswith("file://"):
@@ -66,10 +66,12 @@ class Claim:
         elif _is_ambiguous(self.uri) or not is_clean(place.path):
             name = folder.path.rpartition("/")[2]
             yield from self.paths_below(folder.task, {name, *_decoded(name)})
-        elif place.path == folder.path:
-            yield ""
-        elif place.path.startswith(folder.path + "/"):
-            yield place.path[len(folder.path) + 1 :]
+        else:
+            for path in (place.path, *place.others):
+                if path == folder.path:
+                    yield ""
+                elif path.startswith(folder.path + "/"):
+                    yield path[len(folder.path) + 1 :]
 
     def paths_below(self, task: TaskId, names: Container[str] | None = None) -> Iterator[str]:
         """Yield every path that this claim can mean below a folder of a task with one of these names, or with any name."""

@@ -17,7 +17,7 @@ from cleanup_job import candidates, clock, projects
 from cleanup_job.batch import Batches, Worked
 from cleanup_job.candidates import Candidates, Protect
 from cleanup_job.claim import Scope
-from cleanup_job.errors import AnswerError, CleanupError, LeaseHeldError, RefusedError
+from cleanup_job.errors import AnswerError, CleanupError, LeaseLostError, RefusedError
 from cleanup_job.filters import Filters, Known, needed_by, resolve
 from cleanup_job.order import Order, Unit
 from cleanup_job.outcomes import Outcomes
@@ -27,6 +27,7 @@ from cleanup_job.rate import Rate
 from cleanup_job.report.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.rooms import Observer, Server, Storage
 from cleanup_job.selection import Rules
+from cleanup_job.splitting import Splitting
 
 LISTENS = 0.5
 """Seconds between two looks for a signal while the rate allows no batch."""
@@ -48,6 +49,7 @@ class Options:
     keep_unknown: bool = True
     delete_external: bool = False
     keep_on_file_error: bool = True
+    keep_missing: bool = True
     protect_used_datasets: bool = False
     protect_linked_artifacts: Scope = "all"
     keep_model_tags: tuple[str, ...] = ()
@@ -64,16 +66,18 @@ class Stop:
     reason: str = ""
     holds_lease: Callable[[], bool] = field(default=lambda: True)
     """Whether no other pass can have begun by now."""
+    lost: str = "The lease was lost: another pass may have begun, and this one deletes nothing any more."
+    """How it lost its lease, where it did."""
 
     def before_deletion(self) -> None:
         """Asked before each request that deletes: a pass that lost its lease sends none any more.
 
         Raises:
-            LeaseHeldError: it lost it.
+            LeaseLostError: it lost it.
         """
         if not self.holds_lease():
             self.reason = self.reason or "lease"
-            raise LeaseHeldError("The lease was lost: another pass may have begun, and this one deletes nothing any more.")
+            raise LeaseLostError(self.lost)
 
 
 class Pass:
@@ -91,6 +95,7 @@ class Pass:
         self._stop = stop
         self._began = time.monotonic()
         self._rate = Rate(options.tasks_per_second)
+        self._split = Splitting(server, server.hasty, server.answers)
         self._phases = Phases()
         report.phases = self._phases.seconds
 
@@ -156,7 +161,7 @@ class Pass:
             frozenset(options.keep_model_tags),
             links=options.delete_external,
         )
-        return candidates.find(self._server, self._storage, rules, projects, tell, protect=protect)
+        return candidates.find(self._server, self._storage, rules, projects, tell, split=self._split, protect=protect)
 
     def _rules(self, projects: dict[str, str]) -> Rules:
         filters, server = self._options.filters, self._server
@@ -250,7 +255,9 @@ class Pass:
             self._warn,
             self._outcomes,
             found,
+            self._split,
             self._options.keep_on_file_error,
+            self._options.keep_missing,
             self._phases,
         )
 
@@ -279,7 +286,8 @@ class Pass:
     ) -> int:
         """Note what became of a batch, release or hold back what waited for it; gives the number of tasks deleted."""
         known = {outcome.task for outcome in outcomes}
-        gone = {outcome.task for outcome in outcomes if outcome.verdict is Verdict.DELETED}
+        deleted = {outcome.task for outcome in outcomes if outcome.verdict is Verdict.DELETED}
+        gone = deleted | {outcome.task for outcome in outcomes if outcome.verdict is Verdict.GONE_ALREADY}
         batches.gone.tasks.update(gone)
         for outcome in outcomes:
             self._note(outcome)
@@ -293,7 +301,7 @@ class Pass:
             for task in candidates.with_names(self._server, [found.tasks[task] for task in needed]):
                 detail = f"task {needed[task.id]}, which needs something that this one made or keeps, is kept"
                 self._note(self._outcomes.stays(Staying(task, Reason.IN_USE, detail)))
-        return len(gone)
+        return len(deleted)
 
     def _warn(self, text: str) -> None:
         """Called from worker threads, too."""

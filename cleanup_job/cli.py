@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import os
 import sys
 import threading
 import traceback
@@ -22,7 +21,9 @@ from cleanup_job.flags import add_flags, given
 from cleanup_job.redaction import redacted
 from cleanup_job.report.words import EXIT_CODES
 from cleanup_job.settings import Settings, env_name, group_name
+from cleanup_job.streams import OutputError, guarded
 
+INTERRUPTED = 130
 FLAGS = [name for name in Settings.model_fields if group_name(name) != "Sweep"]
 
 
@@ -31,18 +32,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] not in {*_COMMANDS, "-h", "--help", "--version"}:
         words.insert(0, "run")
+    with guarded() as out:
+        try:
+            try:
+                code = _command(words)
+            finally:
+                out.flush()
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        except OutputError:
+            code = run_command.UNEXPECTED
+        if out.error is not None and not isinstance(out.error, BrokenPipeError):  # then whoever read it is gone, as `| head`
+            _complain(f"the output can't be written: {out.error.strerror}")
+        return code or (run_command.UNEXPECTED if out.error is not None else 0)
+
+
+def _command(words: Sequence[str]) -> int:
     options = _parser(words).parse_args(words)
     _guard_output()
     stamina.instrumentation.set_on_retry_hooks([])  # the pass tells of its retries itself
     try:
         return _COMMANDS[options.command](options)
     except CleanupError as error:
-        _errors().print(f"error: {redacted(str(error))}", style="red", markup=False, highlight=False)
+        _complain(str(error))
         return error.exit_code
-    except BrokenPipeError:
-        # Whoever read the output is gone, for instance `| head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return run_command.UNEXPECTED
+
+
+def _complain(text: str) -> None:
+    console = Console(stderr=True, soft_wrap=True)
+    console.print(f"error: {redacted(text)}", style="red", markup=False, highlight=False)
 
 
 # -- the other commands
@@ -76,7 +94,10 @@ def _sandbox(options: argparse.Namespace) -> int:
     """The embedded ClearML Server, in the foreground."""
     with _extra():
         from cleanup_job.sandbox import command  # noqa: PLC0415 -- needs the extra `sandbox`
-    return command.run(options)
+    try:
+        return command.run(options)
+    except command.CommandError as error:
+        raise SettingsError(str(error)) from None
 
 
 @contextmanager
@@ -130,6 +151,11 @@ def _tell(kind: type[BaseException], error: BaseException | None, trace: Traceba
     sys.stderr.write(redacted("".join(traceback.format_exception(kind, error, trace))))
 
 
+def _tell_of_thread(raised: threading.ExceptHookArgs) -> None:
+    if not isinstance(raised.exc_value, OutputError):
+        _tell(raised.exc_type, raised.exc_value, raised.exc_traceback)
+
+
 class _Formatter(logging.Formatter):
     """What libraries have to say goes through the same sieve."""
 
@@ -140,7 +166,7 @@ class _Formatter(logging.Formatter):
 def _guard_output() -> None:
     """Put in place what shows errors that are not ours."""
     sys.excepthook = _tell
-    threading.excepthook = lambda raised: _tell(raised.exc_type, raised.exc_value, raised.exc_traceback)
+    threading.excepthook = _tell_of_thread
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_Formatter())
 
@@ -177,7 +203,3 @@ def _add_sandbox_commands(commands: Any, words: Sequence[str]) -> None:
 
         demo.add_arguments(parsers["demo"])
         command.add_arguments(parsers["sandbox"])
-
-
-def _errors() -> Console:
-    return Console(stderr=True, soft_wrap=True)

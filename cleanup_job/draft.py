@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from cleanup_job import parameters
-from cleanup_job.errors import AnswerError, CleanupError, ForeignAnswerError, SettingsError, UnreachableError
+from cleanup_job.errors import AnswerError, CleanupError, SettingsError, UnreachableError
 from cleanup_job.paths import TaskId
 from cleanup_job.records import ServiceTask
 from cleanup_job.redaction import redacted
@@ -34,8 +34,6 @@ def found(tasks: ServiceTasks, settings: Settings) -> ServiceTask | None:
 
 def unread(task: str, error: AnswerError) -> CleanupError:
     """What ends a pass that can't read the task whose parameters count."""
-    if isinstance(error, ForeignAnswerError):
-        return error
     message = f"{task} can't be read, so nobody knows what was edited there, and nothing was deleted: {error}."
     if error.status in RIGHTS:
         return SettingsError(f"{message} Give the key the right to read that project, or see CLEANUP_TASK_REQUIRED.")

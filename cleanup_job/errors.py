@@ -30,10 +30,20 @@ class UnreachableError(CleanupError):
     exit_code = 4
 
 
+class DownError(UnreachableError):
+    """The same of a server as a whole: the trouble is not that of some tasks."""
+
+
 class LeaseHeldError(CleanupError):
-    """Another pass of this release holds the lease, or took it over."""
+    """Another pass of this release holds the lease."""
 
     exit_code = 5
+
+
+class LeaseLostError(LeaseHeldError):
+    """This pass held the lease, and lost it: another one may have begun. Trying again helps."""
+
+    exit_code = 6
 
 
 class AnswerError(CleanupError):

@@ -9,7 +9,8 @@ from cleanup_job.records import Task, Unreadable
 from cleanup_job.report.outcome import Reason, TaskOutcome, Verdict
 from cleanup_job.selection import Selected
 
-_OF_REASON = {Reason.PUBLIC: Verdict.NOT_OURS, Reason.RECORD_ERROR: Verdict.FAILED}
+_OF_REASON = {Reason.PUBLIC: Verdict.NOT_OURS, Reason.SERVER_ERROR: Verdict.FAILED}
+GONE = "somebody else deleted its record in the meantime"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,15 @@ class Outcomes:
             external_count=going.external_count,
             unknown_stores=going.unknown_stores,
         )
+
+    def without_its_record(self, going: Going, verdict: Verdict, reason: Reason | None, detail: str) -> TaskOutcome:
+        """A task whose files are gone, and whose record this pass did not delete."""
+        counts = {"files": going.files, "bytes": going.bytes, "files_missing": going.files_missing}
+        return self.of(going.task, verdict, reason, detail, **counts)
+
+    def gone_already(self, task: Task | Selected | Unreadable) -> TaskOutcome:
+        """A task whose record somebody else deleted before its files were looked at."""
+        return self.of(task, Verdict.GONE_ALREADY, detail=GONE)
 
     def stays(self, staying: Staying) -> TaskOutcome:
         """A task that stays by plan."""

@@ -41,6 +41,10 @@ class Owned:
     """A file in a folder of the task."""
 
     file: TaskFile
+    others: tuple[TaskFile, ...] = ()
+    """What else in folders of the task its URI can mean."""
+    doubtful: bool = False
+    """Whether ClearML's SDK can have written one of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,9 @@ def classify(uri: str, task: TaskId, locate: Locate, *, asset: bool = False) -> 
         return UnknownStore(address_of(uri)) if _names(uri, task, asset=asset) else External(None)
     file = owned_file(place, task) or (report_file(place, task) if asset else None)
     if file is not None:
-        return Owned(file)
+        readings = (owned_file(Location(place.store, path), task) for path in place.others)
+        others = tuple(other for other in readings if other is not None)
+        return Owned(file, others, doubtful=place.doubtful and bool(others))
     in_doubt = not is_clean(place.path) or any("\\" in form for form in _forms(place.path))
     return Unusable() if in_doubt and _names(place.path, task, asset=asset) else External(place)
 
@@ -136,10 +142,14 @@ class Outputs:
     """Those of the ``KINDS`` in which files were counted and not remembered."""
     folders: set[TaskFolder] = field(default_factory=set)
     files: set[TaskFile] = field(default_factory=set)
-    sums: dict[TaskFolder, Sum] = field(default_factory=dict)
-    """Owned files on known stores that don't count themselves, by folder; without those beside the ``KINDS``."""
+    others: dict[TaskFolder | TaskFile, set[TaskFolder | TaskFile]] = field(default_factory=dict)
+    """For some of these folders and files what else the records that name them can mean, all of it in folders of the task."""
+    certain: bool = False
+    """Whether any owned file is named in a way that can be read in one way only."""
+    sums: dict[tuple[TaskFolder, str], Sum] = field(default_factory=dict)
+    """Owned files on known stores that don't count themselves, by folder and kind."""
     named: Sum = field(default_factory=Sum)
-    """Those beside the ``KINDS``, likewise."""
+    """Those beside the ``KINDS``."""
     external: list[str] = field(default_factory=list)
     external_count: int = 0
     linked: set[LinkedFile] = field(default_factory=set)
@@ -151,8 +161,8 @@ class Outputs:
     """What of it can't be read, likewise."""
     _beside: str = field(default="", repr=False)
     """How the address of the last owned file began, up to its folder: hundreds of images lie beside each other."""
-    _sum: Sum | None = field(default=None, repr=False)
-    """Where files there are counted, if they are."""
+    _folder: TaskFolder | None = field(default=None, repr=False)
+    """That folder, if files there are counted."""
 
     @property
     def count(self) -> int:
@@ -175,22 +185,13 @@ class Outputs:
         if not uri:
             return
         if self._beside and uri.startswith(self._beside) and self._is_plain(uri[len(self._beside) :]):
-            self.forgotten.add(uri[len(self._beside) :].partition("/")[0])
-            self._count(size)  # its folder is known, and nothing else of it is remembered
+            kind = uri[len(self._beside) :].partition("/")[0]
+            self.forgotten.add(kind)
+            self._count(kind, size)  # its folder is known, and nothing else of it is remembered
             return
         match classify(uri, self.task, self.locate, asset=asset):
-            case Owned(file):
-                if file in self.files:
-                    return
-                self._sum = None if self.measured(file.store) else self._sum_of(file)
-                self._count(size)
-                self.folders.add(file.folder)
-                by_name = file.is_beside or file.kind in self.apart
-                if by_name:
-                    self.files.add(file)
-                else:
-                    self.forgotten.add(file.kind)
-                self._beside = uri[: -len(file.rest)] if not by_name and uri.endswith("/" + file.rest) else ""
+            case Owned() as owned:
+                self._add_owned(uri, owned, size)
             case UnknownStore(address):
                 self.unknown[address] = self.unknown.get(address, 0) + 1
             case Unusable():
@@ -198,13 +199,37 @@ class Outputs:
             case External(place):
                 self._add_external(uri, place)
 
-    def _sum_of(self, file: TaskFile) -> Sum:
-        by_name = file.is_beside and not file.folder.is_report
-        return self.named if by_name else self.sums.setdefault(file.folder, Sum())
+    def _add_owned(self, uri: str, owned: Owned, size: int | None) -> None:
+        file = owned.file
+        self.certain = self.certain or not owned.doubtful
+        if file in self.files:
+            return
+        self._folder = None if self.measured(file.store) else file.folder
+        self._count(file.kind, size)
+        self.folders.add(file.folder)
+        by_name = file.is_beside or file.kind in self.apart
+        if by_name:
+            self.files.add(file)
+        else:
+            self.forgotten.add(file.kind)
+        for other in owned.others:
+            self._add_other(file, other)
+        self._beside = uri[: -len(file.rest)] if not by_name and uri.endswith("/" + file.rest) else ""
 
-    def _count(self, size: int | None) -> None:
-        if self._sum is not None:
-            self._sum.add(size)
+    def _add_other(self, file: TaskFile, other: TaskFile) -> None:
+        """Note what else a file's URI can mean."""
+        if other.folder != file.folder:
+            self.others.setdefault(file.folder, set()).add(other.folder)
+        if other.is_beside or other.kind in self.apart:
+            self.others.setdefault(file, set()).add(other)
+        else:
+            self.forgotten.add(other.kind)
+
+    def _count(self, kind: str, size: int | None) -> None:
+        if self._folder is not None:
+            by_name = not kind and not self._folder.is_report
+            known = self.named if by_name else self.sums.setdefault((self._folder, kind), Sum())
+            known.add(size)
 
     def _is_plain(self, rest: str) -> bool:
         """Whether the end of an address can be read in one way only, in one of the ``KINDS`` and in no folder of a task."""

@@ -7,8 +7,9 @@ task in question, or a file in one, can't be constructed, and what can't be cons
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NewType
+from urllib.parse import unquote
 
 TaskId = NewType("TaskId", str)
 ModelId = NewType("ModelId", str)
@@ -31,6 +32,36 @@ class Location:
 
     store: str
     path: str
+    others: tuple[str, ...] = field(default=(), compare=False)
+    """Paths that the same URI can mean, should its writer have quoted it once less or once more than usual."""
+    doubtful: bool = field(default=False, compare=False)
+    """Whether ClearML's SDK can have written one of these."""
+
+
+_ESCAPE = re.compile("((?:%[0-9A-Fa-f]{2})+)")
+_AS_THEY_ARE = frozenset("'[]{}()$^,.; -_+=/")
+"""What the SDK leaves as it is in the names of folders: where an address has it quoted, all of the address is quoted."""
+
+
+def read_as(store: str, text: str, *, quoted: bool, doubted: bool = True) -> Location:
+    """The place that a URI's text below a store means, and what else it can mean.
+
+    The SDK quotes names before they become paths, and addresses once more; some of its releases and calls leave out the second
+    quoting, or do it twice.
+
+    Args:
+        store: The store's name.
+        text: The URI's text below the store's address.
+        quoted: Whether paths are quoted in URIs, as the fileserver's are; elsewhere the text itself is the path.
+        doubted: Whether the SDK has been seen to write addresses for such stores in another way.
+    """
+    if "%" not in text:
+        return Location(store, text)
+    once = unquote(text)
+    ways = [way.lstrip("/") for way in (once, text, unquote(once))] if quoted else [text, once]
+    path, *others = dict.fromkeys(ways)
+    doubtful = doubted and not all(_AS_THEY_ARE.issuperset(unquote(found)) for found in _ESCAPE.findall(text))
+    return Location(store, path, tuple(others), doubtful)
 
 
 Locate = Callable[[str], Location | None]

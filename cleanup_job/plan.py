@@ -26,6 +26,9 @@ from cleanup_job.records import Listed, Model, Size, Task, Unreadable
 from cleanup_job.report.outcome import Reason
 from cleanup_job.selection import Rules, Selected, age_from, unchanged
 
+STORES_NAMED = 5
+"""Unknown stores in the words for why a task is kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -87,6 +90,12 @@ class Going:
     task: Task
     unit: Unit
     paths: tuple[OwnedPath, ...] = ()
+    others: Mapping[OwnedPath, tuple[OwnedPath, ...]] = field(default_factory=dict)
+    """For some of these paths, which others of them their records can mean as well."""
+    guesses: frozenset[OwnedPath] = frozenset()
+    """Those that no record names in the most usual reading."""
+    doubtful: bool = False
+    """Whether no record names a file in a way that can be read in one way only: where nothing is there, nobody knows why."""
     linked: tuple[LinkedFile, ...] = ()
     models: tuple[Model, ...] = ()
     kept_models: tuple[ModelId, ...] = ()
@@ -97,8 +106,8 @@ class Going:
     deleted, or the server deletes them with it. None where nothing has to leave."""
     files: int = 0
     bytes: int = 0
-    recorded: Mapping[OwnedPath, Size] = field(default_factory=dict)
-    """What records say of folders in stores that can't tell themselves: their part of ``files`` and ``bytes``."""
+    recorded: Mapping[OwnedPath, Mapping[str, Size]] = field(default_factory=dict)
+    """What records say of the ``KINDS`` in folders of stores that can't tell themselves: part of ``files`` and ``bytes``."""
     files_missing: int = 0
     """Files that records name and that were not there; known after the deletion, and only in stores that can't list."""
     protected: tuple[str, ...] = ()
@@ -115,6 +124,8 @@ class Staying:
     reason: Reason
     detail: str
     unknown_stores: tuple[tuple[str, int], ...] = ()
+    absent: bool = False
+    """Whether a list of tasks lacked it, which alone proves nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,8 +290,10 @@ def _why_it_stays(task: TaskId, batch: Batch, policy: Policy) -> Staying | None:
     before, now = batch.before[task], batch.now.get(task)
     if task in batch.unreadable:
         return unreadable(now or batch.unreadable[task], batch.unreadable[task].field)
-    if now is None or task not in batch.outputs:
-        return Staying(before, Reason.CHANGED, "it is no longer there")
+    if now is None:
+        return Staying(before, Reason.CHANGED, "the server does not list it any more; the next pass looks again", absent=True)
+    if task not in batch.outputs:
+        return Staying(now, Reason.CHANGED, "it, or a model of it, was not there while it was read; the next pass looks again")
     if now.public:
         return Staying(now, Reason.PUBLIC, "a public example belongs to the server, not to its users")
     return _changed(now, batch, policy) or _needed(now, batch, policy) or _files_hold_it(now, batch, policy)
@@ -317,12 +330,13 @@ def _files_hold_it(task: Task, batch: Batch, policy: Policy) -> Staying | None:
     found = batch.outputs[task.id]
     if found.unreadable is not None:
         what = found.unreadable.field
-        return Staying(task, Reason.RECORD_ERROR, what) if found.unreadable.refused else unreadable(task, what)
+        return Staying(task, Reason.SERVER_ERROR, what) if found.unreadable.refused else unreadable(task, what)
     if found.unusable:
         return Staying(task, Reason.UNUSABLE_PATH, f"{found.unusable!r}: correct or remove this entry in ClearML")
     if found.unknown and policy.keep_unknown:
         stores = tuple(found.unknown.items())
-        named = ", ".join(f"{address} ({files} files)" for address, files in stores)
+        named = ", ".join(f"{address} ({files} files)" for address, files in stores[:STORES_NAMED])
+        named += f" and {len(stores) - STORES_NAMED:,} more stores" if len(stores) > STORES_NAMED else ""
         return Staying(task, Reason.UNKNOWN_STORE, named, stores)
     return None
 
@@ -336,18 +350,25 @@ def kinds_apart(task: TaskId, claims: Iterable[Claim], policy: Policy) -> frozen
 
 def _going(task: Task, unit: Unit, batch: Batch, policy: Policy) -> Going:
     found, guard, models = batch.outputs[task.id], batch.guard, batch.models.get(task.id, ())
-    claimed = {folder: guard.of(folder) for folder in found.folders}
-    whole: list[TaskFolder | PartOfFolder] = []
+    guesses = {other for others in found.others.values() for other in others}
+    folders = found.folders | {other for other in guesses if isinstance(other, TaskFolder)}
+    files = found.files | {other for other in guesses if isinstance(other, TaskFile)}
+    folders |= {file.folder for file in files}
+    claimed = {folder: guard.of(folder) for folder in folders}
+    whole: dict[TaskFolder | TaskFile, TaskFolder | PartOfFolder] = {}
     apart: dict[TaskFolder, frozenset[str]] = {}
-    for folder in found.folders:
+    for folder in folders:
         path, apart[folder] = _as_a_whole(folder, claimed[folder], policy)
-        whole += [path] if path is not None else []
-    named = [file for file in found.files if _is_named(file, apart[file.folder])]
+        if path is not None:
+            whole[folder] = path
+    named = [file for file in files if _is_named(file, apart[file.folder])]
     free = [file for file in named if not claimed[file.folder].holds(file.rest)]
     own = {model.id for model in models}
     listed = batch.listed.get(task.id, ())
     kept = [model for model in models if model.id in guard.models]
-    paths: list[OwnedPath] = [*whole, *free]
+    paths: list[OwnedPath] = [*whole.values(), *free]
+    of: dict[TaskFolder | TaskFile, OwnedPath] = {**whole, **{file: file for file in free}}
+    sure = found.folders | found.files
     return Going(
         task=task,
         unit=unit,
@@ -357,9 +378,12 @@ def _going(task: Task, unit: Unit, batch: Batch, policy: Policy) -> Going:
         kept_models=tuple(model.id for model in kept),
         detached=any(not model.ready and model.id not in guard.used for model in kept),
         listed=tuple(one for one in listed if one.model in own) if any(one.model not in own for one in listed) else None,
-        files=found.count - sum(not policy.lists(file.store) for file in set(named) - set(free)),
+        others={of[one]: tuple(of[other] for other in some if other in of) for one, some in found.others.items() if one in of},
+        guesses=frozenset(of[one] for one in of.keys() - sure),
+        doubtful=bool(sure) and not found.certain,
+        files=found.count - sum(not policy.lists(file.store) for file in (set(named) - set(free)) & found.files),
         bytes=found.bytes,
-        recorded={path: _recorded(path, named, found) for path in whole},
+        recorded={path: _recorded(path, named, found) for path in whole.values()},
         protected=tuple(sorted({uri for one in claimed.values() for uri in one.inside.values()})),
         external=tuple(found.external),
         external_count=found.external_count,
@@ -390,11 +414,12 @@ def _is_named(file: TaskFile, apart: frozenset[str]) -> bool:
     return bool(apart) if file.folder.is_report else file.is_beside or file.kind in apart
 
 
-def _recorded(path: TaskFolder | PartOfFolder, named: Sequence[TaskFile], found: Outputs) -> Size:
-    """What records say of the files that are deleted with a folder without being named."""
+def _recorded(path: TaskFolder | PartOfFolder, named: Sequence[TaskFile], found: Outputs) -> dict[str, Size]:
+    """What records say of the files that are deleted with a folder without being named, by their kind."""
     folder = path.folder if isinstance(path, PartOfFolder) else path
-    known = found.sums.get(folder)
-    if known is None:
-        return Size()
-    apart = sum(file.folder == folder and not file.is_beside for file in named)
-    return Size(known.files - apart, 0 if apart else known.bytes)
+    by_name = {file.kind for file in named if file.folder == folder}
+    return {
+        kind: Size(known.files, known.bytes)
+        for (where, kind), known in found.sums.items()
+        if where == folder and kind not in by_name
+    }

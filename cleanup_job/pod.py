@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -11,6 +11,7 @@ from cleanup_job.cleanup import Stop
 from cleanup_job.redaction import redacted
 from cleanup_job.report.document import TERMINATION_BYTES
 from cleanup_job.settings import Settings
+from cleanup_job.streams import watched
 
 TERMINATION_LOG = Path("/dev/termination-log")
 """Where Kubernetes reads a container's last words; it makes the file."""
@@ -18,15 +19,22 @@ TERMINATION_LOG = Path("/dev/termination-log")
 
 @contextmanager
 def signals(stop: Stop) -> Iterator[None]:
-    """SIGTERM and SIGINT end the pass after the batches in progress; a second one ends it at once."""
+    """SIGTERM and SIGINT end the pass after the batches in progress; a second one ends it at once.
+
+    So does an output that takes nothing any more.
+    """
 
     def ask(number: int, _: FrameType | None) -> None:
         stop.reason = stop.reason or signal.Signals(number).name
         signal.signal(number, signal.SIG_DFL)
 
+    def no_output() -> None:
+        stop.reason = stop.reason or "output"
+
     before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield
+        with watched(no_output):
+            yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -39,6 +47,7 @@ def lease(settings: Settings, stop: Stop, warn: Callable[[str], None]) -> Any:
     from cleanup_job.cluster.lease import hold  # noqa: PLC0415 -- kubernetes is slow to import
 
     def lost(reason: str) -> None:
+        stop.lost = reason
         stop.reason = stop.reason or "lease"
         warn(reason)
 
@@ -55,4 +64,5 @@ def lease(settings: Settings, stop: Stop, warn: Callable[[str], None]) -> Any:
 def last_words(text: str) -> None:
     """What Kubernetes shows of a container that ended."""
     if TERMINATION_LOG.exists():
-        TERMINATION_LOG.write_bytes(redacted(text).encode()[:TERMINATION_BYTES])
+        with suppress(OSError):  # a disk may be full
+            TERMINATION_LOG.write_bytes(redacted(text).encode()[:TERMINATION_BYTES])

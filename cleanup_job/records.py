@@ -150,6 +150,11 @@ class Deleted:
 
 
 @dataclass(frozen=True, slots=True)
+class GoneAlready:
+    """The server's word that there is no such record, although no call of ours can have deleted it."""
+
+
+@dataclass(frozen=True, slots=True)
 class NotDeleted:
     """The server's word that a record stays; ``status`` and ``subcode`` are ClearML's."""
 
@@ -169,7 +174,8 @@ class NotDeleted:
         400/123 also stands for "not archived", which force must not overrule.
         """
         for_others = "children" in self.message or "has output model" in self.message
-        return self.says_missing or ((self.status, self.subcode) == (400, 123) and for_others)
+        as_published = self.says_missing and "published" in self.message
+        return as_published or ((self.status, self.subcode) == (400, 123) and for_others)
 
     @property
     def not_archived(self) -> bool:
@@ -200,6 +206,8 @@ class Removed:
     """In stores that can list: what was there."""
     missing: frozenset[OwnedPath | LinkedFile] = frozenset()
     """Those that were not there: nothing had to be deleted."""
+    parts: Mapping[OwnedPath, frozenset[str]] = field(default_factory=dict)
+    """Of folders that were there in part: those of the ``KINDS`` that were not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ import stamina
 
 PASSING = frozenset({429, 500, 502, 503, 504, 509})
 """Statuses worth another try: HTTP's, and 509 which ClearML's SDK counts as passing too."""
+HASTY = 2
+"""Tries of a call for many that is divided when it fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +22,20 @@ class Retry:
     on_retry: Callable[[str], None] = field(default=lambda _: None, repr=False)
     """Told of each failed try but the last, in a line for people."""
 
-    @property
-    def times(self) -> str:
-        """How often, in words."""
-        return "1 try" if self.attempts == 1 else f"{self.attempts} tries"
+    def attempts_of(self, *, hasty: bool) -> int:
+        """How many tries a call has."""
+        return min(self.attempts, HASTY) if hasty else self.attempts
 
-    def tries(self, name: str, passing: type[Exception]) -> Iterator[stamina.Attempt]:
-        """The tries of a call: a loop of contexts that swallow a ``passing`` error as long as tries are left."""
+    def times(self, *, hasty: bool = False) -> str:
+        """The same in words."""
+        attempts = self.attempts_of(hasty=hasty)
+        return "1 try" if attempts == 1 else f"{attempts} tries"
+
+    def tries(self, name: str, passing: type[Exception], *, hasty: bool = False) -> Iterator[stamina.Attempt]:
+        """The tries of a call: a loop of contexts that swallow a ``passing`` error as long as tries are left.
+
+        A ``hasty`` call has ``HASTY`` at most: somebody else asks again, for less.
+        """
         failed = 0
 
         def worth_it(error: Exception) -> bool:
@@ -34,13 +43,13 @@ class Retry:
             if not isinstance(error, passing):
                 return False
             failed += 1
-            if failed < self.attempts:
+            if failed < self.attempts_of(hasty=hasty):
                 self.on_retry(f"trying again: {name}: {error}")
             return True
 
         yield from stamina.retry_context(
             on=worth_it,
-            attempts=self.attempts,
+            attempts=self.attempts_of(hasty=hasty),
             timeout=None,
             wait_initial=self.wait,
             wait_max=self.wait * 60,

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from cleanup_job import assemble, parameters, pod, service
 from cleanup_job.cleanup import Pass, Stop
-from cleanup_job.errors import CleanupError, LeaseHeldError, SettingsError
+from cleanup_job.errors import CleanupError, LeaseHeldError, LeaseLostError, SettingsError
 from cleanup_job.flags import given
 from cleanup_job.output import Both, JsonOutput, Output, TextOutput
 from cleanup_job.paths import TaskId
@@ -30,7 +30,7 @@ from cleanup_job.settings import Settings
 POD = socket.gethostname()
 UNEXPECTED = 1
 IN_PART = 3
-STOPPED = {"SIGTERM": 143, "SIGINT": 130, "aborted": 143, "lease": LeaseHeldError.exit_code}
+STOPPED = {"SIGTERM": 143, "SIGINT": 130, "aborted": 143, "output": UNEXPECTED, "lease": LeaseLostError.exit_code}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -94,8 +94,9 @@ def _guarded(
         except LeaseHeldError:
             if not stop.reason:
                 raise
-            report.stopped_by = stop.reason  # told to stop while it waited
+            report.stopped_by = stop.reason  # told to stop while it waited, or it lost the lease
             report.exit_code = _exit_code(report)
+        _note_lost(report, stop)
     return None
 
 
@@ -178,6 +179,7 @@ class _Tasked:
                 failure = sys.exc_info()[1]
                 if failure is None or isinstance(failure, CleanupError):
                     _close(self._report, failure)
+                    _note_lost(self._report, self._stop)
                     watcher.finish(self._report)
                 else:
                     watcher.fail(f"{type(failure).__name__}: {failure}")
@@ -210,6 +212,13 @@ def _close(report: Report, error: BaseException | None) -> None:
         report.error, report.exit_code = str(error), error.exit_code
     report.finished = datetime.now(UTC)
     report.exit_code = report.exit_code or _exit_code(report)
+
+
+def _note_lost(report: Report, stop: Stop) -> None:
+    """How the lease was lost, where that ended the pass."""
+    if report.exit_code == LeaseLostError.exit_code or report.stopped_by == "lease":
+        report.stopped_by = "lease"
+        report.error = report.error or stop.lost
 
 
 def _warned(report: Report, output: Output, text: str) -> None:

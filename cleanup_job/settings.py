@@ -331,6 +331,14 @@ class Settings(BaseSettings):
         group="Files",
         edit=Edit.STRICTER,
     )
+    missing_files: Literal["keep_record", "delete_record"] = _option(
+        "keep_record",
+        "When none of a task's files is there and their addresses can be read in more than one way, so that they may be there "
+        "under another name: keep the task, or delete its record. A task whose addresses have one reading is deleted in any "
+        "case.",
+        group="Files",
+        edit=Edit.STRICTER,
+    )
     unknown_stores: Literal["keep_record", "delete_record"] = _option(
         "keep_record",
         "When a task has files on a store that the job doesn't know: keep the task, or leave the files there "

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from cleanup_job import assemble, pod
 from cleanup_job.cleanup import Stop
-from cleanup_job.errors import CleanupError, LeaseHeldError, SettingsError
+from cleanup_job.errors import CleanupError, LeaseHeldError, LeaseLostError, SettingsError
 from cleanup_job.flags import add_flags, given
 from cleanup_job.report import json_lines
 from cleanup_job.report.sweep import (
@@ -34,7 +34,7 @@ MORE = ("page_size", "max_requests_in_flight", "request_timeout_seconds", "attem
         "lease_wait_seconds", "stores_verify_certificate", "log_format", "log_level")  # fmt: skip
 FLAGS = [name for name in Settings.model_fields if group_name(name) in GROUPS or name in MORE]
 IN_PART = 3
-STOPPED = {"SIGTERM": 143, "SIGINT": 130, "lease": LeaseHeldError.exit_code}
+STOPPED = {"SIGTERM": 143, "SIGINT": 130, "lease": LeaseLostError.exit_code}
 
 
 def add_arguments(commands: Any) -> None:
@@ -91,6 +91,8 @@ def _sweep(settings: Settings, report: SweepReport, output: "_Output") -> None:
             if not stop.reason:
                 raise
     report.stopped_by = stop.reason
+    if stop.reason == "lease":
+        report.error = stop.lost
 
 
 def _host(settings: Settings) -> str:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from cleanup_job.cluster.api import KubernetesLeases, LeaseApi, LeaseChangedError, LeaseRecord
-from cleanup_job.errors import LeaseHeldError, UnreachableError
+from cleanup_job.errors import LeaseHeldError, LeaseLostError, UnreachableError
 
 # Parts of the Lease's duration. A renewal is two requests, so one that hangs still leaves time to stop before it is over.
 _RENEW_EVERY = 1 / 3
@@ -201,7 +201,7 @@ class Guard:
             try:
                 self._renew()
                 pause = self._duration * _RENEW_EVERY
-            except LeaseHeldError as taken:
+            except LeaseLostError as taken:
                 self._lost = True
                 return on_lost(str(taken))
             except Exception as error:  # noqa: BLE001 -- whatever it is: not renewed is lost, sooner or later
@@ -219,7 +219,7 @@ class Guard:
         lease = self._api.get(self._namespace, self._name)
         if lease is None or lease.holder != self.identity:
             what = "was deleted" if lease is None else f"is held by {lease.holder}" if lease.holder else "was released"
-            raise LeaseHeldError(
+            raise LeaseLostError(
                 f"The Lease {self._name} in namespace {self._namespace} {what} while this pass held it: "
                 "this one deletes nothing any more."
             )

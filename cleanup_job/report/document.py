@@ -9,13 +9,13 @@ from typing import Any
 from cleanup_job.redaction import cleaned
 from cleanup_job.report import html, markdown
 from cleanup_job.report.json_lines import SCHEMA, dumps, stores, summary
-from cleanup_job.report.outcome import REASON_TEXTS, Report, TaskOutcome
+from cleanup_job.report.outcome import EXAMPLES, NAMED, REASON_TEXTS, Report, TaskOutcome
 from cleanup_job.report.words import EXIT_CODES, by_weight, headline, link, verdict_of
 
 TERMINATION_BYTES = 4096
 """What Kubernetes keeps of a termination message."""
 STORES_NAMED = 5
-"""Unknown stores in a termination message; the log and the report name every one."""
+"""Unknown stores in a termination message."""
 
 
 def as_document(report: Report) -> dict[str, Any]:
@@ -31,7 +31,11 @@ def as_document(report: Report) -> dict[str, Any]:
         "headline": headline(report),
         "meaning": EXIT_CODES.get(report.exit_code, "unknown"),
         "summary": summary(report),
-        "projects": [{"id": key, **asdict(row)} for key, row in sorted(report.projects.items(), key=lambda p: p[1].name)],
+        "projects": sorted(
+            ({"id": key, **asdict(row)} for key, row in report.largest_projects()), key=lambda row: str(row["name"])
+        ),
+        "projects_count": len(report.projects),
+        "total": asdict(report.total()),
         "reasons": [
             {
                 "reason": entry.reason.value,
@@ -44,14 +48,19 @@ def as_document(report: Report) -> dict[str, Any]:
         ],
         "external_files": [{"task": task, "uri": uri} for task, uri in report.external_examples],
         "protected_files": [{"task": task, "uri": uri} for task, uri in report.protected_examples],
-        "emptied_projects": list(report.emptied),
+        "emptied_projects": report.emptied[:EXAMPLES],
         "warnings": list(report.warnings),
     }
 
 
 def _task(outcome: TaskOutcome, report: Report) -> dict[str, Any]:
-    values = {"unknown_stores": stores(outcome.unknown_stores), "link": link(report, outcome.task, outcome.project_id) or None}
-    return asdict(outcome) | values
+    return asdict(outcome) | {
+        "protected": outcome.protected[:NAMED],
+        "protected_count": len(outcome.protected),
+        "unknown_stores": stores(outcome.unknown_stores),
+        "unknown_stores_count": len(outcome.unknown_stores),
+        "link": link(report, outcome.task, outcome.project_id) or None,
+    }
 
 
 def write(report: Report, path: Path) -> None:
@@ -87,8 +96,8 @@ def termination_message(report: Report) -> str:
     short = cleaned(summary(report) | {"unknown_stores": stores(report.unknown_stores.most_common(STORES_NAMED))})
     text = dumps(short)
     if _bytes(text) > TERMINATION_BYTES:
-        # Only names have no bound of their own: an error's text and the addresses of stores.
-        short["unknown_stores"] = len(report.unknown_stores)
+        # Only names have no bound of their own: an error's text, the addresses of stores and rules.
+        short |= {"unknown_stores": len(report.unknown_stores), "rules": len(report.rules)}
         text = dumps(short)
     for field in ("error", "stopped_by"):
         while short[field] and (more := _bytes(text) - TERMINATION_BYTES) > 0:

@@ -36,7 +36,7 @@ def render(document: Document) -> str:
         about=_about(document, summary),
         cards=_cards(summary),
         notes=_notes(document, summary),
-        projects=_projects(document["projects"], "to delete" if summary["dry_run"] else "deleted"),
+        projects=_projects(document["projects"], document["projects_count"], "to delete" if summary["dry_run"] else "deleted"),
         tasks=_tasks(document["reasons"], summary),
         files=_files("Files in use elsewhere, which stay", summary["protected_files"], document["protected_files"])
         + _files("Files outside the task folders, only linked to", summary["external_files"], document["external_files"]),
@@ -98,22 +98,31 @@ def _notes(document: Document, summary: Document) -> str:
     for store in summary["unknown_stores"]:
         text = f"{counted(store['files'], 'file')} on <b>{_text(store['address'])}</b>; {_text(store['hint'])}:"
         notes.append(_note("", "Unknown store", f"{text} <code>{_text(store['setting'])}</code>"))
+    notes += _more(summary["unknown_stores_count"] - len(summary["unknown_stores"]), "Unknown stores")
     if summary["rules"]:
         taken = ", ".join(f"<code>{_text(rule)}</code> {counted(count, 'task')}" for rule, count in summary["rules"].items())
-        notes.append(_note("", "By a threshold of the project", taken))
+        more = summary["rules_count"] - len(summary["rules"])
+        notes.append(_note("", "By a threshold of the project", f"{taken} and {more:,} more" if more else taken))
     if document["emptied_projects"]:
         doing = "would be deleted" if summary["dry_run"] else "were deleted"
         names = ", ".join(_text(name) for name in document["emptied_projects"])
-        notes.append(_note("", "Emptied projects", f"{counted(len(document['emptied_projects']), 'project')} {doing}: {names}"))
+        count, more = summary["emptied_projects"], summary["emptied_projects"] - len(document["emptied_projects"])
+        names = f"{names} and {more:,} more" if more else names
+        notes.append(_note("", "Emptied projects", f"{counted(count, 'project')} {doing}: {names}"))
     notes += [_note("", "Warning", _text(warning)) for warning in document["warnings"]]
+    notes += _more(summary["warnings"] - len(document["warnings"]), "Warnings")
     return f'<section aria-label="Notes">{"".join(notes)}</section>' if notes else ""
+
+
+def _more(number: int, name: str) -> list[str]:
+    return [_note("", name, f"and {number:,} more.")] if number > 0 else []
 
 
 def _note(kind: str, name: str, inner: str) -> str:
     return f'<p class="note {kind}"><strong>{name}.</strong> {inner}</p>'
 
 
-def _projects(projects: list[Document], gone: str) -> str:
+def _projects(projects: list[Document], count: int, gone: str) -> str:
     rows = sorted(projects, key=lambda row: (-_tasks_of(row), row["name"]))
     if not rows:
         return _heading("Projects") + '<p class="empty">No task was selected.</p>'
@@ -123,7 +132,8 @@ def _projects(projects: list[Document], gone: str) -> str:
     most = max(1, *(_tasks_of(row) for row in rows))
     body = "".join(_project(row, most, numbers) for row in rows)
     head = _head(("project", ""), *((name, "n") for name in numbers))
-    return _heading("Projects", f'<p class="legend">{legend}</p>') + _table("projects", "Projects", head, body)
+    more = f'<p class="soft">and {count - len(rows):,} projects more</p>' if count > len(rows) else ""
+    return _heading("Projects", f'<p class="legend">{legend}</p>') + _table("projects", "Projects", head, body) + more
 
 
 def _tasks_of(row: Document) -> int:

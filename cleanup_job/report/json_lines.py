@@ -2,12 +2,13 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from cleanup_job.redaction import cleaned, redacted
-from cleanup_job.report.outcome import Report, TaskOutcome, Verdict
+from cleanup_job.report.outcome import NAMED, Report, TaskOutcome, Verdict
 from cleanup_job.report.words import IN_PART, link, seconds, seconds_left, store_hint, store_setting
 
 SCHEMA = 1
@@ -81,18 +82,20 @@ def task(outcome: TaskOutcome, report: Report | None) -> Line:
         bytes=outcome.bytes,
         files_missing=outcome.files_missing,
         kept_models=outcome.kept_models,
-        protected=list(outcome.protected),
+        protected=list(outcome.protected[:NAMED]),
+        protected_count=len(outcome.protected),
         external=list(outcome.external),
         external_count=outcome.external_count,
         unknown_stores=stores(outcome.unknown_stores),
+        unknown_stores_count=len(outcome.unknown_stores),
         rule=outcome.rule or None,
         link=(link(report, outcome.task, outcome.project_id) or None) if report else None,
     )
 
 
 def stores(found: Iterable[tuple[str, int]]) -> list[Line]:
-    """Stores that the job doesn't know, each with its number of files."""
-    return [{"address": address, "files": files} for address, files in found]
+    """Stores that the job doesn't know, each with its number of files: those with the most, at most ``NAMED``."""
+    return [{"address": address, "files": files} for address, files in Counter(dict(found)).most_common(NAMED)]
 
 
 def warning(text: str) -> Line:
@@ -133,6 +136,7 @@ def summary(report: Report) -> Line:
         "kept": total.kept,
         "failed": total.failed,
         "not_ours": total.not_ours,
+        "gone_already": total.gone_already,
         "left": report.left,
         "kept_models": report.kept_models,
         "protected_files": report.protected,
@@ -140,9 +144,11 @@ def summary(report: Report) -> Line:
         "reasons": {reason.value: entry.count for reason, entry in report.reasons.items()},
         "unknown_stores": [
             {"address": address, "files": files, "setting": store_setting(address), "hint": store_hint(address)}
-            for address, files in report.unknown_stores.most_common()
+            for address, files in report.unknown_stores.most_common(NAMED)
         ],
-        "rules": dict(report.rules),
+        "unknown_stores_count": len(report.unknown_stores),
+        "rules": dict(report.rules.most_common(NAMED)),
+        "rules_count": len(report.rules),
         "emptied_projects": len(report.emptied),
         "warnings": report.warned,
         "requests": report.requests,

@@ -22,12 +22,13 @@ def render(document: Document) -> str:
         "",
         *_about(document, summary),
         *_notes(document, summary),
-        *_projects(document["projects"]),
+        *_projects(document),
     ]
     for entry in document["reasons"]:
         lines += _reason(entry)
-    lines += _list("Emptied projects", document["emptied_projects"])
-    lines += _list("By a threshold of its project", [f"{rule}: {counted(n, 'task')}" for rule, n in summary["rules"].items()])
+    lines += _list("Emptied projects", summary["emptied_projects"], document["emptied_projects"])
+    rules = [f"{rule}: {counted(n, 'task')}" for rule, n in summary["rules"].items()]
+    lines += _list("By a threshold of its project", summary["rules_count"], rules)
     lines += _files("Files in use elsewhere, which stay", summary["protected_files"], document["protected_files"])
     lines += _files("Files outside the task folders, only linked to", summary["external_files"], document["external_files"])
     return "\n".join(lines).rstrip() + "\n"
@@ -53,20 +54,30 @@ def _notes(document: Document, summary: Document) -> list[str]:
         f"{store['hint']}: {code(store['setting'])}"
         for store in summary["unknown_stores"]
     ]
+    notes += _more(summary["unknown_stores_count"] - len(summary["unknown_stores"]), "unknown store")
     notes += [f"**Warning:** {text(warning)}" for warning in document["warnings"]]
+    notes += _more(summary["warnings"] - len(document["warnings"]), "warning")
     return [line for note in notes for line in (f"> {note}", "")]
 
 
-def _projects(projects: list[Document]) -> list[str]:
+def _more(number: int, noun: str) -> list[str]:
+    return [f"and {counted(number, f'more {noun}')}"] if number > 0 else []
+
+
+def _projects(document: Document) -> list[str]:
+    projects = document["projects"]
     if not projects:
         return []
+    rest = document["projects_count"] - len(projects)
+    more = {name: document["total"][name] - sum(row[name] for row in projects) for name in _COLUMNS}
     return [
         "## Projects",
         "",
         "| project | tasks | models | files | bytes known | kept | failed |",
         "|---|" + "---:|" * 6,
         *(_row(text(row["name"] or "(no project)"), row) for row in projects),
-        _row("**total**", {name: sum(row[name] for row in projects) for name in _COLUMNS}),
+        *([_row(f"and {rest:,} more", more)] if rest else []),
+        _row("**total**", document["total"]),
         "",
     ]
 
@@ -91,16 +102,15 @@ def _task(task: Document) -> str:
     return f"- {shown} {code(task['task'])}{detail}"
 
 
-def _list(title: str, entries: list[str]) -> list[str]:
-    return [f"## {title}: {len(entries):,}", "", *(f"- {code(entry)}" for entry in entries), ""] if entries else []
-
-
 def _files(title: str, count: int, files: list[Document]) -> list[str]:
+    return _list(title, count, [file["uri"] for file in files])
+
+
+def _list(title: str, count: int, entries: list[str]) -> list[str]:
     if not count:
         return []
-    shown = [f"- {code(file['uri'])}" for file in files]
-    more = [f"- and {count - len(shown):,} more"] if count > len(shown) else []
-    return [f"## {title}: {count:,}", "", *shown, *more, ""]
+    more = [f"- and {count - len(entries):,} more"] if count > len(entries) else []
+    return [f"## {title}: {count:,}", "", *(f"- {code(entry)}" for entry in entries), *more, ""]
 
 
 def text(value: object) -> str:

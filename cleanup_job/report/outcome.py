@@ -11,7 +11,11 @@ from enum import StrEnum
 from cleanup_job.paths import TaskId
 
 EXAMPLES = 100
-"""Tasks named for each reason in a report; the log names every one."""
+"""Tasks named for each reason in a report; the log names every one. Also warnings, and projects that were deleted."""
+NAMED = 20
+"""Addresses, stores and rules in a line: no line grows with what a record, or a server, holds."""
+PROJECTS = 1000
+"""Projects with a row of their own in a report file: the largest."""
 
 
 class Verdict(StrEnum):
@@ -21,6 +25,8 @@ class Verdict(StrEnum):
     KEPT = "kept"
     FAILED = "failed"
     NOT_OURS = "not_ours"
+    GONE_ALREADY = "gone_already"
+    """Somebody else deleted its record while the pass ran: another release, or a person."""
 
 
 class Reason(StrEnum):
@@ -37,7 +43,9 @@ class Reason(StrEnum):
     PUBLIC = "public"
     FORBIDDEN = "forbidden"
     FILE_ERROR = "file_error"
+    FILES_NOT_FOUND = "files_not_found"
     RECORD_ERROR = "record_error"
+    SERVER_ERROR = "server_error"
     UNREADABLE = "unreadable"
     UNREACHABLE = "unreachable"
 
@@ -54,7 +62,9 @@ REASON_TEXTS = {
     Reason.PUBLIC: "is a public example",
     Reason.FORBIDDEN: "may not be written with this key",
     Reason.FILE_ERROR: "has files that could not be deleted",
+    Reason.FILES_NOT_FOUND: "has no file where its record says, but may have some under another name",
     Reason.RECORD_ERROR: "has a record that could not be deleted",
+    Reason.SERVER_ERROR: "is one that the server fails to answer for",
     Reason.UNREADABLE: "has a record that can't be read as ClearML's API describes it",
     Reason.UNREACHABLE: "was left when the server could not be reached",
 }
@@ -62,7 +72,11 @@ REASON_TEXTS = {
 
 @dataclass(frozen=True, slots=True)
 class TaskOutcome:
-    """One selected task. Counts are of what goes with it (nothing, unless it is deleted); ``bytes`` counts known sizes only."""
+    """One selected task.
+
+    Counts are of what goes with it: nothing where it is kept, files alone where its record could not be deleted afterwards or
+    somebody else did that. ``bytes`` counts known sizes only.
+    """
 
     task: TaskId
     name: str
@@ -103,10 +117,16 @@ class ProjectSum:
     kept: int = 0
     failed: int = 0
     not_ours: int = 0
+    gone_already: int = 0
+
+    @property
+    def weight(self) -> int:
+        """Tasks that were looked at here."""
+        return self.tasks + self.kept + self.failed
 
     def count_in(self, row: "ProjectSum") -> None:
         """Add another row's numbers."""
-        for name in ("tasks", "models", "files", "bytes", "kept", "failed", "not_ours"):
+        for name in ("tasks", "models", "files", "bytes", "kept", "failed", "not_ours", "gone_already"):
             setattr(self, name, getattr(self, name) + getattr(row, name))
 
 
@@ -137,7 +157,7 @@ class Report:
     left: int = 0
     """Selected tasks that this pass did not come to: its budget or deadline ended, or it was stopped."""
     stopped_by: str = ""
-    """Why it ended early: ``max_tasks``, ``deadline``, ``SIGTERM``, ``SIGINT``, ``lease``, ``unreachable``; else empty."""
+    """Why it ended early, a key of ``words.STOPPED``; else empty."""
     error: str = ""
     exit_code: int = 0
     requests: int = 0
@@ -171,14 +191,14 @@ class Report:
     def add(self, outcome: TaskOutcome) -> None:
         """Count one task in."""
         row = self.projects.setdefault(outcome.project_id, ProjectSum(outcome.project))
+        row.files += outcome.files
+        row.bytes += outcome.bytes
+        self.files_missing += outcome.files_missing
         if outcome.verdict is Verdict.DELETED:
             if outcome.rule:
                 self.rules[outcome.rule] += 1
             row.tasks += 1
             row.models += outcome.models
-            row.files += outcome.files
-            row.bytes += outcome.bytes
-            self.files_missing += outcome.files_missing
             self.kept_models += outcome.kept_models
             self.protected += len(outcome.protected)
             self.external += outcome.external_count
@@ -188,6 +208,8 @@ class Report:
             row.kept += 1
         elif outcome.verdict is Verdict.FAILED:
             row.failed += 1
+        elif outcome.verdict is Verdict.GONE_ALREADY:
+            row.gone_already += 1
         else:
             row.not_ours += 1
         if outcome.reason is not None:
@@ -210,6 +232,11 @@ class Report:
         for row in self.projects.values():
             total.count_in(row)
         return total
+
+    def largest_projects(self) -> list[tuple[str, ProjectSum]]:
+        """Projects by id, those with the most tasks first, at most ``PROJECTS``."""
+        rows = sorted(self.projects.items(), key=lambda pair: (-pair[1].weight, pair[1].name))
+        return rows[:PROJECTS]
 
     def task_link(self, task: TaskId, project_id: str) -> str:
         """The task's page in ClearML's web server; empty where its address is unknown."""

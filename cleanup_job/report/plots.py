@@ -55,7 +55,7 @@ def result(report: Report) -> list[Event]:
         **{f"seconds: {phase}": round(spent, 3) for phase, spent in report.phases.items()},
     }
     heads = ("project", f"tasks {doing}", "models", "files", "bytes known", "kept", "failed", "not ours")
-    rows = sorted(report.projects.values(), key=lambda row: (-_weight(row), row.name))
+    rows = sorted(report.projects.values(), key=lambda row: (-row.weight, row.name))
     why = [(REASON_TEXTS[one.reason], f"{one.count:,}", *_example(one.examples)) for one in by_weight(report)]
     found = [_table("Result", "projects", heads, [_row(one) for one in (total, *rows)])]
     if why:
@@ -64,10 +64,6 @@ def result(report: Report) -> list[Event]:
         found.append(_plot("All projects", "tasks", _bars(rows[:LARGEST], doing), "tasks"))
         found += [_plot("Project", plain(row.name) or "(no project)", _bars([row], doing), "tasks") for row in rows[:LARGEST]]
     return found + [_scalar("Summary", name, value, SINGLE) for name, value in singles.items()]
-
-
-def _weight(row: ProjectSum) -> int:
-    return row.tasks + row.kept + row.failed
 
 
 def _example(examples: Sequence[Any]) -> tuple[str, str]:

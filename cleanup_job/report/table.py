@@ -9,7 +9,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from cleanup_job.report.outcome import REASON_TEXTS, ProjectSum, ReasonSum, Report, TaskOutcome, Verdict
+from cleanup_job.report.outcome import NAMED, REASON_TEXTS, ProjectSum, ReasonSum, Report, TaskOutcome, Verdict
 from cleanup_job.report.words import (
     EXIT_CODES,
     IN_PART,
@@ -49,17 +49,20 @@ def render(report: Report, console: Console) -> None:
     _files(report.protected, "in use elsewhere, which stay", (uri for _, uri in report.protected_examples), console)
     _files(report.external, "outside the task folders, only linked to", (uri for _, uri in report.external_examples), console)
     if report.rules:
-        taken = ", ".join(f"{plain(rule)} {counted(count, 'task')}" for rule, count in report.rules.items())
+        taken = ", ".join(f"{plain(rule)} {counted(count, 'task')}" for rule, count in report.rules.most_common(NAMED))
+        taken += f" and {len(report.rules) - NAMED:,} more" if len(report.rules) > NAMED else ""
         console.print(Text(f"by a threshold of its project: {taken}"))
     if report.emptied:
         shown = ", ".join(plain(name) for name in report.emptied[:SHOWN]) + (", …" if len(report.emptied) > SHOWN else "")
         doing = "would be emptied and deleted" if report.dry_run else "emptied and deleted"
         console.print(Text(f"{counted(len(report.emptied), 'project')} {doing}: {shown}"))
-    for address, count in report.unknown_stores.most_common():
+    for address, count in report.unknown_stores.most_common(NAMED):
         console.print(Text.assemble((f"unknown store {plain(address)}", "yellow"), f": {counted(count, 'file')}"))
         _indented(Text(f"{store_hint(address)}:"), console)
         # A line of its own, never broken: people copy it.
         console.print(Text(f"  {plain(store_setting(address))}", "bold"), soft_wrap=True)
+    if len(report.unknown_stores) > NAMED:
+        console.print(Text(f"and {len(report.unknown_stores) - NAMED:,} more unknown stores", "yellow"))
     if report.left:
         console.print(Text(left_over(report.left, report.stopped_by), "yellow"))
     if report.error:
@@ -74,7 +77,7 @@ def _projects(report: Report) -> Table:
     names = ("tasks", "models", "files", "bytes known", "keep" if report.dry_run else "kept", "failed")
     for name, sum_ in zip(names, _cells(total), strict=True):
         table.add_column(name, sum_, justify="right", footer_style="bold", no_wrap=True)
-    rows = sorted(report.projects.values(), key=lambda row: (-row.tasks - row.kept - row.failed, row.name))
+    rows = sorted(report.projects.values(), key=lambda row: (-row.weight, row.name))
     for row in rows[:ROWS]:
         table.add_row(Text(plain(row.name) or "(no project)"), *_cells(row))
     if len(rows) > ROWS:

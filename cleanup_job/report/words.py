@@ -15,6 +15,7 @@ EXIT_CODES = {
     3: "done in part: what is left or failed waits for the next pass",
     4: "server unreachable",
     5: "another pass holds the lease",
+    6: "the lease was lost in mid-pass",
     130: "stopped by SIGINT after the batches in progress",
     143: "stopped by SIGTERM after the batches in progress",
 }
@@ -27,7 +28,8 @@ STOPPED = {
     "SIGTERM": "it was told to stop (SIGTERM)",
     "SIGINT": "it was told to stop (SIGINT)",
     "aborted": "its run was aborted in ClearML",
-    "lease": "it lost its lease to another pass",
+    "lease": "it lost its lease, and another pass may have begun",
+    "output": "its output could not be written",
     "unreachable": "the server could not be reached",
 }
 
@@ -84,7 +86,12 @@ def headline(report: Report) -> str:
     known = f" ({size(total.bytes)} known)" if total.bytes else ""
     doing = "Dry run: would delete" if report.dry_run else "Deleted"
     what = f"{counted(total.tasks, 'task')}, {counted(total.models, 'model')} and {counted(total.files, 'file')}{known}"
-    rest = (("keep" if report.dry_run else "kept", total.kept), ("failed", total.failed), ("not ours", total.not_ours))
+    rest = (
+        ("keep" if report.dry_run else "kept", total.kept),
+        ("failed", total.failed),
+        ("not ours", total.not_ours),
+        ("already deleted by others", total.gone_already),
+    )
     staying = ", ".join(f"{name} {number:,}" for name, number in rest if number)
     if report.files_missing:
         what += f" ({counted(report.files_missing, 'more file')} in their records {_was(report.files_missing)} not there)"

@@ -19,6 +19,8 @@ from cleanup_job.sandbox.store import Document, Store
 
 HOST = "127.0.0.1"
 _EVERYWHERE = {"", "0.0.0.0"}  # noqa: S104 -- what to look for, not where to listen
+OWN = "/_sandbox/"
+"""Below it are the sandbox's own paths."""
 _VERSION = re.compile(r"^/(?:v[\d.]+/)?")
 
 
@@ -47,6 +49,10 @@ class Fault:
     subcode: int = 0
     delay: float = 0.0
     """Seconds to wait before."""
+    body: str | None = None
+    """What is answered in place of ClearML's envelope."""
+    cut: bool = False
+    """Whether the answer breaks off in the middle."""
 
 
 Work = Callable[[Request, bytes], float]
@@ -91,6 +97,8 @@ class _Handler(WSGIRequestHandler):
             self.send_header(name, value)
         if "content-length" not in {name.lower() for name, _ in headers}:
             self.send_header("Content-Length", str(len(body)))
+        # Whoever loads a world or reads the state asks once, and may forget the connection.
+        self.close_connection |= self.path.startswith(OWN)
         self.send_header("Connection", "close" if self.close_connection else "keep-alive")
         self.end_headers()
         self.wfile.write(b"" if self.command == "HEAD" else body)
@@ -216,8 +224,8 @@ class Sandbox:
 
         def serve(environ: Document, start: Callable[..., Any]) -> Iterable[bytes]:
             path, raw = environ.get("PATH_INFO", ""), _whole(environ)
-            if path.startswith("/_sandbox/"):
-                return self._own(environ["REQUEST_METHOD"], start, path.removeprefix("/_sandbox/"), raw)
+            if path.startswith(OWN):
+                return self._own(environ["REQUEST_METHOD"], start, path.removeprefix(OWN), raw)
             environ["sandbox.store"], environ["sandbox.version"] = self.store, self._version
             environ["wsgi.input"] = _Body(raw)
             request = self._note(service, environ["REQUEST_METHOD"], path, raw)
@@ -232,7 +240,11 @@ class Sandbox:
             if fault.status is None:
                 environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
                 raise _DroppedError
-            return _answer(start, fault.status, _envelope(fault))
+            body = json.dumps(_envelope(fault)) if fault.body is None else fault.body
+            if fault.cut:
+                start(f"{fault.status} -", [("Content-Type", "application/json"), ("Content-Length", str(len(body) + 100))])
+                return [body.encode()]
+            return _answer(start, fault.status, body)
 
         return serve
 
@@ -298,6 +310,6 @@ def _envelope(fault: Fault) -> Document:
 
 
 def _answer(start: Callable[..., Any], status: int, data: Any) -> Iterable[bytes]:
-    body = json.dumps(data).encode()
+    body = (data if isinstance(data, str) else json.dumps(data)).encode()
     start(f"{status} -", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
     return [body]

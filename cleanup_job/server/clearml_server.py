@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Raw
 
@@ -13,7 +14,7 @@ from cleanup_job.bounded_http import MOST_BYTES
 from cleanup_job.claim import Scope
 from cleanup_job.errors import AnswerError, LargeAnswerError
 from cleanup_job.paths import ModelId, TaskId
-from cleanup_job.records import Claimant, Deleted, Detail, Listed, Model, NotDeleted, Project, Task, Unreadable
+from cleanup_job.records import Claimant, Deleted, Detail, GoneAlready, Listed, Model, NotDeleted, Project, Task, Unreadable
 from cleanup_job.selection import Query
 from cleanup_job.server import documents, events
 from cleanup_job.server.datasets import Ancestors
@@ -27,6 +28,7 @@ WAITED_FOR = 99
 """Tasks in one call whose events (up to 100,000) the server deletes before it answers. For more it leaves it to Elasticsearch,
 at 1,000 events a second (``max_async_deleted_events_per_sec``) for each 100 tasks: a big pass would queue millions."""
 MISSING = frozenset({MISSING_TASK, (400, 201), (400, 401)})
+T = TypeVar("T")
 
 
 class ClearMLServer:
@@ -38,12 +40,29 @@ class ClearMLServer:
         """``page_size``: records a listing call returns, at most 500. What ``before_deletion`` raises ends a deletion."""
         self._before_deletion = before_deletion
         self._transport = transport
-        self._call = transport.call
         self._offer = Offer(transport.version)
         self._report_fields = [field for what, field in documents.REPORT_FIELDS.items() if self._offer.has(what)]
-        listings = Listings(self._ask, page_size)
-        self._pages, self._stream = listings.read, listings.stream
         self._misread_projects: set[str] = set()
+        self._unsure: set[TaskId] = set()
+        """Tasks whose deletion was sent without an answer."""
+        self._is_hasty = False
+        self._listings = Listings(self._ask, page_size)
+
+    @property
+    def hasty(self) -> "ClearMLServer":
+        """The same server, with few tries for each call: for calls that are divided, and repeated in parts, when they fail."""
+        hasty = copy(self)
+        hasty._is_hasty = True  # noqa: SLF001 -- its own copy
+        hasty._listings = self._listings.by(hasty._ask)  # noqa: SLF001 -- likewise
+        return hasty
+
+    def answers(self) -> None:
+        """See that it answers, by a call that has nothing to do with any task.
+
+        Raises:
+            UnreachableError: it gives no usable answer, after all tries.
+        """
+        self.newest()
 
     # -- reading
     @property
@@ -66,7 +85,7 @@ class ClearMLServer:
         """The name of each project by its id, hidden ones too. The tasks of one that can't be read can't be read either."""
         body = {"search_hidden": True, "only_fields": ["id", "name"]}
         found: dict[str, str] = {}
-        for entry in self._pages("projects", body, documents.NameOf):
+        for entry in self._listings.read("projects", body, documents.NameOf):
             if isinstance(entry, Misread):
                 self._misread_projects.add(entry.id)
             else:
@@ -103,7 +122,7 @@ class ClearMLServer:
             body["project"] = list(query.projects)
         if query.hidden:
             body["search_hidden"] = True
-        yield from map(self._task, self._pages("tasks", body, documents.TaskEntry))
+        yield from map(self._task, self._listings.read("tasks", body, documents.TaskEntry))
 
     def tasks(self, ids: Iterable[TaskId]) -> dict[TaskId, Task | Unreadable]:
         """These tasks as they are now; those that are gone are left out."""
@@ -115,7 +134,7 @@ class ClearMLServer:
         found: set[str] = set()
         for chunk in chunks(sorted(wanted)):
             body = {"id": chunk, "search_hidden": True, "only_fields": ["id"]}
-            found |= {entry.id for entry in self._pages("tasks", body, documents.Entry, MANY)}
+            found |= {entry.id for entry in self._listings.read("tasks", body, documents.Entry, MANY)}
         return frozenset(i for i in wanted if i in found)
 
     def is_gone(self, task: TaskId) -> bool:
@@ -146,7 +165,7 @@ class ClearMLServer:
             body = {"id": chunk, "only_fields": documents.MODEL_FIELDS}
             some = self._some("models", {**body, "page": 0, "page_size": MANY}, documents.ModelEntry)
             if not {entry.id for entry in some} >= set(chunk):  # some are gone, or the server cut the page: who knows
-                some += self._pages("models", body, documents.ModelEntry, MANY)
+                some += self._listings.read("models", body, documents.ModelEntry, MANY)
             here = dict.fromkeys(entry.model() for entry in some)
             found += [model for model in here if model.id in chunk]
             if any(not model.id for model in here):  # it may be any of those that seem to be gone
@@ -160,7 +179,7 @@ class ClearMLServer:
         One that changes meanwhile may come twice. One that can't be read comes with what can be.
         """
         body = {"only_fields": documents.MODEL_FIELDS}
-        for entry in self._stream("models", body, documents.ModelEntry, since):
+        for entry in self._listings.stream("models", body, documents.ModelEntry, since):
             yield entry.model()
 
     def claimants(self, scope: Scope, since: str = "") -> Iterator[Claimant]:
@@ -171,7 +190,7 @@ class ClearMLServer:
         """
         for filters in documents.SCOPES[scope]:
             body = {**filters, "search_hidden": True, "only_fields": [*documents.CLAIM_FIELDS, *self._report_fields]}
-            for entry in self._stream("tasks", body, documents.ClaimEntry, since):
+            for entry in self._listings.stream("tasks", body, documents.ClaimEntry, since):
                 yield entry.claimant()
 
     def models_of(self, tasks: Iterable[TaskId]) -> dict[TaskId, list[Model]]:
@@ -207,14 +226,14 @@ class ClearMLServer:
     def dataset_users(self, version: TaskId) -> frozenset[TaskId]:
         """The tasks that used a dataset version. The server takes one version in a call; of a list it finds nothing."""
         body = {"runtime.datasets": version, "search_hidden": True, "only_fields": ["id", "runtime"]}
-        found = self._pages("tasks", body, documents.DatasetsOf, MANY)
+        found = self._listings.read("tasks", body, documents.DatasetsOf, MANY)
         return frozenset(TaskId(entry.id) for entry in found if isinstance(entry, Misread) or version in entry.runtime.datasets)
 
     def project_tree(self) -> list[Project]:
         """Every project, hidden ones too; none at all where one can't be read: it might lie in any of them."""
         body = {"search_hidden": True, "only_fields": ["id", "name", "system_tags", "company"]}
         found: list[Project] = []
-        for entry in self._pages("projects", body, documents.ProjectEntry):
+        for entry in self._listings.read("projects", body, documents.ProjectEntry):
             if isinstance(entry, Misread):
                 return []
             found.append(entry.project())
@@ -241,49 +260,62 @@ class ClearMLServer:
 
     def dataset_ancestors(self) -> Iterator[tuple[TaskId, frozenset[TaskId]]]:
         """Every dataset version on the server, with the versions it can't be read without, or may not be."""
-        yield from Ancestors(self._pages).read()
+        yield from Ancestors(self._listings.read).read()
 
     def event_files(self, tasks: Sequence[TaskId]) -> Iterator[tuple[TaskId, str | Unreadable]]:
         """The files of debug samples and plots of these tasks, each with its task; or what can't be read of its events."""
-        for owner, found in events.uris(self._transport.ask, self._offer, tasks):
+        for owner, found in events.uris(self._ask_for, self._offer, tasks):
             yield TaskId(owner), found
 
     def model_event_files(self, models: Sequence[ModelId]) -> Iterator[tuple[ModelId, str | Unreadable]]:
         """The same of models: they have events of their own. One whose id can't be read can't be asked for."""
         ids = [model for model in models if model]
-        if ids and self._offer.has(MODEL_EVENTS) and events.any_of_models(self._transport.ask, self._offer, ids):
-            for owner, found in events.uris(self._transport.ask, self._offer, ids, of_models=True):
+        if ids and self._offer.has(MODEL_EVENTS) and events.any_of_models(self._ask_for, self._offer, ids):
+            for owner, found in events.uris(self._ask_for, self._offer, ids, of_models=True):
                 yield ModelId(owner), found
 
     # -- deleting
     def delete_tasks(
         self, ids: Sequence[TaskId], *, force: bool, keep_models: bool = False
-    ) -> dict[TaskId, Deleted | NotDeleted]:
+    ) -> dict[TaskId, Deleted | GoneAlready | NotDeleted]:
         """Delete these tasks' records with their events and, unless ``keep_models``, their output models; but no files.
 
         So many at a time that the server deletes their events before it answers.
 
-        After a failure in mid-call the server may have done any part of it: what is left is read, not guessed. A task that
-        the server's answer does not mention is left out.
+        After a failure in mid-call the server may have done any part of it: what is left is read, not guessed, and what is gone
+        then was deleted by that call. A task that the server's answer does not mention is left out.
 
         Raises:
             UnreachableError: no usable answer, after all tries.
+            AnswerError: the server refused the call as a whole, or its answer can't be read.
         """
-        done: dict[TaskId, Deleted | NotDeleted] = {}
+        done: dict[TaskId, Deleted | GoneAlready | NotDeleted] = {}
         left = list(dict.fromkeys(ids))
         try:
-            for attempt in self._transport.tries("tasks.delete_many"):
+            for attempt in self._transport.tries("tasks.delete_many", hasty=self._is_hasty):
                 with attempt:
-                    if attempt.num > 1:
-                        there = self.tasks(left)
-                        done |= {i: Deleted() for i in left if i not in there}
-                        left = [i for i in left if i in there]
+                    done |= self._deleted_before(left)
+                    left = [i for i in left if i not in done]
                     for chunk in list(chunks(left, WAITED_FOR)):
-                        done |= self._delete_chunk(chunk, {"force": force, "delete_output_models": not keep_models})
-                        left = [i for i in left if i not in done]
-        except PassingError as error:
-            raise self._transport.unreachable("tasks.delete_many", error) from error
+                        self._unsure.update(chunk)
+                        said = self._delete_chunk(chunk, {"force": force, "delete_output_models": not keep_models})
+                        self._unsure.difference_update(said)
+                        done |= said | self._deleted_before(chunk)
+                        left = [i for i in left if i not in chunk]
+        except (PassingError, AnswerError) as error:
+            done |= self._deleted_before(left)
+            if all(i in done for i in left):
+                return done
+            if isinstance(error, AnswerError):
+                raise
+            raise self._transport.unreachable("tasks.delete_many", error, hasty=self._is_hasty) from error
         return done
+
+    def _deleted_before(self, ids: Iterable[TaskId]) -> dict[TaskId, Deleted]:
+        """Those of these tasks that an earlier call deleted whose answer did not come."""
+        unsure = [i for i in ids if i in self._unsure]
+        there = self.tasks(unsure) if unsure else {}
+        return {i: Deleted() for i in unsure if i not in there}
 
     def delete_models(self, ids: Sequence[ModelId]) -> None:
         """Delete these models' records although tasks that go with them still use them."""
@@ -292,7 +324,7 @@ class ClearMLServer:
 
     def _delete_some_models(self, models: list[ModelId]) -> None:
         body = {"ids": models, "force": True, "delete_external_artifacts": False}
-        self._call("models.delete_many", body, self._before_deletion)
+        self._ask_for("models.delete_many", body, dict[str, Any], self._before_deletion)
 
     def _delete_each(self, models: list[ModelId]) -> None:
         for model in models:
@@ -314,7 +346,7 @@ class ClearMLServer:
         models = {"output": [{"name": entry.name, "model": entry.model} for entry in outputs]}
         self._unless_missing("tasks.edit", {"task": task, "force": True, "models": models})
 
-    def _delete_chunk(self, ids: list[TaskId], wanted: Mapping[str, bool]) -> dict[TaskId, Deleted | NotDeleted]:
+    def _delete_chunk(self, ids: list[TaskId], wanted: Mapping[str, bool]) -> dict[TaskId, Deleted | GoneAlready | NotDeleted]:
         options = dict(wanted)
         if self._offer.has(DELETE_EXTERNAL):
             options["delete_external_artifacts"] = False
@@ -322,18 +354,23 @@ class ClearMLServer:
         done = self._offer.newest(TASKS_DELETE_MANY, many, lambda: {i: self._delete_one(i, options) for i in ids})
         missing = [task for task, answer in done.items() if isinstance(answer, NotDeleted) and answer.says_missing]
         there = self.existing(missing) if missing else frozenset()
-        return done | {task: Deleted() for task in missing if task not in there}
+        return done | {task: GoneAlready() for task in missing if task not in there}
 
-    def _delete_some(self, ids: list[TaskId], options: Mapping[str, bool]) -> dict[TaskId, Deleted | NotDeleted]:
+    def _delete_some(self, ids: list[TaskId], options: Mapping[str, bool]) -> dict[TaskId, Deleted | GoneAlready | NotDeleted]:
         body = {"ids": ids, **options}
         answer = self._transport.ask_once("tasks.delete_many", body, dict[str, Raw], self._before_deletion)
         asked = set(ids)
         # An entry that can't be read is as none: its record counts as not deleted.
         done = {one.id: Deleted(count(one.deleted_models)) for one in entries(answer, "succeeded", Succeeded)}
         refused = {one.id: not_deleted(one.error) for one in entries(answer, "failed", Failed)}
-        return {TaskId(i): outcome for i, outcome in (done | refused).items() if i in asked}
+        said: dict[TaskId, Deleted | GoneAlready | NotDeleted] = {
+            TaskId(i): outcome for i, outcome in (done | refused).items() if i in asked
+        }
+        if not said:
+            raise AnswerError("tasks.delete_many: an answer that mentions none of the tasks")
+        return said
 
-    def _delete_one(self, task: TaskId, options: Mapping[str, Any]) -> Deleted | NotDeleted:
+    def _delete_one(self, task: TaskId, options: Mapping[str, Any]) -> Deleted | GoneAlready | NotDeleted:
         try:
             data = self._transport.ask_once("tasks.delete", {"task": task, **options}, dict[str, Raw], self._before_deletion)
             return Deleted(count(data.get("deleted_models", Raw(b"null"))))
@@ -342,7 +379,18 @@ class ClearMLServer:
 
     # -- asking
     def _ask(self, name: str, body: dict[str, Any], most: int = MOST_BYTES) -> dict[str, Raw]:
-        return self._transport.ask(name, body, dict[str, Raw], most=most)
+        return self._ask_for(name, body, dict[str, Raw], most=most)
+
+    def _ask_for(
+        self,
+        name: str,
+        body: dict[str, Any],
+        shape: type[T],
+        before: Callable[[], None] = lambda: None,
+        *,
+        most: int = MOST_BYTES,
+    ) -> T:
+        return self._transport.ask(name, body, shape, before, most=most, hasty=self._is_hasty)
 
     def _some(self, service: str, body: dict[str, Any], shape: type[Shape]) -> list[Shape | Misread]:
         """One page."""
@@ -386,7 +434,7 @@ class ClearMLServer:
         for chunk in chunks(sorted(set(values) - {""})):
             misread = False
             wanted = set(chunk)
-            for entry in self._pages(service, {**body, field: chunk}, shape, MANY):
+            for entry in self._listings.read(service, {**body, field: chunk}, shape, MANY):
                 if not isinstance(entry, Misread):
                     yield from ((value, entry) for value in wanted.intersection(values_of(entry)))
                 elif len(chunk) == 1:
@@ -399,7 +447,7 @@ class ClearMLServer:
 
     def _unless_missing(self, name: str, body: dict[str, Any]) -> None:
         try:
-            self._call(name, body, self._before_deletion)
+            self._ask_for(name, body, dict[str, Any], self._before_deletion)
         except AnswerError as error:
             if (error.status, error.subcode) not in MISSING:
                 raise

@@ -14,6 +14,8 @@ following ones too.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
@@ -51,6 +53,14 @@ Call = Callable[[str, dict[str, Any], int], Mapping[str, Raw]]
 """Calls the API server with a body; the answer may have so many bytes, or is a ``LargeAnswerError``."""
 
 
+@dataclass(slots=True)
+class _Seen:
+    """What a server has been seen to do."""
+
+    largest: int = 0
+    """The most documents that one page ever brought: the server's cap is no lower."""
+
+
 class Listings:
     """Reads listings of tasks, models and projects. Safe to use from many threads."""
 
@@ -58,8 +68,13 @@ class Listings:
         """``page_size``: records a listing call returns unless told otherwise, at most 500."""
         self.call = call
         self._page_size = page_size
-        self.largest = 0
-        """The most documents that one page ever brought: the server's cap is no lower."""
+        self.seen = _Seen()
+
+    def by(self, call: Call) -> "Listings":
+        """The same listings, by another way to call the server."""
+        other = copy(self)
+        other.call = call
+        return other
 
     def read(
         self, service: str, body: Mapping[str, Any], shape: type[Shape], size: int = 0, since: str = ""
@@ -172,8 +187,8 @@ class _Pages(Generic[Shape]):
         ids, before, listings = _ids(found), self._before, self._listings
         self._before = ids
         repeats = start >= self.size and ids == before  # a server that gives the same page for ever
-        ends = not found or repeats or len(found) < min(self.size, listings.largest)
-        listings.largest = max(listings.largest, len(found))
+        ends = not found or repeats or len(found) < min(self.size, listings.seen.largest)
+        listings.seen.largest = max(listings.seen.largest, len(found))
         return found, ends
 
     def _asked(self, request: dict[str, Any], start: int) -> Mapping[str, Raw]:
@@ -219,7 +234,7 @@ class _Pages(Generic[Shape]):
 
     def without_a_time(self, read: int) -> Iterator[list[Shape | Misread]]:
         """Yield records without the field: from the page that they should begin on, or earlier where others left meanwhile."""
-        self._most = self.size = max(1, min(FEW if read else self.size, self.size, self._listings.largest))
+        self._most = self.size = max(1, min(FEW if read else self.size, self.size, self._listings.seen.largest))
         start, self._before = max(0, read - 1), set()
         found, ends = self(start, by_id=True)
         while start >= self.size and not any(map(_time, found)):

@@ -365,7 +365,8 @@ def _is_ours(document: untyped.Document) -> bool:
     """
     script, runtime = document.get("script"), document.get("runtime")
     marked = isinstance(script, dict) and script.get("entry_point") == ENTRY_POINT
-    return bool(document.get("company")) and (marked or (isinstance(runtime, dict) and _REGISTERED in runtime))
+    public = document.get("company") == ""
+    return not public and (marked or (isinstance(runtime, dict) and _REGISTERED in runtime))
 
 
 def _service_task(document: untyped.Document) -> ServiceTask:
@@ -383,7 +384,7 @@ def _service_task(document: untyped.Document) -> ServiceTask:
         str(document.get("parent") or ""),
         tuple(document.get("tags") or ()),
         str(document.get("comment") or ""),
-        _mapping(document, "hyperparams"),
+        _parameters(document),
         registered,
         _mapping(document, "script"),
         script,
@@ -392,10 +393,16 @@ def _service_task(document: untyped.Document) -> ServiceTask:
     )
 
 
-def _mapping(document: untyped.Document, field: str) -> Mapping[str, Any]:
-    found = document.get(field) or {}
+def _parameters(document: untyped.Document) -> Mapping[str, Any]:
+    """All sections. A record without any is not one that this job has made, or an answer that leaves them out."""
+    sections = _mapping(document, "hyperparams")
+    return {name: _mapping(sections, name) for name in sections}
+
+
+def _mapping(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = values.get(name)
     if not isinstance(found, dict):
-        message = f"{field} of task {document['id']} is {found!r:.40}"
+        message = f"{name} is {found!r:.40}"
         raise TypeError(message)
     return found
 

@@ -236,7 +236,7 @@ class Transport:
         """As ``ask``, with whatever object the answer's data is."""
         return self.ask(name, body, dict[str, Any], before)
 
-    def ask(
+    def ask(  # noqa: PLR0913 -- what to send, and in which bounds
         self,
         name: str,
         body: dict[str, Any],
@@ -244,11 +244,12 @@ class Transport:
         before: Callable[[], None] = lambda: None,
         *,
         most: int = MOST_BYTES,
+        hasty: bool = False,
     ) -> T:
         """Call ``service.action``, again for passing failures, and give the answer's data.
 
         Only for calls that may be repeated. ``before`` is called before each try, as in ``ask_once``; ``most`` is how many
-        bytes the answer may have.
+        bytes the answer may have. A ``hasty`` call has few tries.
 
         Raises:
             LargeAnswerError: it has more.
@@ -256,7 +257,7 @@ class Transport:
             UnreachableError: no usable answer, after all tries.
             SettingsError: the server redirects to another place.
         """
-        return self.retried(lambda: self.ask_once(name, body, shape, before, most=most), name)
+        return self.retried(lambda: self.ask_once(name, body, shape, before, most=most), name, hasty=hasty)
 
     def ask_once(
         self,
@@ -308,26 +309,24 @@ class Transport:
         """As ``call``, for the endpoints that take one JSON object a line."""
         return self.retried(lambda: self.ask_once(name, "\n".join(map(json.dumps, lines)), dict[str, Any]), name)
 
-    def tries(self, name: str) -> Iterator[stamina.Attempt]:
+    def tries(self, name: str, *, hasty: bool = False) -> Iterator[stamina.Attempt]:
         """The tries of a call: a loop of contexts that swallow a ``PassingError`` as long as tries are left."""
-        return self._connection.retry.tries(name, PassingError)
+        return self._connection.retry.tries(name, PassingError, hasty=hasty)
 
-    def retried(self, action: Callable[[], T], name: str) -> T:
+    def retried(self, action: Callable[[], T], name: str, *, hasty: bool = False) -> T:
         """What an action gives, tried again for passing failures."""
         try:
-            for attempt in self.tries(name):
+            for attempt in self.tries(name, hasty=hasty):
                 with attempt:
                     return self._passing(action, name)
         except PassingError as error:
-            raise self.unreachable(name, error) from error
+            raise self.unreachable(name, error, hasty=hasty) from error
         raise AssertionError
 
-    def unreachable(self, name: str, error: Exception) -> UnreachableError:
+    def unreachable(self, name: str, error: Exception, *, hasty: bool = False) -> UnreachableError:
         """What to say when all tries are used up."""
-        connection = self._connection
-        return UnreachableError(
-            f"{name}: no answer from CLEARML_API_HOST={connection.api_host} in {connection.retry.times}; the last: {error}"
-        )
+        place, times = f"CLEARML_API_HOST={self._connection.api_host}", self._connection.retry.times(hasty=hasty)
+        return UnreachableError(f"{name}: no answer from {place} in {times}; the last: {error}")
 
     @staticmethod
     def _passing(action: Callable[[], T], name: str) -> T:

@@ -20,7 +20,7 @@ import requests
 import urllib3
 from obstore.store import AzureStore, GCSStore, S3Store
 
-from cleanup_job.paths import Location
+from cleanup_job.paths import Location, read_as
 from cleanup_job.retry import Retry, time_limits
 from cleanup_job.storage.opened import Opened
 
@@ -90,7 +90,8 @@ class Buckets:
         scheme, host, bucket, key = parts
         if not self._is_open(scheme, host, bucket):
             return None
-        return Location(f"{scheme}://{host}/{bucket}" if host else f"{scheme}://{bucket}", key)
+        name = f"{scheme}://{host}/{bucket}" if host else f"{scheme}://{bucket}"
+        return read_as(name, key, quoted=False, doubted=scheme == "gs")
 
     def _find_out(self, scheme: str, host: str, bucket: str) -> bool:
         if scheme == "s3":

@@ -2,25 +2,39 @@
 
 Its ``POST /delete_many`` takes hundreds of files and folders at once, and deletes everything for a path such as ``.`` or a text
 in place of the list: only a list of quoted paths in task folders is ever sent. A file that lies beside what the SDK makes in a
-folder is deleted by a ``DELETE`` of its own, which never takes a folder. Behaviour measured on 2.3.0.
+folder is deleted by a ``DELETE`` of its own, which never takes a folder. One path can make a whole call fail, and what stood
+before it is gone then: calls are divided by tasks. Behaviour measured on 2.3.0.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, TypeVar
-from urllib.parse import quote, unquote, urlsplit
+from typing import TypeVar
+from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 import requests
 
-from cleanup_job.bounded_http import BoundedAdapter
-from cleanup_job.connection_errors import Place, words
-from cleanup_job.errors import SettingsError, UnreachableError
+from cleanup_job.errors import AnswerError, SettingsError
 from cleanup_job.in_flight import InFlight
-from cleanup_job.paths import KINDS, LinkedFile, Location, OwnedPath, PartOfFolder, TaskFile, TaskFolder, is_clean
+from cleanup_job.paths import (
+    KINDS,
+    LinkedFile,
+    Location,
+    OwnedPath,
+    PartOfFolder,
+    TaskFile,
+    TaskFolder,
+    TaskId,
+    is_clean,
+    read_as,
+)
 from cleanup_job.records import Removed
-from cleanup_job.retry import PASSING, Retry, time_limits
+from cleanup_job.retry import Retry
+from cleanup_job.splitting import Splitting
+from cleanup_job.storage.fileserver_calls import NAME, Calls, refusal
+from cleanup_job.storage.store import UNFINISHED
 
 MANY = 500
 """Paths in one call."""
@@ -28,7 +42,6 @@ PROVEN_BY = 5
 """Files of surviving records to look for at least, before none of them being there ends a pass."""
 SAMPLE = 50
 """Of them, how many are looked for at most."""
-NAME = "fileserver"
 NO_BATCH = frozenset({403, 404, 405, 501})
 """How a fileserver answers that does not have, or not allow, ``/delete_many``; a bad token is 401."""
 PORTS = {"http": 80, "https": 443}
@@ -75,23 +88,21 @@ class FileServer:
             in_flight: The limit on requests at the same time, shared by all who ask this fileserver.
             before_deletion: Called before each request that deletes; what it raises ends the deletion.
         """
-        self._before_deletion = before_deletion
+        self._calls = Calls(
+            host, token, verify=verify, timeout=timeout, retry=retry, in_flight=in_flight, before_deletion=before_deletion
+        )
+        self._split = Splitting(self._calls, self._calls.hasty(), self._calls.answers)
         self._host = host
-        self._place = Place("CLEARML_FILES_HOST", host)
-        self._answered = False
         self._roots = tuple(dict.fromkeys(_root(address) for address in (host, *prefixes)))
         self._roots_at = lru_cache(1024)(self._roots_of)  # asked for each output
-        self._token = token
-        self._timeout = time_limits(timeout)
-        self._retry = retry or Retry()
-        self._in_flight = in_flight or InFlight()
-        self._http = requests.Session()
-        for scheme in ("http://", "https://"):
-            self._http.mount(scheme, BoundedAdapter(verify))
-        self.sent = 0
         self._found = self._missing = 0
-        self._proven = False
+        self._proven = self._looked_in_vain = False
         self._batch = True
+
+    @property
+    def sent(self) -> int:
+        """Requests so far."""
+        return self._calls.sent
 
     def check(self) -> str:
         """What makes it doubtful that this is ClearML's fileserver, else nothing. Only reads.
@@ -99,10 +110,10 @@ class FileServer:
         Raises:
             UnreachableError: it gives no usable answer.
         """
-        root = self._send("GET", "/", deletes=False)
+        root = self._calls.send("GET", "/", deletes=False)
         if root.text.strip() == "OK":
             return ""
-        return f"CLEARML_FILES_HOST={self._host} does not answer like ClearML's fileserver ({_refusal(root)})."
+        return f"CLEARML_FILES_HOST={self._host} does not answer like ClearML's fileserver ({refusal(root)})."
 
     def prepare(self) -> None:
         """Find out whether ``/delete_many`` is allowed, by an empty list, which deletes nothing.
@@ -110,7 +121,7 @@ class FileServer:
         Raises:
             SettingsError: it refuses the credentials, or is no fileserver.
         """
-        answer = self._send("POST", "/delete_many", deletes=False, json={"files": []})
+        answer = self._calls.send("POST", "/delete_many", deletes=False, doubted=NO_BATCH, json={"files": []})
         self._see_that_it_takes_the_token(answer)
         self._batch = answer.status_code not in NO_BATCH
         if "files are missing" not in answer.text and (doubt := self.check()):
@@ -143,6 +154,7 @@ class FileServer:
                 self._see_what_is_missing(place.path)
                 self._proven = True
                 return
+        self._looked_in_vain = self._looked_in_vain or asked > 0
         if asked >= PROVEN_BY:
             raise SettingsError(
                 f"CLEARML_FILES_HOST={self._host} has none of {asked} files that tasks and models which are not deleted name: "
@@ -151,14 +163,14 @@ class FileServer:
             )
 
     def _is_there(self, path: str) -> bool:
-        answer = self._send("HEAD", "/" + quote(path, safe="/"), deletes=False)
+        answer = self._calls.send("HEAD", "/" + quote(path, safe="/"), deletes=False)
         self._see_that_it_takes_the_token(answer)
         return bool(answer.status_code == requests.codes.ok)
 
     def _see_that_it_takes_the_token(self, answer: requests.Response) -> None:
         if answer.status_code == requests.codes.unauthorized:
             raise SettingsError(
-                f"the fileserver at {self._host} refused the API server's token ({_refusal(answer)}). "
+                f"the fileserver at {self._host} refused the API server's token ({refusal(answer)}). "
                 "Check that CLEARML_FILES_HOST and CLEARML_API_HOST belong to the same ClearML Server."
             )
 
@@ -171,10 +183,17 @@ class FileServer:
             )
 
     def doubts(self) -> list[str]:
-        """Not one path was there, nor another file: perhaps this is another server, and the files were left elsewhere."""
-        if self._missing and not self._found and not self._proven:
-            return [f"none of {self._missing} folders and files was on the fileserver: is its address the right one?"]
-        return []
+        """What is left behind since it can't delete folders; that not one path was there: it may be another server."""
+        found = []
+        if not self._batch:
+            found.append(
+                f"the fileserver at {self._host} takes no POST /delete_many: only files that records name were deleted, "
+                "and others in their folders are left. Set CLEARML__fileserver__delete__allow_batch=true for it, or correct a "
+                "proxy in between that refuses this path."
+            )
+        if self._missing > (0 if self._looked_in_vain else UNFINISHED) and not self._found and not self._proven:
+            found.append(f"none of {self._missing} folders and files was on the fileserver: is its address the right one?")
+        return found
 
     def real(self, place: Location) -> Location:
         """The place itself: the fileserver has no links."""
@@ -191,7 +210,7 @@ class FileServer:
         for root in self._roots_at(scheme.lower(), network):
             below = "/" + path.lstrip("/")
             if below.startswith(root + "/"):
-                return Location(NAME, unquote(below[len(root) + 1 :]).lstrip("/"))
+                return read_as(NAME, below[len(root) + 1 :].lstrip("/"), quoted=True)
         return None
 
     def _roots_of(self, scheme: str, network: str) -> tuple[str, ...]:
@@ -208,7 +227,6 @@ class FileServer:
 
         A folder itself is not deleted, since other files may lie in it; an empty one remains.
         """
-        failed: dict[OwnedPath | LinkedFile, str] = {}
         files = [path for path in paths if isinstance(path, TaskFile)]
         folders = [path for path in paths if isinstance(path, TaskFolder | PartOfFolder)]
         alone = [path for path in files if path.is_beside or not self._batch]
@@ -217,7 +235,7 @@ class FileServer:
         else:
             together = Removed(dict.fromkeys(folders, "this fileserver does not delete folders"))
         rest = self._one_by_one(alone)
-        return Removed(failed | {**together.failed, **rest.failed}, missing=together.missing | rest.missing)
+        return Removed({**together.failed, **rest.failed}, missing=together.missing | rest.missing, parts=together.parts)
 
     def delete_linked(self, files: Sequence[LinkedFile]) -> Removed:
         """Delete files one by one: a single DELETE never takes a folder."""
@@ -234,16 +252,26 @@ class FileServer:
             UnreachableError: no usable answer.
             OSError: the fileserver refused it.
         """
-        answer = self._send("POST", "/", deletes=False, files={path: (path.rpartition("/")[2], content, kind)})
+        answer = self._calls.send("POST", "/", deletes=False, files={path: (path.rpartition("/")[2], content, kind)})
         if answer.status_code != requests.codes.ok:
-            raise OSError(_refusal(answer))
+            raise OSError(refusal(answer))
 
     def _batches_of(self, paths: Sequence[OwnedPath]) -> Removed:
         """Delete by ``/delete_many``; a folder by the names of what the SDK makes in it."""
         owner = {quote(name, safe="/"): path for path in paths for name in _names(path) if not _is_too_long(name)}
+        names: dict[TaskId, list[str]] = defaultdict(list)
+        for name, path in owner.items():
+            names[_task_of(path)].append(name)
         said: dict[str, str] = {}
-        for names in _chunks(list(owner)):
-            said |= self._batch_of(names)
+        for tasks in _together(names):
+            answers, culprits = self._split.each(
+                "POST /delete_many",
+                tasks,
+                lambda calls, some: self._batch_of(calls, [name for task in some for name in names[task]]),
+            )
+            for answer in answers:
+                said |= answer
+            said |= {name: str(error) for task, error in culprits.items() for name in names[task]}
         failed: dict[OwnedPath | LinkedFile, str] = {}
         there: set[OwnedPath] = set()
         for name, path in owner.items():
@@ -254,79 +282,73 @@ class FileServer:
         missing = frozenset(path for path in paths if path not in there and path not in failed)
         self._found += len(there)
         self._missing += len(missing)
-        return Removed(failed, missing=missing)
+        absent: dict[OwnedPath, set[str]] = defaultdict(set)
+        for name, path in owner.items():
+            if said[name] and path in there and not isinstance(path, TaskFile):
+                absent[path].add(name.rpartition("/")[2])
+        return Removed(failed, missing=missing, parts={path: frozenset(kinds) for path, kinds in absent.items()})
 
-    def _batch_of(self, names: Sequence[str]) -> Mapping[str, str]:
-        """What the fileserver says of each name: nothing where it was deleted, else why not."""
-        answer = self._send("POST", "/delete_many", json={"files": list(names)})
-        if answer.status_code != requests.codes.ok:
-            return dict.fromkeys(names, _refusal(answer))
-        try:
-            data = answer.json()
-            done = set(data["deleted"])
-            errors = {str(name): str(why) for why, some in data["errors"].items() for name in some}
-        except (ValueError, KeyError, TypeError, AttributeError):  # not as recorded in files_delete_many
-            return dict.fromkeys(names, "the fileserver's answer can't be read")
-        return {name: "" if name in done else errors.get(name, "the fileserver's answer does not mention it") for name in names}
+    @staticmethod
+    def _batch_of(calls: Calls, names: Sequence[str]) -> dict[str, str]:
+        """What the fileserver says of each name: nothing where it was deleted, else why not.
+
+        Raises:
+            AnswerError: it refused a call as a whole, or its answer can't be read.
+            UnreachableError: no usable answer.
+        """
+        said: dict[str, str] = {}
+        for some in _chunks(names):
+            answer = calls.send("POST", "/delete_many", some, doubted=NO_BATCH, json={"files": list(some)})
+            if answer.status_code != requests.codes.ok:
+                raise AnswerError(refusal(answer), status=answer.status_code)
+            try:
+                data = answer.json()
+                done = set(data["deleted"])
+                errors = {str(name): str(why) for why, which in data["errors"].items() for name in which}
+            except (ValueError, KeyError, TypeError, AttributeError) as error:  # not as recorded in files_delete_many
+                calls.unsure.update(some)
+                raise AnswerError("the fileserver's answer can't be read") from error
+            done |= {name for name in calls.unsure.intersection(some) if errors.get(name) == "Not found"}
+            calls.unsure.difference_update(some)
+            unsaid = "the fileserver's answer does not mention it"
+            said |= {name: "" if name in done else errors.get(name, unsaid) for name in some}
+        return said
 
     def _one_by_one(self, paths: Sequence[Path]) -> Removed:
         failed: dict[OwnedPath | LinkedFile, str] = {}
-        missing: set[OwnedPath | LinkedFile] = set()
+        missing: set[OwnedPath | LinkedFile] = {path for path in paths if _is_too_long(path.path)}
+        groups: dict[str, list[Path]] = defaultdict(list)
         for path in paths:
-            if _is_too_long(path.path):
-                missing.add(path)
-                continue
-            answer = self._send("DELETE", "/" + quote(path.path, safe="/"))
-            if answer.status_code == requests.codes.ok:
-                self._found += 1
-            elif answer.status_code == requests.codes.not_found and _MISSING.fullmatch(answer.text):
-                missing.add(path)
-                self._missing += 1
-            else:
-                failed[path] = _refusal(answer)
+            if path not in missing:
+                groups[_task_of(path) if isinstance(path, TaskFile) else path.path].append(path)
+        for group, left in groups.items():
+            _, culprits = self._split.each(
+                "DELETE", [group], lambda calls, some: self._delete_all(calls, groups[some[0]], missing)
+            )
+            for error in culprits.values():
+                failed |= dict.fromkeys(left, str(error))
         return Removed(failed, missing=frozenset(missing))
 
-    def _send(self, method: str, path: str, *, deletes: bool = True, **options: Any) -> requests.Response:
-        """Send, again for passing failures."""
-        try:
-            for attempt in self._retry.tries(NAME, _PassingError):
-                with attempt:
-                    return self._once(method, path, deletes=deletes, **options)
-        except _PassingError as last:
-            message = (
-                f"CLEARML_FILES_HOST={self._host}, the address of the fileserver, gave no usable answer in "
-                f"{self._retry.times}; the last: {last}"
-            )
-            raise UnreachableError(message) from last
-        raise AssertionError
+    def _delete_all(self, calls: Calls, left: list[Path], missing: set[OwnedPath | LinkedFile]) -> None:
+        """Delete files one after the other; takes each that is gone from the list, and notes which were not there.
 
-    def _once(self, method: str, path: str, *, deletes: bool, **options: Any) -> requests.Response:
-        name = f"{method} {path}" if method == "POST" else method  # a DELETE has a path of its own
-        with self._in_flight.slot():
-            headers = {"Authorization": f"Bearer {self._token()}"}
-            if deletes:
-                self._before_deletion()  # last: while it waited, the lease may have been lost
-            self.sent += 1
-            try:
-                answer = self._in_flight.ask(
-                    name,
-                    lambda: self._http.request(
-                        method, self._host + path, headers=headers, timeout=self._timeout, allow_redirects=False, **options
-                    ),
-                )
-            except requests.RequestException as error:
-                self._end_if_lasting(self._place.lasting(error))
-                raise _PassingError(words(error)) from error
-            self._end_if_lasting(self._place.refused(answer.status_code, answer.content))
-            self._answered = True
-            if answer.status_code in PASSING:
-                raise _PassingError(_refusal(answer))
-            return answer
-
-    def _end_if_lasting(self, why: str) -> None:
-        """What is wrong from the first request on is a setting; what breaks later may pass."""
-        if why and not self._answered:
-            raise SettingsError(f"{why}. Nothing was deleted.")
+        Raises:
+            AnswerError: one is refused.
+            UnreachableError: no usable answer.
+        """
+        while left:
+            name = quote(left[0].path, safe="/")
+            answer = calls.send("DELETE", "/" + name, [name])
+            gone = answer.status_code == requests.codes.ok
+            if not gone and not (answer.status_code == requests.codes.not_found and _MISSING.fullmatch(answer.text)):
+                raise AnswerError(refusal(answer), status=answer.status_code)
+            if gone or name in calls.unsure:
+                self._found += 1
+            else:
+                missing.add(left[0])
+                self._missing += 1
+            calls.unsure.discard(name)
+            left.pop(0)
 
 
 def _root(address: str) -> tuple[str, str, str]:
@@ -341,21 +363,6 @@ def _network(scheme: str, network: str) -> str:
     return host if host.rpartition(":")[2].isdigit() and ":" in host else f"{host}:{PORTS[scheme]}"
 
 
-def _refusal(answer: requests.Response) -> str:
-    """What it answered, in a line; of an address that it sends to, no more than the host."""
-    if answer.is_redirect:
-        return f"HTTP {answer.status_code}: it sends to {_host_of(answer.headers['Location'])}, and redirects are not followed"
-    return f"HTTP {answer.status_code}: {' '.join(answer.text.split())[:200]}"
-
-
-def _host_of(address: str) -> str:
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return "another address"
-    return f"{parts.scheme or 'http'}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else "another path of its own"
-
-
 def _names(path: OwnedPath) -> list[str]:
     """What is sent for a path: of a part of a folder, those of the ``KINDS`` in which nothing is kept."""
     if isinstance(path, TaskFile) or (isinstance(path, TaskFolder) and path.is_report):
@@ -368,6 +375,24 @@ def _is_too_long(path: str) -> bool:
     """Whether no file system can hold this path; for one of them the fileserver refuses a whole call (files_long_names)."""
     whole = path.encode()
     return len(whole) > LONGEST_PATH or any(len(segment) > LONGEST_NAME for segment in whole.split(b"/"))
+
+
+def _task_of(path: OwnedPath) -> TaskId:
+    return path.task if isinstance(path, TaskFolder) else path.folder.task
+
+
+def _together(names: Mapping[TaskId, Sequence[str]]) -> Iterator[list[TaskId]]:
+    """Tasks that fit into one call; one with more names comes alone."""
+    some: list[TaskId] = []
+    count = 0
+    for task, its in names.items():
+        if some and count + len(its) > MANY:
+            yield some
+            some, count = [], 0
+        some.append(task)
+        count += len(its)
+    if some:
+        yield some
 
 
 def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:

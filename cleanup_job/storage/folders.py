@@ -25,10 +25,12 @@ from cleanup_job.paths import (
     in_no_folder,
     left_alone,
     left_alone_whole,
+    read_as,
 )
 from cleanup_job.records import Removed, Size
 from cleanup_job.storage import directories
 from cleanup_job.storage.directories import Found, InTheWayError
+from cleanup_job.storage.store import UNFINISHED
 
 SCHEME = "file://"
 LINK = "is a symbolic link, and what it leads to is not deleted; correct or remove it"
@@ -71,7 +73,7 @@ class MountedFolders:
 
     def doubts(self) -> list[str]:
         """Not one folder was there."""
-        if self._missing and not self._found:
+        if self._missing > UNFINISHED and not self._found:
             return [f"none of {self._missing} folders was below {', '.join(self._roots)}: is the right volume mounted?"]
         return []
 
@@ -80,7 +82,7 @@ class MountedFolders:
         path = uri.removeprefix("file://localhost").removeprefix(SCHEME)
         for root in self._roots:
             if path.startswith(root + "/"):
-                return Location(SCHEME + root, path[len(root) + 1 :])
+                return read_as(SCHEME + root, path[len(root) + 1 :], quoted=False)
         return None
 
     def measure(self, paths: Sequence[OwnedPath]) -> Removed:

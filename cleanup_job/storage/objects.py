@@ -6,6 +6,7 @@ beside the prefix. Folders are worked on side by side; keys are forgotten as soo
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,12 +16,14 @@ from threading import Lock
 import obstore
 from obstore.exceptions import BaseError, GenericError, InvalidPathError, UnauthenticatedError
 
-from cleanup_job.errors import SettingsError
+from cleanup_job.errors import AnswerError, DownError, SettingsError, UnreachableError
 from cleanup_job.orphans import Entry, FoundFolder, grouped
 from cleanup_job.paths import LinkedFile, Location, OwnedPath, TaskFile, left_alone, names_a_task
 from cleanup_job.records import Removed, Size
 from cleanup_job.retry import Retry
+from cleanup_job.splitting import IN_A_ROW, Splitting
 from cleanup_job.storage.buckets import Buckets, Client, NoAccessError
+from cleanup_job.storage.store import UNFINISHED
 
 MANY = 1000
 """Keys in a request: what S3 takes. obstore sends them to Azure in parts, and one by one where a store knows no other way."""
@@ -36,6 +39,8 @@ _ERRORS = (BaseError, OSError, _StrayError)
 """What obstore raises: its own errors, and Python's for files that are missing or not permitted; and ours."""
 _REFUSED = re.compile(r"status code: 4(?!08|29)")
 """A status that another try won't change."""
+_NO_SERVER = re.compile("connect error|dns error|certificate|credential|" + re.escape("169.254.169.254"), re.IGNORECASE)
+"""A failure that is not one folder's."""
 _PLATFORM = "169.254.169.254"
 """Where clouds tell their machines' credentials: the last to be asked."""
 
@@ -62,13 +67,21 @@ class _Work:
     deletes: bool
     failed: dict[OwnedPath, str] = field(default_factory=dict)
     sizes: dict[OwnedPath, Size] = field(default_factory=dict)
-    keys: list[str] = field(default_factory=list)
-    error: str = ""
-    """Why keys were refused, if any were."""
+    keys: dict[OwnedPath, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """Of each folder those that wait for a request."""
+    waiting: int = 0
+    """How many that are."""
+    refused: dict[OwnedPath, str] = field(default_factory=dict)
+    """Folders whose keys were refused, each with the reason."""
+
+    def wait(self, path: OwnedPath, key: str) -> None:
+        """Take a key in."""
+        self.keys[path].append(key)
+        self.waiting += 1
 
     def forget(self, path: OwnedPath) -> None:
         """Take out the keys of a folder whose listing broke off."""
-        self.keys = [key for key in self.keys if not key.startswith(path.path + "/")]
+        self.waiting -= len(self.keys.pop(path, ()))
 
 
 class _PassingError(Exception):
@@ -93,6 +106,10 @@ class ObjectStores:
         self._open: dict[str, _Bucket] = {}
         self._broken: dict[str, str] = {}
         """Buckets that can't be used in this pass, each with the reason: nobody waits for them twice."""
+        self._in_a_row: dict[str, int] = defaultdict(int)
+        """For each bucket, how many folders could not be listed since the last one that could."""
+        self._split = Splitting(patient=False, hasty=True, answers=lambda: None)
+        """Divides requests that delete; told whether few tries are enough."""
         self._lock = Lock()
         self._pool = ThreadPoolExecutor(THREADS, "bucket")
         self.locate = buckets.locate
@@ -119,7 +136,7 @@ class ObjectStores:
             *(
                 f"none of {bucket.missing} folders was in {bucket.name}: is this the right server and bucket?"
                 for bucket in buckets
-                if bucket.missing and not bucket.found
+                if bucket.missing > UNFINISHED and not bucket.found
             ),
             *(
                 f"{bucket.name} keeps versions: what is deleted is hidden, and its bytes are freed only when a lifecycle rule "
@@ -193,6 +210,7 @@ class ObjectStores:
                 continue
             try:
                 work.sizes[path] = self._take(work, path)
+                self._in_a_row[work.bucket.name] = 0
             except _ERRORS as error:
                 work.failed[path] = self._note(work.bucket, error)
                 work.forget(path)
@@ -201,7 +219,7 @@ class ObjectStores:
         for path in found if work.deletes else ():
             try:
                 left = next(self._inside(work.bucket, path), None)
-                if left is not None and not work.error:
+                if left is not None and path not in work.refused:
                     # Where a key was gone already, a store may have stopped at it.
                     self._take(work, path)
                     self._flush(work)
@@ -211,7 +229,7 @@ class ObjectStores:
                 work.forget(path)
             else:
                 if left is not None:
-                    why = work.error or "it is still there after its deletion; remove it by other means"
+                    why = work.refused.get(path, "it is still there after its deletion; remove it by other means")
                     work.failed[path] = f"{left.path}: {why}"
         work.sizes = {path: size for path, size in work.sizes.items() if path not in work.failed}
         with self._lock:
@@ -227,22 +245,42 @@ class ObjectStores:
             if work.bucket.versioned is None:
                 self._see_versions(work.bucket, entry.path)
             if work.deletes:
-                work.keys.append(entry.path)
-                if len(work.keys) == MANY:
+                work.wait(path, entry.path)
+                if work.waiting == MANY:
                     self._flush(work)
         return Size(files, size)
 
     def _flush(self, work: _Work) -> None:
-        if not work.keys:
-            return
-        keys, work.keys = work.keys, []
+        """Delete the keys that wait. A request that fails is divided by folders."""
+        keys = dict(work.keys)
+        work.keys.clear()
+        work.waiting = 0
+
+        def delete(hasty: bool, some: Sequence[OwnedPath]) -> None:
+            self._delete(work.bucket, [key for path in some for key in keys[path]], hasty=hasty)
+
         try:
-            for attempt in self._retry.tries(work.bucket.name, _PassingError):
+            _, culprits = self._split.each(work.bucket.name, list(keys), delete)
+        except DownError as error:
+            culprits = dict.fromkeys(keys, error)
+            with self._lock:
+                self._broken.setdefault(work.bucket.name, str(error))
+        work.refused |= {path: str(error) for path, error in culprits.items()}
+
+    def _delete(self, bucket: _Bucket, keys: Sequence[str], *, hasty: bool) -> None:
+        """Delete keys in one request.
+
+        Raises:
+            AnswerError: the store refuses it.
+            UnreachableError: it fails, after all tries.
+        """
+        try:
+            for attempt in self._retry.tries(bucket.name, _PassingError, hasty=hasty):
                 with attempt:
                     self._before_deletion()
                     self._count()
                     try:
-                        obstore.delete(work.bucket.deleter, keys)
+                        obstore.delete(bucket.deleter, keys)
                     except GenericError as error:
                         if _REFUSED.search(str(error)):
                             raise
@@ -250,9 +288,9 @@ class ObjectStores:
         except FileNotFoundError:
             return  # Google and Azure say so when one key is gone already, and delete all others
         except _ERRORS as error:
-            work.error = _reason(error)
+            raise AnswerError(_reason(error), status=400) from error
         except _PassingError as error:
-            work.error = str(error)
+            raise UnreachableError(str(error)) from error
 
     def _inside(self, bucket: _Bucket, path: OwnedPath) -> Iterator[Entry]:
         """What goes with a path."""
@@ -341,7 +379,10 @@ class ObjectStores:
             return f"{reason}. The job can't name this key: remove it by other means"
         if isinstance(error, GenericError | UnauthenticatedError):
             with self._lock:
-                self._broken.setdefault(bucket.name, reason)
+                self._in_a_row[bucket.name] += 1
+                alone = isinstance(error, GenericError) and not _NO_SERVER.search(str(error))
+                if not alone or self._in_a_row[bucket.name] >= IN_A_ROW:
+                    self._broken.setdefault(bucket.name, reason)
         return reason
 
     @staticmethod

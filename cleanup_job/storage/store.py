@@ -12,6 +12,8 @@ from typing import Protocol, TypeVar
 from cleanup_job.paths import LinkedFile, Location, OwnedPath
 from cleanup_job.records import Removed, Size
 
+UNFINISHED = 500
+"""Folders that an interrupted pass may have emptied without deleting their records: they are no sign of a wrong address."""
 Path = OwnedPath | LinkedFile
 P = TypeVar("P", OwnedPath, LinkedFile, Location)
 
@@ -165,12 +167,14 @@ class Stores:
         return [(store, some) for store, some in found if some]
 
 
-def _sum(parts: Iterable[Removed]) -> Removed:
+def _sum(done: Iterable[Removed]) -> Removed:
     failed: dict[Path, str] = {}
     sizes: dict[OwnedPath, Size] = {}
     missing: set[Path] = set()
-    for part in parts:
+    parts: dict[OwnedPath, frozenset[str]] = {}
+    for part in done:
         failed |= part.failed
         sizes |= part.sizes
         missing |= part.missing
-    return Removed(failed, sizes, frozenset(missing))
+        parts |= part.parts
+    return Removed(failed, sizes, frozenset(missing), parts)

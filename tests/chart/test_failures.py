@@ -2,7 +2,7 @@
 
 from charts import ENOUGH, at, one, render
 
-from cleanup_job.errors import LeaseHeldError, SettingsError, UnreachableError
+from cleanup_job.errors import LeaseHeldError, LeaseLostError, SettingsError, UnreachableError
 
 JOB = at(one("CronJob", render(ENOUGH)), "spec.jobTemplate.spec")
 RULES = JOB["podFailurePolicy"]["rules"]
@@ -22,7 +22,7 @@ def test_what_trying_again_cannot_help_fails_the_job_at_once() -> None:
 
 
 def test_what_may_pass_is_tried_again() -> None:
-    assert [action(code) for code in (1, 3, UnreachableError.exit_code, 137, 143)] == ["Count"] * 5
+    assert [action(code) for code in (1, 3, UnreachableError.exit_code, LeaseLostError.exit_code, 137, 143)] == ["Count"] * 6
     assert JOB["backoffLimit"] > 0
 
 

@@ -44,6 +44,7 @@ CHANGED: dict[str, Any] = {
     "stores_verify_certificate": False,
     "external_files": "delete",
     "on_file_error": "delete_record",
+    "missing_files": "delete_record",
     "unknown_stores": "delete_record",
     "dry_run": True,
     "page_size": 1,

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from cleanup_job import cli, pod, run_command
 from cleanup_job.cluster import events, lease
 from cleanup_job.cluster.connection import CallError
 from cleanup_job.errors import LeaseHeldError
-from cleanup_job.sandbox.server import Sandbox
+from cleanup_job.sandbox.server import Fault, Request, Sandbox
 
 
 @pytest.fixture
@@ -219,6 +220,106 @@ def test_told_to_stop_while_it_waits_it_was_stopped_and_not_refused(
     lease_held(monkeypatch, signal_name)
     assert cli.main(["run"]) == code
     assert left[0]["reason"] == "CleanupIncomplete"
+
+
+# -- losing the lease
+def lease_lost(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, call: str) -> None:
+    """A lease that somebody takes when a call to ClearML comes."""
+
+    @contextmanager
+    def hold(*_: Any, **options: Any) -> Iterator[Any]:
+        held = [True]
+
+        def lose(request: Request) -> None:
+            if request.call == call and held[0]:
+                held[0] = False
+                options["on_lost"]("The Lease nightly in namespace ml is held by pod-2 while this pass held it.")
+
+        sandbox.fault = lose
+        yield SimpleNamespace(is_safe=lambda: held[0])
+
+    monkeypatch.setattr(lease, "hold", hold)
+    monkeypatch.setenv("CLEANUP_LEASE", "nightly")
+
+
+@pytest.mark.parametrize("task", ["true", "false"])
+@pytest.mark.parametrize("call", ["tasks.get_all", "models.get_all", "/delete_many"])
+def test_a_lease_that_is_lost_ends_with_6_and_everything_says_why(
+    filled: Sandbox,
+    left: list[dict[str, Any]],
+    last_words: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    task: str,
+    call: str,
+) -> None:
+    monkeypatch.setenv("CLEANUP_TASK", task)
+    monkeypatch.setenv("CLEANUP_BATCH_SIZE", "1")
+    lease_lost(monkeypatch, filled, call)
+    report = tmp_path / "report.json"
+    assert cli.main(["run", "--force-delete", "--report", str(report)]) == 6
+    log = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    written, words = json.loads(report.read_text()), json.loads(last_words.read_text())
+    for said in (log[-1], written["summary"], words):
+        assert (said["exit_code"], said["stopped_by"]) == (6, "lease")
+        assert "is held by pod-2" in said["error"]
+        assert said["left"] > 0
+    assert log[-1]["level"] == "error"
+    assert written["meaning"] == "the lease was lost in mid-pass"
+    assert (left[0]["kind"], left[0]["reason"]) == ("Warning", "CleanupFailed")
+    assert "is held by pod-2" in left[0]["message"]
+    if task == "true":
+        (run,) = [t for t in filled.store.tasks.values() if t.get("parent") and t["type"] == "service"]
+        assert (run["status"], run["status_reason"][:11]) == ("failed", "exit code 6")
+        assert "is held by pod-2" in run["status_message"]
+    assert cli.main(["run", "--force-delete"]) == 6, "somebody takes it again"
+    monkeypatch.delenv("CLEANUP_LEASE")
+    filled.fault = None
+    assert cli.main(["run", "--force-delete"]) == 0
+
+
+def test_a_lease_that_is_lost_when_all_is_done_harms_nothing(filled: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLEANUP_DELETE_THRESHOLD_DAYS", "10000")
+    lease_lost(monkeypatch, filled, "tasks.get_all")
+    assert cli.main(["run", "--force-delete"]) == 0
+
+
+# -- how many warnings
+@pytest.mark.parametrize("task", ["true", "false"])
+def test_the_sum_counts_every_warning_that_was_logged(
+    filled: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], task: str
+) -> None:
+    """From before the pass, of requests that are tried again, of the pass, of its task, and of an event that can't be left."""
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise events.EventError("no event could be left")
+
+    @contextmanager
+    def hold(*_: Any, **options: Any) -> Iterator[Any]:
+        options["on_wait"]("waiting for pod-1")
+        yield SimpleNamespace(is_safe=lambda: True)
+
+    monkeypatch.setattr(lease, "hold", hold)
+    monkeypatch.setattr(events, "leave", refused)
+    for name, value in (("TASK", task), ("LEASE", "nightly"), ("CRONJOB", "nightly"), ("RUN_AS_SERVICE", "true")):
+        monkeypatch.setenv(f"CLEANUP_{name}", value)
+    seen: dict[str, int] = {}
+
+    def fault(request: Request) -> Fault | None:
+        seen[request.call] = seen.get(request.call, 0) + 1
+        if request.call == "tasks.get_all" and seen[request.call] == 1:
+            return Fault(503)
+        return Fault(403) if request.call in {"tasks.started", "tasks.completed"} else None
+
+    filled.fault = fault
+    assert cli.main(["run", "--force-delete", "--attempts", "2"]) == 0
+    log = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    warned = [line["message"] for line in log if line["event"] == "warning"]
+    assert log[-1]["warnings"] == len(warned)
+    words = ["waiting for pod-1", "trying again", "no event could be left"]
+    words.append("leaves no run" if task == "true" else "belongs to the CronJob's schedule")
+    assert [word for word in words if not any(word in text for text in warned)] == []
 
 
 # -- elsewhere

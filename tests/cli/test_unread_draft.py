@@ -53,6 +53,7 @@ def warnings(capsys: pytest.CaptureFixture[str]) -> list[str]:
 @pytest.mark.parametrize(
     ("fault", "code"),
     [
+        (Fault(200), 4),
         (Fault(400, subcode=12), 4),
         (Fault(401, subcode=99), 2),
         (Fault(403, subcode=20), 2),
@@ -89,7 +90,7 @@ def test_where_the_draft_is_not_required_the_environment_counts_and_a_warning_sa
 
 
 @pytest.mark.parametrize("field", ["hyperparams", "script"])
-@pytest.mark.parametrize("value", ["text", [1], 7])
+@pytest.mark.parametrize("value", ["text", [1], 7, None])
 def test_a_draft_whose_record_can_not_be_read_ends_the_pass(
     filled: Sandbox, ui: WebUI, capsys: pytest.CaptureFixture[str], field: str, value: Any
 ) -> None:
@@ -98,6 +99,23 @@ def test_a_draft_whose_record_can_not_be_read_ends_the_pass(
     assert cli.main(["run"]) == 4
     assert left(ui) == ARCHIVED
     assert "can't be read" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("section", ["General", "Settings"])
+@pytest.mark.parametrize("value", ["text", [1], None])
+def test_a_section_that_can_not_be_read_ends_the_pass(filled: Sandbox, ui: WebUI, section: str, value: Any) -> None:
+    draft = ui.draft()
+    filled.store.tasks.change(draft["id"], hyperparams={**draft["hyperparams"], section: value})
+    assert cli.main(["run"]) == 4
+    assert left(ui) == ARCHIVED
+
+
+def test_a_draft_without_parameters_is_given_those_of_the_environment_again(ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
+    draft = ui.draft()
+    gone = [{"section": section, "name": name} for section, entries in draft["hyperparams"].items() for name in entries]
+    ui.call("tasks.delete_hyper_params", task=draft["id"], hyperparams=gone)
+    assert cli.main(["register"]) == 0
+    assert ui.values()["force_delete"] == "True"
 
 
 def test_a_record_of_somebody_elses_that_can_not_be_read_is_no_trouble(filled: Sandbox, ui: WebUI) -> None:

@@ -6,7 +6,7 @@ import pytest
 from harness import NOW, clean, state
 
 from cleanup_job.paths import TaskId
-from cleanup_job.records import Deleted, NotDeleted
+from cleanup_job.records import Deleted, GoneAlready, NotDeleted
 from cleanup_job.report.outcome import Reason
 from cleanup_job.sandbox import older
 from cleanup_job.sandbox.builder import World
@@ -122,7 +122,7 @@ def test_a_published_task_is_not_taken_for_one_that_is_gone(version: str) -> Non
     with Sandbox(world.as_dict(), max_api_version=version) as sandbox:
         server = ClearMLServer(Transport(Connection(sandbox.api_url, sandbox.key, sandbox.secret)))
         answer = server.delete_tasks([TaskId(task.id), TaskId("0" * 32)], force=False)
-        assert answer[TaskId("0" * 32)] == Deleted()
+        assert answer[TaskId("0" * 32)] == GoneAlready()
         if version == "2.31":
             assert answer[TaskId(task.id)] == Deleted(1)
             return

@@ -129,8 +129,8 @@ def test_a_connection_stays_open_as_the_answers_say(sandbox: Sandbox) -> None:
             ("POST", "/auth.login", b"{}"),
             ("GET", "/no/such", b"a body that nobody asked for"),
             ("HEAD", "/no/such", None),
-            ("POST", "/_sandbox/nothing", b"x" * 100_000),
-            ("GET", "/_sandbox/ready", b"{}"),
+            ("POST", "/no/such", b"x" * 100_000),
+            ("PUT", "/v2.31/auth.login", None),
         ):
             connection.request(method, path, body)
             answer = connection.getresponse()
@@ -140,22 +140,23 @@ def test_a_connection_stays_open_as_the_answers_say(sandbox: Sandbox) -> None:
         connection.close()
 
 
-def test_a_connection_ends_where_the_client_asks_for_that(sandbox: Sandbox) -> None:
+def test_a_connection_ends_where_the_client_asks_for_that_and_after_the_sandboxs_own_paths(sandbox: Sandbox) -> None:
     connection = HTTPConnection(sandbox.api_url.removeprefix("http://"), timeout=30)
-    connection.request("GET", "/_sandbox/ready", headers={"Connection": "close"})
-    answer = connection.getresponse()
-    assert answer.headers["Connection"] == "close"
-    assert answer.read()
-    assert connection.sock is None
+    for path, headers in (("/no/such", {"Connection": "close"}), ("/_sandbox/ready", {})):
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        assert answer.headers["Connection"] == "close"
+        assert answer.read()
+        assert connection.sock is None
 
 
 def test_a_server_that_stops_ends_its_connections() -> None:
     with Sandbox() as sandbox:
         connection = HTTPConnection(sandbox.api_url.removeprefix("http://"), timeout=30)
-        connection.request("GET", "/_sandbox/ready")
+        connection.request("GET", "/no/such")
         connection.getresponse().read()
     with suppress(ConnectionError):
-        connection.request("GET", "/_sandbox/ready")
+        connection.request("GET", "/no/such")
     with pytest.raises((ConnectionError, HTTPException)):
         connection.getresponse()
 

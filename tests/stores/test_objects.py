@@ -7,6 +7,7 @@ from servers import Bucket
 
 from cleanup_job.paths import OwnedPath, PartOfFolder, TaskFile, TaskFolder, TaskId
 from cleanup_job.retry import Retry
+from cleanup_job.storage import objects
 from cleanup_job.storage.buckets import Buckets
 from cleanup_job.storage.objects import ObjectStores
 
@@ -117,6 +118,8 @@ def test_what_is_gone_already_is_no_failure(bucket: Bucket, monkeypatch: pytest.
     done = found.delete([top, file])
     assert done.failed == {}
     assert [size.files for size in done.sizes.values()] == [0, 0]
+    assert found.doubts() == [], "as after a pass that was interrupted"
+    monkeypatch.setattr(objects, "UNFINISHED", 1)
     assert "is this the right server and bucket?" in found.doubts()[0]
 
 

@@ -39,6 +39,7 @@ SPECIAL: dict[str, st.SearchStrategy[str]] = {
     "stores_verify_certificate": st.sampled_from(["true", "false", "/etc/hosts"]),
     "external_files": st.sampled_from(["keep", "delete"]),
     "on_file_error": st.sampled_from(["keep_record", "delete_record"]),
+    "missing_files": st.sampled_from(["keep_record", "delete_record"]),
     "unknown_stores": st.sampled_from(["keep_record", "delete_record"]),
     "protect_linked_artifacts": st.sampled_from(["all", "pipelines", "off"]),
     "files_url_prefixes": st.sampled_from(["http://one", "http://two"]),
@@ -108,7 +109,8 @@ SUPERSET = {
 LESS = {"max_tasks", "refuse_above", "deadline_seconds", "max_tasks_per_second"}
 SAFE = {"dry_run", "protect_used_datasets"}
 DANGER = {"include_hidden", "delete_empty_projects"}
-WORSE = {"external_files": "delete", "on_file_error": "delete_record", "unknown_stores": "delete_record"}
+RECORD = "delete_record"
+WORSE = {"external_files": "delete", "on_file_error": RECORD, "missing_files": RECORD, "unknown_stores": RECORD}
 SAME = {"include_pipeline_steps", "mounted_folders", "files_url_prefixes"}
 NEUTRAL = {"page_size", "batch_size", "workers", "max_requests_in_flight", "request_timeout_seconds", "attempts", "log_level"}
 SCHEDULE = {"cleanup_period_in_days", "run_as_service"}

@@ -28,6 +28,7 @@ def report(exit_code: int = 0, *, dry_run: bool = False, stopped_by: str = "", e
         (143, False, "Warning", "CleanupIncomplete"),
         (3, True, "Warning", "DryRunIncomplete"),
         (4, False, "Warning", "CleanupFailed"),
+        (6, False, "Warning", "CleanupFailed"),
     ],
 )
 def test_type_and_reason_follow_the_exit_code(exit_code: int, dry_run: bool, kind: str, reason: str) -> None:

@@ -136,7 +136,7 @@ def test_files_beside_what_the_sdk_makes_are_remembered_by_name() -> None:
         outputs.add(f"http://clearml-fileserver:8081/{FOLDER}/{rest}", 5)
     assert {file.rest for file in outputs.files} == {"README", "runs/x", "models"}
     assert (outputs.count, outputs.bytes, outputs.named.files) == (6, 30, 3)
-    assert [one.files for one in outputs.sums.values()] == [3]
+    assert {kind: one.files for (_, kind), one in outputs.sums.items()} == {"models": 1, "metrics": 2}
 
 
 def test_files_in_another_tasks_folder_below_are_external() -> None:
@@ -281,7 +281,12 @@ def test_what_lies_beside_a_file_of_no_kind_is_counted_where_it_belongs() -> Non
     found = added(f"{HERE}/notes.txt", f"{HERE}/artifacts/x", f"{HERE}/artifacts/y")
     assert (found.named.files, [one.files for one in found.sums.values()]) == (1, [2])
     found = added(f"{HERE}/models/w", f"{HERE}/artifacts/x", apart=frozenset({"models"}))
-    assert ([one.files for one in found.sums.values()], found.forgotten) == ([2], {"artifacts"})
+    assert ({kind: one.files for (_, kind), one in found.sums.items()}, found.forgotten) == (
+        {"models": 1, "artifacts": 1},
+        {"artifacts"},
+    )
+    found = added(f"{HERE}/models/w", f"{HERE}/artifacts/x", f"{HERE}/metrics/y")
+    assert {kind: one.files for (_, kind), one in found.sums.items()} == {"models": 1, "artifacts": 1, "metrics": 1}
 
 
 @pytest.mark.parametrize("rest", ["metrics/%2e%2e/x", "metrics//x", "metrics/./x", "metrics/../x", "%2e%2e/x"])

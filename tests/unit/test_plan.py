@@ -8,7 +8,18 @@ import pytest
 from cleanup_job.claim import Claim
 from cleanup_job.outputs import Outputs
 from cleanup_job.paths import KINDS, LinkedFile, Location, ModelId, PartOfFolder, TaskFile, TaskFolder, TaskId
-from cleanup_job.plan import Batch, Gone, Plan, Policy, Protection, References, kinds_apart, plan_batch, protection
+from cleanup_job.plan import (
+    STORES_NAMED,
+    Batch,
+    Gone,
+    Plan,
+    Policy,
+    Protection,
+    References,
+    kinds_apart,
+    plan_batch,
+    protection,
+)
 from cleanup_job.records import Listed, Model, NotDeleted, Size, Task, Unreadable
 from cleanup_job.report.outcome import Reason
 from cleanup_job.selection import Rules, Selected
@@ -91,6 +102,13 @@ def test_a_file_on_an_unknown_store_keeps_the_record_unless_the_settings_leave_i
     assert reason(stays) is Reason.UNKNOWN_STORE
     assert stays.staying[0].unknown_stores == (("s3://bucket", 1),)
     assert plan(replace(FORCE, keep_unknown=False), found=found).going[0].unknown_stores == (("s3://bucket", 1),)
+
+
+def test_of_many_unknown_stores_some_are_named_and_the_others_counted() -> None:
+    found = outputs(A, *(f"s3://bucket-{n}/p/exp.{A}/models/w.pt" for n in range(STORES_NAMED + 2000)))
+    stays = plan(found=found).staying[0]
+    assert stays.detail.endswith(f"s3://bucket-{STORES_NAMED - 1} (1 files) and 2,000 more stores")
+    assert len(stays.unknown_stores) == STORES_NAMED + 2000
 
 
 def test_a_path_that_is_not_safe_keeps_the_record() -> None:
@@ -301,6 +319,7 @@ def test_a_claim_on_a_linked_file_ends_with_its_record() -> None:
 def test_force_is_for_published_children_and_models_alone(message: str, force: bool) -> None:
     assert NotDeleted(400, 123, message).needs_force is force
     assert not NotDeleted(400, 101, message).needs_force
+    assert NotDeleted(400, 101, "Invalid task id (or task published): company=c, id=x").needs_force
 
 
 # -- every part of what is decided
@@ -320,7 +339,8 @@ def test_each_reason_says_what_to_know_about_it() -> None:
     moving = "its models, or claims on its files, changed each time it was read; the next pass looks again"
     assert stays(plan(now=task(tags=("x",)))) == (Reason.CHANGED, touched)
     assert stays(plan(changing=frozenset({A}))) == (Reason.CHANGED, moving)
-    assert stays(plan(outputs={})) == (Reason.CHANGED, "it is no longer there")
+    unread = "it, or a model of it, was not there while it was read; the next pass looks again"
+    assert stays(plan(outputs={})) == (Reason.CHANGED, unread)
     assert stays(plan(now=task(public=True))) == (Reason.PUBLIC, "a public example belongs to the server, not to its users")
     wrong = f"{folder(A)}/../../x"
     assert stays(plan(found=outputs(A, wrong))) == (Reason.UNUSABLE_PATH, f"{wrong!r}: correct or remove this entry in ClearML")
@@ -349,7 +369,6 @@ def test_without_force_it_says_what_needs_it() -> None:
 def test_a_task_that_is_kept_is_told_of_as_it_is_now_where_it_is_still_there() -> None:
     now = task(tags=("x",))
     assert plan(now=now).staying[0].task is now
-    assert plan(outputs={}).staying[0].task == Selected.of(task())
     assert plan(now=now, unreadable={A: Unreadable(A, "models")}).staying[0].task is now
 
 
@@ -372,7 +391,7 @@ def test_the_rest_of_a_unit_says_who_keeps_it() -> None:
     kept = plan_batch(Batch(((A, B),), before, {A: task(A)}, found, {}, Protection()), FORCE)
     assert [(one.task.id, one.reason, one.detail) for one in kept.staying] == [
         (A, Reason.IN_USE, f"task {B} and this one use each other's outputs, and {B} is kept"),
-        (B, Reason.CHANGED, "it is no longer there"),
+        (B, Reason.CHANGED, "the server does not list it any more; the next pass looks again"),
     ]
     assert kept.staying[0].task == task(A)
     gone = plan_batch(Batch(((A,), (B,)), before, {A: task(A), B: task(B, tags=("x",))}, found, {}, Protection()), FORCE)
@@ -504,14 +523,14 @@ def test_what_a_report_tells_of_a_task() -> None:
     assert ([model.id for model in going.models], going.kept_models, going.detached) == (["m", "o"], ("n",), True)
     assert (going.listed, going.files_missing, going.protected) == (None, 0, ())
     assert (going.external, going.external_count, going.unknown_stores) == (tuple(external), 2, (("gs://b", 1),))
-    assert going.recorded == {PLACE: Size(2, 14)}
+    assert going.recorded == {PLACE: {"artifacts": Size(2, 14)}}
 
 
 def test_what_records_say_of_a_folder_is_without_the_files_that_are_named() -> None:
     weights, data, notes = (f"{folder(A)}/{rest}" for rest in ("models/w.pt", "artifacts/x", "notes.txt"))
     found = outputs(A, weights, data, notes, apart=frozenset({"models"}))
     going = plan(found=found, guard=claimed(f"{folder(A)}/models/other.pt")).going[0]
-    assert going.recorded == {PartOfFolder(PLACE, ("models",)): Size(1, 0)}
+    assert going.recorded == {PartOfFolder(PLACE, ("models",)): {"artifacts": Size(1, 7)}}
     assert (going.files, going.bytes) == (3, 21)
 
 
@@ -519,7 +538,7 @@ def test_of_a_store_that_counts_itself_records_say_nothing() -> None:
     found = Outputs(A, locate, measured=lambda _: True)
     found.add(f"{folder(A)}/artifacts/x", 7)
     going = plan(LISTING, found=found).going[0]
-    assert (going.files, going.bytes, going.recorded) == (0, 0, {PLACE: Size()})
+    assert (going.files, going.bytes, going.recorded) == (0, 0, {PLACE: {}})
 
 
 def test_a_claimed_file_in_a_store_that_counts_itself_is_not_taken_off() -> None:
@@ -534,7 +553,7 @@ def test_in_two_folders_each_is_decided_by_itself() -> None:
     going = plan(found=found, guard=claimed(kept)).going[0]
     old_place, new_place = (TaskFolder("files", f"p/{name}.{A}", A) for name in ("old", "new"))
     assert going.paths == (new_place, PartOfFolder(old_place, ("models",)))
-    assert going.recorded == {new_place: Size(1, 7), PartOfFolder(old_place, ("models",)): Size(0, 0)}
+    assert going.recorded == {new_place: {"models": Size(1, 7)}, PartOfFolder(old_place, ("models",)): {}}
 
 
 def test_only_models_that_the_server_would_delete_are_detached() -> None:
