@@ -3,6 +3,7 @@
 The one place that decides on deletion: nothing is deleted that is not in a plan. Pure functions on data, no I/O.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,16 +12,15 @@ from cleanup_job.order import Unit
 from cleanup_job.outputs import Outputs
 from cleanup_job.paths import (
     KINDS,
+    Kept,
     LinkedFile,
     Locate,
     ModelId,
     OwnedPath,
     PartOfFolder,
-    TaskFile,
     TaskFolder,
     TaskId,
     is_clean,
-    overlaps,
 )
 from cleanup_job.records import Listed, Model, Size, Task, Unreadable
 from cleanup_job.report.outcome import Reason
@@ -136,10 +136,14 @@ class Claimed:
     """The paths in it that are kept with everything below, each with the address that claims it; an empty path: all of it."""
     apart: frozenset[str] = frozenset()
     """Those of the ``KINDS`` in which only files that the task's own records name may be deleted."""
+    _kept: Kept = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_kept", Kept(self.inside))
 
     def holds(self, rest: str) -> bool:
         """Whether a path in the folder is, holds or lies in a claimed one."""
-        return any(not path or overlaps(path, rest) for path in self.inside)
+        return self._kept.touches(rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,14 +235,18 @@ def protection(
         locate: Where a URI's bytes are.
     """
     none: frozenset[TaskId] = frozenset()
+
+    def outlive(holders: Iterable[TaskId], unit: frozenset[TaskId]) -> bool:
+        return any(holder not in gone.tasks and holder not in unit for holder in holders)
+
     kept: dict[ModelId, Model] = {}
     used: set[ModelId] = set()
     for model in models:
-        released = gone.tasks | unit_of.get(TaskId(model.task), none)
-        if references.used_by.get(model.id, none) - released:
+        unit = unit_of.get(TaskId(model.task), none)
+        if outlive(references.used_by.get(model.id, none), unit):
             used.add(model.id)
         tagged = not references.keep_tags.isdisjoint(model.tags)
-        if model.ready or tagged or model.id in used or references.listed_by.get(model.id, none) - released:
+        if model.ready or tagged or model.id in used or outlive(references.listed_by.get(model.id, none), unit):
             kept[model.id] = model
 
     def survives(claim: Claim, unit: frozenset[TaskId]) -> bool:
@@ -346,6 +354,7 @@ def _going(task: Task, unit: Unit, batch: Batch, policy: Policy) -> Going:
         path, apart[folder] = _as_a_whole(folder, claimed[folder], policy)
         whole += [path] if path is not None else []
     named = [file for file in found.files if file.is_beside or file.kind in apart[file.folder]]
+    by_name = Counter(file.folder for file in named if not file.is_beside)
     free = [file for file in named if not claimed[file.folder].holds(file.rest)]
     own = {model.id for model in models}
     listed = batch.listed.get(task.id, ())
@@ -362,7 +371,7 @@ def _going(task: Task, unit: Unit, batch: Batch, policy: Policy) -> Going:
         listed=tuple(one for one in listed if one.model in own) if any(one.model not in own for one in listed) else None,
         files=found.count - sum(not policy.lists(file.store) for file in set(named) - set(free)),
         bytes=found.bytes,
-        recorded={path: _recorded(path, named, found) for path in whole},
+        recorded={path: _recorded(path, by_name, found) for path in whole},
         protected=tuple(sorted({uri for one in claimed.values() for uri in one.inside.values()})),
         external=tuple(found.external),
         external_count=found.external_count,
@@ -386,11 +395,11 @@ def _as_a_whole(
     return (PartOfFolder(folder, tuple(sorted(apart))) if apart else folder), apart
 
 
-def _recorded(path: TaskFolder | PartOfFolder, named: Sequence[TaskFile], found: Outputs) -> Size:
+def _recorded(path: TaskFolder | PartOfFolder, by_name: Mapping[TaskFolder, int], found: Outputs) -> Size:
     """What records say of the files that are deleted with a folder without being named."""
     folder = path.folder if isinstance(path, PartOfFolder) else path
     known = found.sums.get(folder)
     if known is None:
         return Size()
-    apart = sum(file.folder == folder and not file.is_beside for file in named)
+    apart = by_name.get(folder, 0)
     return Size(known.files - apart, 0 if apart else known.bytes)
