@@ -9,7 +9,7 @@ from cleanup_job.records import Task, Unreadable
 from cleanup_job.report.outcome import Reason, TaskOutcome, Verdict
 from cleanup_job.selection import Selected
 
-_OF_REASON = {Reason.PUBLIC: Verdict.NOT_OURS, Reason.RECORD_ERROR: Verdict.FAILED}
+_OF_REASON = {Reason.PUBLIC: Verdict.NOT_OURS, Reason.SERVER_ERROR: Verdict.FAILED}
 GONE = "somebody else deleted its record in the meantime"
 
 

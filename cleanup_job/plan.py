@@ -339,7 +339,7 @@ def _files_hold_it(task: Task, batch: Batch, policy: Policy) -> Staying | None:
     found = batch.outputs[task.id]
     if found.unreadable is not None:
         what = found.unreadable.field
-        return Staying(task, Reason.RECORD_ERROR, what) if found.unreadable.refused else unreadable(task, what)
+        return Staying(task, Reason.SERVER_ERROR, what) if found.unreadable.refused else unreadable(task, what)
     if found.unusable:
         return Staying(task, Reason.UNUSABLE_PATH, f"{found.unusable!r}: correct or remove this entry in ClearML")
     if found.unknown and policy.keep_unknown:

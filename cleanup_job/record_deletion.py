@@ -96,6 +96,11 @@ class RecordDeletion:
             if isinstance(answer, NotDeleted)
             and ((answer.needs_force and self.policy.force) or (answer.not_archived and task in self.policy.steps))
         }
+        # A server that calls a published task missing has deleted its models by then.
+        forced = [
+            going for going in ready if isinstance(answer := answers.get(going.task.id), NotDeleted) and answer.says_missing
+        ]
+        self.touched.update({going.task.id: going.task for going in forced})
         return answers | self._force({going.task.id: going for going in ready if going.task.id in refused})
 
     def _force(self, refused: Mapping[TaskId, Going]) -> dict[TaskId, Answer]:

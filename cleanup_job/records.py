@@ -163,9 +163,19 @@ class NotDeleted:
     message: str
 
     @property
+    def says_missing(self) -> bool:
+        """There is no such task, by the server's word: up to server 1.16 it says so of published tasks, too."""
+        return (self.status, self.subcode) == (400, 101)
+
+    @property
     def needs_force(self) -> bool:
-        """Refused for published children or models; 400/123 also stands for "not archived", which force must not overrule."""
-        return (self.status, self.subcode) == (400, 123) and ("children" in self.message or "has output model" in self.message)
+        """Refused for published children or models, or as a published task whose record is there all the same.
+
+        400/123 also stands for "not archived", which force must not overrule.
+        """
+        for_others = "children" in self.message or "has output model" in self.message
+        as_published = self.says_missing and "published" in self.message
+        return as_published or ((self.status, self.subcode) == (400, 123) and for_others)
 
     @property
     def not_archived(self) -> bool:

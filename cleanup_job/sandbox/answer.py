@@ -37,6 +37,8 @@ class Call:
     """The body's text, for batches of JSON lines."""
     version: Version = (2, 34)
     """The version of the API that the caller speaks."""
+    server: Version = (2, 34)
+    """The version of the server."""
 
     def text(self, name: str) -> str:
         """A required string."""

@@ -17,6 +17,7 @@ from cleanup_job.sandbox import (
     events,
     hyper_params,
     models,
+    older,
     projects,
     queues,
     scalars,
@@ -72,11 +73,13 @@ def _answer(store: Store, files: str, max_version: str, path: str) -> Response:
     version, name = (found[1] or max_version, found[2]) if found and not zeros else ("1.0", "")
     since, handler = ENDPOINTS.get(name, ((1, 0), None))
     number = _number(version)
-    there = handler is not None and number >= (1, 0) and since <= _number(max_version) and name not in _newer_than(max_version)
+    server = _number(max_version)
+    there = handler is not None and number >= (1, 0) and since <= server and not older.lacks(server, name)
     try:
         _check(path if zeros else "", path if not found else "", f"name {name} and version {version}" if not there else "")
         user = str(store.user["id"]) if name in _PUBLIC else _authenticate()
-        call = Call(store, _body_of_request(), user, files, request.get_data(as_text=True), number)
+        body = older.understood(server, name, _body_of_request())
+        call = Call(store, body, user, files, request.get_data(as_text=True), number, server)
         with store.lock:
             shown, status, subcode, message = json.dumps(handler(call) if handler else {}), 200, 0, "OK"
     except ApiError as error:
@@ -105,14 +108,6 @@ def _check(bad_version: str, bad_path: str, missing: str) -> None:
         raise ApiError(400, 0, f"Invalid request path {bad_path}")
     if missing:
         raise ApiError(404, 0, f"Unable to find endpoint for {missing}")
-
-
-# Since when the server has calls that older ones lack, where the endpoint's own version doesn't say it.
-_ADDED = {"tasks.delete_many": (2, 13), "models.delete_many": (2, 13), "events.plots": (2, 20), "tasks.archive_many": (2, 13)}
-
-
-def _newer_than(version: str) -> set[str]:
-    return {name for name, since in _ADDED.items() if since > _number(version)}
 
 
 def _number(version: str) -> tuple[int, int]:

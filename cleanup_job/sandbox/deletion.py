@@ -3,6 +3,7 @@
 from typing import Any
 
 from cleanup_job.sandbox.answer import ApiError, Call, each, endpoint
+from cleanup_job.sandbox.older import LOCKED
 from cleanup_job.sandbox.store import DELETED, Document, Store, now
 
 
@@ -46,8 +47,9 @@ def _delete_one(call: Call, key: str) -> Document:
     steps = call.flag("include_pipeline_steps") and task["type"] == "controller"
     for step in list(store.tasks.having("parent", [key])) if steps else []:
         delete_task(store, step, models=True)
+    locked = not force and call.server <= LOCKED and task["status"] in {"published", "publishing"}
     return {"deleted": True, **delete_task(store, task, models=call.flag("delete_output_models", default=True),
-                                          urls=call.flag("return_file_urls"))}  # fmt: skip
+                                          urls=call.flag("return_file_urls"), locked=locked)}  # fmt: skip
 
 
 def _refuse(store: Store, task: Document) -> None:
@@ -76,14 +78,22 @@ def _cannot(text: str, **data: Any) -> None:
     raise ApiError(400, 123, f"Task cannot be deleted ({text}): {told}", **data)
 
 
-def delete_task(store: Store, task: Document, *, models: bool, urls: bool = False, queues: bool = True) -> Document:
-    """Take a task out, with what depends on it. Its files stay; with `queues` false, its place in a queue, too."""
+def delete_task(
+    store: Store, task: Document, *, models: bool, urls: bool = False, queues: bool = True, locked: bool = False
+) -> Document:
+    """Take a task out, with what depends on it. Its files stay; with `queues` false, its place in a queue, too.
+
+    `locked`: an older server gets as far as its events.
+    """
     key, moment = task["id"], now()
     artifacts = artifact_urls(task)
     deleted, updated, model_urls = release_models(store, task, delete=models)
     children = list(store.tasks.having("parent", [key]))
     for child in children:
         store.tasks.change(child["id"], parent=DELETED + key, last_change=moment)
+    if locked:
+        company = store.company["id"]
+        raise ApiError(400, 101, f"Invalid task id (or task published): company={company}, id={key}", company=company, id=key)
     store.events.pop(key, None)
     if queues:
         dequeue_everywhere(store, key)

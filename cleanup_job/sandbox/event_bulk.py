@@ -12,6 +12,7 @@ from operator import itemgetter
 from cleanup_job.sandbox.answer import ApiError, Call, endpoint
 from cleanup_job.sandbox.event_reading import (
     BUCKETS,
+    END,
     IMAGE,
     PLOT,
     WINDOW,
@@ -34,8 +35,6 @@ TOP = 100
 """Documents that Elasticsearch gives of a group at most."""
 NO_PLOTS = 100
 """Variants that there is room for in a task without any plot."""
-END = "FFFF"
-"""The scroll id after the last page."""
 
 
 # -- events.debug_images and events.plots

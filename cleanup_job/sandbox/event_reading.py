@@ -10,7 +10,8 @@ from collections import defaultdict
 from typing import Any
 
 from cleanup_job.sandbox.answer import ApiError, Call, endpoint
-from cleanup_job.sandbox.store import Document, now
+from cleanup_job.sandbox.older import BY_TIME
+from cleanup_job.sandbox.store import Document, new_id, now
 
 TYPES = ("training_stats_scalar", "training_stats_vector", "training_debug_image", "plot", "log")
 WINDOW = 10_000
@@ -19,6 +20,8 @@ BUCKETS = 8_000
 """Groups that the server lets Elasticsearch make at most."""
 NO_ITERATION = -(2**31)
 """The iteration of an event that has none."""
+END = "FFFF"
+"""The scroll id of Elasticsearch's scrolls after the last page."""
 PLOT = "plot"
 IMAGE = "training_debug_image"
 _SOURCE = re.compile(r"['\"]source['\"]:\s?['\"]([a-z][a-z0-9+\-.]*://.*?)['\"]", re.IGNORECASE)
@@ -113,6 +116,8 @@ def _get_task_events(call: Call) -> Document:
         raise ApiError(400, 12, f"Validation error (error for field 'order': {order!r})")
     owners(call, [key])
     size = body.get("batch_size", 500)
+    if call.server <= BY_TIME:
+        return _by_time(call, key, str(kind), min(size, WINDOW), backwards=order == "desc")
     if kind is None or kind == "log":
         raise ApiError(500, 0, f"'{kind}' is no kind of event that this call reads")
     request = {
@@ -135,6 +140,19 @@ def _get_task_events(call: Call) -> Document:
     page = _page(events, size, last, backwards=request["order"] == "desc")
     last = (page[-1].get("iter") or 0) if page else None
     return {"returned": len(page), "total": total, "scroll_id": _scroll([last, total, request]), "events": [*map(shown, page)]}
+
+
+def _by_time(call: Call, key: str, kind: str, size: int, *, backwards: bool) -> Document:
+    """As older servers: a scroll of Elasticsearch's, whose end is an empty page, and a total that is cut."""
+    scroll = call.body.get("scroll_id")
+    if scroll in call.store.scrolls:
+        rest, size, total = call.store.scrolls[scroll]
+    else:
+        rest = sorted(read(call, key, kind), key=lambda event: event.get("timestamp") or 0, reverse=backwards)
+        scroll, total = new_id(), min(len(rest), WINDOW)
+    page = rest[:size]
+    call.store.scrolls[scroll] = (rest[size:], size, total)
+    return {"returned": len(page), "total": total, "scroll_id": scroll if page else END, "events": [*map(shown, page)]}
 
 
 def _page(events: list[Document], size: int, last: int | None, *, backwards: bool) -> list[Document]:

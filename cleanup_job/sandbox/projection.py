@@ -4,15 +4,17 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from cleanup_job.sandbox.answer import ApiError, Call
+from cleanup_job.sandbox import older
+from cleanup_job.sandbox.answer import ApiError, Call, Version
 from cleanup_job.sandbox.kinds import TASK, Kind
 from cleanup_job.sandbox.store import Document
 
 
-def check_fields(only: Any, kind: Kind) -> None:
+def check_fields(only: Any, kind: Kind, server: Version) -> None:
     """A text is read letter by letter, as the server does."""
     for path in only or ():
-        if path.lstrip("-").partition(".")[0] not in kind.fields:
+        field = path.lstrip("-").partition(".")[0]
+        if field not in kind.fields or older.FIELDS.get(field, (0, 0)) > server:
             raise ApiError(400, 14, f"Lookup error (probably an invalid field name): fields=({path})")
 
 

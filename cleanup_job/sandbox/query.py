@@ -17,7 +17,7 @@ CAP = 500
 
 def query(call: Call, documents: Documents, kind: Kind, *, extended: bool = False, also: Sequence[Condition] = ()) -> Document:
     """The documents that a body asks for, and the scroll id where one was given; `also` is what a call asks by itself."""
-    check_fields(call.body.get("only_fields"), kind)
+    check_fields(call.body.get("only_fields"), kind, call.server)
     conditions = [*conditions_of(call, kind), *also]
     candidates, last = _candidates(call, documents), None
     if call.body.get("order_by") == ["last_update"] and call.body.get("page") == 0 and candidates is documents and not extended:

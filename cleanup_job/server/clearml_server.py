@@ -351,7 +351,10 @@ class ClearMLServer:
         if self._offer.has(DELETE_EXTERNAL):
             options["delete_external_artifacts"] = False
         many = partial(self._delete_some, ids, options)
-        return self._offer.newest(TASKS_DELETE_MANY, many, lambda: {i: self._delete_one(i, options) for i in ids})
+        done = self._offer.newest(TASKS_DELETE_MANY, many, lambda: {i: self._delete_one(i, options) for i in ids})
+        missing = [task for task, answer in done.items() if isinstance(answer, NotDeleted) and answer.says_missing]
+        there = self.existing(missing) if missing else frozenset()
+        return done | {task: GoneAlready() for task in missing if task not in there}
 
     def _delete_some(self, ids: list[TaskId], options: Mapping[str, bool]) -> dict[TaskId, Deleted | GoneAlready | NotDeleted]:
         body = {"ids": ids, **options}
@@ -360,7 +363,9 @@ class ClearMLServer:
         # An entry that can't be read is as none: its record counts as not deleted.
         done = {one.id: Deleted(count(one.deleted_models)) for one in entries(answer, "succeeded", Succeeded)}
         refused = {one.id: not_deleted(one.error) for one in entries(answer, "failed", Failed)}
-        said = {TaskId(i): outcome for i, outcome in (done | refused).items() if i in asked}
+        said: dict[TaskId, Deleted | GoneAlready | NotDeleted] = {
+            TaskId(i): outcome for i, outcome in (done | refused).items() if i in asked
+        }
         if not said:
             raise AnswerError("tasks.delete_many: an answer that mentions none of the tasks")
         return said
@@ -370,8 +375,6 @@ class ClearMLServer:
             data = self._transport.ask_once("tasks.delete", {"task": task, **options}, dict[str, Raw], self._before_deletion)
             return Deleted(count(data.get("deleted_models", Raw(b"null"))))
         except AnswerError as error:
-            if (error.status, error.subcode) == MISSING_TASK:
-                return GoneAlready()
             return NotDeleted(error.status, error.subcode, str(error))
 
     # -- asking

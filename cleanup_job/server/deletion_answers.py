@@ -5,7 +5,7 @@ from typing import Literal, TypeVar
 
 from msgspec import Raw, Struct
 
-from cleanup_job.records import GoneAlready, NotDeleted
+from cleanup_job.records import NotDeleted
 from cleanup_job.server.envelope import MISSHAPEN, decoded
 
 MISSING_TASK = (400, 101)
@@ -54,7 +54,7 @@ def _read(raw: Raw, shape: type[Entry]) -> Entry | None:
         return None
 
 
-def not_deleted(error: _Error) -> GoneAlready | NotDeleted:
+def not_deleted(error: _Error) -> NotDeleted:
     """An entry's error."""
     status, subcode, *_ = [*error.codes, 0, 0]
-    return GoneAlready() if (status, subcode) == MISSING_TASK else NotDeleted(status, subcode, error.msg)
+    return NotDeleted(status, subcode, error.msg)

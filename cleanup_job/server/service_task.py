@@ -6,6 +6,7 @@ Which task is the draft is told by its project, its name and its entry point. Ru
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from cleanup_job.errors import AnswerError, SettingsError
@@ -15,6 +16,7 @@ from cleanup_job.records import RUN_TAG, Queue, Run, ServiceTask
 from cleanup_job.server import untyped
 from cleanup_job.server.documents import when
 from cleanup_job.server.session import Transport
+from cleanup_job.server.versions import HYPERPARAMS, SINCE, UPDATE_TAGS, Offer
 
 OWN_VERSION = "clearml-cleanup=="
 ENTRY_POINT = "clearml_cleanup_pass.py"
@@ -27,8 +29,6 @@ from cleanup_job.cli import main
 sys.exit(main(["run"]))
 '''
 """What an agent runs; it keeps it in the task as an uncommitted change without a repository."""
-HYPERPARAMS = (2, 9)
-"""Since this API version tasks have parameters in sections, and the type `service`."""
 _REGISTERED = "clearml_cleanup_registered"
 _FIELDS = [
     "id",
@@ -64,6 +64,7 @@ class ServiceTasks:
         """``requirement`` is what an agent installs."""
         self._transport = transport
         self._call = transport.call
+        self._offer = Offer(transport.version)
         self._project = project
         self._name = name
         self._script = {
@@ -82,8 +83,8 @@ class ServiceTasks:
         Raises:
             SettingsError: the server's API is too old, or which task is the draft can't be told.
         """
-        if self._transport.version < HYPERPARAMS:
-            had, needed = (".".join(map(str, version)) for version in (self._transport.version, HYPERPARAMS))
+        if not self._offer.has(HYPERPARAMS):
+            had, needed = (".".join(map(str, version)) for version in (self._offer.version, SINCE[HYPERPARAMS]))
             raise SettingsError(
                 f"CLEANUP_TASK: the server's API is {had}; tasks have parameters since {needed}. Set CLEANUP_TASK=false."
             )
@@ -292,7 +293,11 @@ class ServiceTasks:
 
     def tag(self, task: str, tag: str) -> None:
         """Add a tag."""
-        self._call("tasks.update_tags", {"ids": [task], "add_tags": [tag]})
+        body = {"ids": [task], "add_tags": [tag]}
+        self._offer.newest(UPDATE_TAGS, partial(self._call, "tasks.update_tags", body), partial(self._retag, task, tag))
+
+    def _retag(self, task: str, tag: str) -> dict[str, Any]:
+        return self._call("tasks.update", {"task": task, "tags": list(dict.fromkeys([*self.read(task).tags, tag]))})
 
     def report(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Add events, in the forms of `events.add_batch`."""

@@ -11,6 +11,8 @@ from cleanup_job.errors import AnswerError
 T = TypeVar("T")
 Version = tuple[int, int]
 
+UPDATE_TAGS = "tasks.update_tags"
+HYPERPARAMS = "parameters in sections, and the type service, of tasks"
 MODEL_EVENTS = "model_events of events.*"
 ALL_PLOTS = "last_iters_per_task_metric of events.get_multi_task_plots"
 ANY_METRICS = "events.get_multi_task_metrics"
@@ -20,6 +22,7 @@ TASKS_DELETE_MANY = "tasks.delete_many"
 MODELS_DELETE_MANY = "models.delete_many"
 DELETE_EXTERNAL = "delete_external_artifacts of tasks.delete*"
 SINCE: dict[str, Version] = {
+    HYPERPARAMS: (2, 9),
     TASKS_DELETE_MANY: (2, 13),
     MODELS_DELETE_MANY: (2, 13),
     DELETE_EXTERNAL: (2, 21),
@@ -27,6 +30,7 @@ SINCE: dict[str, Version] = {
     REPORTS: (2, 23),
     REPORT_ASSETS: (2, 24),
     ALL_PLOTS: (2, 26),
+    UPDATE_TAGS: (2, 27),
     ANY_METRICS: (2, 28),
 }
 """What the job does in another way where a server is older."""

@@ -219,7 +219,7 @@ def test_a_task_whose_events_are_refused_fails_alone(sandbox: Sandbox, world: Wo
     refuse(sandbox, bad.id, "events.get_task_metrics", "events.get_multi_task_plots", "events.get_task_events")
     done = clean(sandbox)
     assert done.watcher.failed == {bad.id}
-    assert done.watcher.outcomes[bad.id].reason is Reason.RECORD_ERROR
+    assert done.watcher.outcomes[bad.id].reason is Reason.SERVER_ERROR
     assert "debug samples" in done.watcher.outcomes[bad.id].detail or "plots" in done.watcher.outcomes[bad.id].detail
     assert done.watcher.deleted == {task.id for task in good}
 

@@ -319,6 +319,7 @@ def test_a_claim_on_a_linked_file_ends_with_its_record() -> None:
 def test_force_is_for_published_children_and_models_alone(message: str, force: bool) -> None:
     assert NotDeleted(400, 123, message).needs_force is force
     assert not NotDeleted(400, 101, message).needs_force
+    assert NotDeleted(400, 101, "Invalid task id (or task published): company=c, id=x").needs_force
 
 
 # -- every part of what is decided
