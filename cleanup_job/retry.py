@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+import requests
 import stamina
+import urllib3
 
 PASSING = frozenset({429, 500, 502, 503, 504, 509})
 """Statuses worth another try: HTTP's, and 509 which ClearML's SDK counts as passing too."""
@@ -22,30 +24,35 @@ class Retry:
     on_retry: Callable[[str], None] = field(default=lambda _: None, repr=False)
     """Told of each failed try, in a line for people."""
 
-    def attempts_of(self, *, hasty: bool) -> int:
-        """How many tries a call has."""
-        return min(self.attempts, HASTY) if hasty else self.attempts
-
     def tries(self, name: str, passing: type[Exception], *, hasty: bool = False) -> Iterator[stamina.Attempt]:
         """The tries of a call: a loop of contexts that swallow a ``passing`` error as long as tries are left.
 
-        A ``hasty`` call has ``HASTY`` at most: somebody else asks again, for less.
+        A ``hasty`` call has ``HASTY`` at most, and none after a time-out: somebody else asks again, for less.
         """
 
         def worth_it(error: Exception) -> bool:
-            if isinstance(error, passing):
+            if isinstance(error, passing) and not (hasty and _timed_out(error)):
                 self.on_retry(f"trying again: {name}: {error}")
                 return True
             return False
 
         yield from stamina.retry_context(
             on=worth_it,
-            attempts=self.attempts_of(hasty=hasty),
+            attempts=min(self.attempts, HASTY) if hasty else self.attempts,
             timeout=None,
             wait_initial=self.wait,
             wait_max=self.wait * 60,
             wait_jitter=self.wait,
         )
+
+
+def _timed_out(error: BaseException | None) -> bool:
+    """Whether a limit on time is behind an error."""
+    for _ in range(8):
+        if error is None or isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
+            break
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def time_limits(seconds: float) -> tuple[float, float]:

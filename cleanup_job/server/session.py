@@ -289,8 +289,8 @@ class Transport:
 
     def unreachable(self, name: str, error: Exception, *, hasty: bool = False) -> UnreachableError:
         """What to say when all tries are used up."""
-        tries = self._connection.retry.attempts_of(hasty=hasty)
-        return UnreachableError(f"{name}: no answer from {self._connection.api_host} in {tries} tries; the last: {error}")
+        tries = "" if hasty else f" in {self._connection.retry.attempts} tries; the last"
+        return UnreachableError(f"{name}: no answer from {self._connection.api_host}{tries}: {error}")
 
     @staticmethod
     def _passing(action: Callable[[], T], name: str) -> T:

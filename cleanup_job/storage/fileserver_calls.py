@@ -94,9 +94,10 @@ class Calls:
             last = error
         if last.response is not None and last.response.status_code in doubted:
             return last.response
+        tries = "" if self._hasty else f" in {self._retry.attempts} tries; the last"
         message = (
-            f"the fileserver at {self.host} gave no usable answer in {self._retry.attempts_of(hasty=self._hasty)} tries; the "
-            f"last: {last}. Check CLEARML_FILES_HOST: it is the address at which the job reaches it."
+            f"the fileserver at {self.host} gave no usable answer{tries}: {last}. "
+            "Check CLEARML_FILES_HOST: it is the address at which the job reaches it."
         )
         raise UnreachableError(message) from last
 
