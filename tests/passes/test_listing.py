@@ -126,3 +126,14 @@ def test_a_server_that_ignores_the_bound_is_read_by_offsets(sandbox: Sandbox, mo
     monkeypatch.setattr("cleanup_job.sandbox.conditions._in_dates", lambda *_: iter(()))
     assert len(listed(sandbox, 7)) == 60
     assert len(clean(sandbox, page_size=7).watcher.deleted) == 60
+
+
+@pytest.mark.parametrize("archived", [False, True])
+@pytest.mark.parametrize("struct", ['{"a":' * 10_000 + "1" + "}" * 10_000, '{"0": {"job_id": "x", "parents": ' + "[" * 10_000])
+def test_a_dataset_that_is_nested_deep_ends_no_pass(sandbox: Sandbox, struct: str, archived: bool) -> None:
+    world = World(NOW)
+    version = world.dataset("nested", archived=archived)
+    version.document["configuration"]["Dataset Struct"]["value"] = struct
+    others = {world.dataset("data").id, world.task("exp").id}
+    sandbox.load(world.as_dict())
+    assert clean(sandbox).watcher.deleted >= others
