@@ -96,7 +96,8 @@ class Going:
     guesses: frozenset[OwnedPath] = frozenset()
     """Those that no record names in the most usual reading."""
     doubtful: bool = False
-    """Whether no record names a file in a way that can be read in one way only: where nothing is there, nobody knows why."""
+    """Whether files are named that are not kept, and none in a way that can be read in one way only: where nothing of it is
+    there, nobody knows why."""
     linked: tuple[LinkedFile, ...] = ()
     models: tuple[Model, ...] = ()
     kept_models: tuple[ModelId, ...] = ()
@@ -392,7 +393,7 @@ def _going(task: Task, unit: Unit, batch: Batch, policy: Policy) -> Going:
         listed=tuple(one for one in listed if one.model in own) if any(one.model not in own for one in listed) else None,
         others={of[one]: tuple(of[other] for other in some if other in of) for one, some in found.others.items() if one in of},
         guesses=frozenset(of[one] for one in of.keys() - sure),
-        doubtful=bool(sure) and not found.certain,
+        doubtful=bool(found.forgotten or found.files.intersection(free)) and not found.certain,
         files=found.count - sum(not policy.lists(file.store) for file in (set(named) - set(free)) & found.files),
         bytes=found.bytes,
         recorded={path: _recorded(path, by_name, found) for path in whole.values()},
