@@ -78,7 +78,7 @@ class Claims:
         """For each candidate, by whose record, the claims on its folders."""
         self._on_links: dict[str, dict[str, tuple[Claim, ...]]] = defaultdict(dict)
         """Claims on files outside of all task folders, by the file's name and by whose record."""
-        self._listed_by: dict[ModelId, frozenset[TaskId]] = {}
+        self._listed_by: dict[ModelId, set[TaskId]] = defaultdict(set)
         """For each model that a candidate made, the other tasks that list it as an output of theirs."""
         self._unreadable: dict[TaskId, str] = {}
         """Candidates that a record which can't be read may need, with words for it."""
@@ -124,7 +124,7 @@ class Claims:
             for model in claimant.outputs:
                 maker = self._makers.get(model, claimant.id)
                 if maker != claimant.id:
-                    self._listed_by[model] = self._listed_by.get(model, frozenset()) | {claimant.id}
+                    self._listed_by[model].add(claimant.id)
                     needed |= {maker}
             if needed:
                 yield Needs(claimant.id, needed)
@@ -201,7 +201,7 @@ class Claims:
 
     def listed_by(self, model: ModelId) -> frozenset[TaskId]:
         """The tasks that list a model as their output although another one made it."""
-        return self._listed_by.get(model, frozenset())
+        return frozenset(self._listed_by.get(model, ()))
 
 
 def check_model_tags(wanted: Collection[str], known: Collection[str]) -> None:

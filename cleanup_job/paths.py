@@ -6,7 +6,7 @@ task in question, or a file in one, can't be constructed, and what can't be cons
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NewType
 from urllib.parse import unquote
@@ -173,6 +173,34 @@ class LinkedFile:
             raise ValueError(message)
 
 
+class Kept:
+    """Paths in a folder that are kept, each with everything below: asked for each file in it, however many they are."""
+
+    __slots__ = ("_above", "_all", "_paths")
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        """Take clean paths, or an empty one for the whole folder."""
+        self._paths = frozenset(paths)
+        self._all = "" in self._paths
+        self._above = frozenset(above for path in self._paths for above in _above(path))
+
+    def holds(self, rest: str) -> bool:
+        """Whether a path is one of them, or lies in one."""
+        return self._all or rest in self._paths or any(above in self._paths for above in _above(rest))
+
+    def touches(self, rest: str) -> bool:
+        """Whether a path is one of them, lies in one, or has one below it."""
+        return self.holds(rest) or rest in self._above
+
+
+def _above(path: str) -> Iterator[str]:
+    """Every folder that a path lies in."""
+    at = path.rfind("/")
+    while at >= 0:
+        yield path[:at]
+        at = path.rfind("/", 0, at)
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class PartOfFolder:
     """A task folder but for some paths in it, each of which is kept with everything below; for stores that can list.
@@ -183,8 +211,11 @@ class PartOfFolder:
 
     folder: TaskFolder
     keep: tuple[str, ...]
+    kept: Kept = field(init=False, repr=False, compare=False)
+    """The same, to be asked."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "kept", Kept(self.keep))
         if not self.keep or not all(is_clean(path) for path in self.keep):
             message = f"{self.keep!r} are not paths in {self.folder.path!r}"
             raise ValueError(message)
@@ -200,6 +231,7 @@ class PartOfFolder:
         return self.folder.path
 
 
+_NOTHING_KEPT = Kept(())
 OwnedPath = TaskFolder | TaskFile | PartOfFolder
 """What the storage room accepts."""
 
@@ -211,26 +243,23 @@ def left_alone(path: OwnedPath, rest: str) -> bool:
     answers for it.
     """
     kind, _, below = rest.partition("/")
-    folder, keep = _folder_and_kept(path)
+    folder, kept = _folder_and_kept(path)
     beside = not folder.is_report and (kind not in KINDS or not below)
-    return beside or any(overlaps(kept, rest) for kept in keep) or _in_folder_of_another(rest, folder.task)
+    return beside or kept.touches(rest) or _in_folder_of_another(rest, folder.task)
 
 
 def left_alone_whole(path: OwnedPath, rest: str) -> bool:
     """Whether a folder at ``rest`` below a task folder is kept with everything in it, so that nobody has to look inside."""
-    folder, keep = _folder_and_kept(path)
-    return (
-        (not folder.is_report and rest.partition("/")[0] not in KINDS)
-        or any(rest == kept or rest.startswith(kept + "/") for kept in keep)
-        or _in_folder_of_another(f"{rest}/", folder.task)
-    )
+    folder, kept = _folder_and_kept(path)
+    beside = not folder.is_report and rest.partition("/")[0] not in KINDS
+    return beside or kept.holds(rest) or _in_folder_of_another(f"{rest}/", folder.task)
 
 
-def _folder_and_kept(path: OwnedPath) -> tuple[TaskFolder, tuple[str, ...]]:
+def _folder_and_kept(path: OwnedPath) -> tuple[TaskFolder, Kept]:
     if isinstance(path, PartOfFolder):
-        return path.folder, path.keep
+        return path.folder, path.kept
     assert isinstance(path, TaskFolder)  # noqa: S101 -- a single file has nothing below it
-    return path, ()
+    return path, _NOTHING_KEPT
 
 
 def _in_folder_of_another(rest: str, task: TaskId) -> bool:
@@ -270,8 +299,3 @@ def report_folder(store: str, path: str) -> TaskFolder | None:
     top, report, *below = [*path.split("/"), ""]
     named = top == _REPORTS and is_task_id(report) and len(below) > 1
     return TaskFolder(store, f"{top}/{report}", TaskId(report)) if named else None
-
-
-def overlaps(one: str, other: str) -> bool:
-    """Whether one of two paths is the other, or lies in it."""
-    return one == other or one.startswith(other + "/") or other.startswith(one + "/")

@@ -3,6 +3,7 @@
 The one place that decides on deletion: nothing is deleted that is not in a plan. Pure functions on data, no I/O.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from cleanup_job.order import Unit
 from cleanup_job.outputs import Outputs
 from cleanup_job.paths import (
     KINDS,
+    Kept,
     LinkedFile,
     Locate,
     ModelId,
@@ -20,7 +22,6 @@ from cleanup_job.paths import (
     TaskFolder,
     TaskId,
     is_clean,
-    overlaps,
 )
 from cleanup_job.records import Listed, Model, Size, Task, Unreadable
 from cleanup_job.report.outcome import Reason
@@ -95,7 +96,8 @@ class Going:
     guesses: frozenset[OwnedPath] = frozenset()
     """Those that no record names in the most usual reading."""
     doubtful: bool = False
-    """Whether no record names a file in a way that can be read in one way only: where nothing is there, nobody knows why."""
+    """Whether files are named that are not kept, and none in a way that can be read in one way only: where nothing of it is
+    there, nobody knows why."""
     linked: tuple[LinkedFile, ...] = ()
     models: tuple[Model, ...] = ()
     kept_models: tuple[ModelId, ...] = ()
@@ -144,10 +146,14 @@ class Claimed:
     """The paths in it that are kept with everything below, each with the address that claims it; an empty path: all of it."""
     apart: frozenset[str] = frozenset()
     """Those of the ``KINDS`` in which only files that the task's own records name may be deleted."""
+    _kept: Kept = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_kept", Kept(self.inside))
 
     def holds(self, rest: str) -> bool:
         """Whether a path in the folder is, holds or lies in a claimed one."""
-        return any(not path or overlaps(path, rest) for path in self.inside)
+        return self._kept.touches(rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,14 +245,18 @@ def protection(
         locate: Where a URI's bytes are.
     """
     none: frozenset[TaskId] = frozenset()
+
+    def outlive(holders: Iterable[TaskId], unit: frozenset[TaskId]) -> bool:
+        return any(holder not in gone.tasks and holder not in unit for holder in holders)
+
     kept: dict[ModelId, Model] = {}
     used: set[ModelId] = set()
     for model in models:
-        released = gone.tasks | unit_of.get(TaskId(model.task), none)
-        if references.used_by.get(model.id, none) - released:
+        unit = unit_of.get(TaskId(model.task), none)
+        if outlive(references.used_by.get(model.id, none), unit):
             used.add(model.id)
         tagged = not references.keep_tags.isdisjoint(model.tags)
-        if model.ready or tagged or model.id in used or references.listed_by.get(model.id, none) - released:
+        if model.ready or tagged or model.id in used or outlive(references.listed_by.get(model.id, none), unit):
             kept[model.id] = model
 
     def survives(claim: Claim, unit: frozenset[TaskId]) -> bool:
@@ -362,6 +372,9 @@ def _going(task: Task, unit: Unit, batch: Batch, policy: Policy) -> Going:
         if path is not None:
             whole[folder] = path
     named = [file for file in files if _is_named(file, apart[file.folder])]
+    by_name: dict[TaskFolder, set[str]] = defaultdict(set)
+    for file in named:
+        by_name[file.folder].add(file.kind)
     free = [file for file in named if not claimed[file.folder].holds(file.rest)]
     own = {model.id for model in models}
     listed = batch.listed.get(task.id, ())
@@ -380,10 +393,10 @@ def _going(task: Task, unit: Unit, batch: Batch, policy: Policy) -> Going:
         listed=tuple(one for one in listed if one.model in own) if any(one.model not in own for one in listed) else None,
         others={of[one]: tuple(of[other] for other in some if other in of) for one, some in found.others.items() if one in of},
         guesses=frozenset(of[one] for one in of.keys() - sure),
-        doubtful=bool(sure) and not found.certain,
+        doubtful=bool(found.forgotten or found.files.intersection(free)) and not found.certain,
         files=found.count - sum(not policy.lists(file.store) for file in (set(named) - set(free)) & found.files),
         bytes=found.bytes,
-        recorded={path: _recorded(path, named, found) for path in whole.values()},
+        recorded={path: _recorded(path, by_name, found) for path in whole.values()},
         protected=tuple(sorted({uri for one in claimed.values() for uri in one.inside.values()})),
         external=tuple(found.external),
         external_count=found.external_count,
@@ -414,12 +427,10 @@ def _is_named(file: TaskFile, apart: frozenset[str]) -> bool:
     return bool(apart) if file.folder.is_report else file.is_beside or file.kind in apart
 
 
-def _recorded(path: TaskFolder | PartOfFolder, named: Sequence[TaskFile], found: Outputs) -> dict[str, Size]:
+def _recorded(
+    path: TaskFolder | PartOfFolder, by_name: Mapping[TaskFolder, Collection[str]], found: Outputs
+) -> dict[str, Size]:
     """What records say of the files that are deleted with a folder without being named, by their kind."""
     folder = path.folder if isinstance(path, PartOfFolder) else path
-    by_name = {file.kind for file in named if file.folder == folder}
-    return {
-        kind: Size(known.files, known.bytes)
-        for (where, kind), known in found.sums.items()
-        if where == folder and kind not in by_name
-    }
+    sums = {kind: found.sums.get((folder, kind)) for kind in (*KINDS, "") if kind not in by_name.get(folder, ())}
+    return {kind: Size(known.files, known.bytes) for kind, known in sums.items() if known is not None}

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+import requests
 import stamina
+import urllib3
 
 PASSING = frozenset({429, 500, 502, 503, 504, 509})
 """Statuses worth another try: HTTP's, and 509 which ClearML's SDK counts as passing too."""
@@ -22,39 +24,44 @@ class Retry:
     on_retry: Callable[[str], None] = field(default=lambda _: None, repr=False)
     """Told of each failed try but the last, in a line for people."""
 
-    def attempts_of(self, *, hasty: bool) -> int:
-        """How many tries a call has."""
-        return min(self.attempts, HASTY) if hasty else self.attempts
-
-    def times(self, *, hasty: bool = False) -> str:
-        """The same in words."""
-        attempts = self.attempts_of(hasty=hasty)
-        return "1 try" if attempts == 1 else f"{attempts} tries"
+    @property
+    def times(self) -> str:
+        """How often, in words."""
+        return "1 try" if self.attempts == 1 else f"{self.attempts} tries"
 
     def tries(self, name: str, passing: type[Exception], *, hasty: bool = False) -> Iterator[stamina.Attempt]:
         """The tries of a call: a loop of contexts that swallow a ``passing`` error as long as tries are left.
 
-        A ``hasty`` call has ``HASTY`` at most: somebody else asks again, for less.
+        A ``hasty`` call has ``HASTY`` at most, and none after a time-out: somebody else asks again, for less.
         """
-        failed = 0
+        attempts, failed = min(self.attempts, HASTY) if hasty else self.attempts, 0
 
         def worth_it(error: Exception) -> bool:
             nonlocal failed
-            if not isinstance(error, passing):
+            if not isinstance(error, passing) or (hasty and _timed_out(error)):
                 return False
             failed += 1
-            if failed < self.attempts_of(hasty=hasty):
+            if failed < attempts:
                 self.on_retry(f"trying again: {name}: {error}")
             return True
 
         yield from stamina.retry_context(
             on=worth_it,
-            attempts=self.attempts_of(hasty=hasty),
+            attempts=attempts,
             timeout=None,
             wait_initial=self.wait,
             wait_max=self.wait * 60,
             wait_jitter=self.wait,
         )
+
+
+def _timed_out(error: BaseException | None) -> bool:
+    """Whether a limit on time is behind an error."""
+    for _ in range(8):
+        if error is None or isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
+            break
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def time_limits(seconds: float) -> tuple[float, float]:

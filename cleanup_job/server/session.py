@@ -325,8 +325,8 @@ class Transport:
 
     def unreachable(self, name: str, error: Exception, *, hasty: bool = False) -> UnreachableError:
         """What to say when all tries are used up."""
-        place, times = f"CLEARML_API_HOST={self._connection.api_host}", self._connection.retry.times(hasty=hasty)
-        return UnreachableError(f"{name}: no answer from {place} in {times}; the last: {error}")
+        tries = "" if hasty else f" in {self._connection.retry.times}; the last"
+        return UnreachableError(f"{name}: no answer from CLEARML_API_HOST={self._connection.api_host}{tries}: {error}")
 
     @staticmethod
     def _passing(action: Callable[[], T], name: str) -> T:

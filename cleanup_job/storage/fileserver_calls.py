@@ -102,10 +102,8 @@ class Calls:
         except _PassingError as last:
             if last.answer is not None and last.answer.status_code in doubted:
                 return last.answer
-            message = (
-                f"CLEARML_FILES_HOST={self.host}, the address of the fileserver, gave no usable answer in "
-                f"{self._retry.times(hasty=self._hasty)}; the last: {last}"
-            )
+            tries = "" if self._hasty else f" in {self._retry.times}; the last"
+            message = f"CLEARML_FILES_HOST={self.host}, the address of the fileserver, gave no usable answer{tries}: {last}"
             raise UnreachableError(message) from last
         raise AssertionError
 

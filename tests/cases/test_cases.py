@@ -18,21 +18,7 @@ FOLDER = Path(os.environ.get("CLEARML_CASES", BESIDE))
 CASES = sorted(FOLDER.glob("*.json"))
 SECONDS = 900.0
 """A case may run its command several times, for up to 150 seconds each or as many as it says."""
-FAILING = {
-    "01-bad-path-on-the-fileserver": "a fileserver's 500 ends the pass",
-    "01-events-always-fail": "the server's 500 for one task's events ends the pass",
-    "01-folder-in-a-bucket": "one folder's error keeps another task of the same call",
-    "01-models-of-one-task": "the server's 500 for one task's models ends the pass",
-    "01-record-never-goes": "the server's 500 for one task's record ends the pass",
-    "01-two-bad-ones": "events that can't be read end the pass",
-    "04-address-quoted-once-less": "an address is read in one way only",
-    "04-address-quoted-once-more": "an address is read in one way only",
-    "04-mounted-folder-quoted": "an address is read in one way only",
-    "16-two-thousand-metrics": "whole records are kept in memory",
-    "19-answers-lost-after-the-work": "files that an earlier try deleted are counted as never there",
-    "19-two-releases-at-once": "a record that another pass deleted counts as deleted",
-    "24-one-404-for-the-bulk-call": "after one 404 files are deleted one by one",
-}
+FAILING = {}
 """Cases that are known to fail, each with the reason. One that passes fails its test until it is taken off this list."""
 
 

@@ -195,3 +195,14 @@ def test_large_records_are_looked_at_again_a_few_at_a_time(sandbox: Sandbox, mon
         task.document["execution"]["artifacts"][0]["type_data"] = {"preview": "x" * size}
     sandbox.load(world.as_dict())
     assert clean(sandbox).watcher.deleted == ids
+
+
+@pytest.mark.parametrize("archived", [False, True])
+@pytest.mark.parametrize("struct", ['{"a":' * 10_000 + "1" + "}" * 10_000, '{"0": {"job_id": "x", "parents": ' + "[" * 10_000])
+def test_a_dataset_that_is_nested_deep_ends_no_pass(sandbox: Sandbox, struct: str, archived: bool) -> None:
+    world = World(NOW)
+    version = world.dataset("nested", archived=archived)
+    version.document["configuration"]["Dataset Struct"]["value"] = struct
+    others = {world.dataset("data").id, world.task("exp").id}
+    sandbox.load(world.as_dict())
+    assert clean(sandbox).watcher.deleted >= others

@@ -162,6 +162,17 @@ def test_an_answer_that_is_lost_is_no_sign_that_nothing_was_there(sandbox: Sandb
     assert (done.report.total().files, done.report.files_missing) == (3, 0)
 
 
+@pytest.mark.parametrize(("address", "path"), [*LESS, *MORE])
+def test_a_task_whose_only_file_is_kept_for_others_is_not_missing_any(
+    sandbox: Sandbox, world: World, address: str, path: str
+) -> None:
+    task = spelled(world, address, path, "models/w.pt")
+    world.task("living", archived=False).input_model(world.models[0]["id"])
+    sandbox.load(world.as_dict())
+    assert clean(sandbox).watcher.deleted == {task.id}
+    assert state(sandbox)[2] == [f"{path.format(id=task.id)}/models/w.pt"]
+
+
 # -- stores that can list
 def mounted(root: Path) -> Callable[[Retry, Callable[[], None]], list[Store]]:
     return lambda _, gate: [MountedFolders([str(root)], before_deletion=gate)]

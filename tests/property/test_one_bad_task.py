@@ -103,6 +103,66 @@ def test_one_call_that_always_fails_for_one_task_fails_that_task_alone(sandbox: 
     assert len(state(sandbox)[0]) == 1
 
 
+def tangled() -> tuple[World, dict[str, tuple[TaskBuilder, set[str]]]]:
+    """Tasks that hold on to each other; for each role one, and the others that have to stay with it."""
+    made = World(NOW)
+    for number in range(6):
+        made.task(f"exp {number}", days_old=40 + number).artifact("data")
+    maker, user = made.task("maker", days_old=90), made.task("user", days_old=35)
+    user.input_model(maker.model("used"))
+    one, other = made.task("one"), made.task("other")
+    one.input_model(other.model("b"))
+    other.input_model(one.model("a"))
+    own = made.task("own")
+    own.input_model(own.model("checkpoint"))
+    lister = made.task("lister")
+    living = made.task("living", archived=False)
+    lister.lists_model(living.model("theirs"))
+    lister.model("mine")
+    published = made.task("published", status="published")
+    published.model("ready", ready=True)
+    controller = made.pipeline("nightly")
+    step = controller.step("step")
+    step.artifact("data")
+    version = made.dataset("data")
+    return made, {
+        "maker": (maker, {user.id}),  # its model can't be asked for, so its user may be unreadable, too
+        "user": (user, {maker.id}),
+        "circle": (one, {other.id}),
+        "own": (own, set()),
+        "lister": (lister, {living.id}),
+        "published": (published, set()),
+        "controller": (controller, {step.id}),
+        "step": (step, {controller.id}),
+        "dataset": (version, set()),
+    }
+
+
+@pytest.mark.parametrize("kind", ["500", "400", "404", "dropped", "lost", "truncated", "no JSON"])
+@pytest.mark.parametrize("role", tangled()[1])
+@pytest.mark.parametrize("steps", [False, True])
+def test_a_bad_task_in_whatever_role_keeps_no_more_than_those_that_it_is_tied_to(
+    sandbox: Sandbox, role: str, kind: str, steps: bool
+) -> None:
+    made, roles = tangled()
+    bad, tied = roles[role]
+    sandbox.load(made.as_dict())
+    everybody = set(state(sandbox)[0])
+    living = {task for task in everybody if "archived" not in sandbox.store.tasks[task]["system_tags"]}
+    sandbox.fault = whenever_named(sandbox, names_of(made, bad), FAULTS[kind])
+    done = clean(sandbox, workers=1, attempts=2, filters={"include_pipeline_steps": steps})
+    tasks, _, files = state(sandbox)
+    assert set(tasks) <= {bad.id} | tied | living, "no other stays"
+    assert done.watcher.deleted.isdisjoint(tasks)
+    assert living <= set(tasks)
+    owners = {segment.rpartition(".")[2] for path in files for segment in path.split("/")}
+    makers = {str(model["task"]).removeprefix("__DELETED__") for model in sandbox.state()["models"]}
+    assert owners & everybody <= set(tasks) | makers, "no file without a record"
+    sandbox.fault = None
+    assert not clean(sandbox, filters={"include_pipeline_steps": steps}).watcher.failed
+    assert set(state(sandbox)[0]) == living
+
+
 def test_one_bad_task_of_many_costs_a_few_calls(sandbox: Sandbox) -> None:
     made = World(NOW)
     tasks = [made.task(f"exp {number}") for number in range(256)]

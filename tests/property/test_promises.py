@@ -20,6 +20,7 @@ few = settings(
 READING = {
     "auth.login",
     "tasks.get_all",
+    "tasks.get_by_id",
     "models.get_all",
     "projects.get_all",
     "users.get_all_ex",

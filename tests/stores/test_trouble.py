@@ -135,6 +135,71 @@ def test_a_partial_failure_is_told_of_the_folder_it_concerns(s3_one: Bucket, mon
     assert done.sizes.keys() == {free}
 
 
+def many(bucket: Bucket, found: ObjectStores, count: int) -> list[TaskFolder]:
+    tops = [folder(found, bucket.uri, TaskId(f"{n:032x}")) for n in range(count)]
+    for top in tops:
+        bucket.put(f"{top.path}/models/x", b"1")
+        bucket.put(f"{top.path}/artifacts/x", b"1")
+    return tops
+
+
+@pytest.mark.parametrize("call", ["delete", "list"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        GenericError("Generic S3 error: status code: 500 Internal Server Error: x"),
+        GenericError("Generic S3 error: HTTP error: error sending request"),
+        GenericError("Generic S3 error: operation timed out"),
+        GenericError("Generic S3 error: status code: 400 Bad Request"),
+        PermissionError("status code: 403 Forbidden"),
+    ],
+    ids=["500", "cut", "slow", "400", "403"],
+)
+def test_a_bucket_that_fails_for_one_folder_keeps_that_one(
+    s3_one: Bucket, monkeypatch: pytest.MonkeyPatch, call: str, error: Exception
+) -> None:
+    found = stores(s3_one.conf)
+    tops = many(s3_one, found, 40)
+    bad = tops[17]
+    really: Any = getattr(obstore, call)
+    calls: list[object] = []
+
+    def fail(client: Any, keys: Any = None, **options: Any) -> Any:
+        calls.append(keys)
+        if bad.path in str((keys, options)):
+            raise error
+        return really(client, keys, **options) if keys is not None else really(client, **options)
+
+    monkeypatch.setattr(obstore, call, fail)
+    done = found.delete(tops)
+    assert list(done.failed) == [bad]
+    assert all(size.files == 2 for size in done.sizes.values())
+    assert s3_one.keys() == {f"{bad.path}/models/x", f"{bad.path}/artifacts/x"}
+    monkeypatch.undo()
+    assert found.delete([tops[18]]).failed == {}, "the bucket can still be used"
+
+
+@pytest.mark.parametrize("call", ["delete", "list"])
+def test_a_bucket_that_fails_for_folders_in_a_row_is_not_asked_for_each(
+    s3_one: Bucket, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    found = stores(s3_one.conf)
+    tops = many(s3_one, found, 60)
+    calls: list[object] = []
+
+    def fail(*_: Any, **__: Any) -> None:
+        calls.append(None)
+        raise GenericError("Generic S3 error: status code: 500 Internal Server Error: x")
+
+    monkeypatch.setattr(obstore, call, fail)
+    assert len(found.delete(tops).failed) == 60
+    before = len(calls)
+    assert len(found.delete(tops).failed) == 60
+    assert len(calls) == before, "nobody waits for it twice"
+    monkeypatch.undo()
+    assert len(s3_one.keys()) == 120
+
+
 @pytest.mark.parametrize("lost", [False, True], ids=["before", "after"])
 def test_a_passing_failure_is_tried_again(s3_one: Bucket, monkeypatch: pytest.MonkeyPatch, lost: bool) -> None:
     found = stores(s3_one.conf)
