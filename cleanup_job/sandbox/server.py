@@ -95,8 +95,11 @@ class _Handler(WSGIRequestHandler):
         self.send_response(int(code), words)
         for name, value in headers:
             self.send_header(name, value)
-        if "content-length" not in {name.lower() for name, _ in headers}:
+        length = next((int(value) for name, value in headers if name.lower() == "content-length"), None)
+        if length is None:
             self.send_header("Content-Length", str(len(body)))
+        elif length > len(body) and self.command != "HEAD":  # an answer that breaks off: nobody should wait for the rest
+            self.close_connection = True
         # Whoever loads a world or reads the state asks once, and may forget the connection.
         self.close_connection |= self.path.startswith(OWN)
         self.send_header("Connection", "close" if self.close_connection else "keep-alive")

@@ -18,8 +18,6 @@ FOLDER = Path(os.environ.get("CLEARML_CASES", BESIDE))
 CASES = sorted(FOLDER.glob("*.json"))
 SECONDS = 900.0
 """A case may run its command several times, for up to 150 seconds each or as many as it says."""
-FAILING = {}
-"""Cases that are known to fail, each with the reason. One that passes fails its test until it is taken off this list."""
 
 
 def play(case: Path) -> tuple[int, str]:
@@ -38,12 +36,4 @@ def test_case(case: Path | None) -> None:
     code, said = play(case)
     if code == 0 and "1 skipped" in said.splitlines()[-1]:
         pytest.fail(said) if os.environ.get("CI") else pytest.skip(said.splitlines()[-2].strip())
-    if case.stem in FAILING:
-        assert code == 1, f"{case.stem} passes: take it off the list of those that fail\n{said}"
-        assert "broken" not in said.splitlines()[-1], said
-        pytest.xfail(FAILING[case.stem])
     assert code == 0, f"{json.loads(case.read_text())['about']}\n{said}"
-
-
-def test_the_list_of_those_that_fail_names_cases_that_exist() -> None:
-    assert not CASES or FAILING.keys() <= {case.stem for case in CASES}
