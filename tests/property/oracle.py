@@ -463,8 +463,10 @@ class Oracle:
 
     def _about_orphan(self, file: File, gone: set[str], *, there: bool) -> Iterable[str]:
         """A file of a task that is gone, which nothing claims."""
-        named = any(read(uri).plain and self._is_named(uri, file) for uri in self._own_uris(file.owner))
         in_kind = file.rest.split("/")[0] in KINDS
+        if in_kind and not there:
+            return
+        named = any(read(uri).plain and self._is_named(uri, file) for uri in self._own_uris(file.owner))
         if there and named:
             yield f"{file.store} file {file.path} is left behind: its task's record, which is gone, named it"
         elif there and in_kind and self._goes_whole(file):
