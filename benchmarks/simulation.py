@@ -25,7 +25,7 @@ from cleanup_job.order import Order
 from cleanup_job.paths import ModelId, TaskId
 from cleanup_job.records import Claimant, Model, Task
 from cleanup_job.selection import Query, Rules
-from cleanup_job.server.events import AHEAD
+from cleanup_job.server.events import AHEAD, TASKS
 from cleanup_job.server.listing import AT_ONCE, SEQUENTIAL
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -121,8 +121,8 @@ def batch(*, events: bool) -> Iterator[Calls]:
     """What a worker does for one batch."""
     reads = measured.LIST_RECORD * CHUNK
     if events:
-        yield "events", [measured.EVENTS_CALL] * 2
-        look_ups = [measured.EVENTS_OF_TASK * 100] * 5 + [measured.EVENTS_OF_TASK * 25] * 20
+        yield "events", [measured.METRICS_OF_TASK * BATCH] * 2
+        look_ups = [measured.EVENTS_OF_TASK * TASKS] * (BATCH // TASKS) + [measured.TASK_EVENTS_CALL] * BATCH
         for start in range(0, len(look_ups), AHEAD):
             yield "events", look_ups[start : start + AHEAD]
         yield "pod", [2 * POD * BATCH]
@@ -133,7 +133,7 @@ def batch(*, events: bool) -> Iterator[Calls]:
             yield "get_all", [seconds]
         yield "pod", [POD / 2 * CHUNK]
         yield "/delete_many", [measured.DELETE_FILE * measured.FILES_OF_TASK * CHUNK]
-        yield "delete_many", [measured.DELETE_TASK * CHUNK]
+        yield "delete_many", [(measured.DELETE_TASK_WITH_EVENTS if events else measured.DELETE_TASK) * CHUNK]
 
 
 @dataclass

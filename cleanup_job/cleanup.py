@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from cleanup_job import candidates, clock, projects
-from cleanup_job.batch import Batches, Worked
+from cleanup_job.batch import CHUNK, Batches, Worked
 from cleanup_job.candidates import Candidates, Protect
 from cleanup_job.claim import Scope
 from cleanup_job.errors import AnswerError, CleanupError, LeaseLostError, RefusedError
@@ -268,7 +268,9 @@ class Pass:
             if pause:
                 return pause
             room = budget - sum(len(unit) for units in running.values() for unit in units)
-            units = order.take(self._rate.batch(self._options.batch_size), room)
+            share = -(-len(order) // (self._options.workers - len(running)))  # of a few tasks, too, each worker has some
+            size = min(self._options.batch_size, max(CHUNK, share))
+            units = order.take(self._rate.batch(size), room)
             if not units:
                 break
             self._rate.began(sum(map(len, units)))

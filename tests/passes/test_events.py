@@ -138,6 +138,18 @@ def test_a_models_own_events_are_read_to_the_end(sandbox: Sandbox, world: World,
     goes_whole(sandbox, world, task)
 
 
+def test_of_a_few_tasks_each_worker_has_some(sandbox: Sandbox, world: World) -> None:
+    """Their images are read one by one: that is what takes long."""
+    for number in range(130):
+        world.task(f"exp {number}").artifact("data")
+    sandbox.load(world.as_dict())
+    for workers, sizes in ((1, [130]), (4, [33, 33, 32, 32]), (8, [25, 25, 25, 25, 25, 5])):
+        before = len(sandbox.requests)
+        clean(sandbox, workers=workers, dry_run=True)
+        asked = [r.body for r in sandbox.requests[before:] if r.call == "events.get_task_metrics"]
+        assert sorted((len(b["tasks"]) for b in asked if b["event_type"] == "plot"), reverse=True) == sizes
+
+
 # -- answers that can't be used
 def change(monkeypatch: pytest.MonkeyPatch, name: str, answer: Any) -> None:
     """Let an endpoint answer as `answer` makes it of the true one."""

@@ -232,7 +232,7 @@ def test_files_and_records_of_a_few_tasks_are_deleted_before_those_of_the_next(s
     for task in world.tasks:
         task.artifact("data")
     sandbox.load(world.as_dict())
-    assert clean(sandbox).watcher.deleted == set(tasks)
+    assert clean(sandbox, workers=1).watcher.deleted == set(tasks)
     done = [(r.call, r.body) for r in sandbox.requests if r.call in {"/delete_many", "tasks.delete_many"}]
     calls = [call for call, body in done if call != "/delete_many" or body["files"]]
     assert calls == ["/delete_many", "tasks.delete_many"] * 3
