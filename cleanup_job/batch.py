@@ -247,7 +247,7 @@ class Batches:
         """Read the claims that came since: a failure is no single task's."""
         try:
             self.found.claims.catch_up()
-        except UnreachableError as error:
+        except (AnswerError, UnreachableError) as error:
             raise DownError(str(error)) from error
 
     def _unreadable(self, look: _Look, ids: Sequence[TaskId]) -> dict[TaskId, Unreadable]:

@@ -67,11 +67,11 @@ class Claim:
             name = folder.path.rpartition("/")[2]
             yield from self.paths_below(folder.task, {name, *_decoded(name)})
         else:
-            for path in (place.path, *place.others):
-                if path == folder.path:
-                    yield ""
-                elif path.startswith(folder.path + "/"):
-                    yield path[len(folder.path) + 1 :]
+            paths = (place.path, *place.others)
+            if any(path == folder.path or path.startswith(folder.path + "/") for path in paths):
+                # The folder may be quoted in another way than what is below it.
+                below = folder.path.count("/") + 1
+                yield from {"/".join(path.split("/")[below:]) for path in paths}
 
     def paths_below(self, task: TaskId, names: Container[str] | None = None) -> Iterator[str]:
         """Yield every path that this claim can mean below a folder of a task with one of these names, or with any name."""

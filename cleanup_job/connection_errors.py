@@ -66,7 +66,8 @@ class Place:
                 return self._certificate(cause)
         if not _was_no_answer(causes):
             return ""
-        if requests.utils.get_environ_proxies(self.address):  # it is not for us to reach
+        proxies = requests.utils.get_environ_proxies(self.address)
+        if requests.utils.select_proxy(self.address, proxies):  # it is not for us to reach
             return ""
         other = "http" if self.address.startswith("https://") else "https"
         return self._other(other) if self._speaks(other) else ""

@@ -3,6 +3,7 @@
 import difflib
 import json
 import re
+import ssl
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -118,7 +119,7 @@ def threshold_of(value: str) -> tuple[str, float | None]:
 
 
 def true_or_path(value: object) -> bool | str:
-    """A yes or no, or the path of an existing file."""
+    """A yes or no, or the path of a bundle of certificates."""
     text = str(value).strip()
     if text.lower() in {"true", "yes", "on", "1"}:
         return True
@@ -127,6 +128,11 @@ def true_or_path(value: object) -> bool | str:
     if not Path(text).is_file():
         message = "is neither true nor false nor a file"
         raise ValueError(message)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(text)
+    except OSError as error:  # as errors of TLS are
+        message = "is not a bundle of certificates (PEM) that can be read"
+        raise ValueError(message) from error
     return text
 
 

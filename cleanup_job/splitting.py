@@ -15,7 +15,11 @@ Id = TypeVar("Id", bound=Hashable)
 Answer = TypeVar("Answer")
 Asked = TypeVar("Asked")
 IN_A_ROW = 5
-"""Calls for single, different tasks that fail one after the other, before the trouble counts as the server's own."""
+"""Calls for single, different tasks that fail one after the other, before the rest is asked whether any of it is answered."""
+IN_A_LONG_ROW = 10
+"""The same where the rest is no more than this: so few may all be bad, as those that the night before has left."""
+BESIDE_EACH_OTHER = 50
+"""The same where others of the same call were answered: what is bad often stands together, as the tasks of one experiment."""
 GONE = frozenset({(400, 101), (400, 201)})
 """How ClearML Server answers for one task or model that does not exist (any more): it is well, and says so."""
 
@@ -69,9 +73,10 @@ class Splitting(Generic[Asked]):
                     pending += [some[len(some) // 2 :], some[: len(some) // 2]]
                     continue
                 failed[some[0]] = known[some[0]] = error
-                if self._is_hopeless(name, error):
-                    failed |= {one: error for rest in pending for one in rest}
-                    break
+                pending, rest = self._those_answered(name, error, pending, ask, healthy=bool(answers))
+                if rest is None:  # it is refused, whoever it is about
+                    return answers, failed | {one: error for some in pending for one in some}
+                answers += rest
             else:
                 self._in_a_row[name] = 0
         return answers, failed
@@ -101,19 +106,42 @@ class Splitting(Generic[Asked]):
         except (AnswerError, UnreachableError) as error:
             raise DownError(str(error)) from error
 
-    def _is_hopeless(self, name: str, error: AnswerError | UnreachableError) -> bool:
-        """Whether the server refuses every such call, so that the rest need not be asked for.
+    def _those_answered(
+        self,
+        name: str,
+        error: AnswerError | UnreachableError,
+        pending: list[Sequence[Id]],
+        ask: Callable[[Asked, Sequence[Id]], Answer],
+        *,
+        healthy: bool,
+    ) -> tuple[list[Sequence[Id]], list[Answer] | None]:
+        """Count a failure for a single one. Where many have failed in a row, ask for what is left, each part as a whole.
+
+        Gives what is still left then, and the answers; None where all of it is refused.
 
         Raises:
-            DownError: it gives no usable answer to any.
+            DownError: nothing of it is answered.
         """
         if isinstance(error, AnswerError) and (error.status, error.subcode) in GONE:
-            return False
+            return pending, []
         self._in_a_row[name] += 1
-        if self._in_a_row[name] < IN_A_ROW:
-            return False
+        most = IN_A_ROW if sum(map(len, pending)) > IN_A_LONG_ROW else IN_A_LONG_ROW
+        if self._in_a_row[name] < (BESIDE_EACH_OTHER if healthy else most):
+            return pending, []
+        left: list[Sequence[Id]] = []
+        answers: list[Answer] = []
+        for some in pending:
+            try:
+                answers.append(ask(self._hasty, some))
+            except DownError:
+                raise
+            except (AnswerError, UnreachableError):
+                left.append(some)
+        if answers:
+            self._in_a_row[name] = 0
+            return left, answers
         if _is_refusal(error):
-            return True
+            return left, None
         raise DownError(str(error)) from error
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from cleanup_job.redaction import cleaned, redacted
 from cleanup_job.report.outcome import NAMED, Report, TaskOutcome, Verdict
-from cleanup_job.report.words import IN_PART, link, seconds, seconds_left, store_hint, store_setting
+from cleanup_job.report.words import IN_PART, link, seconds, seconds_left, shortened, store_hint, store_setting
 
 SCHEMA = 1
 """Goes up when a field changes its meaning or goes away; new fields don't raise it."""
@@ -20,8 +20,17 @@ _TO_ESCAPE = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 def dumps(line: Line, indent: int | None = None) -> str:
     """Readable JSON that UTF-8 can hold, without secrets, and without an ``indent`` on one line for every reader."""
-    text = json.dumps(cleaned(line), ensure_ascii=False, indent=indent, default=lambda value: redacted(str(value)))
+    text = json.dumps(_shortened(cleaned(line)), ensure_ascii=False, indent=indent, default=lambda value: redacted(str(value)))
     return _TO_ESCAPE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _shortened(value: Any) -> Any:
+    """The same with no text longer than ``LONGEST``; secrets have to be out of it before."""
+    if isinstance(value, str):
+        return shortened(value)
+    if isinstance(value, dict):
+        return {key: _shortened(inner) for key, inner in value.items()}
+    return [_shortened(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def pass_started(report: Report) -> Line:

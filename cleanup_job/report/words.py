@@ -33,13 +33,20 @@ STOPPED = {
     "unreachable": "the server could not be reached",
 }
 
+LONGEST = 4000
+"""Characters of one text in a line or a report."""
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _MISLEADING = re.compile(r"[\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 
 
 def plain(text: object) -> str:
     """Text on one line, without secrets and without what moves a terminal's cursor, turns text around or can't be written."""
-    return _MISLEADING.sub("\ufffd", _UNPRINTABLE.sub(" ", redacted(str(text))))
+    return shortened(_MISLEADING.sub("\ufffd", _UNPRINTABLE.sub(" ", redacted(str(text)))))
+
+
+def shortened(text: str) -> str:
+    """A text without secrets, cut where it is too long for a line: a record may name a file by an address of megabytes."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text) - LONGEST:,} more characters)"
 
 
 def counted(number: int, noun: str) -> str:

@@ -367,7 +367,7 @@ class ClearMLServer:
             TaskId(i): outcome for i, outcome in (done | refused).items() if i in asked
         }
         if not said:
-            raise AnswerError("tasks.delete_many: an answer that mentions none of the tasks")
+            raise AnswerError("tasks.delete_many: the server's answer does not mention it")
         return said
 
     def _delete_one(self, task: TaskId, options: Mapping[str, Any]) -> Deleted | GoneAlready | NotDeleted:

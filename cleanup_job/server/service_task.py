@@ -90,7 +90,7 @@ class ServiceTasks:
             )
         project = self._project_id()
         named = {"project": [project], "name": f"^{re.escape(self._name)}$"}
-        found = [task for task in self._ours(named) if task.name == self._name] if project else []
+        found = [t for t in self._ours(named) if t.name == self._name and t.project in {project, ""}] if project else []
         living = [task for task in found if not task.archived]
         drafts = [task for task in living if task.status == "created"]
         if drafts:

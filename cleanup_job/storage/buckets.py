@@ -3,7 +3,8 @@
 ClearML's SDK keeps credentials in clearml.conf (``sdk.aws.s3``, ``sdk.google.storage``, ``sdk.azure.storage``) or in its
 environment variables; its own classes read them here: what could be written can be deleted. Where the operator says so, the
 platform's chain is asked: web identity (IRSA), pod and instance roles, Workload Identity, managed identities. An object's key
-is the text of its URI after the bucket, literally: the SDK quotes names before they become keys.
+is the text of its URI after the bucket, literally: the SDK quotes names before they become keys. SDK 1.11 quoted addresses on
+Google Cloud once more.
 """
 
 import os

@@ -163,7 +163,7 @@ def test_where_the_draft_itself_was_enqueued_the_next_one_has_its_values(ui: Web
     assert ui.values()["delete_threshold_days"] == "90"
 
 
-def test_a_draft_that_was_archived_is_thrown_away(ui: WebUI) -> None:
+def test_after_a_draft_that_was_archived_comes_a_new_one(ui: WebUI) -> None:
     cli.main(["register"])
     first = ui.draft()["id"]
     ui.call("tasks.archive_many", ids=[first])

@@ -173,6 +173,15 @@ def test_a_task_whose_only_file_is_kept_for_others_is_not_missing_any(
     assert state(sandbox)[2] == [f"{path.format(id=task.id)}/models/w.pt"]
 
 
+@pytest.mark.parametrize(("address", "path"), [*LESS, *MORE])
+def test_files_of_living_tasks_are_found_under_each_reading(sandbox: Sandbox, world: World, address: str, path: str) -> None:
+    for _ in range(6):
+        spelled(world, address, path, archived=False)
+    world.task("old").artifact("data")
+    sandbox.load(world.as_dict())
+    assert len(clean(sandbox).watcher.deleted) == 1
+
+
 # -- stores that can list
 def mounted(root: Path) -> Callable[[Retry, Callable[[], None]], list[Store]]:
     return lambda _, gate: [MountedFolders([str(root)], before_deletion=gate)]

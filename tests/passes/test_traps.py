@@ -302,8 +302,8 @@ def test_a_fileserver_without_delete_many_gets_single_files(world: World) -> Non
 
 
 @pytest.mark.parametrize("status", [403, 404, 405, 501])
-@pytest.mark.parametrize("nth", [1, 2, 3])
-def test_a_passing_refusal_of_delete_many_is_asked_again(sandbox: Sandbox, world: World, status: int, nth: int) -> None:
+@pytest.mark.parametrize("nth", [{1}, {2}, {3}, {1, 2, 3}, {1, 3}])
+def test_a_passing_refusal_of_delete_many_is_asked_again(sandbox: Sandbox, world: World, status: int, nth: set[int]) -> None:
     """As of an ingress that reloads: a file that no record names would be left behind."""
     task = full(world, "exp")
     folder = next(path for path in world.stored if task.id in path).partition("/artifacts/")[0]
@@ -313,10 +313,10 @@ def test_a_passing_refusal_of_delete_many_is_asked_again(sandbox: Sandbox, world
 
     def refuse(request: Request) -> Fault | None:
         seen.extend([request] if request.call == "/delete_many" else [])
-        return Fault(status=status) if request.call == "/delete_many" and len(seen) == nth else None
+        return Fault(status=status) if request.call == "/delete_many" and len(seen) in nth else None
 
     sandbox.fault = refuse
-    done = clean(sandbox)
+    done = clean(sandbox, attempts=2)
     assert (done.watcher.deleted, done.watcher.warnings) == ({task.id}, [])
     assert state(sandbox) == ([], [], [])
 

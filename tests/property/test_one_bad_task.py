@@ -9,7 +9,7 @@ from harness import NOW, Done, clean, state
 from cleanup_job.errors import AnswerError, DownError, UnreachableError
 from cleanup_job.sandbox.builder import TaskBuilder, World
 from cleanup_job.sandbox.server import Fault, Request, Sandbox
-from cleanup_job.splitting import IN_A_ROW, Splitting
+from cleanup_job.splitting import IN_A_LONG_ROW, IN_A_ROW, Splitting
 
 FAULTS = {
     "500": Fault(status=500),
@@ -186,14 +186,14 @@ def test_one_bad_task_of_many_costs_a_few_calls(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("fault", [Fault(status=500), Fault(status=503), Fault()])
 def test_a_server_that_fails_for_everybody_is_down(sandbox: Sandbox, fault: Fault) -> None:
-    made, _ = world(12)
+    made, _ = world(39)
     sandbox.load(made.as_dict())
     numbers = count()
     sandbox.fault = lambda request: fault if request.call.startswith("events.") and next(numbers) >= 0 else None
     with pytest.raises(UnreachableError):
         run(sandbox, fault)
-    assert next(numbers) < 80, "it is not asked for each task"
-    assert len(state(sandbox)[0]) == 14
+    assert next(numbers) < 100, "it is not asked for each task"
+    assert len(state(sandbox)[0]) == 41
 
 
 # -- the helper itself
@@ -252,7 +252,8 @@ def test_single_ones_that_fail_in_a_row_are_a_server_in_trouble() -> None:
     server = Server(set(range(500)))
     with pytest.raises(DownError):
         server.split.each("call", range(500), server.ask)
-    assert len({some for some in server.asked if len(some) == 1}) == IN_A_ROW
+    assert len({some for some in server.asked if len(some) == 1}) <= IN_A_ROW + 1
+    assert len(server.asked) < 50
 
 
 def test_a_server_that_refuses_everything_is_not_down_and_not_asked_for_each() -> None:
@@ -261,6 +262,25 @@ def test_a_server_that_refuses_everything_is_not_down_and_not_asked_for_each() -
     answers, failed = server.split.each("call", range(500), server.ask)
     assert (answers, failed) == ([], dict.fromkeys(range(500), error))
     assert len(server.asked) < 30
+
+
+def test_bad_ones_beside_each_other_are_no_trouble_of_the_server() -> None:
+    """As the tasks of one experiment are, which nobody can read."""
+    bad = set(range(100, 120))
+    server = Server(bad)
+    answers, failed = server.split.each("call", range(500), server.ask)
+    assert (set().union(*answers), set(failed)) == (set(range(500)) - bad, bad)
+    assert len(server.asked) < 20 * 2 * 9
+
+
+def test_a_few_that_are_all_bad_are_no_trouble_of_the_server() -> None:
+    """As those that the night before has left."""
+    few = IN_A_LONG_ROW - 1
+    server = Server(set(range(few)))
+    assert len(server.split.each("call", range(few), server.ask)[1]) == few
+    server = Server(set(range(few + 1)))
+    with pytest.raises(DownError):
+        server.split.each("call", range(few + 1), server.ask)
 
 
 def test_what_is_gone_meanwhile_is_no_trouble_of_the_server() -> None:

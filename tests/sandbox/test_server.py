@@ -113,7 +113,7 @@ def test_a_busy_port_is_an_error_not_a_traceback(sandbox: Sandbox) -> None:
     port = sandbox.api_url.rpartition(":")[2]
     command = [sys.executable, "-m", "cleanup_job", "sandbox", "--api-port", port, "--files-port", "0", "--tasks", "0"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert port in done.stderr
 

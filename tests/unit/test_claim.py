@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cleanup_job.claim import Claim, readings, task_ids_in
-from cleanup_job.paths import KINDS, Location, ModelId, TaskFolder, TaskId
+from cleanup_job.paths import KINDS, Location, ModelId, TaskFolder, TaskId, read_as
 from cleanup_job.records import Model
 
 T, OTHER = TaskId("a" * 32), TaskId("b" * 32)
@@ -144,3 +144,18 @@ def test_a_link_whose_path_is_shorter_than_the_files_can_mean_it() -> None:
 def test_a_path_that_climbs_is_read_as_it_is_resolved_and_as_if_it_did_not_climb() -> None:
     assert readings("http://files/a/../b") == {("a", "b"), ("b",)}
     assert readings("http://files/../b") == {("b",)}
+
+
+@pytest.mark.parametrize("name", ["a b", "a%20b"])
+def test_an_address_holds_each_reading_in_each_folder_that_it_can_mean(name: str) -> None:
+    """A folder may be quoted in another way than what is below it."""
+    uri = f"http://files/lab/a%20b.{T}/models/w%20x.pt"
+    found = set(Claim("m", OTHER, uri).inside(TaskFolder("files", f"lab/{name}.{T}", T), read))
+    assert found == {"models/w x.pt", "models/w%20x.pt"}
+    assert not set(Claim("m", OTHER, uri).inside(TaskFolder("files", f"lab/c.{T}", T), read))
+    plain = f"http://files/lab/c.{T}/models/w.pt"
+    assert list(Claim("m", OTHER, plain).inside(TaskFolder("files", f"lab/c.{T}", T), read)) == ["models/w.pt"]
+
+
+def read(uri: str) -> Location:
+    return read_as("files", uri.removeprefix("http://files/"), quoted=True)

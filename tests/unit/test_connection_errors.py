@@ -120,7 +120,10 @@ def is_tried_again(address: str, text: str) -> None:
         assert [text in line for line in said] == [True, True]
 
 
-def test_https_to_a_plain_port_ends_at_once(serve: Serve) -> None:
+@pytest.mark.parametrize("proxy", ["", "http://localhost:9"])
+def test_https_to_a_plain_port_ends_at_once(serve: Serve, monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    if proxy:
+        monkeypatch.setenv("http_proxy", proxy)  # which is for http alone
     host = serve()
     ends_at_once(f"https://{host}", f"SETTING=https://{host} answers plain http: write http://{host}")
 

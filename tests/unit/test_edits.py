@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import certifi
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import settings as hypothesis_settings
@@ -36,7 +37,7 @@ SPECIAL: dict[str, st.SearchStrategy[str]] = {
     "types": st.lists(st.sampled_from(["training", "testing", "custom"]), min_size=1).map(",".join),
     "statuses": st.lists(st.sampled_from(["created", "failed", "completed"]), min_size=1).map(",".join),
     "exclude_statuses": st.lists(st.sampled_from(["created", "failed", "published"]), min_size=1).map(",".join),
-    "stores_verify_certificate": st.sampled_from(["true", "false", "/etc/hosts"]),
+    "stores_verify_certificate": st.sampled_from(["true", "false", certifi.where()]),
     "external_files": st.sampled_from(["keep", "delete"]),
     "on_file_error": st.sampled_from(["keep_record", "delete_record"]),
     "missing_files": st.sampled_from(["keep_record", "delete_record"]),

@@ -12,6 +12,7 @@ from rich.console import Console
 from cleanup_job.paths import TaskId
 from cleanup_job.report import document, event, json_lines, plots, table
 from cleanup_job.report.outcome import EXAMPLES, NAMED, PROJECTS, Reason, Report, TaskOutcome, Verdict
+from cleanup_job.report.words import LONGEST
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
 MANY = 3000
@@ -93,6 +94,24 @@ def test_the_line_of_a_task_has_a_bound(outcome: TaskOutcome) -> None:
     assert len(json.dumps(line)) < 5000
     assert line["unknown_stores_count"] == len(outcome.unknown_stores)
     assert line["protected_count"] == len(outcome.protected)
+
+
+@pytest.mark.parametrize("form", ["json", "html", "md", "terminal", "event", "plots"])
+def test_a_text_has_a_bound_and_no_half_of_a_secret_is_left(form: str, tmp_path: Path) -> None:
+    made = Report("1.0", dry_run=False, started=MOMENT, cutoff=MOMENT, finished=MOMENT)
+    uri = f"https://user:{'secret' * 100_000}@host/{'x' * 500_000}?sig={'y' * 500_000}"
+    outcome = TaskOutcome(TaskId("a" * 32), "n", "p", "p", Verdict.KEPT, Reason.UNUSABLE_PATH, f"{uri!r}: remove it")
+    made.add(outcome)
+    made.warn(uri)
+    for text in (FORMS[form][0](made, tmp_path), json_lines.dumps(json_lines.task(outcome, made))):
+        assert "secret" not in text
+        assert len(text) < 60_000
+
+
+def test_what_a_text_lacks_is_counted() -> None:
+    line = json.loads(json_lines.dumps(json_lines.warning("x" * (LONGEST + 1234))))
+    assert line["message"] == "x" * LONGEST + "… (1,234 more characters)"
+    assert json.loads(json_lines.dumps(json_lines.warning("x" * LONGEST)))["message"] == "x" * LONGEST
 
 
 @pytest.mark.parametrize("form", ["html", "md", "terminal"])

@@ -76,6 +76,7 @@ def test_lists_are_written_with_commas_or_as_json(text: str) -> None:
         ("CLEANUP_MOUNTED_FOLDERS", "/"),
         ("CLEANUP_MOUNTED_FOLDERS", "/mnt/../etc"),
         ("CLEANUP_STORES_VERIFY_CERTIFICATE", "/no/such/file"),
+        ("CLEARML_API_HOST_VERIFY_CERT", __file__),
         ("CLEANUP_SWEEP_GRACE_DAYS", "0"),
         ("CLEANUP_SWEEP_KNOWN_ONE_IN", "0"),
         ("CLEANUP_EXTERNAL_FILES", "yes"),
