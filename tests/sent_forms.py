@@ -1,9 +1,10 @@
 """Which forms of call the product sends in its own tests; one that is not in the table of known forms fails the run.
 
-What no recording shows is imagined: a form that is new needs a recording, or a reason. In a whole run a form of the table
-that nobody sends any more fails as well.
+What no recording shows is imagined: a form that is new needs a recording, or a reason. Tests of random worlds are left out,
+since no two runs of them send the same; after a whole run the forms of the table that no other test has sent are named.
 """
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -20,18 +21,23 @@ def listen() -> None:
     ask_once: Callable[..., Any] = Transport.ask_once
 
     def noted(self: Transport, name: str, body: object, *args: Any, **options: Any) -> Any:
-        SENT.update(forms(name, body))
+        if not os.environ.get("PYTEST_CURRENT_TEST", "").startswith("tests/property/"):
+            SENT.update(forms(name, body))
         return ask_once(self, name, body, *args, **options)
 
     Transport.ask_once = noted  # type: ignore[method-assign]  # for the whole run
 
 
-def complaints(*, whole: bool) -> list[str]:
-    """What is wrong with what was sent."""
+def unknown() -> list[str]:
+    """What was sent and is not in the table."""
     recorded, others = table()
-    known = recorded.keys() | others.keys()
-    wrong = [f"sent, and not in {TABLE.name}: {form}" for form in sorted(SENT - known)]
-    return wrong + ([f"in {TABLE.name}, and sent by no test: {form}" for form in sorted(known - SENT)] if whole else [])
+    return [f"sent, and not in {TABLE.name}: {form}" for form in sorted(SENT - recorded.keys() - others.keys())]
+
+
+def unsent() -> list[str]:
+    """What is in the table and was not sent."""
+    recorded, others = table()
+    return [f"in {TABLE.name}, and sent by no test: {form}" for form in sorted((recorded.keys() | others.keys()) - SENT)]
 
 
 class Plugin:
@@ -41,10 +47,11 @@ class Plugin:
         if hasattr(session.config, "workeroutput"):
             session.config.workeroutput["forms"] = sorted(SENT)
             return
-        whole = session.config.args_source is pytest.Config.ArgsSource.TESTPATHS and not session.testsfailed
-        self.found = complaints(whole=whole)
-        if self.found and not session.config.option.collectonly:
+        self.found = unknown()
+        if self.found:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        elif session.config.args_source is pytest.Config.ArgsSource.TESTPATHS and not session.testsfailed:
+            self.found = unsent()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:

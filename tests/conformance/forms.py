@@ -41,14 +41,12 @@ def _shape(name: str, value: Any) -> str:  # noqa: PLR0911 -- one for each kind 
         return "{…}"
     if name == "order_by":
         return ",".join(value) if isinstance(value, list) else str(value)
-    if name == "page":
-        return "0" if value == 0 else "n"
     if isinstance(value, bool):
         return str(value).lower()
     if value is None:
         return "null"
     if isinstance(value, int | float):
-        return "0" if value == 0 and name == "iters" else "number"
+        return "number"
     if isinstance(value, str):
         return _date(value) or ("text" if value else "''")
     if isinstance(value, Mapping):

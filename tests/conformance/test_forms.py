@@ -32,8 +32,8 @@ def test_each_form_is_recorded_where_the_table_says_so() -> None:
 @pytest.mark.parametrize(
     ("call", "body", "form"),
     [
-        ("tasks.get_all", {"id": ["a"], "page": 0, "page_size": 5}, "tasks.get_all id=[text] page=0 page_size=number"),
-        ("tasks.get_all", {"id": ["a", "b"], "page": 3}, "tasks.get_all id=[text] page=n"),
+        ("tasks.get_all", {"id": ["a"], "page": 0, "page_size": 5}, "tasks.get_all id=[text] page=number page_size=number"),
+        ("tasks.get_all", {"id": ["a", "b"], "page": 3}, "tasks.get_all id=[text] page=number"),
         ("tasks.get_all", {"tags": ["a", "b"], "id": []}, "tasks.get_all id=[] tags=[text …]"),
         ("tasks.get_all", {"last_update": [">=2026-01-01T00:00:00+00:00"]}, "tasks.get_all last_update=[>=T]"),
         ("projects.get_all", {"last_update": ["2026-01-01T00:00:00", None]}, "projects.get_all last_update=[T null]"),

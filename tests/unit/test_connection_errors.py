@@ -205,7 +205,7 @@ def test_what_breaks_once_a_server_has_answered_is_tried_again(serve: Serve) -> 
     said: list[str] = []
     files = FileServer(f"http://{host}", [], lambda: "token", timeout=5, retry=Retry(2, wait=0, on_retry=said.append))
     assert "does not answer like ClearML's fileserver" in files.check()
-    files._host = f"https://{host}"
+    files._calls.host = f"https://{host}"
     with pytest.raises(UnreachableError, match="TLS failed"):
         files.check()
     assert len(said) == 1
