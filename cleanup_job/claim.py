@@ -62,7 +62,7 @@ class Claim:
         """
         place = None if self.real else locate(self.uri)
         if place is None or place.store != folder.store or place.store.startswith("file://"):
-            yield from self.paths_below(folder.task)
+            yield from self._paths_in(folder)
         elif _is_ambiguous(self.uri) or not is_clean(place.path):
             name = folder.path.rpartition("/")[2]
             yield from self.paths_below(folder.task, {name, *_decoded(name)})
@@ -73,12 +73,22 @@ class Claim:
                 below = folder.path.count("/") + 1
                 yield from {"/".join(path.split("/")[below:]) for path in paths}
 
+    def _paths_in(self, folder: TaskFolder) -> Iterator[str]:
+        """Yield every path that this claim can mean below a folder of a task: of a report's images, or of what it wrote."""
+        for path in self._readings():
+            for at in range(len(path)):
+                if _is_folder_of(folder.task, path, at) and (path[at] == folder.task) == folder.is_report:
+                    yield "/".join(path[at + 1 :])
+
     def paths_below(self, task: TaskId, names: Container[str] | None = None) -> Iterator[str]:
         """Yield every path that this claim can mean below a folder of a task with one of these names, or with any name."""
-        for path in {*readings(self.uri), *(readings(self.real) if self.real else ())}:
+        for path in self._readings():
             for at, segment in enumerate(path):
                 if _is_folder_of(task, path, at) if names is None else segment in names:
                     yield "/".join(path[at + 1 :])
+
+    def _readings(self) -> set[tuple[str, ...]]:
+        return readings(self.uri) | (readings(self.real) if self.real else set())
 
     def kinds(self, task: TaskId) -> frozenset[str]:
         """Those of the ``KINDS`` that this claim can mean a file in, in any folder of a task."""

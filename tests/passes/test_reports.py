@@ -82,6 +82,15 @@ def test_an_image_that_a_living_task_has_as_an_artifact_is_kept(sandbox: Sandbox
     assert images(sandbox) == [f"reports/{made.id}/a.png"]
 
 
+def test_what_a_report_wrote_elsewhere_goes_although_its_images_are_shown(sandbox: Sandbox, world: World) -> None:
+    made = report(world, "a.png")
+    made.plot("plot", images=1)
+    report(world, text=f"![](https://elsewhere/reports/{made.id}/a.png)", archived=False)
+    sandbox.load(world.as_dict())
+    assert clean(sandbox).watcher.deleted == {made.id}
+    assert state(sandbox)[2] == [f"reports/{made.id}/a.png"]
+
+
 def test_what_two_archived_reports_show_goes_with_the_second(sandbox: Sandbox, world: World) -> None:
     made, other = report(world, "a.png"), report(world)
     other.document["report_assets"] = [address(made, "a.png")]
