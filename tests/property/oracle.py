@@ -220,7 +220,8 @@ class Oracle:
         eligible = self.eligible()
         needed = self.needed_versions(gone)
         found = {task for task in eligible if task in needed or self._trouble(task) or self._touched(task)}
-        pending = list(found - gone)
+        # A record that can't be read may need whatever its text names, also where it is not to be deleted itself.
+        pending = list((found | (self.edited & self.tasks.keys())) - gone)
         while pending:
             more = self._needs_of(pending.pop()) & eligible - found
             found |= more
