@@ -67,12 +67,12 @@ class Target:
 def targets(figures: Figures) -> Iterator[Target]:
     """All targets for which there are figures."""
     tasks = max(figures.values("tasks", who="ours", real=True), default=0)
-    for events, bound in ((False, 2.0), (True, 3.0)):
+    for events in (False, True):
         for workers in figures.values("workers", who="ours", real=True):
             ratio = figures.ratio(tasks=tasks, events=events, workers=workers, real=True)
             if ratio is not None:
                 yield Target(
-                    f"time, ours / floor, {_kind(events=events)}, {tasks:,} tasks, {_workers(workers)}", ratio, "≤", bound
+                    f"time, ours / floor, {_kind(events=events)}, {tasks:,} tasks, {_workers(workers)}", ratio, "≤", 3.0
                 )
     for tasks in figures.values("tasks", who="loop"):
         value = figures.loop_ratio(tasks=tasks, events=True, real=True)

@@ -50,7 +50,7 @@ def test_a_simulated_pass_asks_what_a_pass_asks() -> None:
     assert simulation.Simulation(10_000, 1, 1, events=False).run().hours > 2 * took.hours
 
 
-@pytest.mark.parametrize(("seconds", "met"), [(2.0, True), (2.01, False)])
+@pytest.mark.parametrize(("seconds", "met"), [(3.0, True), (3.01, False)])
 def test_a_target_that_is_missed_is_told(seconds: float, met: bool) -> None:
     figures = page.Figures([row("floor", 100, 1.0, real=True), row("ours", 100, seconds, real=True)])
     time = next(page.targets(figures))
