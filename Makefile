@@ -92,7 +92,7 @@ bench: $(BENCH) ## time, requests and memory beside the SDK's loop and the least
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir .venv/bench/wheel .
 	@.venv/bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-index --force-reinstall .venv/bench/wheel/*.whl
 	@$(BIN)/python benchmarks/run.py --python .venv/bench/bin/python --page docs/performance.md $(BENCH_ARGUMENTS)
-	@echo "figures: as wanted"
+	@echo "figures: as wanted, or as known"
 
 simulation: $(INSTALLED) ## a pass over 10 million tasks, simulated: tables as docs/performance.md has them
 	@echo "== simulation"

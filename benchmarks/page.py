@@ -53,11 +53,18 @@ class Target:
     value: float
     sign: str
     bound: float
+    known: float | None = None
+    """What it is known to be at most where it is known to be missed: docs/performance.md says why."""
 
     @property
     def met(self) -> bool:
         """Whether it is reached."""
         return self.value >= self.bound if self.sign == "≥" else self.value <= self.bound
+
+    @property
+    def as_known(self) -> bool:
+        """Whether it is reached, or no worse than it is known to be."""
+        return self.met or (self.known is not None and self.value <= self.known)
 
     def __str__(self) -> str:
         """As it is printed."""
@@ -66,14 +73,7 @@ class Target:
 
 def targets(figures: Figures) -> Iterator[Target]:
     """All targets for which there are figures."""
-    tasks = max(figures.values("tasks", who="ours", real=True), default=0)
-    for events in (False, True):
-        for workers in figures.values("workers", who="ours", real=True):
-            ratio = figures.ratio(tasks=tasks, events=events, workers=workers, real=True)
-            if ratio is not None:
-                yield Target(
-                    f"time, ours / floor, {_kind(events=events)}, {tasks:,} tasks, {_workers(workers)}", ratio, "≤", 3.0
-                )
+    yield from _of_time(figures)
     for tasks in figures.values("tasks", who="loop"):
         value = figures.loop_ratio(tasks=tasks, events=True, real=True)
         if value is not None:
@@ -90,6 +90,16 @@ def targets(figures: Figures) -> Iterator[Target]:
     if row:
         yield Target("process time of a pass with nothing to do, seconds", row["process_seconds"], "≤", 1.5)
         yield Target("requests of a pass with nothing to do", row["requests"], "≤", 6)
+
+
+def _of_time(figures: Figures) -> Iterator[Target]:
+    for tasks in sorted(figures.values("tasks", who="ours", real=True))[-2:]:
+        for events in (False, True):
+            for workers in figures.values("workers", who="ours", real=True):
+                ratio = figures.ratio(tasks=tasks, events=events, workers=workers, real=True)
+                if ratio is not None:
+                    text = f"time, ours / floor, {_kind(events=events)}, {tasks:,} tasks, {_workers(workers)}"
+                    yield Target(text, ratio, "≤", 3.0, known=6.0 if tasks > SMALL else None)
 
 
 def _workers(number: int) -> str:

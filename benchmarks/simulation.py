@@ -27,6 +27,7 @@ from cleanup_job.records import Claimant, Model, Task
 from cleanup_job.selection import Query, Rules
 from cleanup_job.server.events import AHEAD, TASKS
 from cleanup_job.server.listing import AT_ONCE, SEQUENTIAL
+from cleanup_job.splitting import Splitting
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 BATCH = 500
@@ -85,7 +86,7 @@ def mib_of(tasks: int) -> float:
     before = peak()
     there: Any = MadeUp(tasks)
     rules = Rules(NOW - timedelta(days=30), None, drafts_only=False)
-    found = candidates.find(there, there, rules, {})
+    found = candidates.find(there, there, rules, {}, split=Splitting(there, there, lambda: None))
     order = Order(found.tasks, found.holds)
     gone: set[TaskId] = set()
     while units := order.take(BATCH, tasks):

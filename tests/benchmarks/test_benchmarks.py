@@ -50,6 +50,12 @@ def test_a_simulated_pass_asks_what_a_pass_asks() -> None:
     assert simulation.Simulation(10_000, 1, 1, events=False).run().hours > 2 * took.hours
 
 
+def test_what_a_pass_keeps_of_its_tasks_is_measured() -> None:
+    import simulation  # noqa: PLC0415 -- likewise
+
+    assert simulation.mib_of(1_000) >= 0  # a peak, which this process may have reached before
+
+
 @pytest.mark.parametrize(("seconds", "met"), [(3.0, True), (3.01, False)])
 def test_a_target_that_is_missed_is_told(seconds: float, met: bool) -> None:
     figures = page.Figures([row("floor", 100, 1.0, real=True), row("ours", 100, seconds, real=True)])
