@@ -55,6 +55,11 @@ class AnswerError(CleanupError):
         self.status = status
         self.subcode = subcode
 
+    @property
+    def says_missing(self) -> bool:
+        """Whether this is the server's word for one task, or one model, that does not exist (any more)."""
+        return (self.status, self.subcode) in {(400, 101), (400, 201)}
+
 
 class LargeAnswerError(AnswerError):
     """An answer is larger than the caller can take; the server was not heard to its end."""

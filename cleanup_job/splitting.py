@@ -20,8 +20,6 @@ IN_A_LONG_ROW = 10
 """The same where the rest is no more than this: so few may all be bad, as those that the night before has left."""
 BESIDE_EACH_OTHER = 50
 """The same where others of the same call were answered: what is bad often stands together, as the tasks of one experiment."""
-GONE = frozenset({(400, 101), (400, 201)})
-"""How ClearML Server answers for one task or model that does not exist (any more): it is well, and says so."""
 
 
 class Splitting(Generic[Asked]):
@@ -122,7 +120,7 @@ class Splitting(Generic[Asked]):
         Raises:
             DownError: nothing of it is answered.
         """
-        if isinstance(error, AnswerError) and (error.status, error.subcode) in GONE:
+        if isinstance(error, AnswerError) and error.says_missing:  # the server is well, and says so
             return pending, []
         self._in_a_row[name] += 1
         most = IN_A_ROW if sum(map(len, pending)) > IN_A_LONG_ROW else IN_A_LONG_ROW

@@ -30,8 +30,6 @@ WINDOW = 10_000
 """Events that Elasticsearch gives in one answer at most; older servers count to there, and say so much where there are more."""
 PAGES = 10_000
 """Pages of one task: more come from a server that never ends."""
-GONE = frozenset({(400, 101), (400, 201)})
-"""The server's word for a task, or a model, that isn't there."""
 Found = str | Unreadable
 """A file that an event names, or what can't be read of its owner's events."""
 Files = list[tuple[str, Found]]
@@ -108,7 +106,7 @@ class Pages:
         except MISSHAPEN as error:
             yield [(owner, Unreadable(TaskId(owner), f"{kind.words}: {str(error)[:100]}"))]
         except AnswerError as error:
-            if (error.status, error.subcode) in GONE:
+            if error.says_missing:
                 raise
             yield _not_given(owner, kind, str(error))
 

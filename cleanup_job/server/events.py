@@ -13,7 +13,7 @@ from msgspec import Meta, Raw, Struct
 
 from cleanup_job.errors import AnswerError
 from cleanup_job.server.envelope import MISSHAPEN, decoded
-from cleanup_job.server.event_pages import GONE, IMAGES, PLOTS, WINDOW, Ask, Event, Files, Found, Kind, Pages
+from cleanup_job.server.event_pages import IMAGES, PLOTS, WINDOW, Ask, Event, Files, Found, Kind, Pages
 from cleanup_job.server.listing import LARGE, chunks
 from cleanup_job.server.side_by_side import at_once
 from cleanup_job.server.versions import ALL_PLOTS, ANY_METRICS, Offer
@@ -162,5 +162,5 @@ class _Reader:
 
 
 def _unless_gone(error: AnswerError) -> None:
-    if (error.status, error.subcode) in GONE:
+    if error.says_missing:
         raise error

@@ -54,8 +54,7 @@ class Calls:
         self._place = Place("CLEARML_FILES_HOST", host)
         self._sent = [0]
         """Shared by both, as what follows."""
-        self._answers: list[bool] = []
-        """Not empty once there was an answer."""
+        self._has_answered = [False]
         self.unsure: set[str] = set()
         """Paths whose deletion was sent without an answer: if they are not there, that request may have done it."""
 
@@ -127,7 +126,7 @@ class Calls:
                 self._end_if_lasting(self._place.lasting(error))
                 raise _PassingError(words(error)) from error
         self._end_if_lasting(self._place.refused(answer.status_code, answer.content))
-        self._answers[:] = [True]
+        self._has_answered[0] = True
         if answer.status_code in passing:
             self.unsure.update(names if answer.status_code in PASSING - UNDONE else ())
             raise _PassingError(refusal(answer), answer)
@@ -135,7 +134,7 @@ class Calls:
 
     def _end_if_lasting(self, why: str) -> None:
         """What is wrong from the first request on is a setting; what breaks later may pass."""
-        if why and not self._answers:
+        if why and not self._has_answered[0]:
             raise SettingsError(f"{why}. Nothing was deleted.")
 
 
