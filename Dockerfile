@@ -30,7 +30,7 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
 # The sandbox has no place beside real data.
 FROM build AS build-job
 WORKDIR /opt/clearml-cleanup/lib
-RUN rm -r python3*/site-packages/cleanup_job/sandbox python3*/site-packages/cleanup_job/demo.py
+RUN rm -r python3*/site-packages/cleanup_job/sandbox python3*/site-packages/cleanup_job/cli/demo.py
 
 FROM ${BASE_IMAGE} AS base
 # Some bases come without the standard library's compiled form, and a read-only image would compile it at each start.

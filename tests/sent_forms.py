@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from forms import TABLE, forms, table
 
-from cleanup_job.server.session import Transport
+from cleanup_job.clearml_api.session import Transport
 
 SENT: set[str] = set()
 

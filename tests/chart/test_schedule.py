@@ -5,7 +5,7 @@ import yaml  # type: ignore[import-untyped]  # has no types
 from charts import CONTAINER, ENOUGH, at, files, nested, one, render, variables
 from helm_python.errors import HelmError
 
-from cleanup_job.settings import load
+from cleanup_job.settings.model import load
 
 KEYS = {"CLEARML_API_ACCESS_KEY": "key", "CLEARML_API_SECRET_KEY": "secret"}
 

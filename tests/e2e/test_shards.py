@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from release import Release, until
 
+from cleanup_job.planning.sharding import shard_of
 from cleanup_job.sandbox.builder import World
-from cleanup_job.sharding import shard_of
 
 pytestmark = pytest.mark.e2e
 

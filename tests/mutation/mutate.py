@@ -26,7 +26,7 @@ class Mutant:
     """A change that no test noticed."""
 
     of: str
-    """The function, as ``cleanup_job.paths.is_clean``."""
+    """The function, as ``cleanup_job.planning.paths.is_clean``."""
     was: str
     now: str
 
@@ -70,7 +70,7 @@ def mutmut(folder: Path, *arguments: str) -> str:
 
 
 def readable(name: str) -> str:
-    """The function of a mutant, as a person writes it: mutmut's names are ``cleanup_job.paths.xǁTaskFileǁkind__mutmut_3``."""
+    """The function of a mutant, as a person writes it: mutmut's names are ``cleanup_job.planning.paths.xǁAǁb__mutmut_3``."""
     module, _, function = name.partition("__mutmut_")[0].rpartition(".")
     parts = function.split("ǁ")[1:] or [function.removeprefix("x_")]
     return ".".join((module, *parts))

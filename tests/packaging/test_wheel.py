@@ -47,7 +47,7 @@ def test_the_wheel_holds_the_package_and_no_tests(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {
         "cleanup_job/py.typed",
-        "cleanup_job/cleanup.py",
+        "cleanup_job/passes/cleanup.py",
         "cleanup_job/report/page.css",
         "cleanup_job/report/page.html",
         "cleanup_job/report/page.js",

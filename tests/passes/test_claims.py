@@ -8,7 +8,7 @@ import pytest
 from harness import NOW, clean, state
 
 from cleanup_job.errors import SettingsError
-from cleanup_job.report.outcome import Reason
+from cleanup_job.planning.outcome import Reason
 from cleanup_job.sandbox.builder import TaskBuilder, World
 from cleanup_job.sandbox.server import Fault, Request, Sandbox
 

@@ -9,13 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
+from cleanup_job.clearml_api import clearml_server, listing
+from cleanup_job.clearml_api.documents import Entry
+from cleanup_job.clearml_api.listing import Listings
+from cleanup_job.clearml_api.session import Connection, Transport
 from cleanup_job.sandbox.builder import World
 from cleanup_job.sandbox.server import Fault, Request, Sandbox
 from cleanup_job.sandbox.store import api_time
-from cleanup_job.server import clearml_server, listing
-from cleanup_job.server.documents import Entry
-from cleanup_job.server.listing import Listings
-from cleanup_job.server.session import Connection, Transport
 
 
 def listed(sandbox: Sandbox, page_size: int, service: str = "tasks") -> list[str]:

@@ -3,7 +3,7 @@
 import pytest
 from harness import NOW, clean, state
 
-from cleanup_job.report.outcome import Reason
+from cleanup_job.planning.outcome import Reason
 from cleanup_job.sandbox.builder import World
 from cleanup_job.sandbox.server import Sandbox
 

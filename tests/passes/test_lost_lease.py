@@ -3,10 +3,10 @@
 import pytest
 from harness import NOW, clean, state
 
-from cleanup_job.cleanup import Stop
+from cleanup_job.clearml_api.event_files import AHEAD
+from cleanup_job.passes.cleanup import Stop
 from cleanup_job.sandbox.builder import World
 from cleanup_job.sandbox.server import Request, Sandbox
-from cleanup_job.server.events import AHEAD
 
 
 def world() -> dict[str, object]:

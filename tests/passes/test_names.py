@@ -2,7 +2,7 @@
 
 from harness import NOW, clean
 
-from cleanup_job.report.outcome import Reason
+from cleanup_job.planning.outcome import Reason
 from cleanup_job.sandbox.builder import World
 from cleanup_job.sandbox.server import Fault, Request, Sandbox
 

@@ -12,16 +12,16 @@ import pytest
 import requests
 from harness import NOW, clean, state
 
-from cleanup_job import bounded_http
-from cleanup_job.bounded_http import BoundedAdapter, UnreadableError
+from cleanup_job.clearml_api import session
+from cleanup_job.clearml_api.session import Connection, Transport
 from cleanup_job.errors import CleanupError, SettingsError, UnreachableError
-from cleanup_job.report.outcome import Reason
+from cleanup_job.planning.outcome import Reason
 from cleanup_job.retry import Retry
 from cleanup_job.sandbox.answer import ENDPOINTS, Call
 from cleanup_job.sandbox.builder import World
 from cleanup_job.sandbox.server import Sandbox
-from cleanup_job.server import session
-from cleanup_job.server.session import Connection, Transport
+from cleanup_job.transport import bounded_http
+from cleanup_job.transport.bounded_http import BoundedAdapter, UnreadableError
 
 Serve = Callable[[socket.socket, Event], None]
 

@@ -5,12 +5,12 @@ from datetime import timedelta
 import pytest
 from harness import NOW, clean, state
 
+from cleanup_job.clearml_api.clearml_server import ClearMLServer
+from cleanup_job.clearml_api.session import Connection, Transport
 from cleanup_job.errors import RefusedError
 from cleanup_job.sandbox.builder import World
 from cleanup_job.sandbox.server import Sandbox
 from cleanup_job.sandbox.store import api_time
-from cleanup_job.server.clearml_server import ClearMLServer
-from cleanup_job.server.session import Connection, Transport
 
 
 @pytest.mark.parametrize("page_size", [7, 500])

@@ -5,9 +5,9 @@ from harness import NOW, clean
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanup_job import cleanup
-from cleanup_job.cleanup import Stop
-from cleanup_job.rate import BURST, Rate
+from cleanup_job.passes import cleanup
+from cleanup_job.passes.cleanup import Stop
+from cleanup_job.passes.rate import BURST, Rate
 from cleanup_job.sandbox.builder import World
 from cleanup_job.sandbox.server import Fault, Request, Sandbox
 

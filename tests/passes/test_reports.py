@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from harness import NOW, clean, state
 
-from cleanup_job.report.outcome import Reason
+from cleanup_job.planning.outcome import Reason
 from cleanup_job.sandbox.builder import TaskBuilder, World
 from cleanup_job.sandbox.server import Sandbox
 from cleanup_job.storage.folders import MountedFolders

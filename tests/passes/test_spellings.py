@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from harness import NOW, Done, clean, state
 
-from cleanup_job.report.outcome import Reason, Verdict
+from cleanup_job.planning.outcome import Reason, Verdict
 from cleanup_job.retry import Retry
 from cleanup_job.sandbox.builder import TaskBuilder, World
 from cleanup_job.sandbox.server import Fault, Request, Sandbox

@@ -13,7 +13,7 @@ from scenario import PUBLIC
 from worlds import worlds
 
 from cleanup_job.errors import AnswerError
-from cleanup_job.report.outcome import Reason
+from cleanup_job.planning.outcome import Reason
 from cleanup_job.sandbox.answer import ENDPOINTS, Call
 from cleanup_job.sandbox.builder import World
 from cleanup_job.sandbox.server import Sandbox

@@ -9,7 +9,7 @@ from harness import NOW, Done, clean, state
 from cleanup_job.errors import AnswerError, DownError, UnreachableError
 from cleanup_job.sandbox.builder import TaskBuilder, World
 from cleanup_job.sandbox.server import Fault, Request, Sandbox
-from cleanup_job.splitting import IN_A_LONG_ROW, IN_A_ROW, Splitting
+from cleanup_job.transport.splitting import IN_A_LONG_ROW, IN_A_ROW, Splitting
 
 FAULTS = {
     "500": Fault(status=500),

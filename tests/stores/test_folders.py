@@ -7,7 +7,7 @@ import pytest
 from harness import NOW, clean, state
 
 from cleanup_job.errors import SettingsError
-from cleanup_job.paths import PartOfFolder, TaskFile, TaskFolder, TaskId
+from cleanup_job.planning.paths import PartOfFolder, TaskFile, TaskFolder, TaskId
 from cleanup_job.sandbox.builder import World
 from cleanup_job.sandbox.server import Sandbox
 from cleanup_job.storage.folders import MountedFolders

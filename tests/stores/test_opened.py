@@ -8,8 +8,8 @@ import pytest
 import requests
 from servers import Certificate, azure_container
 
-from cleanup_job.outputs import UnknownStore, address_of, classify
-from cleanup_job.paths import OwnedPath, TaskFolder, TaskId
+from cleanup_job.planning.outputs import UnknownStore, address_of, classify
+from cleanup_job.planning.paths import OwnedPath, TaskFolder, TaskId
 from cleanup_job.retry import Retry
 from cleanup_job.storage.buckets import Buckets, NoAccessError
 from cleanup_job.storage.objects import ObjectStores

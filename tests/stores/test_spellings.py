@@ -3,9 +3,9 @@
 import pytest
 from servers import Bucket
 
-from cleanup_job.claim import Claim
-from cleanup_job.outputs import Outputs
-from cleanup_job.paths import TaskFolder, TaskId
+from cleanup_job.planning.claim import Claim
+from cleanup_job.planning.outputs import Outputs
+from cleanup_job.planning.paths import TaskFolder, TaskId
 from cleanup_job.retry import Retry
 from cleanup_job.storage.buckets import Buckets
 from cleanup_job.storage.objects import ObjectStores

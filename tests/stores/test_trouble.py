@@ -16,8 +16,8 @@ from obstore.exceptions import GenericError
 from servers import Bucket, Certificate, s3_bucket, s3_server
 
 from cleanup_job.errors import LeaseHeldError, SettingsError
-from cleanup_job.paths import TaskFolder, TaskId
-from cleanup_job.report.outcome import Reason
+from cleanup_job.planning.outcome import Reason
+from cleanup_job.planning.paths import TaskFolder, TaskId
 from cleanup_job.retry import Retry
 from cleanup_job.sandbox.builder import World
 from cleanup_job.sandbox.server import Sandbox

@@ -12,7 +12,7 @@ import pytest
 from harness import clean, state
 from servers import Bucket, Certificate
 
-from cleanup_job.paths import TaskId
+from cleanup_job.planning.paths import TaskId
 from cleanup_job.retry import Retry
 from cleanup_job.sandbox.server import Sandbox
 from cleanup_job.storage.buckets import Buckets

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanup_job.claim import Claim, readings, task_ids_in
-from cleanup_job.paths import KINDS, Location, ModelId, TaskFolder, TaskId, read_as
-from cleanup_job.records import Model
+from cleanup_job.planning.claim import Claim, readings, task_ids_in
+from cleanup_job.planning.paths import KINDS, Location, ModelId, TaskFolder, TaskId, read_as
+from cleanup_job.planning.records import Model
 
 T, OTHER = TaskId("a" * 32), TaskId("b" * 32)
 FOLDER = TaskFolder("fileserver", f"lab/exp 1.{T}", T)

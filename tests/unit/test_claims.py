@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from cleanup_job.claim import Claim
-from cleanup_job.claims import SAMPLE, Claims, Needs, check_model_tags
 from cleanup_job.errors import SettingsError
-from cleanup_job.paths import Location, ModelId, TaskId
-from cleanup_job.records import Claimant, Model
+from cleanup_job.passes.claims import SAMPLE, Claims, Needs, check_model_tags
+from cleanup_job.planning.claim import Claim
+from cleanup_job.planning.paths import Location, ModelId, TaskId
+from cleanup_job.planning.records import Claimant, Model
 
 A, B, LIVING, OTHER = (TaskId(letter * 32) for letter in "abcd")
 M, N = ModelId("1" * 32), ModelId("2" * 32)

@@ -5,8 +5,8 @@ from email.utils import format_datetime
 
 import pytest
 
-from cleanup_job.clock import Clock, judged
-from cleanup_job.server.server_clock import ServerClock
+from cleanup_job.clearml_api.server_clock import ServerClock
+from cleanup_job.planning.clock import Clock, judged
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -15,11 +15,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cleanup_job.connection_errors import VERIFY, words
+from cleanup_job.clearml_api.session import Connection, Transport
 from cleanup_job.errors import CleanupError, SettingsError, UnreachableError
 from cleanup_job.retry import Retry
-from cleanup_job.server.session import Connection, Transport
 from cleanup_job.storage.fileserver import FileServer
+from cleanup_job.transport.connection_errors import VERIFY, words
 
 Serve = Callable[..., str]
 API, FILES = "CLEARML_API_HOST", "CLEARML_FILES_HOST"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from cleanup_job import cli
-from cleanup_job.paths import TaskId
+from cleanup_job.cli.main import _COMMANDS
+from cleanup_job.planning.outcome import REASON_TEXTS, Reason, Report, TaskOutcome, Verdict
+from cleanup_job.planning.paths import TaskId
 from cleanup_job.report import json_lines, sweep
-from cleanup_job.report.outcome import REASON_TEXTS, Reason, Report, TaskOutcome, Verdict
 from cleanup_job.report.words import EXIT_CODES
-from cleanup_job.settings import Settings, env_name
+from cleanup_job.settings.model import Settings, env_name
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
@@ -86,7 +86,7 @@ def test_make_targets_that_a_page_names_exist(page: Path) -> None:
 
 def test_exactly_the_commands_are_documented() -> None:
     table = text("docs/index.md").split("## Commands")[1].split("\n## ")[0]
-    assert set(re.findall(r"^\| `clearml-cleanup (\w+)", table, re.MULTILINE)) == set(cli._COMMANDS)
+    assert set(re.findall(r"^\| `clearml-cleanup (\w+)", table, re.MULTILINE)) == set(_COMMANDS)
 
 
 @pytest.mark.parametrize(("page", "title"), [("README.md", "## What you see"), ("docs/index.md", "## Exit codes")])

@@ -10,11 +10,11 @@ from hypothesis import assume, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from cleanup_job.edits import Given, Known, beside, handed_over, registered
 from cleanup_job.errors import SettingsError
-from cleanup_job.parameters import BOUNDS, FIRST, TRANSFERABLE, statement_of
-from cleanup_job.scopes import Edit, Scope
-from cleanup_job.settings import Settings, edit_of, env_name, load, scope_of
+from cleanup_job.service_task.edits import Given, Known, beside, handed_over, registered
+from cleanup_job.service_task.parameters import BOUNDS, FIRST, TRANSFERABLE, statement_of
+from cleanup_job.settings.model import Settings, edit_of, env_name, load, scope_of
+from cleanup_job.settings.scopes import Edit, Scope
 
 CONNECTION = {"CLEARML_API_HOST": "http://any", "CLEARML_API_ACCESS_KEY": "any", "CLEARML_API_SECRET_KEY": "any"}
 PROJECTS = ("team", "team/a", "team/b", "vision", "vision/golden", "nlp")

@@ -7,11 +7,11 @@ from typing import Any, NoReturn
 
 import pytest
 
-from cleanup_job.outputs import Outputs
-from cleanup_job.paths import KINDS, Location, ModelId, PartOfFolder, TaskFolder, TaskId, left_alone, left_alone_whole
-from cleanup_job.plan import Batch, Gone, Policy, References, plan_batch, protection
-from cleanup_job.records import Model, Task
-from cleanup_job.selection import Rules, Selected
+from cleanup_job.planning.outputs import Outputs
+from cleanup_job.planning.paths import KINDS, Location, ModelId, PartOfFolder, TaskFolder, TaskId, left_alone, left_alone_whole
+from cleanup_job.planning.plan import Batch, Gone, Policy, References, plan_batch, protection
+from cleanup_job.planning.records import Model, Task
+from cleanup_job.planning.selection import Rules, Selected
 
 OLD = datetime(2026, 1, 1, tzinfo=UTC)
 TASK = TaskId("a" * 32)

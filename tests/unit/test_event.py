@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cleanup_job.paths import TaskId
+from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
+from cleanup_job.planning.paths import TaskId
 from cleanup_job.report.event import MESSAGE_BYTES, Event, of_error, of_report
-from cleanup_job.report.outcome import Reason, Report, TaskOutcome, Verdict
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 

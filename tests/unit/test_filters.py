@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cleanup_job.errors import SettingsError
-from cleanup_job.filters import NAMED, Filters, Known, needed_by, resolve
-from cleanup_job.paths import TaskId
-from cleanup_job.records import Task
-from cleanup_job.selection import Rules, Threshold
+from cleanup_job.planning.filters import NAMED, Filters, Known, needed_by, resolve
+from cleanup_job.planning.paths import TaskId
+from cleanup_job.planning.records import Task
+from cleanup_job.planning.selection import Rules, Threshold
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 OLD = NOW - timedelta(days=60)

@@ -13,8 +13,8 @@ import requests
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from cleanup_job.concurrency_limit import ENOUGH, IN_A_ROW, LONGEST_PAUSE, InFlight, pause_of
 from cleanup_job.errors import CleanupError
-from cleanup_job.in_flight import ENOUGH, IN_A_ROW, LONGEST_PAUSE, InFlight, pause_of
 
 NOW = "Sun, 01 Nov 2026 12:00:00 GMT"
 

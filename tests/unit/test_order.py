@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanup_job.order import Order
-from cleanup_job.paths import TaskId
+from cleanup_job.planning.order import Order
+from cleanup_job.planning.paths import TaskId
 
 EVERYTHING = 10_000
 

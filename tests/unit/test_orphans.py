@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cleanup_job.orphans import Entry, FoundFolder, folder_of, grouped
-from cleanup_job.paths import TaskFolder, TaskId
+from cleanup_job.planning.orphans import Entry, FoundFolder, folder_of, grouped
+from cleanup_job.planning.paths import TaskFolder, TaskId
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cleanup_job.outputs import External, Outputs, Owned, UnknownStore, Unusable, address_of, classify
-from cleanup_job.paths import LinkedFile, TaskId
+from cleanup_job.planning.outputs import External, Outputs, Owned, UnknownStore, Unusable, address_of, classify
+from cleanup_job.planning.paths import LinkedFile, TaskId
 from cleanup_job.storage.fileserver import FileServer
 
 TASK = TaskId("0123456789abcdef0123456789abcdef")

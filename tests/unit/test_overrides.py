@@ -3,7 +3,7 @@
 import pytest
 
 from cleanup_job.errors import SettingsError
-from cleanup_job.overrides import check_arguments, parse
+from cleanup_job.settings.overrides import check_arguments, parse
 
 
 @pytest.mark.parametrize("name", ["CLEANUP_MAX_TASKS", "max_tasks", "maxTasks", "cleanup.maxTasks"])

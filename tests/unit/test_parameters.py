@@ -6,10 +6,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cleanup_job import parameters
 from cleanup_job.errors import SettingsError
-from cleanup_job.parameters import FIRST, TRANSFERABLE, edited, entry, of_settings, read, sync
-from cleanup_job.settings import Settings, load
+from cleanup_job.service_task import parameters
+from cleanup_job.service_task.parameters import FIRST, TRANSFERABLE, edited, entry, of_settings, read, sync
+from cleanup_job.settings.model import Settings, load
 
 CONNECTION = {"CLEARML_API_HOST": "http://any", "CLEARML_API_ACCESS_KEY": "any", "CLEARML_API_SECRET_KEY": "any"}
 NAMES = st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).map(str.strip).filter(bool), min_size=1)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanup_job.outputs import External, classify
-from cleanup_job.paths import (
+from cleanup_job.planning.outputs import External, classify
+from cleanup_job.planning.paths import (
     Kept,
     LinkedFile,
     Location,

@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cleanup_job.claim import Claim
-from cleanup_job.outputs import Outputs
-from cleanup_job.paths import KINDS, LinkedFile, Location, ModelId, PartOfFolder, TaskFile, TaskFolder, TaskId
-from cleanup_job.plan import (
+from cleanup_job.planning.claim import Claim
+from cleanup_job.planning.outcome import Reason
+from cleanup_job.planning.outputs import Outputs
+from cleanup_job.planning.paths import KINDS, LinkedFile, Location, ModelId, PartOfFolder, TaskFile, TaskFolder, TaskId
+from cleanup_job.planning.plan import (
     STORES_NAMED,
     Batch,
     Gone,
@@ -20,9 +21,8 @@ from cleanup_job.plan import (
     plan_batch,
     protection,
 )
-from cleanup_job.records import Listed, Model, NotDeleted, Size, Task, Unreadable
-from cleanup_job.report.outcome import Reason
-from cleanup_job.selection import Rules, Selected
+from cleanup_job.planning.records import Listed, Model, NotDeleted, Size, Task, Unreadable
+from cleanup_job.planning.selection import Rules, Selected
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 OLD = NOW - timedelta(days=60)

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from cleanup_job.paths import TaskId
+from cleanup_job.planning.outcome import EXAMPLES, Reason, Report, TaskOutcome, Verdict
+from cleanup_job.planning.paths import TaskId
 from cleanup_job.report import table
-from cleanup_job.report.outcome import EXAMPLES, Reason, Report, TaskOutcome, Verdict
 
 MOMENT = datetime(2026, 11, 1, tzinfo=UTC)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cleanup_job.paths import TaskId
+from cleanup_job.planning.outcome import EXAMPLES, NAMED, PROJECTS, Reason, Report, TaskOutcome, Verdict
+from cleanup_job.planning.paths import TaskId
 from cleanup_job.report import document, event, json_lines, plots, table
-from cleanup_job.report.outcome import EXAMPLES, NAMED, PROJECTS, Reason, Report, TaskOutcome, Verdict
 from cleanup_job.report.words import LONGEST
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)

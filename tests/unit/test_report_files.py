@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cleanup_job.paths import TaskId
+from cleanup_job.planning.outcome import EXAMPLES, Reason, Report, TaskOutcome, Verdict
+from cleanup_job.planning.paths import TaskId
 from cleanup_job.report import document, table, words
-from cleanup_job.report.outcome import EXAMPLES, Reason, Report, TaskOutcome, Verdict
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from cleanup_job.paths import TaskId
+from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
+from cleanup_job.planning.paths import TaskId
 from cleanup_job.report import document, html, json_lines, markdown, table, words
-from cleanup_job.report.outcome import Reason, Report, TaskOutcome, Verdict
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
 WRITABLE = st.characters(exclude_categories=())  # lone surrogates too: JSON from a server can hold them

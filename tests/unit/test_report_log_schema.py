@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cleanup_job.paths import TaskId
+from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
+from cleanup_job.planning.paths import TaskId
 from cleanup_job.report import json_lines, sweep
-from cleanup_job.report.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.report.words import STOPPED
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "log-schema.md").read_text(encoding="utf-8")

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanup_job.filters import Filters, Known, resolve
-from cleanup_job.paths import TaskId
-from cleanup_job.records import RUN_TAG, Task
-from cleanup_job.selection import Query, Rules, Selected, age_from, unchanged
+from cleanup_job.planning.filters import Filters, Known, resolve
+from cleanup_job.planning.paths import TaskId
+from cleanup_job.planning.records import RUN_TAG, Task
+from cleanup_job.planning.selection import Query, Rules, Selected, age_from, unchanged
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 OLD = NOW - timedelta(days=60)

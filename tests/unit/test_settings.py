@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from cleanup_job.assemble import derived, read_settings
 from cleanup_job.errors import SettingsError
-from cleanup_job.settings import Settings, env_name, load
+from cleanup_job.settings.model import Settings, env_name, load
+from cleanup_job.wiring import derived, read_settings
 
 SERVER = {
     "CLEARML_API_HOST": "http://clearml-apiserver:8008",

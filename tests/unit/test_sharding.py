@@ -5,8 +5,8 @@ import zlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanup_job.paths import TaskId
-from cleanup_job.sharding import own, shard_of
+from cleanup_job.planning.paths import TaskId
+from cleanup_job.planning.sharding import own, shard_of
 
 IDS = st.lists(st.text("0123456789abcdef", min_size=32, max_size=32).map(TaskId), min_size=1, max_size=30, unique=True)
 

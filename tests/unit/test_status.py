@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from kubernetes_fake import FakeCluster, refused
 
+from cleanup_job.cli.cluster_commands import result
 from cleanup_job.cluster.connection import CallError
 from cleanup_job.cluster.status import LeaseStatus, PassResult, Status, next_run, read
-from cleanup_job.cluster_commands import result
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ENV = [{"name": "CLEANUP_LEASE", "value": "clearml-cleanup"}]
