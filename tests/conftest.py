@@ -6,7 +6,7 @@ import pytest
 import sent_forms
 from hypothesis import settings
 
-from cleanup_job.sandbox.server import Sandbox
+from clearml_sandbox.server import Sandbox
 
 # No test is about time: these machines are noisy.
 settings.register_profile("untimed", deadline=None)

@@ -12,9 +12,9 @@ from cleanup_job.planning.filters import Filters
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.retry import Retry
-from cleanup_job.sandbox.server import Sandbox
 from cleanup_job.storage.fileserver import FileServer
 from cleanup_job.storage.store import Store, Stores
+from clearml_sandbox.server import Sandbox
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 

@@ -95,7 +95,7 @@ def _demo(options: argparse.Namespace) -> int:
 def _sandbox(options: argparse.Namespace) -> int:
     """The embedded ClearML Server, in the foreground."""
     with _extra():
-        from cleanup_job.sandbox import command  # noqa: PLC0415 -- needs the extra `sandbox`
+        from clearml_sandbox import command  # noqa: PLC0415 -- needs the extra `sandbox`
     try:
         return command.run(options)
     except command.CommandError as error:
@@ -201,7 +201,7 @@ def _add_sandbox_commands(commands: Any, words: Sequence[str]) -> None:
         return
     with suppress(ModuleNotFoundError):  # said when the command is called
         from cleanup_job.cli import demo  # noqa: PLC0415 -- see above
-        from cleanup_job.sandbox import command  # noqa: PLC0415 -- see above
+        from clearml_sandbox import command  # noqa: PLC0415 -- see above
 
         demo.add_arguments(parsers["demo"])
         command.add_arguments(parsers["sandbox"])

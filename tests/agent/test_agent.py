@@ -19,8 +19,8 @@ import pytest
 from web_ui import WebUI
 
 from cleanup_job.cli.main import main
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Sandbox
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Sandbox
 
 ROOT = Path(__file__).resolve().parents[2]
 AGENT = ROOT / ".venv" / "agent" / "bin" / "clearml-agent"

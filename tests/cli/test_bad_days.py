@@ -17,7 +17,7 @@ import cleanup_job
 from cleanup_job.cli import pod
 from cleanup_job.cli.main import _COMMANDS, main
 from cleanup_job.report import document
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.server import Fault, Request, Sandbox
 
 COMMAND = [sys.executable, "-m", "cleanup_job"]
 SCRIPT = [sys.executable, "-c", "import sys; from cleanup_job.__main__ import main; sys.exit(main())"]
@@ -60,7 +60,7 @@ def test_an_interrupt_in_an_import_is_quiet(command: list[str], module: str, tmp
 
 
 def test_an_interrupt_of_a_command_is_quiet(tmp_path: Path) -> None:
-    done = ends([*COMMAND, "sandbox", "--tasks", "1"], env=interrupted_at("cleanup_job.sandbox.seed", tmp_path))
+    done = ends([*COMMAND, "sandbox", "--tasks", "1"], env=interrupted_at("clearml_sandbox.seed", tmp_path))
     assert (done.returncode, done.stderr) == (130, "")
 
 

@@ -11,8 +11,8 @@ from harness import state
 
 from cleanup_job.cli import pod
 from cleanup_job.cli.main import main
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
 from cleanup_job.settings.model import Settings, env_name
+from clearml_sandbox.server import Fault, Request, Sandbox
 
 
 def lines(text: str) -> list[dict[str, object]]:

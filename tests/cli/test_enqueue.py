@@ -9,7 +9,7 @@ from test_service_task import FIRST, began, scheduled
 from web_ui import WebUI
 
 from cleanup_job.cli.main import main
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.server import Fault, Request, Sandbox
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from cleanup_job.cli.main import main
 from cleanup_job.cluster import k8s_events, lease
 from cleanup_job.cluster.connection import CallError
 from cleanup_job.errors import LeaseHeldError
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.server import Fault, Request, Sandbox
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from cleanup_job import wiring
 from cleanup_job.cli.main import main
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.server import Fault, Request, Sandbox
 
 WORKERS = 4
 

@@ -13,9 +13,9 @@ from web_ui import WebUI
 
 from cleanup_job.cli import run as run_command
 from cleanup_job.cli.main import main
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
 from cleanup_job.service_task import run_reporter
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Fault, Request, Sandbox
 
 FIRST = {
     "cleanup_period_in_days": "1.0",

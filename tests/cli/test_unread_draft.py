@@ -8,7 +8,7 @@ import pytest
 from web_ui import WebUI
 
 from cleanup_job.cli.main import main
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.server import Fault, Request, Sandbox
 
 ARCHIVED = 5
 """Archived tasks, of which a pass deletes four unless something keeps them."""

@@ -12,9 +12,9 @@ from harness import state
 
 from cleanup_job import wiring
 from cleanup_job.cli.main import main
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Fault, Sandbox
 from cleanup_job.settings.model import load
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Fault, Sandbox
 
 Log = list[dict[str, Any]]
 

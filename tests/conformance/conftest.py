@@ -6,7 +6,7 @@ from types import ModuleType
 import pytest
 from recordings import KEY, SECRET, replayer
 
-from cleanup_job.sandbox.server import Sandbox
+from clearml_sandbox.server import Sandbox
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ import pytest
 from before import Before
 from recordings import KEY, SECRET, recorded, title
 
-from cleanup_job.sandbox.server import Sandbox
-from cleanup_job.sandbox.store import Document
+from clearml_sandbox.server import Sandbox
+from clearml_sandbox.store import Document
 
 FREE = {"active_duration": "<now>", "last_worker": "<any>", "result_msg": "<any>"}
 """Fields that must be there; "<now>" is any number."""

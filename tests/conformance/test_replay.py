@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from recordings import FOLDER, KEY, SECRET, recorded, title
 
-from cleanup_job.sandbox.server import Sandbox
+from clearml_sandbox.server import Sandbox
 
 
 @pytest.mark.parametrize("path", recorded("scenarios"), ids=title)

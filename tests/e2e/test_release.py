@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from release import CHART, Release, command, until
 
-from cleanup_job.sandbox.builder import World
+from clearml_sandbox.builder import World
 
 pytestmark = pytest.mark.e2e
 

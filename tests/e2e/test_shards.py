@@ -9,7 +9,7 @@ import pytest
 from release import Release, until
 
 from cleanup_job.planning.sharding import shard_of
-from cleanup_job.sandbox.builder import World
+from clearml_sandbox.builder import World
 
 pytestmark = pytest.mark.e2e
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from release import Release
 
-from cleanup_job.sandbox.builder import World
+from clearml_sandbox.builder import World
 
 pytestmark = pytest.mark.e2e
 

@@ -19,8 +19,8 @@ from namespace import ELSEWHERE, Recorder, make_everything_local
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from cleanup_job.sandbox.builder import TaskBuilder, World
-from cleanup_job.sandbox.server import Sandbox
+from clearml_sandbox.builder import TaskBuilder, World
+from clearml_sandbox.server import Sandbox
 
 STORE, BUCKET = "minio", "team"  # of a name with a dot moto takes the first part for the bucket
 CONF = """sdk {

@@ -9,8 +9,8 @@ from harness import NOW, clean, state
 
 from cleanup_job.errors import SettingsError
 from cleanup_job.planning.outcome import Reason
-from cleanup_job.sandbox.builder import TaskBuilder, World
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.builder import TaskBuilder, World
+from clearml_sandbox.server import Fault, Request, Sandbox
 
 
 @pytest.fixture

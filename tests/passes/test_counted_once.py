@@ -6,8 +6,8 @@ import pytest
 from harness import NOW, Done, clean, state
 
 from cleanup_job.planning.outcome import Verdict
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Fault, Request, Sandbox
 
 
 @pytest.fixture

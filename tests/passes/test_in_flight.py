@@ -14,9 +14,9 @@ from cleanup_job.concurrency_limit import InFlight
 from cleanup_job.errors import LeaseHeldError
 from cleanup_job.planning.paths import ModelId, TaskId, owned_file
 from cleanup_job.retry import Retry
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
 from cleanup_job.storage.fileserver import FileServer
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Fault, Request, Sandbox
 
 WORKERS = 8
 TROUBLE = 60

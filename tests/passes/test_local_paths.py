@@ -4,8 +4,8 @@ import pytest
 from harness import NOW, clean, state
 
 from cleanup_job.planning.outcome import Reason
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Sandbox
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Sandbox
 
 ADDRESSES = (
     "C:\\out\\lab\\x.{id}\\models\\w.pt",

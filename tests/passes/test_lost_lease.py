@@ -5,8 +5,8 @@ from harness import NOW, clean, state
 
 from cleanup_job.clearml_api.event_files import AHEAD
 from cleanup_job.passes.cleanup import Stop
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Request, Sandbox
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Request, Sandbox
 
 
 def world() -> dict[str, object]:

@@ -3,8 +3,8 @@
 from harness import NOW, clean
 
 from cleanup_job.planning.outcome import Reason
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Fault, Request, Sandbox
 
 
 def test_a_task_that_stays_for_another_ones_sake_is_told_by_its_name(sandbox: Sandbox) -> None:

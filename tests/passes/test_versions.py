@@ -14,10 +14,10 @@ from cleanup_job.clearml_api.versions import SINCE, TASKS_DELETE_MANY, Offer
 from cleanup_job.planning.outcome import Reason
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import Deleted, GoneAlready, NotDeleted
-from cleanup_job.sandbox import older
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
-from cleanup_job.sandbox.store import Document
+from clearml_sandbox import older
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.store import Document
 
 VERSIONS = [f"2.{minor}" for minor in range(13, 35)]
 """From server 1.1 on; 1.9 has 2.23."""

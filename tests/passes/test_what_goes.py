@@ -7,8 +7,8 @@ from harness import NOW, clean, state
 
 from cleanup_job.errors import UnreachableError
 from cleanup_job.planning.outcome import Reason
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Fault, Sandbox
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Fault, Sandbox
 
 
 @pytest.fixture

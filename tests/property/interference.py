@@ -21,8 +21,8 @@ from urllib.parse import unquote
 
 from scenario import Document, Happened, Scenario, Seen
 
-from cleanup_job.sandbox.server import Sandbox
-from cleanup_job.sandbox.store import api_time
+from clearml_sandbox.server import Sandbox
+from clearml_sandbox.store import api_time
 
 DEEP = "[" * 10_000 + "]" * 10_000
 _HOLE = "<<deep>>"

@@ -18,9 +18,9 @@ from scenario import AGAIN, MOUNT, PUBLIC, Document, Scenario, Seen
 
 from cleanup_job.errors import CleanupError
 from cleanup_job.planning.outcome import TaskOutcome
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Sandbox
 from cleanup_job.storage.folders import MountedFolders
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Sandbox
 
 
 class Judge:

@@ -14,9 +14,9 @@ from worlds import worlds
 
 from cleanup_job.errors import AnswerError
 from cleanup_job.planning.outcome import Reason
-from cleanup_job.sandbox.answer import ENDPOINTS, Call
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Sandbox
+from clearml_sandbox.answer import ENDPOINTS, Call
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Sandbox
 
 relaxed = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

@@ -7,9 +7,9 @@ import pytest
 from harness import NOW, Done, clean, state
 
 from cleanup_job.errors import AnswerError, DownError, UnreachableError
-from cleanup_job.sandbox.builder import TaskBuilder, World
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
 from cleanup_job.transport.splitting import IN_A_LONG_ROW, IN_A_ROW, Splitting
+from clearml_sandbox.builder import TaskBuilder, World
+from clearml_sandbox.server import Fault, Request, Sandbox
 
 FAULTS = {
     "500": Fault(status=500),

@@ -10,8 +10,8 @@ from judge import Judge, judge
 from scenario import PUBLIC, Scenario
 from worlds import FEATURES, scenarios, worlds
 
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Sandbox
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Sandbox
 
 few = settings(
     deadline=None, derandomize=True, database=None, phases=(Phase.generate,), suppress_health_check=list(HealthCheck)

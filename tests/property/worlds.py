@@ -14,7 +14,7 @@ from harness import NOW
 from hypothesis import strategies as st
 from scenario import AGAIN, BUCKET, MOUNT, PUBLIC, Document, Scenario
 
-from cleanup_job.sandbox.builder import ModelBuilder, TaskBuilder, World
+from clearml_sandbox.builder import ModelBuilder, TaskBuilder, World
 
 FEATURES = (
     "claims",  # records that name what another task made, or list its models

@@ -13,10 +13,10 @@ from cleanup_job.clearml_api.session import Connection, Transport
 from cleanup_job.errors import SettingsError
 from cleanup_job.planning.paths import LinkedFile, Location, TaskFile, TaskFolder, TaskId
 from cleanup_job.retry import Retry
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Sandbox
 from cleanup_job.storage.fileserver import NAME, PROVEN_BY, SAMPLE, FileServer
 from cleanup_job.storage.store import Stores
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Sandbox
 
 ONE, OTHER = (TaskId(digit * 32) for digit in "ab")
 TOP = TaskFolder(NAME, f"lab/exp.{ONE}", ONE)

@@ -8,9 +8,9 @@ from harness import NOW, clean, state
 
 from cleanup_job.errors import SettingsError
 from cleanup_job.planning.paths import PartOfFolder, TaskFile, TaskFolder, TaskId
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Sandbox
 from cleanup_job.storage.folders import MountedFolders
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Sandbox
 
 ONE, OTHER = (TaskId(digit * 32) for digit in "ab")
 

@@ -13,10 +13,10 @@ from cleanup_job.passes.sweep import Options, Sweep
 from cleanup_job.planning.paths import Location
 from cleanup_job.report.sweep import Orphan, SweepReport, Verdict
 from cleanup_job.retry import Retry
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Sandbox
 from cleanup_job.storage.buckets import Buckets
 from cleanup_job.storage.objects import ObjectStores
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Sandbox
 
 GONE = [f"{n:032x}" for n in range(1, 9)]
 LATER = datetime.now(UTC) + timedelta(days=60)

@@ -19,11 +19,11 @@ from cleanup_job.errors import LeaseHeldError, SettingsError
 from cleanup_job.planning.outcome import Reason
 from cleanup_job.planning.paths import TaskFolder, TaskId
 from cleanup_job.retry import Retry
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Sandbox
 from cleanup_job.storage import buckets
 from cleanup_job.storage.buckets import Buckets, region_of
 from cleanup_job.storage.objects import ObjectStores
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Sandbox
 
 TASK = TaskId("a" * 32)
 

@@ -19,10 +19,10 @@ from cleanup_job.planning.orphans import FoundFolder
 from cleanup_job.planning.paths import Location
 from cleanup_job.report.sweep import Orphan, SweepReport, Verdict
 from cleanup_job.retry import Retry
-from cleanup_job.sandbox import query
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
 from cleanup_job.storage.folders import SCHEME, MountedFolders
+from clearml_sandbox import query
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Fault, Request, Sandbox
 
 NOW = datetime.now(UTC)
 LONG_AGO = NOW - timedelta(days=100)

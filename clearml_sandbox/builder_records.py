@@ -11,7 +11,7 @@ from hashlib import md5
 from typing import Any
 from urllib.parse import quote
 
-from cleanup_job.sandbox.store import COMPANY, Document, api_time
+from clearml_sandbox.store import COMPANY, Document, api_time
 
 _PATH_PART = {ord(c): f"0x{ord(c):02x}" for c in "#\"';?:@&=+$,%!\r\n"} | {ord("/"): ".slash."}
 

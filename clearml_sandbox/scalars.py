@@ -2,9 +2,9 @@
 
 from collections import defaultdict
 
-from cleanup_job.sandbox.answer import Call, endpoint
-from cleanup_job.sandbox.event_reading import NO_ITERATION, owners, read, shown
-from cleanup_job.sandbox.store import Document
+from clearml_sandbox.answer import Call, endpoint
+from clearml_sandbox.event_reading import NO_ITERATION, owners, read, shown
+from clearml_sandbox.store import Document
 
 SCALAR = "training_stats_scalar"
 LAST = 100

@@ -9,9 +9,9 @@ from urllib.parse import unquote_plus
 from flask import Flask, Response, abort, request
 from werkzeug.http import http_date
 
-from cleanup_job.sandbox.answer import ApiError
-from cleanup_job.sandbox.api import read_token
-from cleanup_job.sandbox.store import Store
+from clearml_sandbox.answer import ApiError
+from clearml_sandbox.api import read_token
+from clearml_sandbox.store import Store
 
 
 def make(store: Store, *, auth: bool, allow_batch: bool) -> Flask:

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from cleanup_job.sandbox.answer import ApiError, Call, endpoint
-from cleanup_job.sandbox.deletion import artifact_urls, delete_task
-from cleanup_job.sandbox.kinds import PROJECT
-from cleanup_job.sandbox.query import query
-from cleanup_job.sandbox.store import Document, Store, new_id, now
+from clearml_sandbox.answer import ApiError, Call, endpoint
+from clearml_sandbox.deletion import artifact_urls, delete_task
+from clearml_sandbox.kinds import PROJECT
+from clearml_sandbox.query import query
+from clearml_sandbox.store import Document, Store, new_id, now
 
 STATUSES = "closed completed created failed in_progress published publishing queued stopped unknown".split()
 SHORTEST_NAME = 3

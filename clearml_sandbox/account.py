@@ -1,7 +1,7 @@
 """Users, tags and the little that a client asks of a server before it works."""
 
-from cleanup_job.sandbox.answer import ApiError, Call, endpoint
-from cleanup_job.sandbox.store import Document
+from clearml_sandbox.answer import ApiError, Call, endpoint
+from clearml_sandbox.store import Document
 
 
 @endpoint("users.get_current_user")

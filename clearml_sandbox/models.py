@@ -1,11 +1,11 @@
 """The models service, but for deletion."""
 
-from cleanup_job.sandbox.answer import ApiError, Call, each, endpoint
-from cleanup_job.sandbox.deletion import invalid_model
-from cleanup_job.sandbox.kinds import MODEL
-from cleanup_job.sandbox.query import query
-from cleanup_job.sandbox.store import Document, new_id, now
-from cleanup_job.sandbox.task_states import set_status
+from clearml_sandbox.answer import ApiError, Call, each, endpoint
+from clearml_sandbox.deletion import invalid_model
+from clearml_sandbox.kinds import MODEL
+from clearml_sandbox.query import query
+from clearml_sandbox.store import Document, new_id, now
+from clearml_sandbox.task_states import set_status
 
 
 @endpoint("models.get_all")

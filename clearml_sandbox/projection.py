@@ -4,10 +4,10 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from cleanup_job.sandbox import older
-from cleanup_job.sandbox.answer import ApiError, Call, Version
-from cleanup_job.sandbox.kinds import TASK, Kind
-from cleanup_job.sandbox.store import Document
+from clearml_sandbox import older
+from clearml_sandbox.answer import ApiError, Call, Version
+from clearml_sandbox.kinds import TASK, Kind
+from clearml_sandbox.store import Document
 
 
 def check_fields(only: Any, kind: Kind, server: Version) -> None:

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from cleanup_job.sandbox.answer import ApiError, Call, endpoint
-from cleanup_job.sandbox.deletion import own_task
-from cleanup_job.sandbox.store import Document, now
+from clearml_sandbox.answer import ApiError, Call, endpoint
+from clearml_sandbox.deletion import own_task
+from clearml_sandbox.store import Document, now
 
 Sections = dict[str, dict[str, Document]]
 

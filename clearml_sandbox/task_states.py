@@ -3,10 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cleanup_job.sandbox.answer import ApiError, Call, each, endpoint
-from cleanup_job.sandbox.deletion import artifact_urls, dequeue_everywhere, invalid_task, own_task, release_models
-from cleanup_job.sandbox.queues import default_queue, make_queue, queue
-from cleanup_job.sandbox.store import Document, Store, now
+from clearml_sandbox.answer import ApiError, Call, each, endpoint
+from clearml_sandbox.deletion import artifact_urls, dequeue_everywhere, invalid_task, own_task, release_models
+from clearml_sandbox.queues import default_queue, make_queue, queue
+from clearml_sandbox.store import Document, Store, now
 
 STOPPING = "stopping"
 """The message of a task that its agent shall stop."""

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import itemgetter
 
-from cleanup_job.sandbox.answer import ApiError, Call, endpoint
-from cleanup_job.sandbox.event_reading import (
+from clearml_sandbox.answer import ApiError, Call, endpoint
+from clearml_sandbox.event_reading import (
     BUCKETS,
     END,
     IMAGE,
@@ -27,7 +27,7 @@ from cleanup_job.sandbox.event_reading import (
     variant_of,
     wanted_metrics,
 )
-from cleanup_job.sandbox.store import Document, new_id
+from clearml_sandbox.store import Document, new_id
 
 PAGE = 1_000
 """Plots in a page of `events.get_multi_task_plots`."""

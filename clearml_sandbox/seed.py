@@ -29,8 +29,8 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
-from cleanup_job.sandbox.builder import TaskBuilder, World
-from cleanup_job.sandbox.store import Document
+from clearml_sandbox.builder import TaskBuilder, World
+from clearml_sandbox.store import Document
 
 _PROJECTS = (
     "vision/classification",

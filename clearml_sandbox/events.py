@@ -5,11 +5,11 @@ from collections import Counter, defaultdict
 from datetime import datetime
 from time import time
 
-from cleanup_job.sandbox.answer import ApiError, Call, endpoint
-from cleanup_job.sandbox.builder_records import metric_key
-from cleanup_job.sandbox.deletion import own_task
-from cleanup_job.sandbox.event_reading import IMAGE, PLOT, TYPES, metric_of
-from cleanup_job.sandbox.store import Document, Store, now
+from clearml_sandbox.answer import ApiError, Call, endpoint
+from clearml_sandbox.builder_records import metric_key
+from clearml_sandbox.deletion import own_task
+from clearml_sandbox.event_reading import IMAGE, PLOT, TYPES, metric_of
+from clearml_sandbox.store import Document, Store, now
 
 SCALAR = "training_stats_scalar"
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from cleanup_job.sandbox.answer import ApiError, Call, each, endpoint
-from cleanup_job.sandbox.older import LOCKED
-from cleanup_job.sandbox.store import DELETED, Document, Store, now
+from clearml_sandbox.answer import ApiError, Call, each, endpoint
+from clearml_sandbox.older import LOCKED
+from clearml_sandbox.store import DELETED, Document, Store, now
 
 
 def invalid_task(store: Store, key: str) -> ApiError:

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from cleanup_job.sandbox import workers
-from cleanup_job.sandbox.answer import ApiError, Call, endpoint
-from cleanup_job.sandbox.builder_records import queue_record
-from cleanup_job.sandbox.deletion import own_task
-from cleanup_job.sandbox.kinds import QUEUE
-from cleanup_job.sandbox.query import query
-from cleanup_job.sandbox.store import Document, Store, new_id, now
+from clearml_sandbox import workers
+from clearml_sandbox.answer import ApiError, Call, endpoint
+from clearml_sandbox.builder_records import queue_record
+from clearml_sandbox.deletion import own_task
+from clearml_sandbox.kinds import QUEUE
+from clearml_sandbox.query import query
+from clearml_sandbox.store import Document, Store, new_id, now
 
 SHORTEST_NAME = 3
 SINCE = (2, 4)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from cleanup_job.sandbox.store import Document, Store
+from clearml_sandbox.store import Document, Store
 
 Version = tuple[int, int]
 

@@ -9,7 +9,7 @@ from typing import Any
 import jwt
 from flask import Flask, Response, request
 
-from cleanup_job.sandbox import (
+from clearml_sandbox import (
     account,
     deletion,
     event_bulk,
@@ -26,8 +26,8 @@ from cleanup_job.sandbox import (
     tasks,
     workers,
 )
-from cleanup_job.sandbox.answer import ENDPOINTS, ApiError, Call, endpoint
-from cleanup_job.sandbox.store import Document, Store, new_id
+from clearml_sandbox.answer import ENDPOINTS, ApiError, Call, endpoint
+from clearml_sandbox.store import Document, Store, new_id
 
 SERVICES = (
     account,

@@ -12,8 +12,8 @@ from pathlib import Path
 from random import Random
 from threading import Event
 
-from cleanup_job.sandbox.seed import seeded_world
-from cleanup_job.sandbox.server import HOST, Fault, Request, Sandbox
+from clearml_sandbox.seed import seeded_world
+from clearml_sandbox.server import HOST, Fault, Request, Sandbox
 
 
 class CommandError(Exception):

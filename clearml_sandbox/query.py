@@ -5,11 +5,11 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any
 
-from cleanup_job.sandbox.answer import ApiError, Call
-from cleanup_job.sandbox.conditions import Condition, conditions_of, read_values, values_of
-from cleanup_job.sandbox.kinds import Kind
-from cleanup_job.sandbox.projection import check_fields, projection
-from cleanup_job.sandbox.store import Document, Documents, new_id
+from clearml_sandbox.answer import ApiError, Call
+from clearml_sandbox.conditions import Condition, conditions_of, read_values, values_of
+from clearml_sandbox.kinds import Kind
+from clearml_sandbox.projection import check_fields, projection
+from clearml_sandbox.store import Document, Documents, new_id
 
 CAP = 500
 """Documents in one page at most."""

@@ -2,13 +2,13 @@
 
 import copy
 
-from cleanup_job.sandbox.answer import ApiError, Call, endpoint
-from cleanup_job.sandbox.deletion import own_task
-from cleanup_job.sandbox.kinds import TASK
-from cleanup_job.sandbox.projects import find_or_make_project
-from cleanup_job.sandbox.query import query
-from cleanup_job.sandbox.store import Document, new_id, now
-from cleanup_job.sandbox.task_outputs import artifact_record, model_entry
+from clearml_sandbox.answer import ApiError, Call, endpoint
+from clearml_sandbox.deletion import own_task
+from clearml_sandbox.kinds import TASK
+from clearml_sandbox.projects import find_or_make_project
+from clearml_sandbox.query import query
+from clearml_sandbox.store import Document, new_id, now
+from clearml_sandbox.task_outputs import artifact_record, model_entry
 
 SHORTEST_NAME = 3
 TYPES = frozenset(

@@ -13,9 +13,9 @@ from typing import Any, Self
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from cleanup_job.sandbox import api, files
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.store import Document, Store
+from clearml_sandbox import api, files
+from clearml_sandbox.builder import World
+from clearml_sandbox.store import Document, Store
 
 HOST = "127.0.0.1"
 _EVERYWHERE = {"", "0.0.0.0"}  # noqa: S104 -- what to look for, not where to listen

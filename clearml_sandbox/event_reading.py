@@ -9,9 +9,9 @@ import re
 from collections import defaultdict
 from typing import Any
 
-from cleanup_job.sandbox.answer import ApiError, Call, endpoint
-from cleanup_job.sandbox.older import BY_TIME
-from cleanup_job.sandbox.store import Document, new_id, now
+from clearml_sandbox.answer import ApiError, Call, endpoint
+from clearml_sandbox.older import BY_TIME
+from clearml_sandbox.store import Document, new_id, now
 
 TYPES = ("training_stats_scalar", "training_stats_vector", "training_debug_image", "plot", "log")
 WINDOW = 10_000

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from cleanup_job.sandbox.answer import ApiError, Call, endpoint
-from cleanup_job.sandbox.store import Document, Store, now
+from clearml_sandbox.answer import ApiError, Call, endpoint
+from clearml_sandbox.store import Document, Store, now
 
 SINCE = (2, 4)
 TIMEOUT = 600
