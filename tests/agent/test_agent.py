@@ -16,11 +16,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from web_ui import WebUI
 
 from cleanup_job.cli.main import main
 from clearml_sandbox.builder import World
 from clearml_sandbox.server import Sandbox
+from tests.web_ui import WebUI
 
 ROOT = Path(__file__).resolve().parents[2]
 AGENT = ROOT / ".venv" / "agent" / "bin" / "clearml-agent"

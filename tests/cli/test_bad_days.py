@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import state
 
 import cleanup_job
 from cleanup_job.cli import pod
 from cleanup_job.cli.main import _COMMANDS, main
 from cleanup_job.report import document
 from clearml_sandbox.server import Fault, Request, Sandbox
+from tests.harness import state
 
 COMMAND = [sys.executable, "-m", "cleanup_job"]
 SCRIPT = [sys.executable, "-c", "import sys; from cleanup_job.__main__ import main; sys.exit(main())"]

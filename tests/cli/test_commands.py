@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness import state
 
 from cleanup_job.cli import pod
 from cleanup_job.cli.main import main
 from cleanup_job.settings.model import Settings, env_name
 from clearml_sandbox.server import Fault, Request, Sandbox
+from tests.harness import state
 
 
 def lines(text: str) -> list[dict[str, object]]:

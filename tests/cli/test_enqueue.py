@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from test_service_task import FIRST, began, scheduled
-from web_ui import WebUI
 
 from cleanup_job.cli.main import main
 from clearml_sandbox.server import Fault, Request, Sandbox
+from tests.web_ui import WebUI
 
 
 @pytest.fixture

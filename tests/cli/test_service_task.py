@@ -9,13 +9,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from web_ui import WebUI
 
 from cleanup_job.cli import run as run_command
 from cleanup_job.cli.main import main
 from cleanup_job.service_task import run_reporter
 from clearml_sandbox.builder import World
 from clearml_sandbox.server import Fault, Request, Sandbox
+from tests.web_ui import WebUI
 
 FIRST = {
     "cleanup_period_in_days": "1.0",

@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from kubernetes_fake import FakeCluster
 
 from cleanup_job.cli import cluster_commands
 from cleanup_job.cli.main import main
+from tests.unit.cluster.kubernetes_fake import FakeCluster
 
 
 def cronjob(*arguments: str) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from web_ui import WebUI
 
 from cleanup_job.cli.main import main
 from clearml_sandbox.server import Fault, Request, Sandbox
+from tests.web_ui import WebUI
 
 ARCHIVED = 5
 """Archived tasks, of which a pass deletes four unless something keeps them."""

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import state
 
 from cleanup_job import wiring
 from cleanup_job.cli.main import main
 from cleanup_job.settings.model import load
 from clearml_sandbox.builder import World
 from clearml_sandbox.server import Fault, Sandbox
+from tests.harness import state
 
 Log = list[dict[str, Any]]
 

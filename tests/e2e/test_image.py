@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]  # has no types
-from release import ROOT
+
+from tests.e2e.release import ROOT
 
 pytestmark = pytest.mark.e2e
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LIST = Path(__file__).with_name("survivors.toml")
-COPIED = ("cleanup_job", "tests", "docs", "helm", "pyproject.toml", "README.md", "CHANGELOG.md")
+COPIED = ("cleanup_job", "clearml_sandbox", "tests", "docs", "helm", "pyproject.toml", "README.md", "CHANGELOG.md")
 NOTICED = ("killed", "timeout", "caught by type check", "segfault")
 
 
@@ -55,7 +55,7 @@ def copy_to(folder: Path, modules: list[str]) -> None:
             shutil.copy(source, folder / name)
     if modules:
         config = (folder / "pyproject.toml").read_text(encoding="utf-8")
-        chosen = ", ".join(f'"cleanup_job/{name}.py"' for name in modules)
+        chosen = ", ".join(f'"cleanup_job/*/{name}.py"' for name in modules)
         (folder / "pyproject.toml").write_text(re.sub(r"(?m)^only_mutate = \[[^\]]*\]", f"only_mutate = [{chosen}]", config))
 
 

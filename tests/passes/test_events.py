@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import pytest
-from harness import NOW, clean, state
 
 from cleanup_job.clearml_api import event_files as reader
 from cleanup_job.clearml_api import event_pages
@@ -13,6 +12,7 @@ from clearml_sandbox.answer import ENDPOINTS, Call
 from clearml_sandbox.builder import TaskBuilder, World
 from clearml_sandbox.server import Fault, Request, Sandbox
 from clearml_sandbox.store import Document
+from tests.harness import NOW, clean, state
 
 IMAGE = "training_debug_image"
 

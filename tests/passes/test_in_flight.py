@@ -6,7 +6,6 @@ from threading import Barrier, Lock, Thread
 from typing import Any
 
 import pytest
-from harness import NOW, clean, state
 
 from cleanup_job.clearml_api.clearml_server import ClearMLServer
 from cleanup_job.clearml_api.session import Connection, Transport
@@ -17,6 +16,7 @@ from cleanup_job.retry import Retry
 from cleanup_job.storage.fileserver import FileServer
 from clearml_sandbox.builder import World
 from clearml_sandbox.server import Fault, Request, Sandbox
+from tests.harness import NOW, clean, state
 
 WORKERS = 8
 TROUBLE = 60

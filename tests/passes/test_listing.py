@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from harness import NOW, clean
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
@@ -16,6 +15,7 @@ from cleanup_job.clearml_api.session import Connection, Transport
 from clearml_sandbox.builder import World
 from clearml_sandbox.server import Fault, Request, Sandbox
 from clearml_sandbox.store import api_time
+from tests.harness import NOW, clean
 
 
 def listed(sandbox: Sandbox, page_size: int, service: str = "tasks") -> list[str]:

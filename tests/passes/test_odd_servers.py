@@ -10,7 +10,6 @@ from threading import Event, Thread
 
 import pytest
 import requests
-from harness import NOW, clean, state
 
 from cleanup_job.clearml_api import session
 from cleanup_job.clearml_api.session import Connection, Transport
@@ -22,6 +21,7 @@ from cleanup_job.transport.bounded_http import BoundedAdapter, UnreadableError
 from clearml_sandbox.answer import ENDPOINTS, Call
 from clearml_sandbox.builder import World
 from clearml_sandbox.server import Sandbox
+from tests.harness import NOW, clean, state
 
 Serve = Callable[[socket.socket, Event], None]
 

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from harness import NOW, clean, state
 
 from cleanup_job.clearml_api.clearml_server import ClearMLServer
 from cleanup_job.clearml_api.session import Connection, Transport
@@ -11,6 +10,7 @@ from cleanup_job.errors import RefusedError
 from clearml_sandbox.builder import World
 from clearml_sandbox.server import Sandbox
 from clearml_sandbox.store import api_time
+from tests.harness import NOW, clean, state
 
 
 @pytest.mark.parametrize("page_size", [7, 500])

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from harness import NOW, clean
 
 from cleanup_job.cli import pod
 from cleanup_job.cluster import lease
@@ -14,6 +13,7 @@ from cleanup_job.settings.model import load
 from cleanup_job.wiring import options
 from clearml_sandbox.builder import World
 from clearml_sandbox.server import Sandbox
+from tests.harness import NOW, clean
 
 SERVER = {"CLEARML_API_HOST": "http://any", "CLEARML_API_ACCESS_KEY": "any", "CLEARML_API_SECRET_KEY": "any"}
 

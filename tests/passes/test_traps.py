@@ -5,7 +5,6 @@ from contextlib import suppress
 from datetime import timedelta
 
 import pytest
-from harness import NOW, clean, state
 
 from cleanup_job.clearml_api import event_files as reader
 from cleanup_job.clearml_api.session import Connection, Transport
@@ -20,6 +19,7 @@ from clearml_sandbox.answer import ENDPOINTS
 from clearml_sandbox.builder import TaskBuilder, World
 from clearml_sandbox.server import Fault, Request, Sandbox
 from clearml_sandbox.store import Document, now
+from tests.harness import NOW, clean, state
 
 
 @pytest.fixture

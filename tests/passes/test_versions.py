@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from harness import NOW, clean, state
 
 from cleanup_job.clearml_api import event_pages
 from cleanup_job.clearml_api.clearml_server import ClearMLServer
@@ -18,6 +17,7 @@ from clearml_sandbox import older
 from clearml_sandbox.builder import World
 from clearml_sandbox.server import Fault, Request, Sandbox
 from clearml_sandbox.store import Document
+from tests.harness import NOW, clean, state
 
 VERSIONS = [f"2.{minor}" for minor in range(13, 35)]
 """From server 1.1 on; 1.9 has 2.23."""

@@ -7,7 +7,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
-from harness import NOW, clean
 
 from cleanup_job.clearml_api.session import Connection, Transport
 from cleanup_job.errors import SettingsError
@@ -17,6 +16,7 @@ from cleanup_job.storage.fileserver import NAME, PROVEN_BY, SAMPLE, FileServer
 from cleanup_job.storage.store import Stores
 from clearml_sandbox.builder import World
 from clearml_sandbox.server import Sandbox
+from tests.harness import NOW, clean
 
 ONE, OTHER = (TaskId(digit * 32) for digit in "ab")
 TOP = TaskFolder(NAME, f"lab/exp.{ONE}", ONE)

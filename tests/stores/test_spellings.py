@@ -1,7 +1,6 @@
 """Keys that a record's address spells in another way: SDK 1.11 quoted those on Google Cloud once more."""
 
 import pytest
-from servers import Bucket
 
 from cleanup_job.planning.claim import Claim
 from cleanup_job.planning.outputs import Outputs
@@ -9,6 +8,7 @@ from cleanup_job.planning.paths import TaskFolder, TaskId
 from cleanup_job.retry import Retry
 from cleanup_job.storage.buckets import Buckets
 from cleanup_job.storage.objects import ObjectStores
+from tests.stores.servers import Bucket
 
 TASK = TaskId("a" * 32)
 

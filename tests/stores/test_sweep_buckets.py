@@ -4,8 +4,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from harness import NOW
-from servers import Bucket
 
 from cleanup_job.clearml_api.clearml_server import ClearMLServer
 from cleanup_job.clearml_api.session import Connection, Transport
@@ -17,6 +15,8 @@ from cleanup_job.storage.buckets import Buckets
 from cleanup_job.storage.objects import ObjectStores
 from clearml_sandbox.builder import World
 from clearml_sandbox.server import Sandbox
+from tests.harness import NOW
+from tests.stores.servers import Bucket
 
 GONE = [f"{n:032x}" for n in range(1, 9)]
 LATER = datetime.now(UTC) + timedelta(days=60)

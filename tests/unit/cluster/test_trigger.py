@@ -4,12 +4,12 @@ import re
 from typing import Any
 
 import pytest
-from kubernetes_fake import FakeCluster, refused
 
 from cleanup_job.cluster.connection import CallError
 from cleanup_job.cluster.cronjob import create, find, job_from
 from cleanup_job.cluster.follow import Follower
 from cleanup_job.errors import CleanupError, SettingsError, UnreachableError
+from tests.unit.cluster.kubernetes_fake import FakeCluster, refused
 
 CONTAINER = {"name": "clearml-cleanup", "image": "x", "env": [{"name": "CLEANUP_LEASE", "value": "a"}]}
 CRONJOB: dict[str, Any] = {

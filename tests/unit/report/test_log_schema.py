@@ -10,7 +10,7 @@ from cleanup_job.planning.paths import TaskId
 from cleanup_job.report import json_lines, sweep
 from cleanup_job.report.words import STOPPED
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "log-schema.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "log-schema.md").read_text(encoding="utf-8")
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
 STORES = (("s3://bucket", 2),)
 TYPES: dict[str, tuple[type, ...]] = {

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from kubernetes_fake import FakeCluster, refused
 
 from cleanup_job.cli.cluster_commands import result
 from cleanup_job.cluster.connection import CallError
 from cleanup_job.cluster.status import LeaseStatus, PassResult, Status, next_run, read
+from tests.unit.cluster.kubernetes_fake import FakeCluster, refused
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ENV = [{"name": "CLEANUP_LEASE", "value": "clearml-cleanup"}]

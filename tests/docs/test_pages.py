@@ -53,7 +53,7 @@ def test_files_that_a_page_names_exist(page: Path) -> None:
     for name in re.findall(r"`((?:tests|docs|cleanup_job|benchmarks)/[\w/.-]+)`", page.read_text(encoding="utf-8")):
         assert (ROOT / name).exists(), name
     for name in re.findall(r"`(test_\w+\.py)`", page.read_text(encoding="utf-8")):
-        assert list(ROOT.glob(f"tests/*/{name}")), name
+        assert list(ROOT.glob(f"tests/**/{name}")), name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
