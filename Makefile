@@ -12,7 +12,8 @@ AGENT := .venv/agent/installed
 BENCH := .venv/bench/installed
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
 CONTAINER_TOOL ?= $(notdir $(firstword $(shell command -v docker podman buildah)))
-IMAGE ?= clearml-cleanup
+REPOSITORY := $(shell sed -n 's/^Repository = "\(.*\)"$$/\1/p' pyproject.toml)
+IMAGE ?= ghcr.io/$(REPOSITORY:https://github.com/%=%)
 SECONDS ?= 120
 # What the system trusts, a company's certificates included. pip gets it from requirements/install.py, Go looks there by itself.
 CERTIFICATES := $(firstword $(wildcard $(SSL_CERT_FILE) /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem))
@@ -138,7 +139,7 @@ image: ## both images, IMAGE:version and IMAGE:version-sandbox, with docker, pod
 	@[ -n "$(CONTAINER_TOOL)" ] || { echo "images: neither docker nor podman nor buildah is in PATH"; exit 1; }
 	@for target in job sandbox; do \
 	  $(CONTAINER_TOOL) build --target $$target --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg VERSION=$(VERSION) \
-	    --build-arg REVISION=$$(git rev-parse HEAD 2> /dev/null || echo unknown) \
+	    --build-arg REVISION=$$(git rev-parse HEAD 2> /dev/null || echo unknown) --build-arg SOURCE=$(REPOSITORY) \
 	    $${PIP_CONFIG_FILE:+--secret id=pip,src="$$PIP_CONFIG_FILE"} $(BUILD_ARGUMENTS) \
 	    --tag $(IMAGE):$(VERSION)$$([ $$target = job ] || echo -$$target) . || exit 1; \
 	done
