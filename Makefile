@@ -13,6 +13,7 @@ BENCH := .venv/bench/installed
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
 CONTAINER_TOOL ?= $(notdir $(firstword $(shell command -v docker podman buildah)))
 REPOSITORY := $(shell sed -n 's/^Repository = "\(.*\)"$$/\1/p' pyproject.toml)
+export REPOSITORY_URL := $(REPOSITORY)
 IMAGE ?= ghcr.io/$(REPOSITORY:https://github.com/%=%)
 SECONDS ?= 120
 # What the system trusts, a company's certificates included. pip gets it from requirements/install.py, Go looks there by itself.
@@ -24,7 +25,7 @@ WITH_STORES := $(filter tests tests/ tests/stores%,$(or $(T),tests))
 WITH_AGENT := $(filter tests tests/ tests/agent%,$(or $(T),tests))
 BASE_IMAGE ?= python:3.11-slim
 
-.PHONY: help demo test fuzz cases mutate check bench simulation docs image sbom tools chart e2e lock clean
+.PHONY: help demo test fuzz cases mutate check bench simulation docs image image-name wheel sbom tools chart e2e lock clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /  make \1\t/' | expand -t 16
@@ -104,6 +105,8 @@ check: $(INSTALLED) $(ACTIONLINT) ## format, lint, types, imports, dependencies,
 	@$(BIN)/codespell
 	@$(BIN)/python -m pytest tests/style
 	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/actionlint
+	@$(BIN)/zizmor --offline --quiet .github
 
 	@$(BIN)/python requirements/audit.py requirements/runtime.txt
 	@echo "checks: passed"
@@ -144,6 +147,19 @@ image: ## both images, IMAGE:version and IMAGE:version-sandbox, with docker, pod
 	    --tag $(IMAGE):$(VERSION)$$([ $$target = job ] || echo -$$target) . || exit 1; \
 	done
 	@echo "images: $(IMAGE):$(VERSION) and $(IMAGE):$(VERSION)-sandbox"
+
+image-name:
+	@echo $(IMAGE):$(VERSION)
+
+wheel: $(INSTALLED) ## dist/: the wheel and the source distribution, and a demo with the wheel in an environment of its own
+	@echo "== wheel"
+	@rm -rf dist .venv/wheel
+	@$(BIN)/python -m build --no-isolation --outdir dist . > .venv/build.log 2>&1 || { cat .venv/build.log; exit 1; }
+	@$(INSTALL) .venv/wheel requirements/sandbox.txt --what "what the wheel needs" --no-compile
+	@.venv/wheel/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-index dist/*.whl
+	@.venv/wheel/bin/python -m pip check > /dev/null
+	@cd .venv/wheel && bin/clearml-cleanup demo --tasks 500 > demo.log 2>&1 || { cat demo.log; exit 1; }
+	@echo "wheel: $$(echo dist/*)"
 
 sbom: $(INSTALLED) ## build/sbom.cdx.json: what is installed in the job's image, as CycloneDX
 	@echo "== sbom"
