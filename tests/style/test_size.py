@@ -25,12 +25,12 @@ def functions(blocks: Iterable[Function | Class]) -> Iterator[Function]:
 def complexities() -> Iterator[tuple[str, int]]:
     for path in MODULES:
         for function in functions(cc_visit(path.read_text(encoding="utf-8"))):
-            yield f"{path.relative_to(ROOT)}: {function.fullname}", function.complexity
+            yield f"{path.name}: {function.fullname}", function.complexity
 
 
 def lengths() -> Iterator[tuple[str, int]]:
     for path in MODULES:
-        yield str(path.relative_to(ROOT)), len(path.read_text(encoding="utf-8").splitlines())
+        yield path.name, len(path.read_text(encoding="utf-8").splitlines())
 
 
 def judge(sizes: Iterator[tuple[str, int]], limit: int, known: dict[str, int]) -> None:
