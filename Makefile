@@ -130,7 +130,7 @@ simulation: $(INSTALLED) ## a pass over 10 million tasks, simulated: tables as d
 	@$(BIN)/python benchmarks/simulation.py
 	@echo "simulation: done"
 
-docs: $(INSTALLED) ## write docs/settings.md and the README's picture anew
+docs: $(INSTALLED) ## write docs/settings.md and the README's picture
 	@echo "== docs"
 	@$(BIN)/python docs/generate_settings.py > .venv/settings.md
 	@mv .venv/settings.md docs/settings.md
@@ -181,7 +181,7 @@ $(GO_TOOLS): requirements/go/go.mod requirements/go/go.sum $(INSTALLED)
 
 tools: $(GO_TOOLS)
 
-chart: $(INSTALLED) $(GO_TOOLS) ## write the chart's schema and README, and the plain manifests in k8s/ anew
+chart: $(INSTALLED) $(GO_TOOLS) ## write the chart's schema and README, and the plain manifests in k8s/
 	@echo "== chart"
 	@$(BIN)/python helm/values_schema.py > .venv/values.schema.json
 	@mv .venv/values.schema.json helm/clearml-cleanup/values.schema.json
@@ -194,7 +194,7 @@ e2e: $(INSTALLED) ## the suites that need a Kubernetes cluster (KUBECONFIG, or t
 	@tests/e2e/run.sh
 	@echo "e2e: passed"
 
-lock: $(INSTALLED) ## pin what we build and test with anew, with hashes
+lock: $(INSTALLED) ## pin what we build and test with, with hashes
 	@echo "== locks"
 	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header -o requirements/dev.txt

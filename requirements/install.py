@@ -22,7 +22,7 @@ BUNDLES = (
 )
 """Where Debian, Red Hat, SUSE, and Alpine and macOS keep the certificates that the system trusts."""
 MEGABYTES = {"kB": 0.001, "MB": 1.0, "GB": 1000.0}
-STEP = 20
+STEP = 10
 """A line for every so many packages, where the output is not a terminal."""
 
 
