@@ -1,83 +1,28 @@
-"""``trigger`` and ``status``: the commands for an installed release, with the user's own kubeconfig."""
+"""``clearml-cleanup status``: what is known of an installed release."""
 
 import argparse
-import sys
-from typing import Any
 
 from rich.console import Console
 from rich.table import Column, Table
 
-from cleanup_job.cluster.cronjob import connect_as_user, container_of, create, find, job_from
-from cleanup_job.cluster.follow import Follower
+from cleanup_job.cli.installed_release import add_release_flags, release_of
 from cleanup_job.cluster.status import LeaseStatus, PassResult, Status, read
-from cleanup_job.exit_codes import ExitCode, meaning
+from cleanup_job.exit_codes import meaning
 from cleanup_job.report.json_lines import dumps
 from cleanup_job.report.words import counted, moment, plain
-from cleanup_job.settings import overrides
 
 
-def add_arguments(commands: Any) -> None:
-    """Both commands and their flags."""
-    texts = {
-        "trigger": "start a pass now: a Job from the installed CronJob, as kubectl makes it",
-        "status": "the installed CronJob: schedule, last and next run, results of the last passes, who holds the lease",
-    }
-    parsers = {name: commands.add_parser(name, help=text, description=text, allow_abbrev=False) for name, text in texts.items()}
-    for parser in parsers.values():
-        parser.add_argument("--namespace", "-n", metavar="NAME", help="namespace of the CronJob (default: the context's)")
-        parser.add_argument("--context", metavar="NAME", help="context of the kubeconfig (default: its current one)")
-        parser.add_argument("--cronjob", metavar="NAME", help="name of the CronJob (default: the only one in the namespace)")
-    trigger_flags = parsers["trigger"]
-    trigger_flags.add_argument("--dry-run", action="store_true", help="the pass only reads, and prints what it would delete")
-    trigger_flags.add_argument(
-        "--set", metavar="NAME=VALUE", action="append", default=[], help="a setting for this pass alone, such as maxTasks=100"
-    )
-    trigger_flags.add_argument(
-        "--follow", action="store_true", help="print the log until the pass ends; its exit code is this one's"
-    )
-    trigger_flags.add_argument("--name", metavar="NAME", help="name of the Job (default: the CronJob's, and -manual-…)")
-    parsers["status"].add_argument(
-        "--output", choices=("text", "json"), default="text", help="form of the answer (default: text)"
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which release, and how to print it."""
+    add_release_flags(parser)
+    parser.add_argument("--output", choices=("text", "json"), default="text", help="form of the answer (default: text)")
 
 
-def trigger(options: argparse.Namespace) -> int:
-    """Make the Job, and follow it if asked to; gives the pass's exit code then."""
-    given = overrides.parse([*options.set, *(["CLEANUP_DRY_RUN=true"] if options.dry_run else [])])
-    cluster = connect_as_user(options.context)
-    namespace = options.namespace or cluster.namespace
-    cronjob = find(cluster, namespace, options.cronjob)
-    made = job_from(cronjob, options.name, overrides.as_arguments(given))
-    template = cronjob["spec"]["jobTemplate"]["spec"]["template"]
-    overrides.check_arguments(given, container_of(template).get("args") or [])
-    job = create(cluster, namespace, made)
-    told = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
-    later = f"kubectl logs --namespace {namespace} --follow job/{job}"
-    if not options.follow:
-        _write(job)
-        told.print(f"made in namespace {namespace}; its log: {later}")
-        return 0
-    told.print(f"job {job} in namespace {namespace}")
-    follower = Follower(cluster, namespace, job, write=_write, tell=lambda text: told.print(plain(text)))
-    try:
-        return follower.run()
-    except KeyboardInterrupt:
-        told.print(f"The Job goes on. Its log: {later}\nTo stop it: kubectl delete --namespace {namespace} job/{job}")
-        return ExitCode.SIGINT
-
-
-def _write(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
-def status(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Print what is known of the release."""
-    cluster = connect_as_user(options.context)
-    namespace = options.namespace or cluster.namespace
-    found = read(cluster, namespace, find(cluster, namespace, options.cronjob))
+    found = read(*release_of(options))
     if options.output == "json":
-        _write(dumps(found.as_document(), indent=2))
+        print(dumps(found.as_document(), indent=2), flush=True)
     else:
         _print(found, Console(markup=False, highlight=False))
     return 0
