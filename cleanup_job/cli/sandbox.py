@@ -12,12 +12,9 @@ from pathlib import Path
 from random import Random
 from threading import Event
 
+from cleanup_job.errors import SettingsError
 from clearml_sandbox.server import HOST, Fault, Request, Sandbox
 from clearml_sandbox.worlds.seed import seeded_world
-
-
-class CommandError(Exception):
-    """What was asked for can't be done."""
 
 
 def _number(kind: type[int] | type[float], most: float = float("inf")) -> Callable[[str], float]:
@@ -81,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
     _load(sandbox, options)
     gc.freeze()  # the world is no garbage: looking through all of it again and again would stall answers
     with sandbox:
-        print(f"ready: API {sandbox.api_url} files {sandbox.files_url} key {sandbox.key}", flush=True)  # noqa: T201 -- the line that says it is ready
+        print(f"ready: API {sandbox.api_url} files {sandbox.files_url} key {sandbox.key}", flush=True)
         ended.wait()
     return 0
 
@@ -95,7 +92,7 @@ def _see_that_it_can_listen(options: argparse.Namespace) -> None:
             except (OSError, UnicodeError) as error:
                 why = str(getattr(error, "strerror", None) or error).partition(" (while")[0]
                 message = f"can't listen on --host {options.host} {flag} {port}: {why}. Choose another port (0: any free one)."
-                raise CommandError(message) from None
+                raise SettingsError(message) from None
 
 
 def _load(sandbox: Sandbox, options: argparse.Namespace) -> None:
@@ -105,11 +102,11 @@ def _load(sandbox: Sandbox, options: argparse.Namespace) -> None:
     try:
         sandbox.load(json.loads(options.world.read_text(encoding="utf-8")))
     except OSError as error:
-        raise CommandError(f"--world {options.world} can't be read: {error.strerror}") from None
+        raise SettingsError(f"--world {options.world} can't be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise CommandError(f"--world {options.world} is not a JSON file: {error}") from None
+        raise SettingsError(f"--world {options.world} is not a JSON file: {error}") from None
     except (AttributeError, LookupError, TypeError) as error:
-        raise CommandError(f"--world {options.world} is not a world: {type(error).__name__} {error}") from None
+        raise SettingsError(f"--world {options.world} is not a world: {type(error).__name__} {error}") from None
 
 
 def _faults(options: argparse.Namespace) -> Callable[[Request], Fault | None]:
@@ -119,6 +116,6 @@ def _faults(options: argparse.Namespace) -> Callable[[Request], Fault | None]:
     def fault(_: Request) -> Fault | None:
         if chance.random() >= options.error_rate:
             return None
-        return Fault(status=chance.choice([None, 503]), after=chance.random() < 0.5)
+        return Fault(status=chance.choice([None, 503]), after=chance.choice([False, True]))
 
     return fault
