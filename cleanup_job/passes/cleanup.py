@@ -124,8 +124,8 @@ class Pass:
         with self._phases.phase("select"):
             names = self._server.projects()
             if self._options.dry_run:
-                for doubt in self._storage.check():  # what a real pass would stumble over
-                    self._warn(doubt)
+                for warning in self._storage.check():  # what a real pass would stumble over
+                    self._warn(warning)
             rules = self._rules(names)
             self._outcomes = Outcomes(names, rules.rule_of)
             found = self._find(rules, names)
@@ -142,8 +142,8 @@ class Pass:
             gone = self._work(found, rules)
             if self._options.delete_empty_projects and not self._stop.reason:
                 self._empty_projects(found, gone, names)
-            for doubt in self._storage.doubts():
-                self._warn(doubt)
+            for warning in self._storage.warnings():
+                self._warn(warning)
         if refusal is not None:
             raise refusal
 
@@ -154,7 +154,7 @@ class Pass:
             else:  # nobody can say which task it is
                 self._warn(f"tasks.get_all: an archived task is left out, since its id can't be read: {staying.detail}")
 
-        tell = candidates.told_by_shard(note, self._options.shard, self._options.shards)
+        notify = candidates.of_shard_only(note, self._options.shard, self._options.shards)
         options = self._options
         protect = Protect(
             options.protect_linked_artifacts,
@@ -162,7 +162,7 @@ class Pass:
             frozenset(options.keep_model_tags),
             links=options.delete_external,
         )
-        return candidates.find(self._server, self._storage, rules, projects, tell, split=self._split, protect=protect)
+        return candidates.find(self._server, self._storage, rules, projects, notify, split=self._split, protect=protect)
 
     def _rules(self, projects: dict[str, str]) -> Rules:
         filters, server = self._options.filters, self._server
