@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from cleanup_job.errors import CleanupError
-from cleanup_job.passes.claims import Claims, check_model_tags
+from cleanup_job.passes.claim_index import ClaimIndex, check_model_tags
 from cleanup_job.passes.ports import Server, Storage
-from cleanup_job.planning.claim import Scope
+from cleanup_job.planning.claim import ClaimScope
 from cleanup_job.planning.outcome import Reason
 from cleanup_job.planning.paths import KINDS, ModelId, TaskId
-from cleanup_job.planning.plan import Staying, unreadable
+from cleanup_job.planning.plan import Kept, unreadable
 from cleanup_job.planning.records import Task, Unreadable
 from cleanup_job.planning.selection import Rules, Selected, is_controller
 from cleanup_job.planning.sharding import own, shard_of
@@ -27,7 +27,7 @@ class Candidates:
 
     tasks: dict[TaskId, Selected]
     """Most recently active first."""
-    claims: Claims
+    claims: ClaimIndex
     shared: Mapping[TaskId, frozenset[str]] = field(default_factory=dict)
     """Those whose id a project's name ends in, with those of the ``KINDS`` that a sub-project of it is called like."""
     steps: frozenset[TaskId] = frozenset()
@@ -42,14 +42,14 @@ class Candidates:
 class Protect:
     """What is looked up to protect what others need."""
 
-    linked_artifacts: Scope = "all"
+    linked_artifacts: ClaimScope = "all"
     used_datasets: bool = False
     keep_model_tags: frozenset[str] = frozenset()
     links: bool = False
     """Whether files outside of all task folders may be deleted."""
 
 
-Notify = Callable[[Staying], None]
+Notify = Callable[[Kept], None]
 """Gets each task that is old enough, but is kept by a rule, as a part of a pipeline, or as a public example."""
 
 
@@ -77,7 +77,7 @@ def find(  # noqa: PLR0913 -- the rooms, what is wanted, and who is told
     shared = _shared_folders(projects.values(), ours)
     ordered = {one.id: one for one in sorted(ours.values(), key=lambda one: (one.order, one.id))}
     steps = frozenset((pipelines.steps | listed.hidden_steps) & ours.keys())
-    claims = Claims(server, storage, ordered, protect.linked_artifacts, links=protect.links)
+    claims = ClaimIndex(server, storage, ordered, protect.linked_artifacts, links=protect.links)
     found = Candidates(ordered, claims, shared, steps, pipelines.holds)
     if ours:
         _add_claims(found, listed.consumers)
@@ -111,9 +111,9 @@ def of_shard(found: Candidates, shard: int, shards: int) -> Candidates:
 def of_shard_only(notify: Notify, shard: int, shards: int) -> Notify:
     """Tells of the tasks of one shard alone."""
 
-    def notify_of_own(staying: Staying) -> None:
-        if shard_of(staying.task.id, shards) == shard:
-            notify(staying)
+    def notify_of_own(kept: Kept) -> None:
+        if shard_of(kept.task.id, shards) == shard:
+            notify(kept)
 
     return notify_of_own
 
@@ -162,9 +162,9 @@ class _Listed:
             if not (may_be_step and rules.allows(task, is_step=True)):
                 return
         if task.public:
-            self._notify(Staying(task, Reason.PUBLIC, "it belongs to the server, not to its users"))
+            self._notify(Kept(task, Reason.PUBLIC, "it belongs to the server, not to its users"))
         elif why := rules.keeps(task):
-            self._notify(Staying(task, Reason.KEEP_RULE, why))
+            self._notify(Kept(task, Reason.KEEP_RULE, why))
         else:
             self.add(task)
             if not allowed:
@@ -243,7 +243,7 @@ class _Pipelines:
 
     def _keep(self, stay: Mapping[TaskId, str], reason: Reason) -> None:
         for task in with_names(self._server, [self._tasks.pop(task) for task in stay]):
-            self._notify(Staying(task, reason, stay[task.id]))
+            self._notify(Kept(task, reason, stay[task.id]))
 
 
 def with_names(server: Server, tasks: Iterable[Selected]) -> Iterator[Task | Selected | Unreadable]:
