@@ -61,12 +61,19 @@ def test_what_is_measured() -> None:
 
 
 def shrink() -> None:
-    """Write the list with what is still larger, and how large."""
-    lines = [line for line in LIST.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
-    for section, sizes, limit in (("complexity", complexities(), MOST_COMPLEX), ("lines", lengths(), LONGEST)):
-        still = {name: size for name, size in sizes if name in KNOWN[section] and size > limit}
-        smaller = {name: min(size, KNOWN[section][name]) for name, size in still.items()}
-        lines += ["", f"[{section}]", *(f'"{name}" = {size}' for name, size in sorted(smaller.items()))]
+    """Remove the lines of what is small enough, and put the size of today in the others."""
+    now = {
+        name: size
+        for name, size in [*complexities(), *lengths()]
+        if size > (LONGEST if name in KNOWN["lines"] else MOST_COMPLEX)
+    }
+    lines = []
+    for line in LIST.read_text(encoding="utf-8").splitlines():
+        name, equals, size = line.partition(" = ")
+        if not equals:
+            lines.append(line)
+        elif (key := name.strip('"')) in now:
+            lines.append(f"{name} = {min(int(size), now[key])}")
     LIST.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
