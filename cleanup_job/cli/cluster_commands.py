@@ -10,8 +10,9 @@ from rich.table import Column, Table
 from cleanup_job.cluster.cronjob import connect_as_user, container_of, create, find, job_from
 from cleanup_job.cluster.follow import Follower
 from cleanup_job.cluster.status import LeaseStatus, PassResult, Status, read
+from cleanup_job.report.formatting import counted, moment, plain
 from cleanup_job.report.json_lines import dumps
-from cleanup_job.report.words import EXIT_CODES, counted, moment, plain
+from cleanup_job.report.words import EXIT_CODES
 from cleanup_job.settings import overrides
 
 INTERRUPTED = 130

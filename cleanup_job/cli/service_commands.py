@@ -9,7 +9,7 @@ from rich.console import Console
 
 from cleanup_job import wiring
 from cleanup_job.cli.flags import add_flags, given
-from cleanup_job.report.words import plain
+from cleanup_job.report.formatting import plain
 from cleanup_job.service_task import parameters
 from cleanup_job.service_task.draft import found, preview
 from cleanup_job.service_task.draft import register as make

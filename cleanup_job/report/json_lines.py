@@ -9,7 +9,9 @@ from typing import Any
 
 from cleanup_job.planning.outcome import NAMED, Report, TaskOutcome, Verdict
 from cleanup_job.redaction import cleaned, redacted
-from cleanup_job.report.words import IN_PART, link, seconds, seconds_left, shortened, store_hint, store_setting
+from cleanup_job.report.formatting import shortened
+from cleanup_job.report.phrases import link, seconds, seconds_left, store_hint, store_setting
+from cleanup_job.report.words import IN_PART
 
 SCHEMA = 1
 """Goes up when a field changes its meaning or goes away; new fields don't raise it."""
