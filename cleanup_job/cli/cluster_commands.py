@@ -10,12 +10,10 @@ from rich.table import Column, Table
 from cleanup_job.cluster.cronjob import connect_as_user, container_of, create, find, job_from
 from cleanup_job.cluster.follow import Follower
 from cleanup_job.cluster.status import LeaseStatus, PassResult, Status, read
+from cleanup_job.exit_codes import ExitCode, meaning
 from cleanup_job.report.formatting import counted, moment, plain
 from cleanup_job.report.json_lines import dumps
-from cleanup_job.report.words import EXIT_CODES
 from cleanup_job.settings import overrides
-
-INTERRUPTED = 130
 
 
 def add_arguments(commands: Any) -> None:
@@ -65,7 +63,7 @@ def trigger(options: argparse.Namespace) -> int:
         return follower.run()
     except KeyboardInterrupt:
         told.print(f"The Job goes on. Its log: {later}\nTo stop it: kubectl delete --namespace {namespace} job/{job}")
-        return INTERRUPTED
+        return ExitCode.SIGINT
 
 
 def _write(line: str) -> None:
@@ -141,7 +139,7 @@ def result(entry: PassResult) -> str:
 def _of_one(entry: PassResult) -> str:
     if entry.exit_code is None:
         return f"{entry.state}: {entry.reason}" if entry.reason else entry.state
-    ending = f"{EXIT_CODES.get(entry.exit_code, 'unknown')} (exit code {entry.exit_code})"
+    ending = f"{meaning(entry.exit_code)} (exit code {entry.exit_code})"
     if entry.summary is None:
         return f"{ending}: {entry.said}" if entry.said else ending
     one = entry.summary

@@ -20,12 +20,11 @@ from cleanup_job.cli import cluster_commands, run, service_commands, sweep
 from cleanup_job.cli.flags import add_flags, given
 from cleanup_job.cli.streams import OutputError, guarded
 from cleanup_job.errors import CleanupError, SettingsError
+from cleanup_job.exit_codes import ExitCode
 from cleanup_job.redaction import redacted
-from cleanup_job.report.words import EXIT_CODES
 from cleanup_job.settings import text as settings_text
 from cleanup_job.settings.model import Settings, env_name, group_name
 
-INTERRUPTED = 130
 FLAGS = [name for name in Settings.model_fields if group_name(name) != "Sweep"]
 
 
@@ -41,12 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             finally:
                 out.flush()
         except KeyboardInterrupt:
-            return INTERRUPTED
+            return ExitCode.SIGINT
         except OutputError:
-            code = run.UNEXPECTED
+            code = ExitCode.UNEXPECTED
         if out.error is not None and not isinstance(out.error, BrokenPipeError):  # then whoever read it is gone, as `| head`
             _complain(f"the output can't be written: {out.error.strerror}")
-        return code or (run.UNEXPECTED if out.error is not None else 0)
+        return code or (ExitCode.UNEXPECTED if out.error is not None else 0)
 
 
 def _command(words: Sequence[str]) -> int:
@@ -177,7 +176,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = (_PassParser if words[0] == "run" else _Parser)(
         "clearml-cleanup",
         description="Deletes archived ClearML tasks past a threshold, with their models, artifacts and debug samples.",
-        epilog=f"Without a command, `run`. Exit codes: {'; '.join(f'{code} {text}' for code, text in EXIT_CODES.items())}.",
+        epilog=f"Without a command, `run`. Exit codes: {'; '.join(f'{code} {code.text}' for code in ExitCode)}.",
     )
     parser.add_argument("--version", action="version", version=version("clearml-cleanup"))
     commands = parser.add_subparsers(dest="command", metavar="command")

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from cleanup_job.errors import AnswerError, CleanupError, LeaseLostError, RefusedError
+from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes import candidates, projects
 from cleanup_job.passes.batch import CHUNK, Batches, Worked
 from cleanup_job.passes.candidates import Candidates, Protect
@@ -62,9 +63,9 @@ class Options:
 
 @dataclass(slots=True)
 class Stop:
-    """Asks a pass to end after the batches in progress; ``reason`` says why, empty as long as nobody asked."""
+    """Asks a pass to end after the batches in progress; ``reason`` says why; None until then."""
 
-    reason: str = ""
+    reason: StopReason | None = None
     holds_lease: Callable[[], bool] = field(default=lambda: True)
     """Whether no other pass can have begun by now."""
     lost: str = "The lease was lost: another pass may have begun, and this one deletes nothing any more."
@@ -77,7 +78,7 @@ class Stop:
             LeaseLostError: it lost it.
         """
         if not self.holds_lease():
-            self.reason = self.reason or "lease"
+            self.reason = self.reason or StopReason.LEASE
             raise LeaseLostError(self.lost)
 
 
@@ -225,10 +226,10 @@ class Pass:
                     worked = future.result()
                     dropped += worked.dropped
                     if worked.error is not None:
-                        error, self._stop.reason = worked.error, self._stop.reason or "unreachable"
+                        error, self._stop.reason = worked.error, self._stop.reason or StopReason.UNREACHABLE
                     budget -= self._settle(found, batches, order, units, worked.outcomes)
         self._report.left = len(order) + dropped
-        self._report.stopped_by = (self._stop.reason or "max_tasks") if self._report.left else ""
+        self._report.stopped_by = (self._stop.reason or StopReason.MAX_TASKS) if self._report.left else None
         if error is not None:
             raise error
         return batches.gone
@@ -281,7 +282,7 @@ class Pass:
     def _time_to_stop(self) -> bool:
         deadline = self._options.deadline
         if deadline is not None and time.monotonic() - self._began >= deadline and not self._stop.reason:
-            self._stop.reason = "deadline"
+            self._stop.reason = StopReason.DEADLINE
         return bool(self._stop.reason)
 
     def _settle(

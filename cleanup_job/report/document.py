@@ -3,11 +3,11 @@
 from dataclasses import asdict
 from typing import Any
 
+from cleanup_job.exit_codes import meaning
 from cleanup_job.planning.outcome import EXAMPLES, NAMED, REASON_TEXTS, Report, TaskOutcome
 from cleanup_job.report.interface import Document
 from cleanup_job.report.json_lines import SCHEMA, stores, summary
 from cleanup_job.report.phrases import by_weight, headline, link, verdict_of
-from cleanup_job.report.words import EXIT_CODES
 
 
 def as_document(report: Report) -> Document:
@@ -21,7 +21,7 @@ def as_document(report: Report) -> Document:
         "finished": report.finished.isoformat() if report.finished else None,
         "cutoff": report.cutoff.isoformat(),
         "headline": headline(report),
-        "meaning": EXIT_CODES.get(report.exit_code, "unknown"),
+        "meaning": meaning(report.exit_code),
         "summary": summary(report),
         "projects": sorted(
             ({"id": key, **asdict(row)} for key, row in report.largest_projects()), key=lambda row: str(row["name"])

@@ -15,12 +15,12 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup, escape
 
+from cleanup_job.exit_codes import DID_WELL
 from cleanup_job.report.formatting import counted, duration, grouped, moment, plain, size
 from cleanup_job.report.interface import Document
 from cleanup_job.report.jinja_environment import environment
 from cleanup_job.report.json_lines import dumps
 from cleanup_job.report.phrases import left_over
-from cleanup_job.report.words import IN_PART
 
 _PARTS = (("deleted", "tasks"), ("kept", "kept"), ("failed", "failed"))
 """The parts of a project's bar: its colour, and the number that it shows."""
@@ -81,7 +81,7 @@ def _data(document: Document) -> Markup:
 def _state(exit_code: int) -> dict[str, str]:
     if exit_code == 0:
         return {"kind": "good", "text": "done"}
-    return {"kind": "part", "text": "done in part"} if exit_code in IN_PART else {"kind": "bad", "text": "failed"}
+    return {"kind": "part", "text": "done in part"} if exit_code in DID_WELL else {"kind": "bad", "text": "failed"}
 
 
 def _facts(document: Document) -> dict[str, str]:

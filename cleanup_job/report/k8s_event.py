@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from cleanup_job.exit_codes import DID_WELL
 from cleanup_job.planning.outcome import Report
 from cleanup_job.report.formatting import plain
 from cleanup_job.report.phrases import by_weight, headline, left_over
-from cleanup_job.report.words import IN_PART, STOPPED
 
 MESSAGE_BYTES = 1024
 """The longest message that Kubernetes accepts."""
@@ -28,7 +28,7 @@ def of_report(report: Report, pod: str) -> Event:
     """The Event of a pass; ``pod`` is where its log is."""
     done = report.exit_code == 0
     name = "DryRun" if report.dry_run else "Cleanup"
-    ending = "Completed" if done else "Incomplete" if report.exit_code in IN_PART else "Failed"
+    ending = "Completed" if done else "Incomplete" if report.exit_code in DID_WELL else "Failed"
     return Event("Normal" if done else "Warning", name + ending, _message(" ".join(_sentences(report)), pod))
 
 
@@ -42,7 +42,7 @@ def _sentences(report: Report) -> Iterator[str]:
     if report.left:
         yield f"{left_over(report.left, report.stopped_by)}."
     elif report.stopped_by:
-        yield f"It ended early: {STOPPED.get(report.stopped_by, report.stopped_by)}."
+        yield f"It ended early: {report.stopped_by.text}."
 
 
 def of_error(error: str, pod: str) -> Event:

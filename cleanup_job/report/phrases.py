@@ -2,10 +2,10 @@
 
 from urllib.parse import quote
 
+from cleanup_job.exit_codes import StopReason
 from cleanup_job.planning.outcome import Reason, ReasonSum, Report, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.report.formatting import counted, plain, size
-from cleanup_job.report.words import STOPPED
 
 VERDICT_NAMES = {
     Verdict.DELETED: "deleted",
@@ -75,11 +75,10 @@ def by_weight(report: Report) -> list[ReasonSum]:
     return sorted(report.reasons.values(), key=lambda entry: (order.index(verdict_of(entry)), -entry.count))
 
 
-def left_over(number: int, stopped_by: str | None) -> str:
+def left_over(number: int, stopped_by: StopReason | None) -> str:
     """How many tasks this pass did not get to, and why."""
-    why = STOPPED.get(stopped_by, plain(stopped_by)) if stopped_by else ""
     text = f"{counted(number, 'task')} {'is' if number == 1 else 'are'} left for the next pass"
-    return f"{text}: {why}" if why else text
+    return f"{text}: {stopped_by.text}" if stopped_by else text
 
 
 BUCKETS = ("s3://", "gs://", "azure://")
