@@ -58,7 +58,7 @@ def trigger(options: argparse.Namespace) -> int:
         told.print(f"made in namespace {namespace}; its log: {later}")
         return 0
     told.print(f"job {job} in namespace {namespace}")
-    follower = Follower(cluster, namespace, job, write=_write, tell=lambda text: told.print(plain(text)))
+    follower = Follower(cluster, namespace, job, write=_write, notify=lambda text: told.print(plain(text)))
     try:
         return follower.run()
     except KeyboardInterrupt:
