@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from clearml_sandbox.seed import seeded_world
 from clearml_sandbox.server import Sandbox
+from clearml_sandbox.worlds.seed import seeded_world
 
 WIDTH = 108
 
