@@ -155,8 +155,9 @@ def build() -> list[str]:
     command = zensical("build", "--strict", "--clean")
     done = subprocess.run(command, env=environment(), check=False, stderr=subprocess.PIPE, text=True)  # noqa: S603 -- ours
     if done.returncode:
-        # Strict mode ends in a traceback below what it found, which says nothing more.
-        return [done.stderr.strip().rpartition("\n")[2] or "Zensical failed"]
+        # Strict mode prints its findings and ends in a traceback that adds nothing.
+        strict = "--strict flag is set" in done.stderr
+        return ["Zensical found the problems above" if strict else f"Zensical failed:\n{done.stderr.strip()}"]
     return list(problems(SITE))
 
 
@@ -170,7 +171,9 @@ def serve() -> int:
             stage()
     except KeyboardInterrupt:
         server.terminate()
-    return server.wait()
+        server.wait()
+        return 0
+    return server.returncode
 
 
 def environment() -> dict[str, str]:
