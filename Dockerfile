@@ -18,6 +18,7 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
  && rm -r /opt/clearml-cleanup/lib/python3*/site-packages/kubernetes/aio
 COPY pyproject.toml README.md LICENSE ./
 COPY cleanup_job cleanup_job
+COPY clearml_sandbox clearml_sandbox
 RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --no-index --wheel-dir /dist . \
  && /opt/build/bin/pip --python /opt/clearml-cleanup/bin/python install --quiet --no-deps --no-index /dist/*.whl
 
@@ -30,7 +31,7 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
 # The sandbox has no place beside real data.
 FROM build AS build-job
 WORKDIR /opt/clearml-cleanup/lib
-RUN rm -r python3*/site-packages/cleanup_job/sandbox python3*/site-packages/cleanup_job/demo.py
+RUN rm -r python3*/site-packages/clearml_sandbox python3*/site-packages/cleanup_job/cli/demo.py
 
 FROM ${BASE_IMAGE} AS base
 # Some bases come without the standard library's compiled form, and a read-only image would compile it at each start.

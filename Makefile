@@ -60,12 +60,12 @@ cases: $(INSTALLED) ## what users report, played against the installed command (
 
 mutate: $(INSTALLED) ## changes what decides over deletion, and looks whether a test notices (MODULES="paths plan" for some; an hour)
 	@echo "== mutants"
-	@$(BIN)/python tests/mutation/mutate.py .venv/mutate $(MODULES)
+	@$(BIN)/python -m tests.mutation.mutate .venv/mutate $(MODULES)
 	@echo "mutants: each is noticed, or has its reason"
 
 fuzz: $(INSTALLED) ## random worlds for SECONDS (120) or ROUNDS, against an oracle (SEED=N: from this round on, PLAY=FILE: this scenario)
 	@echo "== random worlds"
-	@$(BIN)/python tests/property/fuzz.py --seconds $(SECONDS) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(if $(PLAY),--play $(PLAY)) \
+	@$(BIN)/python -m tests.property.fuzz --seconds $(SECONDS) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(if $(PLAY),--play $(PLAY)) \
 	  $(if $(WITHOUT),--without $(WITHOUT))
 
 check: $(INSTALLED) ## format, lint, types, import contracts, dependencies, the Dockerfile, known vulnerabilities

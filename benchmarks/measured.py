@@ -13,7 +13,7 @@ busy: ratios are worth more than times. ``tasks.delete_many`` takes 9 ms a task 
 
 import re
 
-from cleanup_job.sandbox.server import Request
+from clearml_sandbox.server import Request
 
 DELETE_TASK = 0.0034
 DELETE_TASK_WITH_EVENTS = 0.009

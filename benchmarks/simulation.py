@@ -19,15 +19,15 @@ from typing import Any
 
 import measured
 
-from cleanup_job import candidates
-from cleanup_job.batch import CHUNK
-from cleanup_job.order import Order
-from cleanup_job.paths import ModelId, TaskId
-from cleanup_job.records import Claimant, Model, Task
-from cleanup_job.selection import Query, Rules
-from cleanup_job.server.events import AHEAD, TASKS
-from cleanup_job.server.listing import AT_ONCE, SEQUENTIAL
-from cleanup_job.splitting import Splitting
+from cleanup_job.clearml_api.event_files import AHEAD, TASKS
+from cleanup_job.clearml_api.listing import AT_ONCE, SEQUENTIAL
+from cleanup_job.passes import candidates
+from cleanup_job.passes.batch import CHUNK
+from cleanup_job.planning.order import Order
+from cleanup_job.planning.paths import ModelId, TaskId
+from cleanup_job.planning.records import Claimant, Model, Task
+from cleanup_job.planning.selection import Query, Rules
+from cleanup_job.transport.splitting import Splitting
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 BATCH = 500

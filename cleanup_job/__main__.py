@@ -11,11 +11,11 @@ INTERRUPTED = 130
 def main() -> int:
     """Run a command; gives the exit code."""
     signal.signal(signal.SIGINT, _quit)  # imports take a second, and an interrupt in one of them has nothing to tell
-    from cleanup_job import cli  # noqa: PLC0415 -- see above
+    from cleanup_job.cli.main import main as command  # noqa: PLC0415 -- see above
 
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        return cli.main()
+        return command()
     except KeyboardInterrupt:
         return INTERRUPTED
     finally:

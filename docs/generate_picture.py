@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from cleanup_job.sandbox.seed import seeded_world
-from cleanup_job.sandbox.server import Sandbox
+from clearml_sandbox.seed import seeded_world
+from clearml_sandbox.server import Sandbox
 
 WIDTH = 108
 

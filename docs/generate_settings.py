@@ -2,12 +2,12 @@
 
 from typing import Any, Literal, get_args, get_origin
 
-from cleanup_job.settings import Settings, env_name, flag_name, group_name
-from cleanup_job.settings_text import SECRETS
+from cleanup_job.settings.model import Settings, env_name, flag_name, group_name
+from cleanup_job.settings.text import SECRETS
 
 HEAD = """# Settings
 
-Made from `cleanup_job/settings.py` by `make docs`; do not edit it by hand.
+Made from `cleanup_job/settings/model.py` by `make docs`; do not edit it by hand.
 
 A value is taken from the flag of `clearml-cleanup run` (those under Sweep: of `clearml-cleanup sweep`), else from the
 environment, else (for the connection) from a `clearml.conf`, else it is the default. `clearml-cleanup settings` prints the

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from cleanup_job.scopes import Scope
-from cleanup_job.settings import Settings, scope_of
+from cleanup_job.settings.model import Settings, scope_of
+from cleanup_job.settings.scopes import Scope
 
 Schema = dict[str, Any]
 

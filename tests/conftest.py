@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-import sent_forms
 from hypothesis import settings
 
-from cleanup_job.sandbox.server import Sandbox
+from clearml_sandbox.server import Sandbox
+from tests import sent_forms
 
 # No test is about time: these machines are noisy.
 settings.register_profile("untimed", deadline=None)

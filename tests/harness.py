@@ -5,16 +5,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cleanup_job.cleanup import Options, Pass, Stop
-from cleanup_job.filters import Filters
-from cleanup_job.paths import TaskId
-from cleanup_job.report.outcome import Reason, Report, TaskOutcome, Verdict
+from cleanup_job.clearml_api.clearml_server import ClearMLServer
+from cleanup_job.clearml_api.session import Connection, Transport
+from cleanup_job.passes.cleanup import Options, Pass, Stop
+from cleanup_job.planning.filters import Filters
+from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
+from cleanup_job.planning.paths import TaskId
 from cleanup_job.retry import Retry
-from cleanup_job.sandbox.server import Sandbox
-from cleanup_job.server.clearml_server import ClearMLServer
-from cleanup_job.server.session import Connection, Transport
 from cleanup_job.storage.fileserver import FileServer
 from cleanup_job.storage.store import Store, Stores
+from clearml_sandbox.server import Sandbox
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from forms import TABLE, forms, table
 
-from cleanup_job.server.session import Transport
+from cleanup_job.clearml_api.session import Transport
+from tests.conformance.forms import TABLE, forms, table
 
 SENT: set[str] = set()
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cleanup_job.connection_errors import words
+from cleanup_job.transport.connection_errors import words
 
 POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 UNKNOWN_USER, FORBIDDEN, NOT_FOUND, CONFLICT = 401, 403, 404, 409

@@ -6,10 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from cleanup_job.planning.outcome import EXAMPLES, NAMED, REASON_TEXTS, Report, TaskOutcome
 from cleanup_job.redaction import cleaned
 from cleanup_job.report import html, markdown
 from cleanup_job.report.json_lines import SCHEMA, dumps, stores, summary
-from cleanup_job.report.outcome import EXAMPLES, NAMED, REASON_TEXTS, Report, TaskOutcome
 from cleanup_job.report.words import EXIT_CODES, by_weight, headline, link, verdict_of
 
 TERMINATION_BYTES = 4096

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from cleanup_job.report.outcome import Report
+from cleanup_job.planning.outcome import Report
 from cleanup_job.report.words import IN_PART, STOPPED, by_weight, headline, left_over, plain
 
 MESSAGE_BYTES = 1024

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from cleanup_job.planning.outcome import NAMED, Report, TaskOutcome, Verdict
 from cleanup_job.redaction import cleaned, redacted
-from cleanup_job.report.outcome import NAMED, Report, TaskOutcome, Verdict
 from cleanup_job.report.words import IN_PART, link, seconds, seconds_left, shortened, store_hint, store_setting
 
 SCHEMA = 1

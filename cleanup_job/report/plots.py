@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from cleanup_job.report.outcome import REASON_TEXTS, ProjectSum, Report
+from cleanup_job.planning.outcome import REASON_TEXTS, ProjectSum, Report
 from cleanup_job.report.words import by_weight, plain, seconds, size
 
 Event = dict[str, Any]

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from cleanup_job.paths import TaskId
+from cleanup_job.planning.paths import TaskId
 from cleanup_job.report.json_lines import Line, line
 from cleanup_job.report.words import counted, plain, size
 

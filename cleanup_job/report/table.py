@@ -9,7 +9,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from cleanup_job.report.outcome import NAMED, REASON_TEXTS, ProjectSum, ReasonSum, Report, TaskOutcome, Verdict
+from cleanup_job.planning.outcome import NAMED, REASON_TEXTS, ProjectSum, ReasonSum, Report, TaskOutcome, Verdict
 from cleanup_job.report.words import (
     EXIT_CODES,
     IN_PART,

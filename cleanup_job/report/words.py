@@ -4,9 +4,9 @@ import re
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from cleanup_job.paths import TaskId
+from cleanup_job.planning.outcome import ReasonSum, Report, Verdict
+from cleanup_job.planning.paths import TaskId
 from cleanup_job.redaction import redacted
-from cleanup_job.report.outcome import ReasonSum, Report, Verdict
 
 EXIT_CODES = {
     0: "done",

@@ -21,7 +21,7 @@ import requests
 import urllib3
 from obstore.store import AzureStore, GCSStore, S3Store
 
-from cleanup_job.paths import Location, read_as
+from cleanup_job.planning.paths import Location, read_as
 from cleanup_job.retry import Retry, time_limits
 from cleanup_job.storage.opened import Opened
 

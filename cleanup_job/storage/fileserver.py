@@ -16,9 +16,9 @@ from uuid import uuid4
 
 import requests
 
+from cleanup_job.concurrency_limit import InFlight
 from cleanup_job.errors import AnswerError, SettingsError
-from cleanup_job.in_flight import InFlight
-from cleanup_job.paths import (
+from cleanup_job.planning.paths import (
     KINDS,
     LinkedFile,
     Location,
@@ -30,11 +30,11 @@ from cleanup_job.paths import (
     is_clean,
     read_as,
 )
-from cleanup_job.records import Removed
+from cleanup_job.planning.records import Removed
 from cleanup_job.retry import Retry
-from cleanup_job.splitting import Splitting
 from cleanup_job.storage.fileserver_calls import NAME, Calls, refusal
 from cleanup_job.storage.store import UNFINISHED
+from cleanup_job.transport.splitting import Splitting
 
 MANY = 500
 """Paths in one call."""

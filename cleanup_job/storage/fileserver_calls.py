@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 
 import requests
 
-from cleanup_job.bounded_http import BoundedAdapter
-from cleanup_job.connection_errors import Place, words
+from cleanup_job.concurrency_limit import InFlight
 from cleanup_job.errors import SettingsError, UnreachableError
-from cleanup_job.in_flight import InFlight
 from cleanup_job.retry import PASSING, Retry, time_limits
+from cleanup_job.transport.bounded_http import BoundedAdapter
+from cleanup_job.transport.connection_errors import Place, words
 
 NAME = "fileserver"
 UNDONE = frozenset({429, 503})

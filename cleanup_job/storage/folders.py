@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 from stat import S_ISDIR, S_ISLNK
 
 from cleanup_job.errors import SettingsError
-from cleanup_job.orphans import Entry, FoundFolder, folder_of
-from cleanup_job.paths import (
+from cleanup_job.planning.orphans import Entry, FoundFolder, folder_of
+from cleanup_job.planning.paths import (
     KINDS,
     LinkedFile,
     Location,
@@ -27,7 +27,7 @@ from cleanup_job.paths import (
     left_alone_whole,
     read_as,
 )
-from cleanup_job.records import Removed, Size
+from cleanup_job.planning.records import Removed, Size
 from cleanup_job.storage import directories
 from cleanup_job.storage.directories import Found, InTheWayError
 from cleanup_job.storage.store import UNFINISHED

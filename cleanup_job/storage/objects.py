@@ -17,13 +17,13 @@ import obstore
 from obstore.exceptions import BaseError, GenericError, InvalidPathError, UnauthenticatedError
 
 from cleanup_job.errors import AnswerError, DownError, SettingsError, UnreachableError
-from cleanup_job.orphans import Entry, FoundFolder, grouped
-from cleanup_job.paths import LinkedFile, Location, OwnedPath, TaskFile, left_alone, names_a_task
-from cleanup_job.records import Removed, Size
+from cleanup_job.planning.orphans import Entry, FoundFolder, grouped
+from cleanup_job.planning.paths import LinkedFile, Location, OwnedPath, TaskFile, left_alone, names_a_task
+from cleanup_job.planning.records import Removed, Size
 from cleanup_job.retry import Retry
-from cleanup_job.splitting import IN_A_ROW, Splitting
 from cleanup_job.storage.buckets import Buckets, Client, NoAccessError
 from cleanup_job.storage.store import UNFINISHED
+from cleanup_job.transport.splitting import IN_A_ROW, Splitting
 
 MANY = 1000
 """Keys in a request: what S3 takes. obstore sends them to Azure in parts, and one by one where a store knows no other way."""

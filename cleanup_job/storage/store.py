@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from cleanup_job.paths import LinkedFile, Location, OwnedPath
-from cleanup_job.records import Removed, Size
+from cleanup_job.planning.paths import LinkedFile, Location, OwnedPath
+from cleanup_job.planning.records import Removed, Size
 
 UNFINISHED = 500
 """Folders that an interrupted pass may have emptied without deleting their records: they are no sign of a wrong address."""

@@ -16,11 +16,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from web_ui import WebUI
 
-from cleanup_job import cli
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Sandbox
+from cleanup_job.cli.main import main
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Sandbox
+from tests.web_ui import WebUI
 
 ROOT = Path(__file__).resolve().parents[2]
 AGENT = ROOT / ".venv" / "agent" / "bin" / "clearml-agent"
@@ -87,10 +87,10 @@ def ended(ui: WebUI, folder: Path) -> dict[str, object]:
 
 
 def test_an_agent_runs_one_pass_with_the_clones_parameters(sandbox: Sandbox, ui: WebUI, tmp_path: Path) -> None:
-    assert cli.main(["register", "--keep-projects", "golden", "--task-allow-force-delete"]) == 0
+    assert main(["register", "--keep-projects", "golden", "--task-allow-force-delete"]) == 0
     ui.edit("force_delete", "True")
     with agent(sandbox, tmp_path):
-        assert cli.main(["enqueue"]) == 0
+        assert main(["enqueue"]) == 0
         run = ended(ui, tmp_path)
     console = ui.console(sandbox, str(run["id"]))
     assert run["status"] == "completed", console[-3000:]
@@ -104,7 +104,7 @@ def test_an_agent_runs_one_pass_with_the_clones_parameters(sandbox: Sandbox, ui:
 
 
 def test_a_wrong_parameter_fails_the_agents_run(sandbox: Sandbox, ui: WebUI, tmp_path: Path) -> None:
-    assert cli.main(["enqueue", "--force-delete"]) == 0
+    assert main(["enqueue", "--force-delete"]) == 0
     (waiting,) = ui.runs()
     sandbox.store.tasks[waiting["id"]]["hyperparams"]["General"]["delete_threshold_days"]["value"] = "soon"
     with agent(sandbox, tmp_path):

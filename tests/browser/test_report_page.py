@@ -12,9 +12,9 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
-from cleanup_job.paths import TaskId
+from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
+from cleanup_job.planning.paths import TaskId
 from cleanup_job.report import document
-from cleanup_job.report.outcome import Reason, Report, TaskOutcome, Verdict
 
 MOMENT = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 HOSTILE = '</script><script>window.hit=1</script><img src=x onerror=window.hit=1>"\' onclick=window.hit=1 x="'

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]  # has no types
-from charts import CHART, CONTAINER, at, one, render
 from helm_python.errors import HelmError
+
+from tests.chart.charts import CHART, CONTAINER, at, one, render
 
 REFS = [f"{CONTAINER}.env.{number}.valueFrom.secretKeyRef" for number in (0, 1)]
 

@@ -1,8 +1,7 @@
 """What Kubernetes does with each of the job's exit codes."""
 
-from charts import ENOUGH, at, one, render
-
 from cleanup_job.errors import LeaseHeldError, LeaseLostError, SettingsError, UnreachableError
+from tests.chart.charts import ENOUGH, at, one, render
 
 JOB = at(one("CronJob", render(ENOUGH)), "spec.jobTemplate.spec")
 RULES = JOB["podFailurePolicy"]["rules"]

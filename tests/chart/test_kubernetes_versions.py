@@ -6,8 +6,9 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml  # type: ignore[import-untyped]  # has no types
-from charts import CHART, render
 from kubernetes_validate import utils
+
+from tests.chart.charts import CHART, render
 
 OLDEST = yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"].removeprefix(">=").removesuffix(".0-0")
 NEWEST = ".".join(utils.latest_version().split(".")[:2])

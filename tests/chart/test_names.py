@@ -3,9 +3,10 @@
 import re
 
 import yaml  # type: ignore[import-untyped]  # has no types
-from charts import CHART, ENOUGH, SANDBOX, at, one, render
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.chart.charts import CHART, ENOUGH, SANDBOX, at, one, render
 
 ROOT = CHART.parents[1]
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")

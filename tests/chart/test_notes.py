@@ -1,7 +1,8 @@
 """What a user reads after the install."""
 
 import pytest
-from charts import ENOUGH, SANDBOX, files, nested
+
+from tests.chart.charts import ENOUGH, SANDBOX, files, nested
 
 SAYS = [
     ({}, 'runs on the schedule "0 3 * * *"'),

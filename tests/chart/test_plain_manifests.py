@@ -4,7 +4,8 @@ import runpy
 from pathlib import Path
 
 import yaml  # type: ignore[import-untyped]  # has no types
-from charts import CHART, one, render
+
+from tests.chart.charts import CHART, one, render
 
 K8S = CHART.parents[1] / "k8s"
 

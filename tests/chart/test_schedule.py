@@ -2,10 +2,10 @@
 
 import pytest
 import yaml  # type: ignore[import-untyped]  # has no types
-from charts import CONTAINER, ENOUGH, at, files, nested, one, render, variables
 from helm_python.errors import HelmError
 
-from cleanup_job.settings import load
+from cleanup_job.settings.model import load
+from tests.chart.charts import CONTAINER, ENOUGH, at, files, nested, one, render, variables
 
 KEYS = {"CLEARML_API_ACCESS_KEY": "key", "CLEARML_API_SECRET_KEY": "secret"}
 

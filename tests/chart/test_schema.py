@@ -5,9 +5,10 @@ import runpy
 from typing import Any
 
 import pytest
-from charts import CHART, ENOUGH, chart, default_values, leaves, merged, nested, render
 from helm_python.chart import lint
 from helm_python.errors import HelmError
+
+from tests.chart.charts import CHART, ENOUGH, chart, default_values, leaves, merged, nested, render
 
 WRONG = [
     ("cleanup.deleteTresholdDays", 10, "deleteTresholdDays"),

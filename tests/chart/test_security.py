@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from charts import ENOUGH, SANDBOX, at, one, render
+
+from tests.chart.charts import ENOUGH, SANDBOX, at, one, render
 
 QUIET = {"lease": {"enabled": False}, "events": {"enabled": False}}
 

@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from charts import CONTAINER, ENOUGH, POD, SANDBOX, at, default_values, nested, one, render, variables
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanup_job.settings import Settings, env_name, group_name, load
+from cleanup_job.settings.model import Settings, env_name, group_name, load
+from tests.chart.charts import CONTAINER, ENOUGH, POD, SANDBOX, at, default_values, nested, one, render, variables
 
 KEYS = {"CLEARML_API_ACCESS_KEY": "key", "CLEARML_API_SECRET_KEY": "secret"}
 SET_BY_THE_CHART = {"files_url_prefixes", "lease", "lease_namespace", "cronjob", "release", "job", "shards", "shard"}

@@ -1,9 +1,10 @@
 """`shards`: the CronJob's Job becomes an Indexed Job, and each index has a Lease of its own."""
 
 import pytest
-from charts import CHART, CONTAINER, ENOUGH, at, files, merged, nested, one, render
 from helm_python.chart import lint
 from helm_python.errors import HelmError
+
+from tests.chart.charts import CHART, CONTAINER, ENOUGH, at, files, merged, nested, one, render
 
 FOUR = nested("shards", 4)
 SPEC = "spec.jobTemplate.spec"

@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from charts import CONTAINER, ENOUGH, POD, at, default_values, files, leaves, merged, nested, one, render
 from helm_python.errors import HelmError
 
-from cleanup_job.settings import Settings, load
+from cleanup_job.settings.model import Settings, load
+from tests.chart.charts import CONTAINER, ENOUGH, POD, at, default_values, files, leaves, merged, nested, one, render
 
 STORES = nested("sweep.stores", ["s3://bucket/clearml"])
 CLAIM = nested("sweep.fileserver.existingClaim", "fileserver-data")

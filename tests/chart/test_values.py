@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from charts import CONTAINER, ENOUGH, POD, SANDBOX, at, default_values, leaves, merged, nested, one, render
+
+from tests.chart.charts import CONTAINER, ENOUGH, POD, SANDBOX, at, default_values, leaves, merged, nested, one, render
 
 JOB = "spec.jobTemplate"
 NETWORK = {"networkPolicy": {"enabled": True}}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Sandbox
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Sandbox
 
 
 @pytest.fixture

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import state
 
-from cleanup_job import cli, pod
+import cleanup_job
+from cleanup_job.cli import pod
+from cleanup_job.cli.main import _COMMANDS, main
 from cleanup_job.report import document
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.server import Fault, Request, Sandbox
+from tests.harness import state
 
 COMMAND = [sys.executable, "-m", "cleanup_job"]
 SCRIPT = [sys.executable, "-c", "import sys; from cleanup_job.__main__ import main; sys.exit(main())"]
@@ -46,19 +48,19 @@ def interrupted_at(module: str, folder: Path) -> dict[str, str]:
             sys.meta_path.insert(0, Interrupts())
         """)
     )
-    return os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), str(Path(cli.__file__).parents[1])])}
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), str(Path(cleanup_job.__file__).parents[1])])}
 
 
 # -- interrupts
 @pytest.mark.parametrize("command", [COMMAND, SCRIPT], ids=["module", "script"])
-@pytest.mark.parametrize("module", ["cleanup_job.cli", "rich.console", "pydantic_settings", "cleanup_job.settings"])
+@pytest.mark.parametrize("module", ["cleanup_job.cli.main", "rich.console", "pydantic_settings", "cleanup_job.settings.model"])
 def test_an_interrupt_in_an_import_is_quiet(command: list[str], module: str, tmp_path: Path) -> None:
     done = ends([*command, "version"], env=interrupted_at(module, tmp_path), stdout=subprocess.PIPE)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_an_interrupt_of_a_command_is_quiet(tmp_path: Path) -> None:
-    done = ends([*COMMAND, "sandbox", "--tasks", "1"], env=interrupted_at("cleanup_job.sandbox.seed", tmp_path))
+    done = ends([*COMMAND, "sandbox", "--tasks", "1"], env=interrupted_at("clearml_sandbox.seed", tmp_path))
     assert (done.returncode, done.stderr) == (130, "")
 
 
@@ -77,8 +79,8 @@ def test_an_interrupt_that_a_command_lets_through_is_quiet(
     def interrupt(_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(cli._COMMANDS, "version", interrupt)
-    assert cli.main(["version"]) == 130
+    monkeypatch.setitem(_COMMANDS, "version", interrupt)
+    assert main(["version"]) == 130
     assert capsys.readouterr() == ("", "")
 
 
@@ -137,7 +139,7 @@ def test_a_full_disk_for_the_report_is_an_error_of_its_own(
 
     monkeypatch.setattr(document.os, "fdopen", full)
     monkeypatch.setattr(pod, "TERMINATION_LOG", Path("/dev/full"))
-    assert cli.main(["run", "--force-delete", "--report", str(tmp_path / "r.json")]) == 1
+    assert main(["run", "--force-delete", "--report", str(tmp_path / "r.json")]) == 1
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (last["deleted"], last["exit_code"]) == (4, 1)
     assert "CLEANUP_REPORT=" in last["error"]
@@ -175,7 +177,7 @@ def test_a_sandbox_that_can_not_be_is_told_why(flags: list[str], text: str, tmp_
 @pytest.mark.parametrize("flags", [["--api-port", "65536"], ["--api-port", "-1"], ["--tasks", "-1"], ["--error-rate", "nan"]])
 def test_a_number_that_can_not_be_is_an_error_of_usage(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        cli.main(["sandbox", *flags])
+        main(["sandbox", *flags])
     assert ended.value.code == 2
     assert f"argument {flags[0]}: {flags[1]} is not from 0 to" in capsys.readouterr().err
 

@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness import state
 
-from cleanup_job import cli, pod
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
-from cleanup_job.settings import Settings, env_name
+from cleanup_job.cli import pod
+from cleanup_job.cli.main import main
+from cleanup_job.settings.model import Settings, env_name
+from clearml_sandbox.server import Fault, Request, Sandbox
+from tests.harness import state
 
 
 def lines(text: str) -> list[dict[str, object]]:
@@ -19,7 +20,7 @@ def lines(text: str) -> list[dict[str, object]]:
 
 
 def test_a_pass_logs_one_json_object_a_line_and_exits_with_0(filled: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["run", "--force-delete"]) == 0
+    assert main(["run", "--force-delete"]) == 0
     log = lines(capsys.readouterr().out)
     assert [line["event"] for line in log] == ["pass_started", "selected", *["task"] * 5, "pass_finished"]
     done = log[-1]
@@ -35,16 +36,16 @@ def test_no_arguments_mean_a_pass_as_the_cronjob_calls_it(
     filled: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
-    assert cli.main([]) == 0
+    assert main([]) == 0
     assert lines(capsys.readouterr().out)[-1]["deleted"] == 4
 
 
 def test_a_dry_run_deletes_nothing_and_prints_the_same_plan(filled: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     before = state(filled)
-    assert cli.main(["--dry-run", "--force-delete"]) == 0
+    assert main(["--dry-run", "--force-delete"]) == 0
     planned = lines(capsys.readouterr().out)
     assert state(filled) == before
-    assert cli.main(["--force-delete"]) == 0
+    assert main(["--force-delete"]) == 0
     done = lines(capsys.readouterr().out)
     assert planned[-1]["deleted"] == done[-1]["deleted"] == 4
     assert planned[0]["dry_run"] is True
@@ -53,7 +54,7 @@ def test_a_dry_run_deletes_nothing_and_prints_the_same_plan(filled: Sandbox, cap
 def test_text_for_people_says_what_was_done_and_why_something_stays(
     filled: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["run", "--force-delete", "--log-format", "text"]) == 0
+    assert main(["run", "--force-delete", "--log-format", "text"]) == 0
     text = capsys.readouterr().out
     assert "Deleted 4 tasks" in text
     assert text.count("unknown store http://files.old.example") == 1
@@ -62,7 +63,7 @@ def test_text_for_people_says_what_was_done_and_why_something_stays(
 @pytest.mark.parametrize("ending", ["json", "html", "md"])
 def test_a_report_file_in_each_form(filled: Sandbox, tmp_path: Path, ending: str) -> None:
     report = tmp_path / f"report.{ending}"
-    assert cli.main(["run", "--force-delete", "--report", str(report)]) == 0
+    assert main(["run", "--force-delete", "--report", str(report)]) == 0
     assert "unknown_store" in report.read_text() or "store that the job does not know" in report.read_text()
     assert [p.name for p in tmp_path.iterdir()] == [report.name]
 
@@ -73,9 +74,9 @@ def test_the_last_words_go_to_kubernetes_termination_log(
     log = tmp_path / "termination-log"
     log.touch()
     monkeypatch.setattr(pod, "TERMINATION_LOG", log)
-    cli.main(["run", "--force-delete"])
+    main(["run", "--force-delete"])
     assert json.loads(log.read_text())["deleted"] == 4
-    cli.main(["run", "--workers", "0"])
+    main(["run", "--workers", "0"])
     assert "--workers" in log.read_text()
 
 
@@ -93,7 +94,7 @@ def test_mistakes_end_with_2_before_anything_is_deleted(
     filled: Sandbox, capsys: pytest.CaptureFixture[str], flags: list[str], named: str
 ) -> None:
     before = state(filled)
-    assert cli.main(["run", *flags]) == 2
+    assert main(["run", *flags]) == 2
     out = capsys.readouterr()
     assert named in " ".join((out.out + out.err).split())
     assert "Traceback" not in out.err
@@ -101,7 +102,7 @@ def test_mistakes_end_with_2_before_anything_is_deleted(
 
 
 def test_a_dry_run_lists_what_the_valve_refuses(filled: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["run", "--dry-run", "--force-delete", "--refuse-above", "2", "--log-format", "json"]) == 2
+    assert main(["run", "--dry-run", "--force-delete", "--refuse-above", "2", "--log-format", "json"]) == 2
     log = lines(capsys.readouterr().out)
     assert sum(line.get("verdict") == "deleted" for line in log) == 4
     assert "CLEANUP_REFUSE_ABOVE=2" in str(log[-1]["error"])
@@ -111,7 +112,7 @@ def test_a_dry_run_lists_what_the_valve_refuses(filled: Sandbox, capsys: pytest.
 @pytest.mark.usefixtures("filled")
 def test_the_names_of_settings_are_never_cut(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
-    assert cli.main(["settings"]) == 0
+    assert main(["settings"]) == 0
     shown = capsys.readouterr().out
     assert all(env_name(name) in shown for name in Settings.model_fields)
     assert "\N{HORIZONTAL ELLIPSIS}" not in shown
@@ -122,7 +123,7 @@ def test_wrong_credentials_end_with_2(
     filled: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLEARML_API_SECRET_KEY", "not-the-one")
-    assert cli.main(["run"]) == 2
+    assert main(["run"]) == 2
     assert "not-the-one" not in capsys.readouterr().out
 
 
@@ -130,7 +131,7 @@ def test_a_server_that_can_not_be_reached_ends_with_4(
     filled: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLEARML_API_HOST", "http://127.0.0.1:9")
-    assert cli.main(["run", "--attempts", "1"]) == 4
+    assert main(["run", "--attempts", "1"]) == 4
     assert lines(capsys.readouterr().out)[-1]["exit_code"] == 4
 
 
@@ -141,7 +142,7 @@ def test_tasks_that_failed_end_with_3(filled: Sandbox, capsys: pytest.CaptureFix
                 filled.store.tasks.change(task, system_tags=[])
 
     filled.fault = restore
-    assert cli.main(["run", "--force-delete"]) == 3
+    assert main(["run", "--force-delete"]) == 3
     assert lines(capsys.readouterr().out)[-1]["failed"] == 4
 
 
@@ -169,15 +170,15 @@ def test_without_a_fileserver_tasks_with_files_are_kept_and_it_is_said(
     filled: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CLEARML_FILES_HOST")
-    assert cli.main(["run", "--force-delete"]) == 0
+    assert main(["run", "--force-delete"]) == 0
     log = lines(capsys.readouterr().out)
     assert "CLEARML_FILES_HOST is not set" in str(log[0]["message"])
     assert (log[-1]["deleted"], log[-1]["kept"]) == (0, 5)
-    assert cli.main(["run", "--files-url-prefixes", "http://files.example"]) == 2
+    assert main(["run", "--files-url-prefixes", "http://files.example"]) == 2
 
 
 def test_statuses_that_leave_nothing_are_said_to(filled: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["run", "--statuses", "completed"]) == 0
+    assert main(["run", "--statuses", "completed"]) == 0
     assert "nothing can be found" in capsys.readouterr().out
 
 
@@ -188,14 +189,14 @@ def test_a_user_without_a_home_is_no_problem(
         raise RuntimeError
 
     monkeypatch.setattr(Path, "expanduser", homeless)
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
 
 
 def test_the_original_services_schedule_is_said_to_belong_to_the_cronjob(
     filled: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLEANUP_RUN_AS_SERVICE", "true")
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     said = [line for line in lines(capsys.readouterr().out) if line["event"] == "warning"]
     assert len(said) == 1
     assert "CronJob's schedule" in str(said[0]["message"])
@@ -206,7 +207,7 @@ def test_settings_shows_values_and_origins_and_no_secret(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("CLEANUP_PROJECTS", "lab")
-    assert cli.main(["settings", "--workers", "3"]) == 0
+    assert main(["settings", "--workers", "3"]) == 0
     text = capsys.readouterr().out
     for row in (("CLEANUP_PROJECTS", "lab", "CLEANUP_PROJECTS"), ("CLEANUP_WORKERS", "3", "--workers")):
         assert any(all(cell in line for cell in row) for line in text.splitlines())
@@ -216,7 +217,7 @@ def test_settings_shows_values_and_origins_and_no_secret(
 
 def test_help_names_every_setting_and_no_value(filled: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        cli.main(["run", "--help"])
+        main(["run", "--help"])
     assert ended.value.code == 0
     text = capsys.readouterr().out
     assert "CLEANUP_DELETE_THRESHOLD_DAYS" in text.replace("\n", "")
@@ -224,15 +225,15 @@ def test_help_names_every_setting_and_no_value(filled: Sandbox, capsys: pytest.C
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["version"]) == 0
+    assert main(["version"]) == 0
     assert capsys.readouterr().out.strip() == "0.1.0"
 
 
 def test_the_log_says_how_long_the_rest_takes(
     filled: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cleanup_job.output.EVERY", 0.0)
-    assert cli.main(["run", "--force-delete"]) == 0
+    monkeypatch.setattr("cleanup_job.cli.terminal.EVERY", 0.0)
+    assert main(["run", "--force-delete"]) == 0
     told = [line for line in lines(capsys.readouterr().out) if line["event"] == "progress"]
     assert [(line["done"], line["tasks"]) for line in told] == [(done, 5) for done in range(1, 6)]
     assert told[-1]["seconds_left"] == 0
@@ -241,10 +242,10 @@ def test_the_log_says_how_long_the_rest_takes(
 
 @pytest.mark.parametrize("flags", [["--deadline-seconds", "0.000001"], ["--max-tasks", "1"]])
 def test_a_first_pass_can_be_done_in_parts(filled: Sandbox, capsys: pytest.CaptureFixture[str], flags: list[str]) -> None:
-    assert cli.main(["run", "--force-delete", "--batch-size", "1", "--workers", "1", *flags]) == 0
+    assert main(["run", "--force-delete", "--batch-size", "1", "--workers", "1", *flags]) == 0
     done = lines(capsys.readouterr().out)[-1]
     assert (done["exit_code"], done["level"]) == (0, "info")
     assert int(str(done["left"])) > 0
-    assert cli.main(["run", "--force-delete"]) == 0
+    assert main(["run", "--force-delete"]) == 0
     assert lines(capsys.readouterr().out)[-1]["left"] == 0
     assert len([t for t in filled.store.tasks.values() if "archived" in t["system_tags"]]) == 1

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from test_service_task import FIRST, began, scheduled
-from web_ui import WebUI
 
-from cleanup_job import cli
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
+from cleanup_job.cli.main import main
+from clearml_sandbox.server import Fault, Request, Sandbox
+from tests.web_ui import WebUI
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def as_agent(ui: WebUI, monkeypatch: pytest.MonkeyPatch, task: str) -> int:
         for name in ("CLEANUP_TASK", "CLEANUP_TASK_MODE", "CLEANUP_JOB", "CLEANUP_KEEP_PROJECTS", "CLEANUP_FORCE_DELETE"):
             its_own.delenv(name, raising=False)
         its_own.setenv("CLEARML_TASK_ID", task)
-        code = cli.main(["run"])
+        code = main(["run"])
     ui.call("tasks.completed" if code == 0 else "tasks.failed", task=task, force=True)
     return code
 
@@ -50,10 +50,10 @@ def lines(text: str) -> list[dict[str, Any]]:
 
 def test_a_clone_waits_in_the_queue_with_the_drafts_parameters(ui: WebUI, capsys: pytest.CaptureFixture[str]) -> None:
     listening(ui)
-    cli.main(["register"])
+    main(["register"])
     ui.edit("delete_threshold_days", "90")
     capsys.readouterr()
-    assert cli.main(["enqueue"]) == 0
+    assert main(["enqueue"]) == 0
     (clone,) = ui.runs()
     out, err = capsys.readouterr()
     assert err == ""
@@ -64,7 +64,7 @@ def test_a_clone_waits_in_the_queue_with_the_drafts_parameters(ui: WebUI, capsys
 
 
 def test_settings_given_to_enqueue_are_the_clones_alone(ui: WebUI) -> None:
-    assert cli.main(["enqueue", "--dry-run", "--delete-threshold-days", "7"]) == 0
+    assert main(["enqueue", "--dry-run", "--delete-threshold-days", "7"]) == 0
     (clone,) = ui.runs()
     assert ui.values(clone["id"])["delete_threshold_days"] == "7"
     assert ui.values(clone["id"], "Settings") == {"dry_run": "True"}
@@ -73,7 +73,7 @@ def test_settings_given_to_enqueue_are_the_clones_alone(ui: WebUI) -> None:
 
 
 def test_a_queue_that_is_missing_is_named_with_those_that_are_there(ui: WebUI, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["enqueue", "--queue", "nosuch"]) == 2
+    assert main(["enqueue", "--queue", "nosuch"]) == 2
     said = " ".join(capsys.readouterr().err.split())
     assert "CLEANUP_TASK_QUEUE=nosuch: ClearML has no such queue" in said
     assert "services" in said
@@ -81,7 +81,7 @@ def test_a_queue_that_is_missing_is_named_with_those_that_are_there(ui: WebUI, c
 
 
 def test_a_queue_without_an_agent_is_a_warning(ui: WebUI, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["enqueue"]) == 0
+    assert main(["enqueue"]) == 0
     assert "no ClearML Agent listens on queue 'services'" in " ".join(capsys.readouterr().err.split())
     assert len(waiting(ui)) == 1
 
@@ -98,7 +98,7 @@ def test_a_lost_answer_is_no_refusal(filled: Sandbox, ui: WebUI, call: str) -> N
         return Fault(500, after=True)
 
     filled.fault = lose
-    assert cli.main(["enqueue"]) == 0
+    assert main(["enqueue"]) == 0
     assert lost
     (clone,) = ui.runs()
     assert waiting(ui) == [clone["id"]]
@@ -115,11 +115,11 @@ def test_with_run_as_service_each_schedule_enqueues_one(
     filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     agent_mode(monkeypatch)
-    cli.main(["register"])
+    main(["register"])
     ui.edit("run_as_service", "True")
     for number in range(3):
         capsys.readouterr()
-        assert cli.main([]) == 0
+        assert main([]) == 0
         log = lines(capsys.readouterr().out)
         (run,) = waiting(ui)
         assert next(line for line in log if line["event"] == "enqueued")["run"] == run
@@ -132,16 +132,16 @@ def test_without_run_as_service_it_runs_once(
     filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     agent_mode(monkeypatch)
-    assert cli.main([]) == 0
+    assert main([]) == 0
     (run,) = waiting(ui)
     as_agent(ui, monkeypatch, run)
     began(filled, ui, 3)
     capsys.readouterr()
-    assert cli.main([]) == 0
+    assert main([]) == 0
     assert "run_as_service is False, and it ran once" in capsys.readouterr().out
     assert waiting(ui) == []
     monkeypatch.setenv("CLEANUP_JOB", "by-hand")
-    assert cli.main([]) == 0
+    assert main([]) == 0
     assert len(waiting(ui)) == 1, "a manual Job is never skipped"
 
 
@@ -154,20 +154,20 @@ def test_a_run_that_an_agent_could_not_install_does_not_count(
     agent_mode(monkeypatch)
     monkeypatch.setenv("CLEANUP_RUN_AS_SERVICE", service)
     monkeypatch.setenv("CLEANUP_PERIOD_IN_DAYS", "7")
-    assert cli.main([]) == 0
+    assert main([]) == 0
     (run,) = waiting(ui)
     (queue,) = ui.call("queues.get_all", name="^services$")["queues"]
     ui.call("queues.get_next_task", queue=queue["id"])
     ui.call("tasks.started", task=run, force=True)
     ui.call(f"tasks.{status}", task=run, force=True)
     capsys.readouterr()
-    assert cli.main([]) == 0
+    assert main([]) == 0
     said = capsys.readouterr().out
     assert f"the last run, {run}, {'failed' if status == 'failed' else 'ended before its pass began'}" in said
     (again,) = waiting(ui)
     assert as_agent(ui, monkeypatch, again) == 0
     capsys.readouterr()
-    assert cli.main([]) == 0
+    assert main([]) == 0
     assert waiting(ui) == [], "that one counts"
     assert '"not_due"' in capsys.readouterr().out
 
@@ -177,9 +177,9 @@ def test_what_nobody_took_from_the_queue_does_not_pile_up(
 ) -> None:
     agent_mode(monkeypatch)
     monkeypatch.setenv("CLEANUP_RUN_AS_SERVICE", "true")
-    cli.main([])
+    main([])
     capsys.readouterr()
-    assert cli.main([]) == 0
+    assert main([]) == 0
     assert "still waits in its queue" in capsys.readouterr().out
     assert len(waiting(ui)) == 1
 
@@ -188,11 +188,11 @@ def test_what_a_manual_job_is_told_goes_into_its_clone_and_not_into_the_draft(
     ui: WebUI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent_mode(monkeypatch)
-    cli.main(["register"])
+    main(["register"])
     monkeypatch.setenv("CLEANUP_JOB", "by-hand")
     monkeypatch.setenv("CLEANUP_DELETE_THRESHOLD_DAYS", "90")
     monkeypatch.setenv("CLEANUP_DRY_RUN", "true")
-    assert cli.main([]) == 0
+    assert main([]) == 0
     (run,) = waiting(ui)
     assert ui.values(run)["delete_threshold_days"] == "90"
     assert ui.values(run, "Settings") == {"dry_run": "True"}
@@ -210,13 +210,13 @@ def test_an_agent_installs_what_the_environment_says_now(
     ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], by: str
 ) -> None:
     monkeypatch.setenv("CLEANUP_TASK_REQUIREMENT", "clearml-cleanup==0.0.1")
-    cli.main(["register"])
+    main(["register"])
     monkeypatch.setenv("CLEANUP_TASK_REQUIREMENT", "clearml-cleanup @ https://me:hunter2pw@pkgs.example/new.whl")
     agent_mode(monkeypatch)
     if by == "a manual Job":
         monkeypatch.setenv("CLEANUP_JOB", "by-hand")
     capsys.readouterr()
-    assert cli.main(["enqueue"] if by == "enqueue" else []) == 0
+    assert main(["enqueue"] if by == "enqueue" else []) == 0
     (run,) = waiting(ui)
     assert requirement(ui, run) == "clearml-cleanup @ https://me:hunter2pw@pkgs.example/new.whl"
     assert (requirement(ui, ui.draft()["id"]) == requirement(ui, run)) is (by == "the schedule"), "others leave the draft"
@@ -229,11 +229,11 @@ def test_a_manual_job_installs_its_own_version_where_the_environment_says_nothin
     ui: WebUI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLEANUP_TASK_REQUIREMENT", "clearml-cleanup @ https://pkgs.example/old.whl")
-    cli.main(["register"])
+    main(["register"])
     monkeypatch.delenv("CLEANUP_TASK_REQUIREMENT")
     agent_mode(monkeypatch)
     monkeypatch.setenv("CLEANUP_JOB", "by-hand")
-    assert cli.main([]) == 0
+    assert main([]) == 0
     assert requirement(ui, waiting(ui)[0]).startswith("clearml-cleanup==")
 
 
@@ -249,24 +249,24 @@ def test_enqueue_without_a_word_of_its_own_installs_from_where_the_release_does(
 ) -> None:
     """The settings that it hands over are those of its own version; where packages come from, only the release knows."""
     monkeypatch.setenv("CLEANUP_TASK_REQUIREMENT", registered)
-    cli.main(["register"])
+    main(["register"])
     monkeypatch.delenv("CLEANUP_TASK_REQUIREMENT")
-    assert cli.main(["enqueue"]) == 0
+    assert main(["enqueue"]) == 0
     assert requirement(ui, waiting(ui)[0]) == (installed or f"clearml-cleanup=={version('clearml-cleanup')}")
 
 
 def test_what_somebody_edited_in_the_drafts_packages_goes_into_each_clone(ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
-    cli.main(["register"])
+    main(["register"])
     ui.call("tasks.edit", task=ui.draft()["id"], script={"requirements": {"pip": "clearml-cleanup==0.0.9"}})
     monkeypatch.setenv("CLEANUP_TASK_REQUIREMENT", "clearml-cleanup==0.0.1")
-    assert cli.main(["enqueue"]) == 0
+    assert main(["enqueue"]) == 0
     assert requirement(ui, waiting(ui)[0]) == "clearml-cleanup==0.0.9"
 
 
 def test_a_missing_queue_fails_the_job(ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
     agent_mode(monkeypatch)
     monkeypatch.setenv("CLEANUP_TASK_QUEUE", "nosuch")
-    assert cli.main([]) == 2
+    assert main([]) == 2
 
 
 # -- the pass that an agent runs
@@ -277,7 +277,7 @@ def test_an_agents_pass_has_the_settings_of_the_release_that_enqueued_it(
     agent_mode(monkeypatch)
     monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
     monkeypatch.setenv("CLEANUP_KEEP_PROJECTS", "lab")
-    assert cli.main([]) == 0
+    assert main([]) == 0
     (run,) = waiting(ui)
     assert as_agent(ui, monkeypatch, run) == 0
     assert len(ui.tasks(system_tags=["archived"])) == 5, "all of them are in project lab"
@@ -286,7 +286,7 @@ def test_an_agents_pass_has_the_settings_of_the_release_that_enqueued_it(
 def test_an_agents_pass_reports_in_its_own_task(
     filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cli.main(["enqueue", "--force-delete"])
+    main(["enqueue", "--force-delete"])
     (run,) = waiting(ui)
     capsys.readouterr()
     assert as_agent(ui, monkeypatch, run) == 0
@@ -301,7 +301,7 @@ def test_an_agents_pass_reports_in_its_own_task(
 
 
 def test_a_wrong_parameter_of_a_clone_is_told_in_the_clone(filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
-    cli.main(["enqueue", "--force-delete"])
+    main(["enqueue", "--force-delete"])
     (run,) = waiting(ui)
     filled.store.tasks[run]["hyperparams"]["General"]["delete_threshold_days"]["value"] = "soon"
     assert as_agent(ui, monkeypatch, run) == 2
@@ -314,19 +314,19 @@ def test_two_passes_do_not_run_at_once(
     filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """No lease reaches an agent: runs in ClearML keep them apart."""
-    cli.main(["enqueue", "--force-delete"])
+    main(["enqueue", "--force-delete"])
     (first,) = waiting(ui)
     (queue,) = ui.call("queues.get_all", name="^services$")["queues"]
     ui.call("queues.get_next_task", queue=queue["id"])
     ui.call("tasks.started", task=first, force=True)
-    cli.main(["enqueue", "--force-delete"])
+    main(["enqueue", "--force-delete"])
     (second,) = waiting(ui)
     assert as_agent(ui, monkeypatch, second) == 5
-    assert cli.main(["run", "--force-delete"]) == 5
+    assert main(["run", "--force-delete"]) == 5
     assert f"Another pass is running: task {first}" in capsys.readouterr().out
     assert len(ui.tasks(system_tags=["archived"])) == 5
     filled.store.tasks.change(first, last_update="2026-01-01T00:00:00+00:00")
-    assert cli.main(["run", "--force-delete"]) == 0, "it has been silent for too long"
+    assert main(["run", "--force-delete"]) == 0, "it has been silent for too long"
 
 
 # -- the operator's word goes along
@@ -343,10 +343,10 @@ def edit_clone(filled: Sandbox, run: str, **values: str) -> None:
 
 def test_enqueue_hands_over_all_that_the_environment_says(ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not only flags: `CLEANUP_DRY_RUN=true clearml-cleanup enqueue` must give no agent a real pass."""
-    cli.main(["register"])
+    main(["register"])
     monkeypatch.setenv("CLEANUP_DRY_RUN", "true")
     monkeypatch.setenv("CLEANUP_KEEP_PROJECTS", "lab")
-    assert cli.main(["enqueue", "--workers", "2"]) == 0
+    assert main(["enqueue", "--workers", "2"]) == 0
     (run,) = waiting(ui)
     assert ui.values(run, "Settings") == {"dry_run": "True", "keep_projects": "lab", "workers": "2"}
     assert ui.values(section="Settings") == {}, "the draft stays as it is"
@@ -359,19 +359,19 @@ def test_what_the_release_registered_counts_where_enqueue_is_told_nothing(ui: We
     """Nobody has the release's environment at hand who enqueues a pass from a laptop."""
     monkeypatch.setenv("CLEANUP_KEEP_PROJECTS", "lab")
     monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
-    cli.main(["register"])
+    main(["register"])
     monkeypatch.delenv("CLEANUP_KEEP_PROJECTS")
     monkeypatch.delenv("CLEANUP_FORCE_DELETE")
-    assert cli.main(["enqueue"]) == 0
+    assert main(["enqueue"]) == 0
     (run,) = waiting(ui)
     assert as_agent(ui, monkeypatch, run) == 0
     assert len(ui.tasks(system_tags=["archived"])) == 5
 
 
 def test_a_wrong_value_in_the_draft_is_told_there_and_nothing_is_enqueued(ui: WebUI) -> None:
-    cli.main(["register"])
+    main(["register"])
     ui.edit("delete_threshold_days", "soon")
-    assert cli.main(["enqueue"]) == 2
+    assert main(["enqueue"]) == 2
     assert waiting(ui) == []
     assert "should be a valid number" in ui.draft()["comment"]
 
@@ -380,12 +380,12 @@ def test_the_clone_has_none_of_the_drafts_edits_that_do_not_count(
     ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CLEANUP_KEEP_PROJECTS", "lab")
-    cli.main(["register"])
+    main(["register"])
     ui.edit("keep_projects", "other", "Settings")
     ui.edit("mounted_folders", "/etc", "General")
     ui.edit("delete_threshold_days", "90")
     capsys.readouterr()
-    assert cli.main(["enqueue"]) == 0
+    assert main(["enqueue"]) == 0
     said = " ".join(capsys.readouterr().err.split())
     assert "mounted_folders of task" in said
     (run,) = waiting(ui)
@@ -402,7 +402,7 @@ def test_whoever_edits_a_clone_loosens_nothing(
         agent_mode(monkeypatch)
     monkeypatch.setenv("CLEANUP_DRY_RUN", "true")
     monkeypatch.setenv("CLEANUP_KEEP_PROJECTS", "lab")
-    assert cli.main(["enqueue"] if by == "enqueue" else []) == 0
+    assert main(["enqueue"] if by == "enqueue" else []) == 0
     (run,) = waiting(ui)
     edit_clone(filled, run, dry_run="False", force_delete="True", delete_threshold_days="0", external_files="delete")
     del filled.store.tasks[run]["hyperparams"]["Settings"]["keep_projects"]
@@ -436,7 +436,7 @@ def test_a_clone_that_somebody_made_is_bound_by_the_word_of_its_draft(
 ) -> None:
     monkeypatch.setenv("CLEANUP_KEEP_PROJECTS", "lab")
     monkeypatch.setenv("CLEANUP_TASK_NAME", "another name")
-    cli.main(["run"])
+    main(["run"])
     monkeypatch.delenv("CLEANUP_TASK_NAME")
     draft, run = (task["id"] for task in ui.tasks(name="^another name"))
     clone = clone_by_hand(ui, run if of_a_run else draft)
@@ -450,7 +450,7 @@ def test_the_draft_itself_may_be_enqueued_and_is_bound_by_its_own_word(
     filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLEANUP_DRY_RUN", "true")
-    cli.main(["register"])
+    main(["register"])
     draft = ui.draft()["id"]
     edit_clone(filled, draft, dry_run="False", force_delete="True")
     (queue,) = ui.call("queues.get_all", name="^services$")["queues"]
@@ -465,7 +465,7 @@ def test_a_clone_of_which_nobody_knows_the_release_deletes_nothing(
     filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], how: str
 ) -> None:
     monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
-    cli.main(["register"])
+    main(["register"])
     draft = ui.draft()["id"]
     clone = clone_by_hand(ui, draft)
     if how == "its draft was deleted":
@@ -484,8 +484,8 @@ def test_an_older_agent_that_overwrites_the_word_of_a_clone_gets_its_drafts(
 ) -> None:
     """Agents before 1.9 or so put their host's name in place of all runtime properties."""
     monkeypatch.setenv("CLEANUP_KEEP_PROJECTS", "lab")
-    cli.main(["register"])
-    assert cli.main(["enqueue", "--force-delete"]) == 0
+    main(["register"])
+    assert main(["enqueue", "--force-delete"]) == 0
     (run,) = waiting(ui)
     filled.store.tasks.change(run, runtime={"_exec_agent_hostname": "host"})
     del filled.store.tasks[run]["hyperparams"]["Settings"]["keep_projects"]
@@ -494,7 +494,7 @@ def test_an_older_agent_that_overwrites_the_word_of_a_clone_gets_its_drafts(
 
 
 def test_what_the_agents_own_environment_keeps_is_kept(filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
-    cli.main(["enqueue", "--force-delete"])
+    main(["enqueue", "--force-delete"])
     (run,) = waiting(ui)
     monkeypatch.setenv("CLEANUP_KEEP_TAGS", "unused")
     monkeypatch.setenv("CLEANUP_THRESHOLD_RULES", "lab=never")

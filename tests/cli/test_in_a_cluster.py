@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from cleanup_job import cli, pod, run_command
-from cleanup_job.cluster import events, lease
+from cleanup_job.cli import pod, run
+from cleanup_job.cli.main import main
+from cleanup_job.cluster import k8s_events, lease
 from cleanup_job.cluster.connection import CallError
 from cleanup_job.errors import LeaseHeldError
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.server import Fault, Request, Sandbox
 
 
 @pytest.fixture
@@ -27,13 +28,13 @@ def left(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     def leave(cronjob: str, namespace: str | None, **event: Any) -> None:
         found.append({"cronjob": cronjob, "namespace": namespace} | event)
 
-    monkeypatch.setattr(events, "leave", leave)
+    monkeypatch.setattr(k8s_events, "leave", leave)
     monkeypatch.setenv("CLEANUP_CRONJOB", "nightly")
     return found
 
 
 def test_a_pass_leaves_one_event(filled: Sandbox, left: list[dict[str, Any]]) -> None:
-    assert cli.main(["run", "--force-delete", "--lease-namespace", "ml"]) == 0
+    assert main(["run", "--force-delete", "--lease-namespace", "ml"]) == 0
     (event,) = left
     assert (event["cronjob"], event["namespace"], event["kind"], event["reason"]) == (
         "nightly",
@@ -49,7 +50,7 @@ def test_a_pass_leaves_one_event(filled: Sandbox, left: list[dict[str, Any]]) ->
     "flags", [["--keep-projects", "nosuch"], ["--workers", "0"], ["--refuse-above", "1", "--force-delete"]]
 )
 def test_a_pass_that_never_began_leaves_one_too(filled: Sandbox, left: list[dict[str, Any]], flags: list[str]) -> None:
-    assert cli.main(["run", *flags]) == 2
+    assert main(["run", *flags]) == 2
     (event,) = left
     assert (event["kind"], event["reason"]) == ("Warning", "CleanupFailed")
     assert flags[1] in event["message"]
@@ -61,12 +62,12 @@ def test_an_unexpected_error_is_not_silent(
     def broken(*_: Any) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(run_command, "_pass", broken)
+    monkeypatch.setattr(run, "_pass", broken)
     words = tmp_path / "termination-log"
     words.touch()
     monkeypatch.setattr(pod, "TERMINATION_LOG", words)
     with pytest.raises(ZeroDivisionError):
-        cli.main(["run"])
+        main(["run"])
     assert "unexpected error: ZeroDivisionError: a bug" in left[0]["message"]
     assert "ZeroDivisionError: a bug" in words.read_text()
 
@@ -76,9 +77,9 @@ def test_an_event_that_cannot_be_left_is_a_warning_and_no_failure(
 ) -> None:
     monkeypatch.setenv("CLEANUP_CRONJOB", "nightly")
     monkeypatch.setenv("KUBECONFIG", "/nowhere/config")
-    assert cli.main(["run", "--force-delete"]) == 0
+    assert main(["run", "--force-delete"]) == 0
     assert "no event was left on CronJob nightly (CLEANUP_CRONJOB)" in capsys.readouterr().out
-    assert cli.main(["run", "--workers", "0"]) == 2
+    assert main(["run", "--workers", "0"]) == 2
     assert "no event was left on CronJob nightly (CLEANUP_CRONJOB)" in " ".join(capsys.readouterr().err.split())
 
 
@@ -89,21 +90,21 @@ def test_a_missing_right_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         def call(self, *_: Any) -> Any:
             raise CallError(403, "cannot get cronjobs")
 
-    monkeypatch.setattr(events, "connect", lambda _: Cluster())
-    with pytest.raises(events.EventError, match=r"cannot get cronjobs.*get on this CronJob and create on events"):
-        events.leave("nightly", None, kind="Normal", reason="r", message="m", pod="p")
+    monkeypatch.setattr(k8s_events, "connect", lambda _: Cluster())
+    with pytest.raises(k8s_events.EventError, match=r"cannot get cronjobs.*get on this CronJob and create on events"):
+        k8s_events.leave("nightly", None, kind="Normal", reason="r", message="m", pod="p")
 
 
 def test_settings_that_cannot_be_read_leave_it_where_the_environment_says(
     filled: Sandbox, left: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLEANUP_LEASE_NAMESPACE", "ml")
-    assert cli.main(["run", "--workers", "0"]) == 2
+    assert main(["run", "--workers", "0"]) == 2
     assert (left[0]["cronjob"], left[0]["namespace"]) == ("nightly", "ml")
 
 
 def test_a_dry_run_that_refuses_is_not_called_a_cleanup(filled: Sandbox, left: list[dict[str, Any]]) -> None:
-    assert cli.main(["run", "--dry-run", "--refuse-above", "1", "--force-delete"]) == 2
+    assert main(["run", "--dry-run", "--refuse-above", "1", "--force-delete"]) == 2
     assert left[0]["reason"] == "DryRunFailed"
     assert "CLEANUP_REFUSE_ABOVE" in left[0]["message"]
     assert "Dry run: would delete 4 tasks" in left[0]["message"]
@@ -130,14 +131,14 @@ def last_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     ],
 )
 def test_a_report_is_the_last_word(filled: Sandbox, last_words: Path, flags: list[str], code: int) -> None:
-    assert cli.main(["run", *flags]) == code
+    assert main(["run", *flags]) == code
     said = json.loads(last_words.read_text())
     assert (said["exit_code"], bool(said["error"])) == (code, code in {2, 4})
 
 
 def test_a_refused_lease_is_a_last_word_too(filled: Sandbox, last_words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lease_held(monkeypatch, "")
-    assert cli.main(["run"]) == 5
+    assert main(["run"]) == 5
     said = json.loads(last_words.read_text())
     assert said["exit_code"] == 5
     assert "pod-1" in said["error"]
@@ -155,7 +156,7 @@ def test_a_pass_that_never_began_has_a_last_word(
     filled: Sandbox, last_words: Path, left: list[dict[str, Any]], arguments: list[str], words: str
 ) -> None:
     try:
-        code = cli.main(arguments)
+        code = main(arguments)
     except SystemExit as end:
         code = int(str(end.code))
     assert code == 2
@@ -169,8 +170,8 @@ def test_a_report_that_cannot_be_written_is_said_in_the_end(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(run_command.document, "write", full)
-    assert cli.main(["run", "--force-delete", "--report", str(tmp_path / "report.html")]) == 1
+    monkeypatch.setattr(run.document, "write", full)
+    assert main(["run", "--force-delete", "--report", str(tmp_path / "report.html")]) == 1
     assert "No space left on device" in json.loads(last_words.read_text())["error"]
     assert "No space left on device" in left[0]["message"]
     assert "Deleted 4 tasks" in left[0]["message"]
@@ -206,7 +207,7 @@ def test_a_lease_that_stays_held_ends_with_5_and_names_the_holder(
     filled: Sandbox, left: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     waits = lease_held(monkeypatch, "")
-    assert cli.main(["run", "--lease-wait-seconds", "7"]) == 5
+    assert main(["run", "--lease-wait-seconds", "7"]) == 5
     assert waits == ["nightly None 7"]
     assert "waiting for pod-1" in capsys.readouterr().out
     assert "pod-1" in left[0]["message"]
@@ -218,7 +219,7 @@ def test_told_to_stop_while_it_waits_it_was_stopped_and_not_refused(
     filled: Sandbox, left: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, signal_name: str, code: int
 ) -> None:
     lease_held(monkeypatch, signal_name)
-    assert cli.main(["run"]) == code
+    assert main(["run"]) == code
     assert left[0]["reason"] == "CleanupIncomplete"
 
 
@@ -258,7 +259,7 @@ def test_a_lease_that_is_lost_ends_with_6_and_everything_says_why(
     monkeypatch.setenv("CLEANUP_BATCH_SIZE", "1")
     lease_lost(monkeypatch, filled, call)
     report = tmp_path / "report.json"
-    assert cli.main(["run", "--force-delete", "--report", str(report)]) == 6
+    assert main(["run", "--force-delete", "--report", str(report)]) == 6
     log = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     written, words = json.loads(report.read_text()), json.loads(last_words.read_text())
     for said in (log[-1], written["summary"], words):
@@ -273,16 +274,16 @@ def test_a_lease_that_is_lost_ends_with_6_and_everything_says_why(
         (run,) = [t for t in filled.store.tasks.values() if t.get("parent") and t["type"] == "service"]
         assert (run["status"], run["status_reason"][:11]) == ("failed", "exit code 6")
         assert "is held by pod-2" in run["status_message"]
-    assert cli.main(["run", "--force-delete"]) == 6, "somebody takes it again"
+    assert main(["run", "--force-delete"]) == 6, "somebody takes it again"
     monkeypatch.delenv("CLEANUP_LEASE")
     filled.fault = None
-    assert cli.main(["run", "--force-delete"]) == 0
+    assert main(["run", "--force-delete"]) == 0
 
 
 def test_a_lease_that_is_lost_when_all_is_done_harms_nothing(filled: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLEANUP_DELETE_THRESHOLD_DAYS", "10000")
     lease_lost(monkeypatch, filled, "tasks.get_all")
-    assert cli.main(["run", "--force-delete"]) == 0
+    assert main(["run", "--force-delete"]) == 0
 
 
 # -- how many warnings
@@ -293,7 +294,7 @@ def test_the_sum_counts_every_warning_that_was_logged(
     """From before the pass, of requests that are tried again, of the pass, of its task, and of an event that can't be left."""
 
     def refused(*_: Any, **__: Any) -> None:
-        raise events.EventError("no event could be left")
+        raise k8s_events.EventError("no event could be left")
 
     @contextmanager
     def hold(*_: Any, **options: Any) -> Iterator[Any]:
@@ -301,7 +302,7 @@ def test_the_sum_counts_every_warning_that_was_logged(
         yield SimpleNamespace(is_safe=lambda: True)
 
     monkeypatch.setattr(lease, "hold", hold)
-    monkeypatch.setattr(events, "leave", refused)
+    monkeypatch.setattr(k8s_events, "leave", refused)
     for name, value in (("TASK", task), ("LEASE", "nightly"), ("CRONJOB", "nightly"), ("RUN_AS_SERVICE", "true")):
         monkeypatch.setenv(f"CLEANUP_{name}", value)
     seen: dict[str, int] = {}
@@ -313,7 +314,7 @@ def test_the_sum_counts_every_warning_that_was_logged(
         return Fault(403) if request.call in {"tasks.started", "tasks.completed"} else None
 
     filled.fault = fault
-    assert cli.main(["run", "--force-delete", "--attempts", "2"]) == 0
+    assert main(["run", "--force-delete", "--attempts", "2"]) == 0
     log = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     warned = [line["message"] for line in log if line["event"] == "warning"]
     assert log[-1]["warnings"] == len(warned)
@@ -325,7 +326,7 @@ def test_the_sum_counts_every_warning_that_was_logged(
 # -- elsewhere
 def test_outside_a_cluster_kubernetes_is_not_even_imported(filled: Sandbox) -> None:
     script = (
-        "import sys; from cleanup_job.cli import main; code = main(['run']); "
+        "import sys; from cleanup_job.cli.main import main; code = main(['run']); "
         "sys.exit(code or any(name.startswith('kubernetes') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode == 0
@@ -336,7 +337,7 @@ def test_without_a_cluster_the_commands_say_what_to_set(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", "/nowhere/config")
-    assert cli.main([command]) == 2
+    assert main([command]) == 2
     text = " ".join(capsys.readouterr().err.split())
     assert "No cluster to ask" in text
     assert "KUBECONFIG" in text

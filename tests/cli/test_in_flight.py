@@ -5,8 +5,9 @@ from threading import Barrier
 
 import pytest
 
-from cleanup_job import assemble, cli
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
+from cleanup_job import wiring
+from cleanup_job.cli.main import main
+from clearml_sandbox.server import Fault, Request, Sandbox
 
 WORKERS = 4
 
@@ -23,7 +24,7 @@ def test_a_server_that_slows_down_is_told_of_once_beside_the_tries(filled: Sandb
         return Fault(status=503)
 
     filled.fault = overload
-    assert cli.main(["run", "--force-delete", "--batch-size", "1", "--workers", str(WORKERS), "--log-format", "json"]) == 0
+    assert main(["run", "--force-delete", "--batch-size", "1", "--workers", str(WORKERS), "--log-format", "json"]) == 0
     log = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     said = [line["message"] for line in log if line["event"] == "warning"]
     slow = [text for text in said if "slows down" in text]
@@ -36,20 +37,20 @@ def test_a_server_that_slows_down_is_told_of_once_beside_the_tries(filled: Sandb
 
 @pytest.mark.usefixtures("filled")
 def test_each_server_has_a_limit_of_its_own_shared_by_all_who_ask_it() -> None:
-    settings, _ = assemble.read_settings({"max_requests_in_flight": 3})
-    connection = assemble.log_in(settings, print)
+    settings, _ = wiring.read_settings({"max_requests_in_flight": 3})
+    connection = wiring.log_in(settings, print)
     assert connection.api is not connection.files
     assert connection.transport._connection.in_flight is connection.api
     assert (connection.api.limit, connection.files.limit) == (3, 3)
-    of_a_task, _ = assemble.read_settings({"max_requests_in_flight": 2})  # a draft in ClearML, read with that login
-    parts = assemble.connect(of_a_task, connection, lambda: None)
+    of_a_task, _ = wiring.read_settings({"max_requests_in_flight": 2})  # a draft in ClearML, read with that login
+    parts = wiring.connect(of_a_task, connection, lambda: None)
     assert (connection.api.limit, connection.files.limit) == (2, 2)
     fileserver = parts.stores.stores[0]
-    uploads = assemble.uploads(settings, connection)
+    uploads = wiring.uploads(settings, connection)
     assert fileserver._calls._in_flight is uploads._calls._in_flight is connection.files  # type: ignore[attr-defined,union-attr]
 
 
 @pytest.mark.parametrize("value", ["0", "65", "1.5", "none"])
 def test_a_limit_that_is_none_is_refused(filled: Sandbox, value: str) -> None:
-    assert cli.main(["run", "--max-requests-in-flight", value]) == 2
+    assert main(["run", "--max-requests-in-flight", value]) == 2
     assert not filled.requests

@@ -9,11 +9,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from web_ui import WebUI
 
-from cleanup_job import cli, run_command, service_run
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
+from cleanup_job.cli import run as run_command
+from cleanup_job.cli.main import main
+from cleanup_job.service_task import run_reporter
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Fault, Request, Sandbox
+from tests.web_ui import WebUI
 
 FIRST = {
     "cleanup_period_in_days": "1.0",
@@ -38,12 +40,12 @@ def scheduled(monkeypatch: pytest.MonkeyPatch) -> None:
     """The Job is one that the CronJob's schedule made."""
     monkeypatch.setenv("CLEANUP_CRONJOB", "nightly")
     monkeypatch.setenv("CLEANUP_JOB", f"nightly-{int(datetime.now(UTC).timestamp()) // 60}")
-    monkeypatch.setattr("cleanup_job.run_command._event", lambda *_: None)
+    monkeypatch.setattr("cleanup_job.cli.run._event", lambda *_: None)
 
 
 # -- the draft
 def test_register_makes_the_draft_of_the_original_service(ui: WebUI) -> None:
-    assert cli.main(["register"]) == 0
+    assert main(["register"]) == 0
     draft = ui.draft()
     assert (draft["type"], draft["status"], draft["tags"]) == ("service", "created", ["clearml-cleanup"])
     assert ui.call("projects.get_by_id", project=draft["project"])["project"]["name"] == "DevOps"
@@ -61,21 +63,21 @@ def test_register_makes_the_draft_of_the_original_service(ui: WebUI) -> None:
 
 
 def test_registering_again_changes_nothing(filled: Sandbox, ui: WebUI) -> None:
-    assert cli.main(["register"]) == 0
+    assert main(["register"]) == 0
     before = filled.store.tasks[ui.draft()["id"]]
-    assert cli.main(["register"]) == 0
+    assert main(["register"]) == 0
     assert filled.store.tasks[ui.draft()["id"]] == before
 
 
 def test_a_value_edited_in_the_web_ui_is_never_overwritten_and_others_follow(
     ui: WebUI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cli.main(["register"])
+    main(["register"])
     ui.edit("delete_threshold_days", "90")
     monkeypatch.setenv("CLEANUP_DELETE_THRESHOLD_DAYS", "7")
     monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
     monkeypatch.setenv("CLEANUP_KEEP_PROJECTS", "lab")
-    assert cli.main(["register"]) == 0
+    assert main(["register"]) == 0
     assert ui.values() == FIRST | {"delete_threshold_days": "90", "force_delete": "True"}
     assert ui.values(section="Settings") == {"keep_projects": "lab"}
 
@@ -84,11 +86,11 @@ def test_what_nobody_edited_follows_the_environment_back_to_the_default(ui: WebU
     monkeypatch.setenv("CLEANUP_DELETE_THRESHOLD_DAYS", "90")
     monkeypatch.setenv("CLEANUP_KEEP_PROJECTS", "lab")
     monkeypatch.setenv("CLEANUP_ARCHIVED_FOR_DAYS", "5")
-    cli.main(["register"])
+    main(["register"])
     ui.edit("archived_for_days", "9", "Settings")
     for name in ("DELETE_THRESHOLD_DAYS", "KEEP_PROJECTS", "ARCHIVED_FOR_DAYS"):
         monkeypatch.delenv(f"CLEANUP_{name}")
-    assert cli.main(["register"]) == 0
+    assert main(["register"]) == 0
     assert ui.values() == FIRST
     assert ui.values(section="Settings") == {"archived_for_days": "9"}, "that was edited"
 
@@ -97,13 +99,13 @@ def test_a_dry_run_of_register_says_what_it_would_write_and_writes_nothing(
     filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = filled.state()
-    assert cli.main(["register", "--dry-run"]) == 0
+    assert main(["register", "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert "make a draft: task 'Cleanup Service' in project 'DevOps'" in out
     assert "set General/delete_threshold_days=30" in out
     assert filled.state() == before
     monkeypatch.setenv("CLEANUP_KEEP_TAGS", "old")
-    cli.main(["register"])
+    main(["register"])
     monkeypatch.delenv("CLEANUP_KEEP_TAGS")
     monkeypatch.setenv("CLEANUP_DELETE_THRESHOLD_DAYS", "90")
     monkeypatch.setenv("CLEANUP_DRY_RUN", "true")
@@ -111,7 +113,7 @@ def test_a_dry_run_of_register_says_what_it_would_write_and_writes_nothing(
     monkeypatch.setenv("CLEANUP_TASK_EDITABLE", "workers")
     before, writes = filled.state(), len(filled.requests)
     capsys.readouterr()
-    assert cli.main(["register", "--dry-run"]) == 0
+    assert main(["register", "--dry-run"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"task {ui.draft()['id']}: would",
         "  set General/delete_threshold_days=90 (now 30)",
@@ -123,9 +125,9 @@ def test_a_dry_run_of_register_says_what_it_would_write_and_writes_nothing(
     assert filled.state() == before
     reading = {"auth.login", "tasks.get_all", "projects.get_all"}
     assert {request.call for request in filled.requests[writes:]} <= reading
-    assert cli.main(["register"]) == 0
+    assert main(["register"]) == 0
     capsys.readouterr()
-    assert cli.main(["register", "--dry-run"]) == 0
+    assert main(["register", "--dry-run"]) == 0
     assert "nothing to change" in capsys.readouterr().out
 
 
@@ -135,7 +137,7 @@ def test_a_token_in_the_requirement_is_shown_nowhere_and_warned_of(
     monkeypatch.setenv("COLUMNS", "400")
     monkeypatch.setenv("CLEANUP_TASK_REQUIREMENT", "clearml-cleanup @ https://me:hunter2pw@pkgs.example/x.whl?sig=SIGNATURE")
     for words in (["settings"], ["register", "--dry-run"], ["register"], ["run"]):
-        assert cli.main(words) == 0
+        assert main(words) == 0
     out, err = capsys.readouterr()
     assert "https://pkgs.example/x.whl" in out
     assert "CLEANUP_TASK_REQUIREMENT holds credentials" in " ".join(err.split())
@@ -147,27 +149,27 @@ def test_the_original_service_of_that_name_and_a_public_example_are_not_ours(ui:
     project = ui.call("projects.create", name="DevOps")["id"]
     other = ui.call("tasks.create", name="Cleanup Service", type="service", project=project)["id"]
     before = filled.store.tasks[other]
-    assert cli.main(["register"]) == 0
+    assert main(["register"]) == 0
     assert filled.store.tasks[other] == before
     assert len([t for t in ui.tasks(project=[project]) if t["status"] == "created"]) == 2
 
 
 def test_where_the_draft_itself_was_enqueued_the_next_one_has_its_values(ui: WebUI) -> None:
-    cli.main(["register"])
+    main(["register"])
     first = ui.draft()["id"]
     ui.edit("delete_threshold_days", "90")
     ui.call("tasks.started", task=first)
     ui.call("tasks.completed", task=first)
-    assert cli.main(["register"]) == 0
+    assert main(["register"]) == 0
     assert ui.draft()["id"] != first
     assert ui.values()["delete_threshold_days"] == "90"
 
 
 def test_after_a_draft_that_was_archived_comes_a_new_one(ui: WebUI) -> None:
-    cli.main(["register"])
+    main(["register"])
     first = ui.draft()["id"]
     ui.call("tasks.archive_many", ids=[first])
-    assert cli.main(["register"]) == 0
+    assert main(["register"]) == 0
     drafts = [task for task in ui.tasks(name="^Cleanup Service$") if "archived" not in task["system_tags"]]
     assert [task["id"] for task in drafts] != [first]
     assert len(drafts) == 1
@@ -180,11 +182,11 @@ def test_the_web_uis_value_wins_over_the_environments_and_the_log_says_so(
     monkeypatch.setenv("CLEANUP_DELETE_THRESHOLD_DAYS", "20")
     monkeypatch.setenv("CLEANUP_KEEP_PROJECTS", "nobody/*, lab")
     monkeypatch.delenv("CLEANUP_KEEP_PROJECTS")
-    cli.main(["register"])
+    main(["register"])
     ui.edit("force_delete", "True")
     monkeypatch.setenv("CLEANUP_TASK_ALLOW_FORCE_DELETE", "true")
     capsys.readouterr()
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     log = lines(capsys)
     assert log[-1]["deleted"] == 4, "force_delete of the environment is false"
     said = {row["setting"]: (row["value"], row["from"]) for row in log[0]["settings"]}
@@ -198,37 +200,37 @@ def test_the_web_uis_value_wins_over_the_environments_and_the_log_says_so(
 
 def test_a_threshold_edited_in_the_web_ui_changes_the_next_pass(ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
-    cli.main(["register"])
+    main(["register"])
     ui.edit("delete_threshold_days", "10000")
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     assert len(ui.tasks(system_tags=["archived"])) == 5
     ui.edit("delete_threshold_days", "30")
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     assert len(ui.tasks(system_tags=["archived"])) == 1
 
 
 def test_a_value_that_nobody_edited_follows_the_environment(ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a draft registered with 30 days would win over the 10,000 that the release says now."""
-    cli.main(["register"])
+    main(["register"])
     monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
     monkeypatch.setenv("CLEANUP_DELETE_THRESHOLD_DAYS", "10000")
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     assert len(ui.tasks(system_tags=["archived"])) == 5
     assert ui.values()["delete_threshold_days"] == "30", "a manual pass leaves the draft as it is"
     scheduled(monkeypatch)
-    monkeypatch.setattr("cleanup_job.service.not_due", lambda *_: None)
-    assert cli.main(["run"]) == 0
+    monkeypatch.setattr("cleanup_job.service_task.service.not_due", lambda *_: None)
+    assert main(["run"]) == 0
     assert ui.values()["delete_threshold_days"] == "10000"
 
 
 def test_what_is_said_for_one_pass_wins_and_does_not_stay_in_the_draft(ui: WebUI, capsys: pytest.CaptureFixture[str]) -> None:
-    cli.main(["register"])
+    main(["register"])
     ui.edit("force_delete", "False ")
     capsys.readouterr()
-    assert cli.main(["run", "--force-delete"]) == 0
+    assert main(["run", "--force-delete"]) == 0
     assert lines(capsys)[-1]["deleted"] == 4
     assert ui.values()["force_delete"] == "False "
-    assert cli.main(["run", "--delete-threshold-days", "7"]) == 0
+    assert main(["run", "--delete-threshold-days", "7"]) == 0
     assert ui.values()["delete_threshold_days"] == "30"
 
 
@@ -256,18 +258,18 @@ def test_a_wrong_value_deletes_nothing_and_is_told_where_it_was_edited(
     said: str,
 ) -> None:
     monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
-    cli.main(["register"])
+    main(["register"])
     ui.call("tasks.update", task=ui.draft()["id"], comment="Ask the platform team.")
     ui.edit(name, value, section)
     before = {task["id"] for task in ui.tasks(system_tags=["archived"])}
-    assert cli.main(["run"]) == 2
+    assert main(["run"]) == 2
     assert {task["id"] for task in ui.tasks(system_tags=["archived"])} == before
     comment = ui.draft()["comment"]
     assert comment.startswith("Ask the platform team.\n\n[clearml-cleanup] The last pass deleted nothing: ")
     assert said in comment
     assert said in capsys.readouterr().out.replace('\\"', '"')
     ui.call("tasks.delete_hyper_params", task=ui.draft()["id"], hyperparams=[{"section": section, "name": name}])
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     assert ui.draft()["comment"] == "Ask the platform team."
 
 
@@ -306,12 +308,12 @@ def test_an_edit_never_loosens_what_the_operator_has_fixed(
         monkeypatch.setenv(f"CLEANUP_{name}", value)
     if listed:
         monkeypatch.setenv("CLEANUP_TASK_EDITABLE", ",".join(edits))
-    cli.main(["register"])
+    main(["register"])
     ui.call("tasks.update", task=ui.draft()["id"], comment="Ask the platform team.")
     for name, value in edits.items():
         ui.edit(name, value, "General" if name in FIRST else "Settings")
     capsys.readouterr()
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     log = lines(capsys)
     assert (log[-1]["deleted"] if not log[-1]["dry_run"] else 0) == 0
     assert len(ui.tasks(system_tags=["archived"])) == 5
@@ -323,7 +325,7 @@ def test_an_edit_never_loosens_what_the_operator_has_fixed(
     for name in edits:
         section = "General" if name in FIRST else "Settings"
         ui.call("tasks.delete_hyper_params", task=ui.draft()["id"], hyperparams=[{"section": section, "name": name}])
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     assert ui.draft()["comment"] == "Ask the platform team.", "there is nothing more to say"
 
 
@@ -335,10 +337,10 @@ def test_what_belongs_to_the_operator_alone_is_not_taken_from_an_edit(
 ) -> None:
     monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
     monkeypatch.setenv("CLEANUP_TASK_EDITABLE", name)
-    cli.main(["register"])
+    main(["register"])
     ui.edit(name, "hunter2 no value of it", "Settings")
     capsys.readouterr()
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     log = lines(capsys)
     assert log[-1]["deleted"] == 4, "the pass goes on with the operator's value"
     (said,) = [line["message"] for line in log if line["event"] == "warning"]
@@ -350,27 +352,27 @@ def test_what_deletes_less_is_taken_without_being_listed(
     ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
-    cli.main(["register"])
+    main(["register"])
     ui.edit("dry_run", "True", "Settings")
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     assert len(ui.tasks(system_tags=["archived"])) == 5
     ui.edit("dry_run", "False", "Settings")
     ui.edit("max_tasks", "1", "Settings")
     capsys.readouterr()
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     assert lines(capsys)[-1]["deleted"] == 1
 
 
 def test_how_fast_a_pass_is_can_be_edited_where_the_operator_lists_it(
     ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cli.main(["register"])
+    main(["register"])
     ui.edit("workers", "2", "Settings")
     for listed, value in ((False, None), (True, "2")):
         if listed:
             monkeypatch.setenv("CLEANUP_TASK_EDITABLE", "workers")
         capsys.readouterr()
-        assert cli.main(["run"]) == 0
+        assert main(["run"]) == 0
         log = lines(capsys)
         (rows,) = [line["settings"] for line in log if line["event"] == "parameters"]
         assert next((row["value"] for row in rows if row["setting"] == "CLEANUP_WORKERS"), None) == value
@@ -386,11 +388,11 @@ def test_a_shorter_threshold_is_taken_down_to_what_the_operator_allows(
     monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
     monkeypatch.setenv("CLEANUP_DELETE_THRESHOLD_DAYS", "10000")
     monkeypatch.setenv("CLEANUP_TASK_MIN_THRESHOLD_DAYS", "7")
-    cli.main(["register"])
+    main(["register"])
     for value, deleted in (("6.9", 0), ("7", 4)):
         ui.edit("delete_threshold_days", value)
         capsys.readouterr()
-        assert cli.main(["run"]) == 0
+        assert main(["run"]) == 0
         assert lines(capsys)[-1]["deleted"] == deleted
 
 
@@ -406,13 +408,13 @@ def test_a_scheduled_pass_before_its_period_ends_as_not_due(
     filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scheduled(monkeypatch)
-    assert cli.main([]) == 0
+    assert main([]) == 0
     ui.edit("cleanup_period_in_days", "3")
     capsys.readouterr()
     for days, due in ((0, False), (1, False), (2.69, False), (2.71, True)):
         began(filled, ui, days)
         runs = len(ui.runs())
-        assert cli.main([]) == 0
+        assert main([]) == 0
         log = lines(capsys)
         assert ("not_due" not in [line["event"] for line in log]) is due, days
         assert (len(ui.runs()) == runs + 1) is due
@@ -424,18 +426,18 @@ def test_a_daily_schedule_with_a_period_of_a_day_skips_no_day(
     filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scheduled(monkeypatch)
-    cli.main([])
+    main([])
     began(filled, ui, 1 - 20 / 1440)  # the last one was 20 minutes late
-    assert cli.main([]) == 0
+    assert main([]) == 0
     assert len(ui.runs()) == 2
 
 
 def test_a_manual_job_is_never_skipped(ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
     scheduled(monkeypatch)
-    cli.main([])
+    main([])
     for job in ("by-hand", "nightly-manual-abc123", "nightly-00000001"):
         monkeypatch.setenv("CLEANUP_JOB", job)
-        assert cli.main([]) == 0
+        assert main([]) == 0
     assert len(ui.runs()) == 4
 
 
@@ -443,10 +445,10 @@ def test_a_pass_that_failed_or_was_a_dry_run_does_not_count(
     filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scheduled(monkeypatch)
-    cli.main(["run", "--dry-run"])
-    cli.main(["run", "--keep-projects", "nosuch"])
+    main(["run", "--dry-run"])
+    main(["run", "--keep-projects", "nosuch"])
     assert [run["status"] for run in ui.runs()] == ["completed", "failed"]
-    assert cli.main([]) == 0
+    assert main([]) == 0
     assert len(ui.runs()) == 3
 
 
@@ -455,11 +457,11 @@ def test_a_pass_that_left_tasks_does_not_count_either(ui: WebUI, monkeypatch: py
     scheduled(monkeypatch)
     monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
     monkeypatch.setenv("CLEANUP_PERIOD_IN_DAYS", "7")
-    cli.main(["run", "--max-tasks", "1"])
+    main(["run", "--max-tasks", "1"])
     assert (ui.runs()[0]["status"], "tasks left" in ui.runs()[0]["tags"]) == ("completed", True)
-    assert cli.main([]) == 0
+    assert main([]) == 0
     assert "tasks left" not in ui.runs()[1]["tags"]
-    assert cli.main([]) == 0
+    assert main([]) == 0
     assert len(ui.runs()) == 2, "now it is not due"
 
 
@@ -469,7 +471,7 @@ def test_a_pass_leaves_a_run_with_all_that_it_did(
 ) -> None:
     monkeypatch.setenv("CLEANUP_RELEASE", "nightly")
     monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     (run,) = ui.runs()
     assert lines(capsys)[-1]["run"] == run["id"]
     assert (run["status"], run["type"], run["parent"]) == ("completed", "service", ui.draft()["id"])
@@ -500,7 +502,7 @@ def test_a_pass_leaves_a_run_with_all_that_it_did(
 def test_failures_and_interruptions_show_in_the_status(filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
     filled.fault = lambda request: Fault(400, subcode=1) if request.call == "tasks.delete_many" else None
-    assert cli.main(["run"]) == 3
+    assert main(["run"]) == 3
     (run,) = ui.runs()
     assert (run["status"], run["status_reason"][:11]) == ("failed", "exit code 3")
 
@@ -511,13 +513,13 @@ def test_old_runs_are_archived_and_then_cleaned_though_only_drafts_are_asked_for
     monkeypatch.setenv("CLEANUP_TASK_RUNS_KEPT", "2")
     monkeypatch.setenv("CLEANUP_PROJECTS", "lab")
     for _ in range(4):
-        assert cli.main([]) == 0
+        assert main([]) == 0
     states = ["archived" in run["system_tags"] for run in ui.runs()]
     assert states == [True, True, False, False]
     long_ago = (datetime.now(UTC) - timedelta(days=31)).isoformat()
     oldest = ui.runs()[0]["id"]
     filled.store.tasks.change(oldest, status_changed=long_ago, last_update=long_ago)
-    assert cli.main([]) == 0
+    assert main([]) == 0
     assert oldest not in {run["id"] for run in ui.runs()}
     assert not any(oldest in path for path in filled.state()["files"]), "its report went along"
     assert len(ui.runs()) == 4
@@ -527,7 +529,7 @@ def test_neither_the_draft_nor_a_running_run_is_ever_selected(
     filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLEANUP_DELETE_THRESHOLD_DAYS", "0")
-    cli.main(["register"])
+    main(["register"])
     draft = ui.draft()["id"]
     archived: list[str] = []
 
@@ -539,7 +541,7 @@ def test_neither_the_draft_nor_a_running_run_is_ever_selected(
                 filled.store.tasks.change(task, system_tags=tags, status="created", last_update="2020-01-01T00:00:00+00:00")
 
     filled.fault = archive
-    assert cli.main(["run", "--force-delete"]) == 0
+    assert main(["run", "--force-delete"]) == 0
     assert archived
     assert set(archived) <= set(filled.state()["tasks"])
 
@@ -547,8 +549,8 @@ def test_neither_the_draft_nor_a_running_run_is_ever_selected(
 def test_a_run_that_is_aborted_in_the_web_ui_ends_the_pass_after_its_batches(
     filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(service_run, "EVERY", 0.01)
-    monkeypatch.setattr(service_run, "PING", 0.01)
+    monkeypatch.setattr(run_reporter, "EVERY", 0.01)
+    monkeypatch.setattr(run_reporter, "PING", 0.01)
     for name, value in (("FORCE_DELETE", "true"), ("BATCH_SIZE", "1"), ("WORKERS", "1")):
         monkeypatch.setenv(f"CLEANUP_{name}", value)
 
@@ -561,7 +563,7 @@ def test_a_run_that_is_aborted_in_the_web_ui_ends_the_pass_after_its_batches(
                 sleep(0.01)
 
     filled.fault = abort
-    assert cli.main(["run"]) == 143
+    assert main(["run"]) == 143
     done = lines(capsys)[-1]
     assert (done["stopped_by"], done["deleted"]) == ("aborted", 1)
     assert ui.runs()[0]["status"] == "stopped"
@@ -594,7 +596,7 @@ def test_a_run_that_is_ended_between_two_pings_stays_as_it_was_ended(
         ui.call(how, **({"tasks": [run]} if how == "tasks.archive" else {"task": run}))
 
     at_first(filled, moment, end)
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     (run,) = ui.runs()
     assert run["status"] == ("failed" if how == "tasks.failed" else "stopped")
     assert [artifact["key"] for artifact in run["execution"]["artifacts"]] == ["report"]
@@ -610,7 +612,7 @@ def test_an_unexpected_error_leaves_a_run_aborted_that_was_aborted(
 
     monkeypatch.setattr(run_command, "_pass", broken)
     with pytest.raises(ZeroDivisionError):
-        cli.main(["run"])
+        main(["run"])
     assert ui.runs()[0]["status"] == "stopped"
 
 
@@ -621,13 +623,13 @@ def test_no_report_is_uploaded_that_no_record_names(filled: Sandbox, ui: WebUI, 
         at_first(filled, call, lambda: ui.call("tasks.delete", task=ui.runs()[0]["id"], force=True))
     else:
         filled.fault = lambda r: Fault(403) if r.call in {"tasks.add_or_update_artifacts", "tasks.edit"} else None
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     assert not [path for path in filled.state()["files"] if "report.html" in path]
 
 
 def test_a_report_that_the_fileserver_refuses_is_in_no_record(filled: Sandbox, ui: WebUI) -> None:
     filled.fault = lambda r: Fault(403) if (r.service, r.method, r.call) == ("files", "POST", "/") else None
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     (run,) = ui.runs()
     assert (run["status"], run["execution"]["artifacts"]) == ("completed", [])
 
@@ -638,11 +640,11 @@ def test_the_run_of_a_pod_that_was_killed_is_ended_by_the_next_pass(
     """The lease says that the pod is gone, however little time has passed: a Job tries again within seconds."""
     monkeypatch.setenv("CLEANUP_RELEASE", "nightly")
     monkeypatch.setattr(run_command.pod, "lease", lambda *_: nullcontext(SimpleNamespace(is_safe=lambda: True)))
-    cli.main([])
+    main([])
     killed = ui.runs()[0]["id"]
     ui.call("tasks.started", task=killed, force=True)
     capsys.readouterr()
-    assert cli.main([]) == 0
+    assert main([]) == 0
     assert f"run {killed} had ended without a word" in capsys.readouterr().out
     assert [run["status"] for run in ui.runs()] == ["failed", "completed"]
     assert ui.runs()[0]["status_reason"] == "its pod is gone"
@@ -654,7 +656,7 @@ def test_an_unexpected_error_does_not_leave_a_run_behind_that_seems_to_work(ui: 
 
     monkeypatch.setattr(run_command, "_pass", broken)
     with pytest.raises(ZeroDivisionError):
-        cli.main(["run"])
+        main(["run"])
     (run,) = ui.runs()
     assert (run["status"], run["status_message"]) == ("failed", "ZeroDivisionError: a bug")
 
@@ -668,7 +670,7 @@ def test_each_shard_leaves_a_run_and_takes_its_part(
     deleted = []
     for shard in range(3):
         monkeypatch.setenv("JOB_COMPLETION_INDEX", str(shard))
-        assert cli.main([]) == 0
+        assert main([]) == 0
         log = lines(capsys)
         assert (log[-1]["shard"], log[-1]["shards"]) == (shard, 3)
         deleted += [line["task"] for line in log if line.get("verdict") == "deleted"]
@@ -690,10 +692,10 @@ def test_without_rights_the_pass_still_runs_and_says_what_it_could_not_report(
     monkeypatch.setenv("CLEANUP_FORCE_DELETE", "true")
     monkeypatch.setenv("CLEANUP_TASK_RUNS_KEPT", "1")
     if refused == "tasks.archive_many":
-        cli.main(["run", "--threshold-rules", "lab=never"])
+        main(["run", "--threshold-rules", "lab=never"])
         capsys.readouterr()
     filled.fault = lambda r: Fault(403, subcode=20) if r.call == refused and (r.service, r.method) != ("files", "GET") else None
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     log = lines(capsys)
     assert log[-1]["deleted"] == 4
     assert [line for line in log if line["event"] == "warning"]
@@ -706,10 +708,10 @@ def test_an_api_from_before_parameters_is_said_and_harms_nothing(
         for name, value in old.environment().items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("CLEANUP_TASK", "true")
-        assert cli.main(["run"]) == 2
+        assert main(["run"]) == 2
         assert "the server's API is 2.8" in capsys.readouterr().out
         monkeypatch.setenv("CLEANUP_TASK_REQUIRED", "false")
-        assert cli.main(["run"]) == 0
+        assert main(["run"]) == 0
         assert "the server's API is 2.8" in capsys.readouterr().out
         assert old.state()["tasks"] == []
 
@@ -722,7 +724,7 @@ def test_a_fault_at_every_request_never_harms_the_pass(
         monkeypatch.setenv(f"CLEANUP_{name}", value)
     monkeypatch.setattr(run_command.pod, "lease", lambda *_: nullcontext(SimpleNamespace(is_safe=lambda: True)))
     filled.requests.clear()
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     calls = [request.call for request in filled.requests]
     living = {task["id"] for task in world.as_dict()["tasks"] if "archived" not in task["system_tags"]}
     for number, call in enumerate(calls, 1):
@@ -730,11 +732,11 @@ def test_a_fault_at_every_request_never_harms_the_pass(
             filled.load(world.as_dict())
             lost = filled.requests[-1].number + number
             filled.fault = lambda r, lost=lost, after=after: Fault(500, after=after) if r.number == lost else None
-            code = cli.main(["run"])
+            code = main(["run"])
             assert code in {0, 2, 3, 4}, (call, code)
             assert living <= set(filled.state()["tasks"]), call
             filled.fault = None
-            assert cli.main(["run"]) == 0, (call, capsys.readouterr().out)
+            assert main(["run"]) == 0, (call, capsys.readouterr().out)
             assert len(ui.tasks(system_tags=["archived"])) == 1, call
             assert not [run for run in ui.runs() if run["status"] == "in_progress"], call
             assert len([t for t in ui.tasks(name="^Cleanup Service$", status=["created"]) if not t.get("parent")]) <= 2, call

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from cleanup_job import cli, cluster_commands
+from cleanup_job.cli import cluster_commands
+from cleanup_job.cli.main import main
 from cleanup_job.cluster.status import LeaseStatus, PassResult, Status
 
 PASS = PassResult(
@@ -52,7 +53,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
         monkeypatch.setattr(cluster_commands, "connect_as_user", lambda _: Cluster())
         monkeypatch.setattr(cluster_commands, "find", lambda *_: {})
         monkeypatch.setattr(cluster_commands, "read", lambda *_: Status(**KNOWN | known))
-        assert cli.main(["status", *flags]) == 0
+        assert main(["status", *flags]) == 0
         return capsys.readouterr().out
 
     return show

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from cleanup_job import cli, pod
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Sandbox
+from cleanup_job.cli import pod
+from cleanup_job.cli.main import main
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Sandbox
 
 GONE = "a" * 32
 OLD = 1_700_000_000
@@ -34,7 +35,7 @@ def lines(text: str) -> list[dict[str, object]]:
 
 
 def test_it_reports_and_changes_nothing(volume: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["sweep", "--store", str(volume)]) == 0
+    assert main(["sweep", "--store", str(volume)]) == 0
     *orphans, last = lines(capsys.readouterr().out)
     assert {(line["path"], line["verdict"]) for line in orphans} == {
         (f"lab/old.{GONE}", "found"),
@@ -52,7 +53,7 @@ def test_it_deletes_when_told_and_says_so_to_people(
     volume: Path, world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLEANUP_SWEEP_STORES", f"file://{volume}")
-    assert cli.main(["sweep", "--delete", "--log-format", "text"]) == 0
+    assert main(["sweep", "--delete", "--log-format", "text"]) == 0
     text = capsys.readouterr().out
     assert f"file://{volume}/lab/old.{GONE}" in text
     assert "3 task folders, 1 known to 127.0.0.1." in text
@@ -70,13 +71,13 @@ def test_a_wrong_server_is_refused_and_its_name_overrules(
     monkeypatch.setattr(pod, "TERMINATION_LOG", words)
     filled.load({})
     command = ["sweep", "--store", str(volume), "--delete"]
-    assert cli.main(command) == 2
+    assert main(command) == 2
     assert "knows 0 of 3 tasks" in str(lines(capsys.readouterr().out)[-1]["error"])
     assert json.loads(words.read_text())["exit_code"] == 2
-    assert cli.main([*command, "--i-know", "another.example"]) == 2
+    assert main([*command, "--i-know", "another.example"]) == 2
     assert "the server is 127.0.0.1" in str(lines(capsys.readouterr().out)[-1]["error"])
     assert (volume / f"lab/old.{GONE}").exists()
-    assert cli.main([*command, "--i-know", "127.0.0.1"]) == 0
+    assert main([*command, "--i-know", "127.0.0.1"]) == 0
     assert not (volume / f"lab/old.{GONE}").exists()
 
 
@@ -96,7 +97,7 @@ def test_a_store_that_can_not_be_swept_is_named(
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "user")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "password")
-    assert cli.main(["sweep", "--attempts", "1", *flags]) == 2
+    assert main(["sweep", "--attempts", "1", *flags]) == 2
     assert message in str(lines(capsys.readouterr().out)[-1]["error"])
 
 
@@ -104,18 +105,18 @@ def test_a_store_that_can_not_be_swept_is_named(
 def test_a_setting_that_would_widen_the_sweep_is_an_error(
     filled: Sandbox, capsys: pytest.CaptureFixture[str], flags: list[str]
 ) -> None:
-    assert cli.main(["sweep", "--store", "/mnt", *flags]) == 2
+    assert main(["sweep", "--store", "/mnt", *flags]) == 2
     assert flags[0] in capsys.readouterr().err
 
 
 def test_a_server_that_is_not_there_ends_it(volume: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLEARML_API_HOST", "http://127.0.0.1:9")
-    assert cli.main(["sweep", "--store", str(volume), "--delete", "--attempts", "1"]) == 4
+    assert main(["sweep", "--store", str(volume), "--delete", "--attempts", "1"]) == 4
 
 
 def test_it_takes_no_flag_of_a_pass(filled: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        cli.main(["sweep", "--store", "/mnt", "--force-delete"])
+        main(["sweep", "--store", "/mnt", "--force-delete"])
     with pytest.raises(SystemExit):
-        cli.main(["run", "--store", "/mnt"])
+        main(["run", "--store", "/mnt"])
     assert "unrecognized arguments" in capsys.readouterr().err

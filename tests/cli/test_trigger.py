@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
-from kubernetes_fake import FakeCluster
 
-from cleanup_job import cli, cluster_commands
+from cleanup_job.cli import cluster_commands
+from cleanup_job.cli.main import main
+from tests.unit.cluster.kubernetes_fake import FakeCluster
 
 
 def cronjob(*arguments: str) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def made(cluster: FakeCluster) -> list[dict[str, Any]]:
 def test_the_jobs_name_is_for_programs_and_the_rest_for_people(
     cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["trigger", "--dry-run", "--set", "maxTasks=5", "--set", "dryRun=false"]) == 0
+    assert main(["trigger", "--dry-run", "--set", "maxTasks=5", "--set", "dryRun=false"]) == 0
     (job,) = made(cluster)
     arguments = job["spec"]["template"]["spec"]["containers"][0]["args"]
     assert arguments == ["--max-tasks=5", "--dry-run"], "--dry-run has the last word"
@@ -40,7 +41,7 @@ def test_the_jobs_name_is_for_programs_and_the_rest_for_people(
 
 
 def test_another_namespace_is_asked(cluster: FakeCluster) -> None:
-    assert cli.main(["trigger", "--namespace", "other"]) == 0
+    assert main(["trigger", "--namespace", "other"]) == 0
     assert [arguments[0] for _, arguments, _ in cluster.asked] == ["other", "other"]
 
 
@@ -55,12 +56,12 @@ def test_another_namespace_is_asked(cluster: FakeCluster) -> None:
     ],
 )
 def test_a_wrong_setting_makes_nothing_and_asks_nothing(cluster: FakeCluster, words: list[str]) -> None:
-    assert cli.main(["trigger", *words]) == 2
+    assert main(["trigger", *words]) == 2
     assert cluster.asked == []
 
 
 def test_a_dry_run_that_an_argument_would_undo_is_not_made(cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
     cluster.answers["list_namespaced_cron_job"] = {"items": [cronjob("run", "--no-dry-run")]}
-    assert cli.main(["trigger", "--dry-run"]) == 2
+    assert main(["trigger", "--dry-run"]) == 2
     assert made(cluster) == []
     assert "--no-dry-run" in capsys.readouterr().err

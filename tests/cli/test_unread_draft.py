@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from web_ui import WebUI
 
-from cleanup_job import cli
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
+from cleanup_job.cli.main import main
+from clearml_sandbox.server import Fault, Request, Sandbox
+from tests.web_ui import WebUI
 
 ARCHIVED = 5
 """Archived tasks, of which a pass deletes four unless something keeps them."""
@@ -20,7 +20,7 @@ def ui(filled: Sandbox, monkeypatch: pytest.MonkeyPatch) -> WebUI:
     for name, value in (("TASK", "true"), ("FORCE_DELETE", "true"), ("ATTEMPTS", "1")):
         monkeypatch.setenv(f"CLEANUP_{name}", value)
     found = WebUI(filled)
-    assert cli.main(["register"]) == 0
+    assert main(["register"]) == 0
     found.edit("keep_projects", "lab", "Settings")
     return found
 
@@ -68,12 +68,12 @@ def test_a_draft_that_the_server_does_not_give_ends_the_pass(
 ) -> None:
     filled.fault = once(call, fault)
     capsys.readouterr()
-    assert cli.main(["run"]) == code
+    assert main(["run"]) == code
     filled.fault = None
     assert left(ui) == ARCHIVED
     said = capsys.readouterr().out
     assert "'Cleanup Service'" in said or "no answer from" in said
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     assert left(ui) == ARCHIVED, "the next pass reads it, and keeps what it says"
 
 
@@ -84,7 +84,7 @@ def test_where_the_draft_is_not_required_the_environment_counts_and_a_warning_sa
     monkeypatch.setenv("CLEANUP_TASK_REQUIRED", "false")
     filled.fault = once("tasks.get_all", Fault(status))
     capsys.readouterr()
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     assert any("can't be read, so the environment's settings count" in text for text in warnings(capsys))
     assert left(ui) == 1
 
@@ -96,7 +96,7 @@ def test_a_draft_whose_record_can_not_be_read_ends_the_pass(
 ) -> None:
     filled.store.tasks.change(ui.draft()["id"], **{field: value})
     capsys.readouterr()
-    assert cli.main(["run"]) == 4
+    assert main(["run"]) == 4
     assert left(ui) == ARCHIVED
     assert "can't be read" in capsys.readouterr().out
 
@@ -106,7 +106,7 @@ def test_a_draft_whose_record_can_not_be_read_ends_the_pass(
 def test_a_section_that_can_not_be_read_ends_the_pass(filled: Sandbox, ui: WebUI, section: str, value: Any) -> None:
     draft = ui.draft()
     filled.store.tasks.change(draft["id"], hyperparams={**draft["hyperparams"], section: value})
-    assert cli.main(["run"]) == 4
+    assert main(["run"]) == 4
     assert left(ui) == ARCHIVED
 
 
@@ -114,7 +114,7 @@ def test_a_draft_without_parameters_is_given_those_of_the_environment_again(ui: 
     draft = ui.draft()
     gone = [{"section": section, "name": name} for section, entries in draft["hyperparams"].items() for name in entries]
     ui.call("tasks.delete_hyper_params", task=draft["id"], hyperparams=gone)
-    assert cli.main(["register"]) == 0
+    assert main(["register"]) == 0
     assert ui.values()["force_delete"] == "True"
 
 
@@ -123,7 +123,7 @@ def test_a_record_of_somebody_elses_that_can_not_be_read_is_no_trouble(filled: S
     for name in ("Cleanup Service", "other"):
         other = ui.call("tasks.create", name=name, type="service", project=project)["id"]
         filled.store.tasks.change(other, hyperparams="text", runtime=7, script=[])
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
 
 
 @pytest.mark.parametrize("words", [["register"], ["enqueue"]])
@@ -132,7 +132,7 @@ def test_the_commands_say_so_too(
     filled: Sandbox, ui: WebUI, capsys: pytest.CaptureFixture[str], words: list[str], status: int, code: int
 ) -> None:
     filled.fault = once("tasks.get_all", Fault(status))
-    assert cli.main(words) == code
+    assert main(words) == code
     assert "task 'Cleanup Service' in project 'DevOps' can't be read" in " ".join(capsys.readouterr().err.split())
 
 
@@ -143,7 +143,7 @@ def test_an_agents_pass_that_can_not_read_its_task_deletes_nothing(
     monkeypatch.delenv("CLEANUP_TASK")
     monkeypatch.setenv("CLEARML_TASK_ID", ui.draft()["id"])
     filled.fault = once("tasks.get_by_id", fault)
-    assert cli.main(["run"]) == code
+    assert main(["run"]) == code
     assert left(ui) == ARCHIVED
 
 
@@ -154,7 +154,7 @@ def test_where_no_draft_can_be_made_there_was_nothing_to_read(
     ui.call("tasks.delete", task=ui.draft()["id"], force=True)
     filled.fault = once("tasks.create", Fault(403))
     capsys.readouterr()
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     assert any("could not be brought up to date" in text for text in warnings(capsys))
     assert left(ui) == 1, "whoever deletes the draft deletes what was edited in it"
 
@@ -169,7 +169,7 @@ def test_a_project_that_is_there_and_not_shown_may_hold_the_draft(
         filled.store.projects, "values", lambda: [p for p in shown() if "shown to others" not in p["system_tags"]]
     )
     filled.store.tasks.change(ui.draft()["id"], runtime={})
-    assert cli.main(["run"]) == 4
+    assert main(["run"]) == 4
     assert left(ui) == ARCHIVED
 
 
@@ -187,19 +187,19 @@ def test_a_draft_that_was_renamed_or_moved_is_found_and_ends_the_pass(
     else:
         filled.store.projects.change(draft["project"], name=project)
     capsys.readouterr()
-    assert cli.main(["run"]) == 2
+    assert main(["run"]) == 2
     assert left(ui) == ARCHIVED
     assert f"task {name!r} ({draft['id']})" in capsys.readouterr().out
     monkeypatch.setenv("CLEANUP_TASK_NAME", name)
     monkeypatch.setenv("CLEANUP_TASK_PROJECT", project)
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     assert left(ui) == ARCHIVED
 
 
 def test_another_name_in_the_settings_is_another_draft(ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
     """Releases that clean one server have drafts of their own."""
     monkeypatch.setenv("CLEANUP_TASK_NAME", "Another release")
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     assert left(ui) == 1
 
 
@@ -207,19 +207,19 @@ def test_what_was_edited_in_a_draft_that_was_archived_still_counts(ui: WebUI, ca
     draft = ui.draft()["id"]
     ui.call("tasks.archive_many", ids=[draft])
     capsys.readouterr()
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     assert left(ui) == ARCHIVED
     assert any(f"({draft}) was archived" in text for text in warnings(capsys))
     drafts = [task for task in ui.tasks(name="^Cleanup Service$", status=["created"]) if "archived" not in task["system_tags"]]
     assert [ui.values(task["id"], "Settings")["keep_projects"] for task in drafts] == ["lab"], "the new one has it"
     ui.call("tasks.delete", task=draft, force=True)
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     assert left(ui) == ARCHIVED
 
 
 def test_a_draft_with_another_entry_point_is_still_the_draft(ui: WebUI) -> None:
     ui.call("tasks.edit", task=ui.draft()["id"], script={"entry_point": "mine.py"})
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     assert left(ui) == ARCHIVED
 
 
@@ -231,7 +231,7 @@ def test_of_two_drafts_the_edited_one_counts(filled: Sandbox, ui: WebUI, older: 
         ui.call("tasks.delete_hyper_params", task=first["id"], hyperparams=[{"section": "Settings", "name": "keep_projects"}])
     else:
         ui.call("tasks.delete_hyper_params", task=second, hyperparams=[{"section": "Settings", "name": "keep_projects"}])
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     assert left(ui) == ARCHIVED
 
 
@@ -242,17 +242,17 @@ def test_of_two_drafts_with_different_edits_nobody_knows_which_one_counts(
     second = ui.call("tasks.clone", task=first, new_task_name="Cleanup Service")["id"]
     ui.edit("max_tasks", "1", "Settings", task=second)
     capsys.readouterr()
-    assert cli.main(["run"]) == 2
+    assert main(["run"]) == 2
     said = capsys.readouterr().out
     assert first in said
     assert second in said
     assert left(ui) == ARCHIVED
     monkeypatch.setenv("CLEANUP_TASK_REQUIRED", "false")
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     assert left(ui) == 1
     monkeypatch.setenv("CLEANUP_TASK_REQUIRED", "true")
     ui.call("tasks.archive_many", ids=[second])
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
 
 
 def test_the_draft_is_found_among_more_tasks_of_its_name_than_a_page_has(filled: Sandbox, ui: WebUI) -> None:
@@ -260,7 +260,7 @@ def test_the_draft_is_found_among_more_tasks_of_its_name_than_a_page_has(filled:
     for number in range(500):
         other = {**draft, "id": f"{number:032x}", "created": "2020-01-01T00:00:00+00:00", "script": {}, "runtime": {}}
         filled.store.tasks.put(other)
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     assert left(ui) == ARCHIVED
 
 
@@ -278,18 +278,18 @@ def test_a_draft_in_a_project_that_clearml_renames_is_found_again(
     ui: WebUI, monkeypatch: pytest.MonkeyPatch, project: str, stored: str
 ) -> None:
     monkeypatch.setenv("CLEANUP_TASK_PROJECT", project)
-    assert cli.main(["register"]) == 0
+    assert main(["register"]) == 0
     (made,) = [p for p in ui.call("projects.get_all")["projects"] if p["name"] == stored]
     (draft,) = ui.tasks(project=[made["id"]], name="^Cleanup Service$")
     ui.edit("keep_projects", "lab", "Settings", task=draft["id"])
-    assert cli.main(["run"]) == 0
+    assert main(["run"]) == 0
     assert left(ui) == ARCHIVED
     assert len(ui.tasks(project=[made["id"]], name="^Cleanup Service$")) == 1
 
 
 def test_case_counts_in_a_projects_name(ui: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLEANUP_TASK_PROJECT", "devops")
-    assert cli.main(["register"]) == 0
+    assert main(["register"]) == 0
     assert {p["name"] for p in ui.call("projects.get_all", name="(?i)^devops$")["projects"]} == {"DevOps", "devops"}
 
 
@@ -299,6 +299,6 @@ def test_a_project_that_clearml_refuses_is_a_wrong_setting(
 ) -> None:
     monkeypatch.setenv("CLEANUP_TASK_PROJECT", project)
     filled.requests.clear()
-    assert cli.main(["run"]) == 2
+    assert main(["run"]) == 2
     assert f"CLEANUP_TASK_PROJECT={project.strip()!r} has a part of fewer than 3 characters" in capsys.readouterr().err
     assert filled.requests == []

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import state
 
-from cleanup_job import assemble, cli
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Fault, Sandbox
-from cleanup_job.settings import load
+from cleanup_job import wiring
+from cleanup_job.cli.main import main
+from cleanup_job.settings.model import load
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Fault, Sandbox
+from tests.harness import state
 
 Log = list[dict[str, Any]]
 
@@ -38,7 +39,7 @@ def ids(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> di
 
 
 def run(capsys: pytest.CaptureFixture[str], code: int = 0) -> Log:
-    assert cli.main(["run"]) == code
+    assert main(["run"]) == code
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
@@ -53,7 +54,7 @@ def verdicts(log: Log) -> dict[str, tuple[str, str | None]]:
 def derive(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     """Let an address be derived in place of the one that is set: no test can listen on port 8008."""
     monkeypatch.delenv("CLEARML_FILES_HOST", raising=False)
-    monkeypatch.setattr(assemble, "derived", lambda *_: {"files_host": (address, assemble.DERIVED)})
+    monkeypatch.setattr(wiring, "derived", lambda *_: {"files_host": (address, wiring.DERIVED)})
 
 
 def closed() -> str:
@@ -161,7 +162,7 @@ def test_one_refusal_of_a_derived_fileserver_is_tried_again(
 @pytest.mark.parametrize("text", ["ftp://x/y", "s3://", "s3://key:secret@host/bucket", "files:8081", "file://", "http://a?b"])
 def test_an_address_of_no_kind_is_an_error(text: str) -> None:
     server = {"CLEARML_API_HOST": "http://api:8008", "CLEARML_API_ACCESS_KEY": "k", "CLEARML_API_SECRET_KEY": "s"}
-    with pytest.raises(assemble.SettingsError, match="CLEARML_FILES_HOST"):
+    with pytest.raises(wiring.SettingsError, match="CLEARML_FILES_HOST"):
         load({}, {**server, "CLEARML_FILES_HOST": text}, {})
 
 

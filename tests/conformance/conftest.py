@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
-from recordings import KEY, SECRET, replayer
 
-from cleanup_job.sandbox.server import Sandbox
+from clearml_sandbox.server import Sandbox
+from tests.conformance.recordings import KEY, SECRET, replayer
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from before import Before
-from recordings import KEY, SECRET, recorded, title
 
-from cleanup_job.sandbox.server import Sandbox
-from cleanup_job.sandbox.store import Document
+from clearml_sandbox.server import Sandbox
+from clearml_sandbox.store import Document
+from tests.conformance.before import Before
+from tests.conformance.recordings import KEY, SECRET, recorded, title
 
 FREE = {"active_duration": "<now>", "last_worker": "<any>", "result_msg": "<any>"}
 """Fields that must be there; "<now>" is any number."""

@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from forms import forms, table
-from recordings import recorded, replayer
+
+from tests.conformance.forms import forms, table
+from tests.conformance.recordings import recorded, replayer
 
 
 def recorded_forms() -> Iterator[tuple[str, str]]:

@@ -8,9 +8,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from recordings import FOLDER, KEY, SECRET, recorded, title
 
-from cleanup_job.sandbox.server import Sandbox
+from clearml_sandbox.server import Sandbox
+from tests.conformance.recordings import FOLDER, KEY, SECRET, recorded, title
 
 
 @pytest.mark.parametrize("path", recorded("scenarios"), ids=title)

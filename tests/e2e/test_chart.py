@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]  # has no types
 from helm_python.chart import Chart
-from release import CHART, ROOT, command
+
+from tests.e2e.release import CHART, ROOT, command
 
 pytestmark = pytest.mark.e2e
 

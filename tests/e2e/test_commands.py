@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 from kubernetes import client
-from line import Line
-from release import ROOT, command, until
+
+from tests.e2e.line import Line
+from tests.e2e.release import ROOT, command, until
 
 pytestmark = pytest.mark.e2e
 

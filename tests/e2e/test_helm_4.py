@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from helm_python import Chart
 from helm_python.config import Config
-from release import CHART, Release, until
+
+from tests.e2e.release import CHART, Release, until
 
 pytestmark = pytest.mark.e2e
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]  # has no types
-from release import ROOT
+
+from tests.e2e.release import ROOT
 
 pytestmark = pytest.mark.e2e
 
@@ -76,7 +77,7 @@ def test_nothing_of_the_build_is_left(target: str, pattern: str) -> None:
 
 def test_the_job_carries_nothing_of_the_sandbox() -> None:
     assert not found("job", r"cleanup_job/(sandbox/|demo)|site-packages/(flask|werkzeug|jinja2)/")
-    assert found("sandbox", r"cleanup_job/sandbox/server\.py")
+    assert found("sandbox", r"clearml_sandbox/server\.py")
     assert found("job", r"cleanup_job/cleanup\.py")
 
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 from kubernetes import client
-from line import Line
-from release import command
 
 from cleanup_job.cluster import lease as lease_module
 from cleanup_job.cluster.lease import hold
 from cleanup_job.errors import LeaseHeldError, SettingsError, UnreachableError
+from tests.e2e.line import Line
+from tests.e2e.release import command
 
 pytestmark = pytest.mark.e2e
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml  # type: ignore[import-untyped]  # has no types
-from release import ROOT, command
+
+from tests.e2e.release import ROOT, command
 
 pytestmark = pytest.mark.e2e
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from release import CHART, Release, command, until
 
-from cleanup_job.sandbox.builder import World
+from clearml_sandbox.builder import World
+from tests.e2e.release import CHART, Release, command, until
 
 pytestmark = pytest.mark.e2e
 

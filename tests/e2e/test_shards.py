@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from release import Release, until
 
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sharding import shard_of
+from cleanup_job.planning.sharding import shard_of
+from clearml_sandbox.builder import World
+from tests.e2e.release import Release, until
 
 pytestmark = pytest.mark.e2e
 

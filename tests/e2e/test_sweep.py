@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from release import Release
 
-from cleanup_job.sandbox.builder import World
+from clearml_sandbox.builder import World
+from tests.e2e.release import Release
 
 pytestmark = pytest.mark.e2e
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from guides import world
-from guides.blocks import ROOT
-from guides.player import Player
 
-from cleanup_job.sandbox.server import Sandbox
+from clearml_sandbox.server import Sandbox
+from tests.guides import world
+from tests.guides.blocks import ROOT
+from tests.guides.player import Player
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """Plays a guide from top to bottom, as a reader would, on an embedded ClearML Server.
 
-`helm` and `kubectl` lines change a model of the cluster: which releases it has, with which values. What runs in their pods
-really runs here, with the variables of the rendered chart, and so does every `clearml-cleanup` command. What is not known fails.
+`helm` and `kubectl` lines change a model of the cluster: which releases it has, with which values. What runs in their
+pods really runs here, with the variables of the rendered chart, and so does each `clearml-cleanup` command.
+What is not known fails.
 """
 
 import ast
@@ -21,14 +22,15 @@ import certifi
 import kubernetes_validate
 import pytest
 import yaml  # type: ignore[import-untyped]  # has no types
-from charts import CHART, CONTAINER, ENOUGH, Object, at, default_values, merged, nested, one, render, variables
-from guides.blocks import ROOT, Block, Command, blocks_of, commands_of
-from guides.kubectl_lines import KubectlLine, parse
-from kubernetes_fake import FakeCluster
 from kubernetes_validate import utils
 
-from cleanup_job import cli, cluster_commands
-from cleanup_job.sandbox.server import Sandbox
+from cleanup_job.cli import cluster_commands
+from cleanup_job.cli import main as command_line
+from clearml_sandbox.server import Sandbox
+from tests.chart.charts import CHART, CONTAINER, ENOUGH, Object, at, default_values, merged, nested, one, render, variables
+from tests.guides.blocks import ROOT, Block, Command, blocks_of, commands_of
+from tests.guides.kubectl_lines import KubectlLine, parse
+from tests.unit.cluster.kubernetes_fake import FakeCluster
 
 OLDEST = yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"].removeprefix(">=").removesuffix(".0-0")
 NEWEST = ".".join(utils.latest_version().split(".")[:2])
@@ -355,7 +357,7 @@ class Player:
         )
         self.monkeypatch.setattr(cluster_commands, "connect_as_user", lambda _: cluster)
         with self._environment({}):
-            code = cli.main([word for word in words if word != "--follow"])
+            code = command_line.main([word for word in words if word != "--follow"])
         shown = self.capsys.readouterr()
         assert code == 0, shown.err
         if words[0] == "status":
@@ -370,7 +372,7 @@ class Player:
         """A pass, or another command that talks to the server alone, in this process."""
         before = self.sandbox.tasks() if isinstance(self.sandbox, Elsewhere) else tasks(self.sandbox)
         with self._environment({k: v for k, v in environment.items() if k not in CONNECTION} | self.sandbox.environment()):
-            code = cli.main(list(words))
+            code = command_line.main(list(words))
         shown = self.capsys.readouterr()
         after = self.sandbox.tasks() if isinstance(self.sandbox, Elsewhere) else tasks(self.sandbox)
         wanted = next((number for word, number in self.expected.items() if word in line), 0)

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
-from guides.blocks import PAGES, Block, blocks_of, commands_of
-from guides.player import NOT_TRIED, Player
+
+from tests.guides.blocks import PAGES, Block, blocks_of, commands_of
+from tests.guides.player import NOT_TRIED, Player
 
 FAILS = {"alert-when-it-fails.md": {"refuseAbove=1": 2}}
 """Passes that a page has fail on purpose, by a word of their line, with their exit code."""

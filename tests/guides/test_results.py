@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 
 import pytest
 import yaml  # type: ignore[import-untyped]  # has no types
-from charts import one
-from guides import world
-from guides.blocks import ROOT, Command, blocks_of, commands_of
-from guides.player import Player, tasks
 
-from cleanup_job.sandbox.builder import World
+from clearml_sandbox.builder import World
+from tests.chart.charts import one
+from tests.guides import world
+from tests.guides.blocks import ROOT, Command, blocks_of, commands_of
+from tests.guides.player import Player, tasks
 
 Play = Callable[..., Player]
 

@@ -15,12 +15,12 @@ from typing import Any
 
 import requests
 from moto.server import ThreadedMotoServer
-from namespace import ELSEWHERE, Recorder, make_everything_local
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from cleanup_job.sandbox.builder import TaskBuilder, World
-from cleanup_job.sandbox.server import Sandbox
+from clearml_sandbox.builder import TaskBuilder, World
+from clearml_sandbox.server import Sandbox
+from tests.hostile.namespace import ELSEWHERE, Recorder, make_everything_local
 
 STORE, BUCKET = "minio", "team"  # of a name with a dot moto takes the first part for the bucket
 CONF = """sdk {

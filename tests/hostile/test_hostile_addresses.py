@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from namespace import enter_command
 
-HERE = Path(__file__).parent
+from tests.hostile.namespace import enter_command
+
+ROOT = Path(__file__).parents[2]
 
 
 def inside(folder: Path, *arguments: str) -> dict[str, Any]:
@@ -19,8 +20,16 @@ def inside(folder: Path, *arguments: str) -> dict[str, Any]:
     if not enter:
         reason = "no network namespace: needs unshare and ip, and the right to use them (root, or user namespaces)"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    command = [*enter, sys.executable, str(HERE / "inside.py"), str(folder), *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
+    command = [*enter, sys.executable, "-m", "tests.hostile.inside", str(folder), *arguments]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     found: dict[str, Any] = json.loads(done.stdout.rstrip().rpartition("\n")[2])
     return found

@@ -15,11 +15,11 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from harness import Done, clean, state
 
-from cleanup_job.sandbox.builder_records import queue_record
-from cleanup_job.sandbox.server import Sandbox
-from cleanup_job.sandbox.store import now
+from clearml_sandbox.builder_records import queue_record
+from clearml_sandbox.server import Sandbox
+from clearml_sandbox.store import now
+from tests.harness import Done, clean, state
 
 WRITER = Path(__file__).with_name("written_by_clearml.py")
 OLD = "2026-01-01T00:00:00+00:00"

@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LIST = Path(__file__).with_name("survivors.toml")
-COPIED = ("cleanup_job", "tests", "docs", "helm", "pyproject.toml", "README.md", "CHANGELOG.md")
+COPIED = ("cleanup_job", "clearml_sandbox", "tests", "docs", "helm", "pyproject.toml", "README.md", "CHANGELOG.md")
 NOTICED = ("killed", "timeout", "caught by type check", "segfault")
 
 
@@ -26,7 +26,7 @@ class Mutant:
     """A change that no test noticed."""
 
     of: str
-    """The function, as ``cleanup_job.paths.is_clean``."""
+    """The function, as ``cleanup_job.planning.paths.is_clean``."""
     was: str
     now: str
 
@@ -55,7 +55,7 @@ def copy_to(folder: Path, modules: list[str]) -> None:
             shutil.copy(source, folder / name)
     if modules:
         config = (folder / "pyproject.toml").read_text(encoding="utf-8")
-        chosen = ", ".join(f'"cleanup_job/{name}.py"' for name in modules)
+        chosen = ", ".join(f'"cleanup_job/*/{name}.py"' for name in modules)
         (folder / "pyproject.toml").write_text(re.sub(r"(?m)^only_mutate = \[[^\]]*\]", f"only_mutate = [{chosen}]", config))
 
 
@@ -70,7 +70,7 @@ def mutmut(folder: Path, *arguments: str) -> str:
 
 
 def readable(name: str) -> str:
-    """The function of a mutant, as a person writes it: mutmut's names are ``cleanup_job.paths.xǁTaskFileǁkind__mutmut_3``."""
+    """The function of a mutant, as a person writes it: mutmut's names are ``cleanup_job.planning.paths.xǁAǁb__mutmut_3``."""
     module, _, function = name.partition("__mutmut_")[0].rpartition(".")
     parts = function.split("ǁ")[1:] or [function.removeprefix("x_")]
     return ".".join((module, *parts))

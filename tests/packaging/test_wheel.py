@@ -43,16 +43,19 @@ def empty(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin"
 
 
-def test_the_wheel_holds_the_package_and_no_tests(wheel: Path) -> None:
+def test_the_wheel_holds_the_packages_and_no_tests(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {
         "cleanup_job/py.typed",
-        "cleanup_job/cleanup.py",
+        "cleanup_job/passes/cleanup.py",
         "cleanup_job/report/page.css",
         "cleanup_job/report/page.html",
         "cleanup_job/report/page.js",
+        "clearml_sandbox/server.py",
     } <= set(names)
-    assert not [name for name in names if name.split("/")[0] != "cleanup_job" and ".dist-info" not in name]
+    assert not [
+        name for name in names if name.split("/")[0] not in {"cleanup_job", "clearml_sandbox"} and ".dist-info" not in name
+    ]
     metadata = zipfile.ZipFile(wheel).read(next(n for n in names if n.endswith("METADATA"))).decode()
     assert "Requires-Python: >=3.11" in metadata
     assert "License-Expression: Apache-2.0" in metadata

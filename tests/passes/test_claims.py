@@ -5,12 +5,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from harness import NOW, clean, state
 
 from cleanup_job.errors import SettingsError
-from cleanup_job.report.outcome import Reason
-from cleanup_job.sandbox.builder import TaskBuilder, World
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
+from cleanup_job.planning.outcome import Reason
+from clearml_sandbox.builder import TaskBuilder, World
+from clearml_sandbox.server import Fault, Request, Sandbox
+from tests.harness import NOW, clean, state
 
 
 @pytest.fixture

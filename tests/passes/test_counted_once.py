@@ -3,11 +3,11 @@
 from threading import Barrier, BrokenBarrierError, Thread
 
 import pytest
-from harness import NOW, Done, clean, state
 
-from cleanup_job.report.outcome import Verdict
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
+from cleanup_job.planning.outcome import Verdict
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Fault, Request, Sandbox
+from tests.harness import NOW, Done, clean, state
 
 
 @pytest.fixture

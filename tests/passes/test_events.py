@@ -4,15 +4,15 @@ import json
 from typing import Any
 
 import pytest
-from harness import NOW, clean, state
 
-from cleanup_job.report.outcome import Reason
-from cleanup_job.sandbox.answer import ENDPOINTS, Call
-from cleanup_job.sandbox.builder import TaskBuilder, World
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
-from cleanup_job.sandbox.store import Document
-from cleanup_job.server import event_pages
-from cleanup_job.server import events as reader
+from cleanup_job.clearml_api import event_files as reader
+from cleanup_job.clearml_api import event_pages
+from cleanup_job.planning.outcome import Reason
+from clearml_sandbox.answer import ENDPOINTS, Call
+from clearml_sandbox.builder import TaskBuilder, World
+from clearml_sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.store import Document
+from tests.harness import NOW, clean, state
 
 IMAGE = "training_debug_image"
 

@@ -4,11 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from harness import NOW, clean, state
 
 from cleanup_job.errors import SettingsError
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Sandbox
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Sandbox
+from tests.harness import NOW, clean, state
 
 
 @pytest.fixture

@@ -6,17 +6,17 @@ from threading import Barrier, Lock, Thread
 from typing import Any
 
 import pytest
-from harness import NOW, clean, state
 
+from cleanup_job.clearml_api.clearml_server import ClearMLServer
+from cleanup_job.clearml_api.session import Connection, Transport
+from cleanup_job.concurrency_limit import InFlight
 from cleanup_job.errors import LeaseHeldError
-from cleanup_job.in_flight import InFlight
-from cleanup_job.paths import ModelId, TaskId, owned_file
+from cleanup_job.planning.paths import ModelId, TaskId, owned_file
 from cleanup_job.retry import Retry
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
-from cleanup_job.server.clearml_server import ClearMLServer
-from cleanup_job.server.session import Connection, Transport
 from cleanup_job.storage.fileserver import FileServer
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Fault, Request, Sandbox
+from tests.harness import NOW, clean, state
 
 WORKERS = 8
 TROUBLE = 60

@@ -4,18 +4,18 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from harness import NOW, clean
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
-from cleanup_job.sandbox.store import api_time
-from cleanup_job.server import clearml_server, listing
-from cleanup_job.server.documents import Entry
-from cleanup_job.server.listing import Listings
-from cleanup_job.server.session import Connection, Transport
+from cleanup_job.clearml_api import clearml_server, listing
+from cleanup_job.clearml_api.documents import Entry
+from cleanup_job.clearml_api.listing import Listings
+from cleanup_job.clearml_api.session import Connection, Transport
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.store import api_time
+from tests.harness import NOW, clean
 
 
 def listed(sandbox: Sandbox, page_size: int, service: str = "tasks") -> list[str]:
@@ -124,7 +124,7 @@ def test_a_server_that_ignores_the_bound_is_read_by_offsets(sandbox: Sandbox, mo
     for n in range(60):
         world.task(f"exp {n}", days_old=40 + n)
     sandbox.load(world.as_dict())
-    monkeypatch.setattr("cleanup_job.sandbox.conditions._in_dates", lambda *_: iter(()))
+    monkeypatch.setattr("clearml_sandbox.conditions._in_dates", lambda *_: iter(()))
     assert len(listed(sandbox, 7)) == 60
     assert len(clean(sandbox, page_size=7).watcher.deleted) == 60
 

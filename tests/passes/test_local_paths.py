@@ -1,11 +1,11 @@
 """Files on the disks of other systems: a task that wrote there is kept, as with files on any unknown store."""
 
 import pytest
-from harness import NOW, clean, state
 
-from cleanup_job.report.outcome import Reason
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Sandbox
+from cleanup_job.planning.outcome import Reason
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Sandbox
+from tests.harness import NOW, clean, state
 
 ADDRESSES = (
     "C:\\out\\lab\\x.{id}\\models\\w.pt",

@@ -1,12 +1,12 @@
 """A pass that lost its lease sends no request that deletes any more, wherever it was; the next pass finishes the work."""
 
 import pytest
-from harness import NOW, clean, state
 
-from cleanup_job.cleanup import Stop
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Request, Sandbox
-from cleanup_job.server.events import AHEAD
+from cleanup_job.clearml_api.event_files import AHEAD
+from cleanup_job.passes.cleanup import Stop
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Request, Sandbox
+from tests.harness import NOW, clean, state
 
 
 def world() -> dict[str, object]:

@@ -1,10 +1,9 @@
 """A pass forgets the names of its tasks until it looks at them again: people read them all the same."""
 
-from harness import NOW, clean
-
-from cleanup_job.report.outcome import Reason
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
+from cleanup_job.planning.outcome import Reason
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Fault, Request, Sandbox
+from tests.harness import NOW, clean
 
 
 def test_a_task_that_stays_for_another_ones_sake_is_told_by_its_name(sandbox: Sandbox) -> None:

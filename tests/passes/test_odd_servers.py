@@ -10,18 +10,18 @@ from threading import Event, Thread
 
 import pytest
 import requests
-from harness import NOW, clean, state
 
-from cleanup_job import bounded_http
-from cleanup_job.bounded_http import BoundedAdapter, UnreadableError
+from cleanup_job.clearml_api import session
+from cleanup_job.clearml_api.session import Connection, Transport
 from cleanup_job.errors import CleanupError, SettingsError, UnreachableError
-from cleanup_job.report.outcome import Reason
+from cleanup_job.planning.outcome import Reason
 from cleanup_job.retry import Retry
-from cleanup_job.sandbox.answer import ENDPOINTS, Call
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Sandbox
-from cleanup_job.server import session
-from cleanup_job.server.session import Connection, Transport
+from cleanup_job.transport import bounded_http
+from cleanup_job.transport.bounded_http import BoundedAdapter, UnreadableError
+from clearml_sandbox.answer import ENDPOINTS, Call
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Sandbox
+from tests.harness import NOW, clean, state
 
 Serve = Callable[[socket.socket, Event], None]
 

@@ -3,14 +3,14 @@
 from datetime import timedelta
 
 import pytest
-from harness import NOW, clean, state
 
+from cleanup_job.clearml_api.clearml_server import ClearMLServer
+from cleanup_job.clearml_api.session import Connection, Transport
 from cleanup_job.errors import RefusedError
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Sandbox
-from cleanup_job.sandbox.store import api_time
-from cleanup_job.server.clearml_server import ClearMLServer
-from cleanup_job.server.session import Connection, Transport
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Sandbox
+from clearml_sandbox.store import api_time
+from tests.harness import NOW, clean, state
 
 
 @pytest.mark.parametrize("page_size", [7, 500])

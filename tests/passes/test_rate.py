@@ -1,15 +1,15 @@
 """A pass that is told to work through so many tasks a second does no more than that, and still ends when it is told to."""
 
 import pytest
-from harness import NOW, clean
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanup_job import cleanup
-from cleanup_job.cleanup import Stop
-from cleanup_job.rate import BURST, Rate
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
+from cleanup_job.passes import cleanup
+from cleanup_job.passes.cleanup import Stop
+from cleanup_job.passes.rate import BURST, Rate
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Fault, Request, Sandbox
+from tests.harness import NOW, clean
 
 
 class Clock:

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from harness import NOW, clean, state
 
-from cleanup_job.report.outcome import Reason
-from cleanup_job.sandbox.builder import TaskBuilder, World
-from cleanup_job.sandbox.server import Sandbox
+from cleanup_job.planning.outcome import Reason
 from cleanup_job.storage.folders import MountedFolders
+from clearml_sandbox.builder import TaskBuilder, World
+from clearml_sandbox.server import Sandbox
+from tests.harness import NOW, clean, state
 
 
 @pytest.fixture

@@ -3,17 +3,17 @@
 from typing import Any
 
 import pytest
-from harness import NOW, clean
 
-from cleanup_job import pod
-from cleanup_job.assemble import options
-from cleanup_job.cleanup import Stop
+from cleanup_job.cli import pod
 from cleanup_job.cluster import lease
 from cleanup_job.errors import RefusedError
-from cleanup_job.report.outcome import Verdict
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Sandbox
-from cleanup_job.settings import load
+from cleanup_job.passes.cleanup import Stop
+from cleanup_job.planning.outcome import Verdict
+from cleanup_job.settings.model import load
+from cleanup_job.wiring import options
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Sandbox
+from tests.harness import NOW, clean
 
 SERVER = {"CLEARML_API_HOST": "http://any", "CLEARML_API_ACCESS_KEY": "any", "CLEARML_API_SECRET_KEY": "any"}
 

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import NOW, Done, clean, state
 
-from cleanup_job.report.outcome import Reason, Verdict
+from cleanup_job.planning.outcome import Reason, Verdict
 from cleanup_job.retry import Retry
-from cleanup_job.sandbox.builder import TaskBuilder, World
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
 from cleanup_job.storage.folders import MountedFolders
 from cleanup_job.storage.store import Store
+from clearml_sandbox.builder import TaskBuilder, World
+from clearml_sandbox.server import Fault, Request, Sandbox
+from tests.harness import NOW, Done, clean, state
 
 AS_WRITTEN = [
     ("lab/plain.{id}", "lab/plain.{id}"),

@@ -5,21 +5,21 @@ from contextlib import suppress
 from datetime import timedelta
 
 import pytest
-from harness import NOW, clean, state
 
-from cleanup_job.cleanup import Stop
+from cleanup_job.clearml_api import event_files as reader
+from cleanup_job.clearml_api.session import Connection, Transport
 from cleanup_job.errors import CleanupError, SettingsError, UnreachableError
-from cleanup_job.report.outcome import Reason
+from cleanup_job.passes.cleanup import Stop
+from cleanup_job.planning.outcome import Reason
 from cleanup_job.retry import Retry
-from cleanup_job.sandbox import events, query
-from cleanup_job.sandbox.answer import ENDPOINTS
-from cleanup_job.sandbox.builder import TaskBuilder, World
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
-from cleanup_job.sandbox.store import Document, now
-from cleanup_job.server import events as reader
-from cleanup_job.server.session import Connection, Transport
 from cleanup_job.storage.fileserver import FileServer
 from cleanup_job.storage.fileserver_calls import Calls
+from clearml_sandbox import events, query
+from clearml_sandbox.answer import ENDPOINTS
+from clearml_sandbox.builder import TaskBuilder, World
+from clearml_sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.store import Document, now
+from tests.harness import NOW, clean, state
 
 
 @pytest.fixture

@@ -3,21 +3,21 @@
 import json
 
 import pytest
-from harness import NOW, clean, state
 
-from cleanup_job.paths import TaskId
-from cleanup_job.records import Deleted, GoneAlready, NotDeleted
-from cleanup_job.report.outcome import Reason
-from cleanup_job.sandbox import older
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
-from cleanup_job.sandbox.store import Document
-from cleanup_job.server import event_pages
-from cleanup_job.server.clearml_server import ClearMLServer
-from cleanup_job.server.events import any_of_models
-from cleanup_job.server.service_task import ServiceTasks
-from cleanup_job.server.session import Connection, Transport
-from cleanup_job.server.versions import SINCE, TASKS_DELETE_MANY, Offer
+from cleanup_job.clearml_api import event_pages
+from cleanup_job.clearml_api.clearml_server import ClearMLServer
+from cleanup_job.clearml_api.event_files import any_of_models
+from cleanup_job.clearml_api.service_tasks import ServiceTasks
+from cleanup_job.clearml_api.session import Connection, Transport
+from cleanup_job.clearml_api.versions import SINCE, TASKS_DELETE_MANY, Offer
+from cleanup_job.planning.outcome import Reason
+from cleanup_job.planning.paths import TaskId
+from cleanup_job.planning.records import Deleted, GoneAlready, NotDeleted
+from clearml_sandbox import older
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.store import Document
+from tests.harness import NOW, clean, state
 
 VERSIONS = [f"2.{minor}" for minor in range(13, 35)]
 """From server 1.1 on; 1.9 has 2.23."""
@@ -80,7 +80,7 @@ def sandbox_lacks(version: str, request: Request) -> bool:
 def test_all_images_are_found_however_old_servers_scroll(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """By time, or by iteration: the task wrote its first iterations last, and a page ends at iteration 0."""
     monkeypatch.setattr(event_pages, "IMAGES", event_pages.Kind("training_debug_image", "debug samples", 2))
-    monkeypatch.setattr("cleanup_job.server.events.IMAGES", event_pages.IMAGES)
+    monkeypatch.setattr("cleanup_job.clearml_api.event_files.IMAGES", event_pages.IMAGES)
     world = World(NOW)
     task = world.task("task")
     task.model("released", ready=True)

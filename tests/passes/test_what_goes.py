@@ -3,12 +3,12 @@
 from datetime import timedelta
 
 import pytest
-from harness import NOW, clean, state
 
 from cleanup_job.errors import UnreachableError
-from cleanup_job.report.outcome import Reason
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Fault, Sandbox
+from cleanup_job.planning.outcome import Reason
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Fault, Sandbox
+from tests.harness import NOW, clean, state
 
 
 @pytest.fixture

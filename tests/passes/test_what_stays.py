@@ -4,13 +4,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from harness import NOW, clean, state
 
-from cleanup_job.cleanup import Stop
 from cleanup_job.errors import LeaseHeldError, SettingsError
-from cleanup_job.report.outcome import Reason
-from cleanup_job.sandbox.builder import TaskBuilder, World
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
+from cleanup_job.passes.cleanup import Stop
+from cleanup_job.planning.outcome import Reason
+from clearml_sandbox.builder import TaskBuilder, World
+from clearml_sandbox.server import Fault, Request, Sandbox
+from tests.harness import NOW, clean, state
 
 STEPS = {"include_pipeline_steps": True}
 

@@ -14,12 +14,11 @@ from random import SystemRandom
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "property")]
+from tests.property.judge import Judge, judge
+from tests.property.scenario import Scenario
+from tests.property.worlds import FEATURES, scenarios
 
-from judge import Judge, judge  # noqa: E402 -- as pytest finds them
-from scenario import Scenario  # noqa: E402
-from worlds import FEATURES, scenarios  # noqa: E402
+ROOT = Path(__file__).parents[2]
 
 EXAMPLES = 100
 """Scenarios of one round."""

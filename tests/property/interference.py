@@ -19,10 +19,9 @@ from threading import RLock
 from typing import Any
 from urllib.parse import unquote
 
-from scenario import Document, Happened, Scenario, Seen
-
-from cleanup_job.sandbox.server import Sandbox
-from cleanup_job.sandbox.store import api_time
+from clearml_sandbox.server import Sandbox
+from clearml_sandbox.store import api_time
+from tests.property.scenario import Document, Happened, Scenario, Seen
 
 DEEP = "[" * 10_000 + "]" * 10_000
 _HOLE = "<<deep>>"

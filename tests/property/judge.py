@@ -11,16 +11,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from harness import Done, clean, state
-from interference import Interference
-from oracle import After, File, Oracle
-from scenario import AGAIN, MOUNT, PUBLIC, Document, Scenario, Seen
-
 from cleanup_job.errors import CleanupError
-from cleanup_job.report.outcome import TaskOutcome
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Sandbox
+from cleanup_job.planning.outcome import TaskOutcome
 from cleanup_job.storage.folders import MountedFolders
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Sandbox
+from tests.harness import Done, clean, state
+from tests.property.interference import Interference
+from tests.property.oracle import After, File, Oracle
+from tests.property.scenario import AGAIN, MOUNT, PUBLIC, Document, Scenario, Seen
 
 
 class Judge:

@@ -16,7 +16,7 @@ from functools import cached_property, lru_cache
 from itertools import pairwise
 from urllib.parse import unquote
 
-from scenario import AGAIN, MOUNT, PUBLIC, Document, Happened, Scenario, Seen
+from tests.property.scenario import AGAIN, MOUNT, PUBLIC, Document, Happened, Scenario, Seen
 
 THRESHOLD = timedelta(days=30)
 KINDS = ("artifacts", "models", "metrics")

@@ -6,17 +6,17 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
-from harness import NOW, clean, state
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scenario import PUBLIC
-from worlds import worlds
 
 from cleanup_job.errors import AnswerError
-from cleanup_job.report.outcome import Reason
-from cleanup_job.sandbox.answer import ENDPOINTS, Call
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Sandbox
+from cleanup_job.planning.outcome import Reason
+from clearml_sandbox.answer import ENDPOINTS, Call
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Sandbox
+from tests.harness import NOW, clean, state
+from tests.property.scenario import PUBLIC
+from tests.property.worlds import worlds
 
 relaxed = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

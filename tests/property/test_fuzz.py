@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-import fuzz
 import pytest
-from judge import Judge
-from scenario import Scenario
+
+from tests.property import fuzz
+from tests.property.judge import Judge
+from tests.property.scenario import Scenario
 
 
 def test_a_scenario_that_fails_is_shrunk_printed_and_written(

@@ -5,10 +5,10 @@ import subprocess
 import sys
 
 import pytest
-from harness import NOW, clean, state
 
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Fault, Request, Sandbox
+from tests.harness import NOW, clean, state
 
 
 def world() -> World:

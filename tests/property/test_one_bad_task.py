@@ -4,12 +4,12 @@ from collections.abc import Callable
 from itertools import count
 
 import pytest
-from harness import NOW, Done, clean, state
 
 from cleanup_job.errors import AnswerError, DownError, UnreachableError
-from cleanup_job.sandbox.builder import TaskBuilder, World
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
-from cleanup_job.splitting import IN_A_LONG_ROW, IN_A_ROW, Splitting
+from cleanup_job.transport.splitting import IN_A_LONG_ROW, IN_A_ROW, Splitting
+from clearml_sandbox.builder import TaskBuilder, World
+from clearml_sandbox.server import Fault, Request, Sandbox
+from tests.harness import NOW, Done, clean, state
 
 FAULTS = {
     "500": Fault(status=500),

@@ -3,11 +3,11 @@
 from datetime import timedelta
 
 import pytest
-from harness import NOW
-from oracle import After, Claim, File, Oracle, claim
-from scenario import MOUNT, PUBLIC, Happened, Scenario, Seen
 
-from cleanup_job.sandbox.builder import TaskBuilder, World
+from clearml_sandbox.builder import TaskBuilder, World
+from tests.harness import NOW
+from tests.property.oracle import After, Claim, File, Oracle, claim
+from tests.property.scenario import MOUNT, PUBLIC, Happened, Scenario, Seen
 
 ID = "0123456789abcdef" * 2
 FOLDER = f"lab/exp 1.{ID}"

@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 
 import pytest
-from harness import NOW, clean, state
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from judge import Judge, judge
-from scenario import PUBLIC, Scenario
-from worlds import FEATURES, scenarios, worlds
 
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Sandbox
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Sandbox
+from tests.harness import NOW, clean, state
+from tests.property.judge import Judge, judge
+from tests.property.scenario import PUBLIC, Scenario
+from tests.property.worlds import FEATURES, scenarios, worlds
 
 few = settings(
     deadline=None, derandomize=True, database=None, phases=(Phase.generate,), suppress_health_check=list(HealthCheck)

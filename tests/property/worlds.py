@@ -10,11 +10,11 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote, unquote
 
-from harness import NOW
 from hypothesis import strategies as st
-from scenario import AGAIN, BUCKET, MOUNT, PUBLIC, Document, Scenario
 
-from cleanup_job.sandbox.builder import ModelBuilder, TaskBuilder, World
+from clearml_sandbox.builder import ModelBuilder, TaskBuilder, World
+from tests.harness import NOW
+from tests.property.scenario import AGAIN, BUCKET, MOUNT, PUBLIC, Document, Scenario
 
 FEATURES = (
     "claims",  # records that name what another task made, or list its models

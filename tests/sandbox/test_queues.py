@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import requests
 
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Sandbox
-from cleanup_job.sandbox.store import Document, api_time
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Sandbox
+from clearml_sandbox.store import Document, api_time
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from typing import Any
 
 import requests
 
-from cleanup_job.sandbox.server import Sandbox
+from clearml_sandbox.server import Sandbox
 
 OLD = "2026-01-01T00:00:00+00:00"
 

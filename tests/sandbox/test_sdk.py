@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness import state
 
-from cleanup_job.sandbox.builder_records import queue_record
-from cleanup_job.sandbox.server import Sandbox
-from cleanup_job.sandbox.store import now
+from clearml_sandbox.builder_records import queue_record
+from clearml_sandbox.server import Sandbox
+from clearml_sandbox.store import now
+from tests.harness import state
 
 MAKE = """
 import sys

@@ -13,7 +13,7 @@ from http.client import HTTPConnection, HTTPException
 import pytest
 import requests
 
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.server import Fault, Request, Sandbox
 
 
 def token(sandbox: Sandbox) -> str:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanup_job.sandbox.store import Documents
+from clearml_sandbox.store import Documents
 
 TIMES = st.sampled_from(["2026-01-01", "2026-01-02", "2026-01-03", None])
 STEPS = st.lists(st.tuples(st.sampled_from(["put", "change", "pop"]), st.sampled_from("abc"), TIMES), max_size=30)

@@ -5,7 +5,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from servers import (
+
+from tests.stores.servers import (
     Bucket,
     Certificate,
     azure_container,

@@ -7,16 +7,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
-from harness import NOW, clean
 
+from cleanup_job.clearml_api.session import Connection, Transport
 from cleanup_job.errors import SettingsError
-from cleanup_job.paths import LinkedFile, Location, TaskFile, TaskFolder, TaskId
+from cleanup_job.planning.paths import LinkedFile, Location, TaskFile, TaskFolder, TaskId
 from cleanup_job.retry import Retry
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Sandbox
-from cleanup_job.server.session import Connection, Transport
 from cleanup_job.storage.fileserver import NAME, PROVEN_BY, SAMPLE, FileServer
 from cleanup_job.storage.store import Stores
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Sandbox
+from tests.harness import NOW, clean
 
 ONE, OTHER = (TaskId(digit * 32) for digit in "ab")
 TOP = TaskFolder(NAME, f"lab/exp.{ONE}", ONE)

@@ -4,13 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
-from harness import NOW, clean, state
 
 from cleanup_job.errors import SettingsError
-from cleanup_job.paths import PartOfFolder, TaskFile, TaskFolder, TaskId
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Sandbox
+from cleanup_job.planning.paths import PartOfFolder, TaskFile, TaskFolder, TaskId
 from cleanup_job.storage.folders import MountedFolders
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Sandbox
+from tests.harness import NOW, clean, state
 
 ONE, OTHER = (TaskId(digit * 32) for digit in "ab")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cleanup_job.paths import Location, PartOfFolder, TaskFile, TaskFolder, TaskId
+from cleanup_job.planning.paths import Location, PartOfFolder, TaskFile, TaskFolder, TaskId
 from cleanup_job.storage import directories
 from cleanup_job.storage.folders import MountedFolders
 

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable
 
 import pytest
-from servers import Bucket
 
-from cleanup_job.paths import OwnedPath, PartOfFolder, TaskFile, TaskFolder, TaskId
+from cleanup_job.planning.paths import OwnedPath, PartOfFolder, TaskFile, TaskFolder, TaskId
 from cleanup_job.retry import Retry
 from cleanup_job.storage import objects
 from cleanup_job.storage.buckets import Buckets
 from cleanup_job.storage.objects import ObjectStores
+from tests.stores.servers import Bucket
 
 ONE, OTHER = (TaskId(digit * 32) for digit in "ab")
 

@@ -6,13 +6,13 @@ from uuid import uuid4
 
 import pytest
 import requests
-from servers import Certificate, azure_container
 
-from cleanup_job.outputs import UnknownStore, address_of, classify
-from cleanup_job.paths import OwnedPath, TaskFolder, TaskId
+from cleanup_job.planning.outputs import UnknownStore, address_of, classify
+from cleanup_job.planning.paths import OwnedPath, TaskFolder, TaskId
 from cleanup_job.retry import Retry
 from cleanup_job.storage.buckets import Buckets, NoAccessError
 from cleanup_job.storage.objects import ObjectStores
+from tests.stores.servers import Certificate, azure_container
 
 TASK = TaskId("a" * 32)
 PATH = f"lab/exp.{TASK}/models/w.pt"

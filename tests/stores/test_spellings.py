@@ -1,14 +1,14 @@
 """Keys that a record's address spells in another way: SDK 1.11 quoted those on Google Cloud once more."""
 
 import pytest
-from servers import Bucket
 
-from cleanup_job.claim import Claim
-from cleanup_job.outputs import Outputs
-from cleanup_job.paths import TaskFolder, TaskId
+from cleanup_job.planning.claim import Claim
+from cleanup_job.planning.outputs import Outputs
+from cleanup_job.planning.paths import TaskFolder, TaskId
 from cleanup_job.retry import Retry
 from cleanup_job.storage.buckets import Buckets
 from cleanup_job.storage.objects import ObjectStores
+from tests.stores.servers import Bucket
 
 TASK = TaskId("a" * 32)
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from cleanup_job.errors import SettingsError
-from cleanup_job.paths import Location, PartOfFolder, TaskFolder, TaskId
+from cleanup_job.planning.paths import Location, PartOfFolder, TaskFolder, TaskId
 from cleanup_job.retry import Retry
 from cleanup_job.storage.buckets import Buckets
 from cleanup_job.storage.objects import ObjectStores

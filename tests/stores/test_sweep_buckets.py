@@ -4,19 +4,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from harness import NOW
-from servers import Bucket
 
-from cleanup_job.paths import Location
+from cleanup_job.clearml_api.clearml_server import ClearMLServer
+from cleanup_job.clearml_api.session import Connection, Transport
+from cleanup_job.passes.sweep import Options, Sweep
+from cleanup_job.planning.paths import Location
 from cleanup_job.report.sweep import Orphan, SweepReport, Verdict
 from cleanup_job.retry import Retry
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Sandbox
-from cleanup_job.server.clearml_server import ClearMLServer
-from cleanup_job.server.session import Connection, Transport
 from cleanup_job.storage.buckets import Buckets
 from cleanup_job.storage.objects import ObjectStores
-from cleanup_job.sweep import Options, Sweep
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Sandbox
+from tests.harness import NOW
+from tests.stores.servers import Bucket
 
 GONE = [f"{n:032x}" for n in range(1, 9)]
 LATER = datetime.now(UTC) + timedelta(days=60)

@@ -11,19 +11,19 @@ from uuid import uuid4
 import boto3
 import obstore
 import pytest
-from harness import NOW, clean, state
 from obstore.exceptions import GenericError
-from servers import Bucket, Certificate, s3_bucket, s3_server
 
 from cleanup_job.errors import LeaseHeldError, SettingsError
-from cleanup_job.paths import TaskFolder, TaskId
-from cleanup_job.report.outcome import Reason
+from cleanup_job.planning.outcome import Reason
+from cleanup_job.planning.paths import TaskFolder, TaskId
 from cleanup_job.retry import Retry
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Sandbox
 from cleanup_job.storage import buckets
 from cleanup_job.storage.buckets import Buckets, region_of
 from cleanup_job.storage.objects import ObjectStores
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Sandbox
+from tests.harness import NOW, clean, state
+from tests.stores.servers import Bucket, Certificate, s3_bucket, s3_server
 
 TASK = TaskId("a" * 32)
 

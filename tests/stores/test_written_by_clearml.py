@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import clean, state
-from servers import Bucket, Certificate
 
-from cleanup_job.paths import TaskId
+from cleanup_job.planning.paths import TaskId
 from cleanup_job.retry import Retry
-from cleanup_job.sandbox.server import Sandbox
 from cleanup_job.storage.buckets import Buckets
 from cleanup_job.storage.folders import MountedFolders
 from cleanup_job.storage.objects import ObjectStores
+from clearml_sandbox.server import Sandbox
+from tests.harness import clean, state
+from tests.stores.servers import Bucket, Certificate
 
 WRITER = Path(__file__).with_name("written_by_clearml.py")
 OLD = "2026-01-01T00:00:00+00:00"

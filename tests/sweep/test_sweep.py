@@ -11,18 +11,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cleanup_job.clearml_api.clearml_server import ClearMLServer
+from cleanup_job.clearml_api.session import Connection, Transport
 from cleanup_job.errors import CleanupError, LeaseHeldError, RefusedError
-from cleanup_job.orphans import FoundFolder
-from cleanup_job.paths import Location
+from cleanup_job.passes.sweep import Options, Sweep
+from cleanup_job.planning.orphans import FoundFolder
+from cleanup_job.planning.paths import Location
 from cleanup_job.report.sweep import Orphan, SweepReport, Verdict
 from cleanup_job.retry import Retry
-from cleanup_job.sandbox import query
-from cleanup_job.sandbox.builder import World
-from cleanup_job.sandbox.server import Fault, Request, Sandbox
-from cleanup_job.server.clearml_server import ClearMLServer
-from cleanup_job.server.session import Connection, Transport
 from cleanup_job.storage.folders import SCHEME, MountedFolders
-from cleanup_job.sweep import Options, Sweep
+from clearml_sandbox import query
+from clearml_sandbox.builder import World
+from clearml_sandbox.server import Fault, Request, Sandbox
 
 NOW = datetime.now(UTC)
 LONG_AGO = NOW - timedelta(days=100)

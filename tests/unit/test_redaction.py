@@ -16,13 +16,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from cleanup_job import cli, redaction
-from cleanup_job.paths import TaskId
+from cleanup_job import redaction
+from cleanup_job.cli.main import main
+from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
+from cleanup_job.planning.paths import TaskId
 from cleanup_job.redaction import MASK, cleaned, hide_all, hide_login, redacted
 from cleanup_job.report import document, event, html, json_lines, markdown, table
-from cleanup_job.report.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.report.words import plain
-from cleanup_job.settings_text import shown
+from cleanup_job.settings.text import shown
 
 SECRET = "hunter2SIGNATURE"
 
@@ -248,7 +249,7 @@ def test_a_traceback_and_what_libraries_log_are_sieved_too(
 ) -> None:
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
-    cli.main(["version"])
+    main(["version"])
     error = ZeroDivisionError(f"http://user:{SECRET}@host/x?sig={SECRET}")
     sys.excepthook(type(error), error, None)
     threading.excepthook(SimpleNamespace(exc_type=type(error), exc_value=error, exc_traceback=None))  # type: ignore[arg-type]
@@ -264,7 +265,7 @@ def test_words_that_are_no_flags_and_errors_are_printed_without_secrets(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     with pytest.raises(SystemExit):
-        cli.main(["run", f"http://user:{SECRET}@host"])
-    assert cli.main(["settings", "--config-file", str(tmp_path), "--report", f"s3://b/k?sig={SECRET}"]) == 2
+        main(["run", f"http://user:{SECRET}@host"])
+    assert main(["settings", "--config-file", str(tmp_path), "--report", f"s3://b/k?sig={SECRET}"]) == 2
     out, err = capsys.readouterr()
     assert SECRET not in out + err

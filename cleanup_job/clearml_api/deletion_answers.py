@@ -1,0 +1,60 @@
+"""What the server says of records that it was told to delete. An entry that can't be read counts as a record that is there."""
+
+from collections.abc import Iterator, Mapping
+from typing import Literal, TypeVar
+
+from msgspec import Raw, Struct
+
+from cleanup_job.clearml_api.envelope import MISSHAPEN, decoded
+from cleanup_job.planning.records import NotDeleted
+
+MISSING_TASK = (400, 101)
+
+
+class Succeeded(Struct, frozen=True):
+    """A record that is gone."""
+
+    id: str
+    deleted: Literal[True] = True
+    deleted_models: Raw = Raw(b"null")
+
+
+class _Error(Struct, frozen=True):
+    codes: list[int]
+    msg: str = ""
+
+
+class Failed(Struct, frozen=True):
+    """A record that is still there."""
+
+    id: str
+    error: _Error
+
+
+Entry = TypeVar("Entry")
+
+
+def entries(answer: Mapping[str, Raw], key: str, shape: type[Entry]) -> Iterator[Entry]:
+    """The entries of a list that can be read."""
+    for raw in _read(answer.get(key, Raw(b"[]")), list[Raw]) or ():
+        entry = _read(raw, shape)
+        if entry is not None:
+            yield entry
+
+
+def count(raw: Raw) -> int | None:
+    """A number; None where it is none."""
+    return _read(raw, int)
+
+
+def _read(raw: Raw, shape: type[Entry]) -> Entry | None:
+    try:
+        return decoded(raw, shape)
+    except MISSHAPEN:
+        return None
+
+
+def not_deleted(error: _Error) -> NotDeleted:
+    """An entry's error."""
+    status, subcode, *_ = [*error.codes, 0, 0]
+    return NotDeleted(status, subcode, error.msg)

@@ -1,0 +1,321 @@
+"""ClearML's documents, read strictly into records.
+
+Which fields a document may lack was recorded from a real server (``list_*``, ``projects_delete_force``, ``models_list``): a
+task ``parent``, ``project``, ``last_update`` and, as a draft, ``status_changed``; a model ``task`` and ``last_update``. All
+others are there when they are asked for, and none is ever null. What has another shape is not guessed: it is ``Misread``.
+"""
+
+import re
+from datetime import UTC, datetime
+from sys import intern
+from typing import Annotated, Any, ClassVar, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from cleanup_job.clearml_api.envelope import MISSHAPEN, decoded
+from cleanup_job.clearml_api.versions import REPORT_ASSETS, REPORTS
+from cleanup_job.planning.claim import Scope
+from cleanup_job.planning.paths import ModelId, TaskId
+from cleanup_job.planning.records import Artifact, Claimant, Detail, Listed, Model, Project, Task
+
+Text = Annotated[str, Meta(min_length=1)]
+Maybe = str | UnsetType
+"""A text that may be absent, which null is not."""
+MaybeTime = datetime | UnsetType
+FIRST_YEAR, LAST_YEAR = 1971, 9000
+"""Times outside of these years are clocks or fields that nobody set."""
+Status = Literal[
+    "created", "queued", "in_progress", "stopped", "publishing", "published", "closed", "failed", "completed", "unknown"
+]
+
+TASK_FIELDS = [
+    *("id", "name", "status", "type", "user", "project", "parent", "company", "tags", "system_tags"),
+    *("created", "status_changed", "last_update", "last_change", "models.input"),
+]
+DETAIL_FIELDS = [*TASK_FIELDS, "execution.artifacts", "models.output"]
+CLAIM_FIELDS = ["id", "last_update", "execution.artifacts", "models.output", "output.destination"]
+REPORT_FIELDS = {REPORTS: "report", REPORT_ASSETS: "report_assets"}
+"""What only some servers have of a task: to ask for it is an error elsewhere (400/14, recording ``list_fields``)."""
+REPORT = "report"
+"""The type of a report."""
+MODEL_FIELDS = ["id", "task", "uri", "ready", "last_update", "tags"]
+SCOPES: dict[Scope, list[dict[str, Any]]] = {
+    "all": [{}],
+    "pipelines": [{"type": ["controller", REPORT]}, {"system_tags": ["pipeline"]}, {"status": ["created"]}],
+    "off": [{"type": [REPORT]}],
+}
+"""What to ask for to read the tasks that can claim what others made. An imported task is a draft; nothing else shows it."""
+_IMAGE = re.compile(r"""[^\s"'()<>\[\]]*?reports/+([0-9a-f]{32})/[^\s"'()<>\[\]]+""")
+_FOLDER = re.compile(r"reports(?:/|%2[Ff])+([0-9a-f]{32})(?![0-9a-f])")
+"""An image in the text of a report, and more loosely the folder that it is in."""
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """What every document of a listing has."""
+
+    TIMES: ClassVar[tuple[str, ...]] = ("last_update",)
+    id: Text
+    last_update: MaybeTime = UNSET
+
+    def __post_init__(self) -> None:
+        """Refuse what a decoder can't: the message is the field.
+
+        Raises:
+            ValueError: a time is none.
+        """
+        for name in self.TIMES:
+            time = getattr(self, name)
+            if time is not UNSET and not FIRST_YEAR <= time.year <= LAST_YEAR:
+                raise ValueError(name)
+
+
+class NameOf(Entry, frozen=True, kw_only=True):
+    """A project or a user, and its name."""
+
+    name: str
+
+
+class TagsOf(Entry, frozen=True, kw_only=True):
+    """A task, and its tags."""
+
+    tags: tuple[str, ...]
+
+
+class UserOf(Entry, frozen=True, kw_only=True):
+    """A task, and whose it is."""
+
+    user: Maybe = UNSET
+
+
+class ParentOf(Entry, frozen=True, kw_only=True):
+    """A child, and how it stands."""
+
+    status: Status
+    parent: Maybe = UNSET
+
+
+class _Use(Struct, frozen=True):
+    model: Text
+
+
+class _Entry(Struct, frozen=True):
+    model: Text
+    name: str = ""
+
+
+class _Models(Struct, frozen=True):
+    input: tuple[_Use, ...] = ()
+    output: tuple[_Entry, ...] = ()
+
+
+class ModelsOf(Entry, frozen=True, kw_only=True):
+    """A task, and the models that it uses."""
+
+    models: _Models
+
+    @property
+    def input_models(self) -> tuple[ModelId, ...]:
+        """Their ids."""
+        return tuple(ModelId(one.model) for one in self.models.input)
+
+
+class _Runtime(Struct, frozen=True):
+    datasets: tuple[str, ...] = ()
+
+
+class DatasetsOf(Entry, frozen=True, kw_only=True):
+    """A task, and the dataset versions that it used."""
+
+    runtime: _Runtime
+
+
+class PlaceOf(Entry, frozen=True, kw_only=True):
+    """A task, and the project that it is in."""
+
+    project: Maybe = UNSET
+
+
+class TaskEntry(ModelsOf, frozen=True, kw_only=True):
+    """A task, by ``TASK_FIELDS``."""
+
+    TIMES: ClassVar[tuple[str, ...]] = ("created", "status_changed", "last_update", "last_change")
+    name: str
+    status: Status
+    type: Text
+    user: str
+    company: str
+    tags: tuple[str, ...]
+    system_tags: tuple[str, ...]
+    created: datetime
+    last_change: MaybeTime = UNSET
+    project: Maybe = UNSET
+    parent: Maybe = UNSET
+    status_changed: MaybeTime = UNSET
+
+    def __post_init__(self) -> None:
+        """As of each entry.
+
+        Raises:
+            ValueError: a time is none, or is missing.
+        """
+        Entry.__post_init__(self)
+        if self.status != "created" and self.status_changed is UNSET and self.last_update is UNSET:
+            raise ValueError("status_changed")  # only a draft may lack both: ages would count from its creation
+
+    def task(self) -> Task:
+        """The record."""
+        return Task(
+            id=TaskId(self.id),
+            name=self.name,
+            status=intern(self.status),
+            type=intern(self.type),
+            user=intern(self.user),
+            project=intern(_text(self.project)),
+            parent=_text(self.parent),
+            tags=tuple(map(intern, self.tags)),
+            system_tags=tuple(map(intern, self.system_tags)),
+            public=not self.company,
+            created=utc(self.created),
+            status_changed=utc(self.status_changed),
+            last_update=utc(self.last_update),
+            last_change=utc(self.last_change),
+            input_models=self.input_models,
+        )
+
+
+class _Artifact(Struct, frozen=True):
+    uri: str = ""
+    mode: Literal["input", "output"] = "output"
+    content_size: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+
+
+class _Execution(Struct, frozen=True):
+    artifacts: tuple[_Artifact, ...]
+
+
+class DetailEntry(TaskEntry, frozen=True, kw_only=True):
+    """A task with what its record says of its outputs, by ``DETAIL_FIELDS``."""
+
+    execution: _Execution
+    report: str | None = ""
+    report_assets: tuple[str, ...] | None = ()
+
+    def detail(self) -> Detail:
+        """The record."""
+        named = (one for one in self.execution.artifacts if one.uri)
+        sizes = ((one, None if isinstance(one.content_size, UnsetType) else one.content_size) for one in named)
+        outputs = tuple(Listed(one.name, ModelId(one.model)) for one in self.models.output)
+        return Detail(self.task(), tuple(Artifact(one.uri, one.mode, size) for one, size in sizes), outputs, self._assets())
+
+    def _assets(self) -> tuple[str, ...]:
+        if self.type != REPORT:
+            return ()
+        shown = (found[0] for found in _IMAGE.finditer(self.report or "") if found[1] == self.id)
+        return tuple(dict.fromkeys([*(self.report_assets or ()), *shown]))
+
+
+class _Named(Struct, frozen=True):
+    uri: str = ""
+
+
+class _Names(Struct, frozen=True):
+    artifacts: tuple[_Named, ...] = ()
+
+
+class _Output(Struct, frozen=True):
+    destination: str | None = None
+    """Null where the SDK was told none."""
+
+
+class ClaimEntry(Entry, frozen=True, kw_only=True):
+    """A task with what it names of others, by ``CLAIM_FIELDS``."""
+
+    execution: _Names = _Names()
+    models: _Models = _Models()
+    output: _Output = _Output()
+    report: str | None = ""
+    report_assets: tuple[str, ...] | None = ()
+
+    def claimant(self) -> Claimant:
+        """Give the record."""
+        return Claimant(
+            TaskId(self.id),
+            (*(one.uri for one in self.execution.artifacts if one.uri), *(self.report_assets or ()), *self._folders()),
+            self.output.destination or "",
+            tuple(ModelId(one.model) for one in self.models.output),
+            text_of(self.last_update),
+        )
+
+    def _folders(self) -> tuple[str, ...]:
+        """The folders of other reports that a report's text names: what exactly it shows of them may be spelled in any way."""
+        others = dict.fromkeys(found[1] for found in _FOLDER.finditer(self.report or "") if found[1] != self.id)
+        return tuple(f"reports/{report}" for report in others)
+
+
+class ModelEntry(Entry, frozen=True, kw_only=True):
+    """A model, by ``MODEL_FIELDS``."""
+
+    uri: str
+    ready: bool
+    tags: tuple[str, ...] = ()
+    task: Maybe = UNSET
+    project: Maybe = UNSET
+    """Only where it is asked for."""
+
+    def model(self) -> Model:
+        """The record."""
+        return Model(ModelId(self.id), self.uri, _text(self.task), self.ready, text_of(self.last_update), self.tags)
+
+
+class ProjectEntry(NameOf, frozen=True, kw_only=True):
+    """A project in the tree of all."""
+
+    system_tags: tuple[str, ...]
+    company: str
+
+    def project(self) -> Project:
+        """The record; those that the SDK names with a dot are made to be hidden."""
+        hidden = "hidden" in self.system_tags or self.name.rpartition("/")[2].startswith(".")
+        return Project(self.id, self.name, hidden, not self.company)
+
+
+def _text(found: Maybe) -> str:
+    return "" if isinstance(found, UnsetType) else found
+
+
+def utc(time: MaybeTime) -> datetime | None:
+    """A time as the API writes it, in UTC; one without a zone is in UTC."""
+    if isinstance(time, UnsetType):
+        return None
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def text_of(time: MaybeTime) -> str:
+    """A time as the API writes it; empty where there is none."""
+    found = utc(time)
+    return found.isoformat() if found is not None else ""
+
+
+def dataset_ids(struct: str) -> frozenset[TaskId] | None:
+    """The dataset versions that a ``Dataset Struct`` names; None where it can't be read."""
+    try:
+        parts = decoded(struct, dict[str, _Part])
+    except MISSHAPEN:
+        return None
+    named = {part.job_id for part in parts.values()} | {parent for part in parts.values() for parent in part.parents or ()}
+    return frozenset(map(TaskId, named))
+
+
+class _Part(Struct, frozen=True):
+    job_id: str
+    parents: tuple[str, ...] | None = ()
+
+
+def when(value: object) -> datetime | None:
+    """A time as the API writes it, in UTC; None where there is none or it can't be read."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return utc(datetime.fromisoformat(value))
+    except (ValueError, OverflowError):
+        return None

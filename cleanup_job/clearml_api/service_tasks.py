@@ -1,0 +1,417 @@
+"""The job as a task of ClearML: a draft that people edit in the Web UI, its clones for agents, and a run for each pass.
+
+Which task is the draft is told by its project, its name and its entry point. Runs have the draft as their parent and a tag.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from cleanup_job.clearml_api import untyped
+from cleanup_job.clearml_api.documents import when
+from cleanup_job.clearml_api.session import Transport
+from cleanup_job.clearml_api.versions import HYPERPARAMS, SINCE, UPDATE_TAGS, Offer
+from cleanup_job.errors import AnswerError, SettingsError
+from cleanup_job.planning.paths import TaskId
+from cleanup_job.planning.records import RUN_TAG, Queue, Run, ServiceTask
+from cleanup_job.service_task.parameters import GENERAL, SECTION, Sync, Values, edited, entry, read, section_of
+
+OWN_VERSION = "clearml-cleanup=="
+ENTRY_POINT = "clearml_cleanup_pass.py"
+PROGRAM = '''"""One pass of ClearML Cleanup, with the parameters of this task."""
+
+import sys
+
+from cleanup_job.cli.main import main
+
+sys.exit(main(["run"]))
+'''
+"""What an agent runs; it keeps it in the task as an uncommitted change without a repository."""
+_REGISTERED = "clearml_cleanup_registered"
+_FIELDS = [
+    "id",
+    "name",
+    "status",
+    "system_tags",
+    "company",
+    "created",
+    "script",
+    "runtime",
+    "comment",
+    "hyperparams",
+    "parent",
+    "project",
+    "tags",
+]
+_REMARK = "\n\n[clearml-cleanup] "
+MANY = 500
+"""Runs that are looked at: ClearML's cap on a page."""
+PROJECT_EXISTS = 801
+ALREADY_QUEUED = 706
+ENDED = 110
+"""Subcodes: a project of that name is there, a task waits in its queue already, a task's status does not allow it."""
+
+
+class ServiceTasks:
+    """The draft and its runs on ClearML Server.
+
+    Every method may raise AnswerError (the server refused) and UnreachableError (no usable answer).
+    """
+
+    def __init__(self, transport: Transport, project: str, name: str, requirement: str) -> None:
+        """``requirement`` is what an agent installs."""
+        self._transport = transport
+        self._call = transport.call
+        self._offer = Offer(transport.version)
+        self._project = project
+        self._name = name
+        self._script = {
+            "binary": "python3",
+            "repository": "",
+            "entry_point": ENTRY_POINT,
+            "working_dir": ".",
+            "diff": PROGRAM,
+            "requirements": {"pip": requirement},
+        }
+
+    # -- the draft
+    def find(self) -> ServiceTask | None:
+        """The draft; where somebody enqueued the draft itself, the task that it became; where it was archived, that one.
+
+        Raises:
+            SettingsError: the server's API is too old, or which task is the draft can't be told.
+        """
+        if not self._offer.has(HYPERPARAMS):
+            had, needed = (".".join(map(str, version)) for version in (self._offer.version, SINCE[HYPERPARAMS]))
+            raise SettingsError(
+                f"CLEANUP_TASK: the server's API is {had}; tasks have parameters since {needed}. Set CLEANUP_TASK=false."
+            )
+        project = self._project_id()
+        named = {"project": [project], "name": f"^{re.escape(self._name)}$"}
+        found = [t for t in self._ours(named) if t.name == self._name and t.project in {project, ""}] if project else []
+        living = [task for task in found if not task.archived]
+        drafts = [task for task in living if task.status == "created"]
+        if drafts:
+            return self._edited_one(drafts)
+        if living:
+            return living[-1]
+        # What people edited in a draft must not be lost without a word because somebody renamed, moved or archived it.
+        for task in self._ours({"type": ["service"], "status": ["created"]}):
+            if task.place == self._place and not task.archived:
+                raise SettingsError(
+                    f"{named_in(self._place)} is now {task.words} in project {task.project}: it was renamed or moved, and what "
+                    "was edited there would not count. Give it its name and project back, or say its new ones in "
+                    "CLEANUP_TASK_NAME and CLEANUP_TASK_PROJECT; archive it to begin with a new one."
+                )
+        return found[-1] if found else None
+
+    def _edited_one(self, drafts: Sequence[ServiceTask]) -> ServiceTask:
+        """Of several drafts that one in which something was edited; the oldest where nothing was.
+
+        Raises:
+            SettingsError: different values were edited in several.
+        """
+        if len(drafts) == 1:
+            return drafts[0]
+        # A copy has none of the values that were registered: it was made of a draft that has.
+        first = next((task.registered for task in drafts if task.registered), {})
+        edits = [edited(read(task.hyperparams, task.words), task.registered or first) for task in drafts]
+        there = [(task, values) for task, values in zip(drafts, edits, strict=True) if values]
+        if any(values != there[0][1] for _, values in there):
+            raise SettingsError(
+                f"{named_in(self._place)} is there {len(drafts)} times, with different values edited: "
+                f"{', '.join(task.id for task, _ in there)}. Archive or rename all but the one that counts."
+            )
+        return there[0][0] if there else drafts[0]
+
+    def _ours(self, filters: Mapping[str, Any]) -> Iterator[ServiceTask]:
+        """The tasks of these filters that are this job's, the oldest first."""
+        body = {**filters, "only_fields": _FIELDS, "order_by": ["created"], "search_hidden": True, "page_size": MANY}
+        page, more = 0, True
+        while more:
+            documents = untyped.documents(self._call("tasks.get_all", {**body, "page": page}), "tasks")
+            with untyped.readable("tasks.get_all"):
+                yield from [_service_task(document) for document in documents if _is_ours(document)]
+            page, more = page + 1, len(documents) == MANY
+
+    def read(self, task: str) -> ServiceTask:
+        """A task by its id."""
+        data = self._call("tasks.get_by_id", {"task": task})
+        with untyped.readable("tasks.get_by_id"):
+            return _service_task(data["task"])
+
+    def create(self, values: Values, registered: Values) -> ServiceTask:
+        """A new draft with these parameters, in its project, which is made if need be.
+
+        Args:
+            values: What it shows.
+            registered: What of that nobody edited.
+        """
+        made = self._create(self._project_id() or self._make_project(), self._name, _sections(values), tags=[RUN_TAG])
+        self._register(made, registered, **self._place)
+        return self.read(made)
+
+    def _make_project(self) -> str:
+        try:
+            return str(self._call("projects.create", {"name": self._project, "description": ""})["id"])
+        except AnswerError as error:
+            there = self._project_id() if error.subcode == PROJECT_EXISTS else None  # somebody else made it meanwhile
+            if there is None:
+                raise
+            return there
+
+    def update(self, draft: ServiceTask, sync: Sync) -> ServiceTask:
+        """Bring the draft up to date; only the entries that change are written, so that no edit of anybody is lost."""
+        stale = self.outdated(draft)
+        self._write(draft.id, sync)
+        if stale:
+            self._call("tasks.edit", {"task": draft.id, "script": self._script})
+        if sync.registered != draft.registered or stale or draft.place != self._place:
+            self._register(draft.id, sync.registered, **self._place)
+        return self.read(draft.id) if sync.change or sync.remove or stale else draft
+
+    def outdated(self, draft: ServiceTask) -> bool:
+        """Whether an agent would install and run something else than it should, and nobody edited that."""
+        return draft.script == draft.registered_script and draft.script != self._script
+
+    def _write(self, task: str, sync: Sync) -> None:
+        if sync.remove:
+            gone = [{"section": section, "name": name} for name in sorted(sync.remove) for section in (GENERAL, SECTION)]
+            self._call("tasks.delete_hyper_params", {"task": task, "hyperparams": gone})
+        if sync.change:
+            entries = [entry(name, value) for name, value in sync.change.items()]
+            self._call("tasks.edit_hyper_params", {"task": task, "hyperparams": entries, "replace_hyperparams": "none"})
+
+    def remark(self, draft: ServiceTask, text: str) -> None:
+        """Say something in the draft's description, below what its people wrote there; empty: take it back."""
+        own, _, before = draft.comment.partition(_REMARK)
+        if before != text:
+            self._call("tasks.update", {"task": draft.id, "comment": own + (_REMARK + text if text else "")})
+
+    @property
+    def _place(self) -> dict[str, str]:
+        return {"project": self._project, "name": self._name}
+
+    def _register(self, task: str, values: Values, **place: str) -> None:
+        told = {"parameters": values, "script": self._script, **place}
+        self._call("tasks.edit", {"task": task, "runtime": {_REGISTERED: json.dumps(told)}})
+
+    def _create(self, project: str, name: str, sections: Mapping[str, Any], **more: Any) -> TaskId:
+        body = {"name": name, "type": "service", "project": project, "script": self._script, "hyperparams": sections, **more}
+        return TaskId(str(self._call("tasks.create", body)["id"]))
+
+    def _project_id(self) -> str | None:
+        body = {"name": f"^{re.escape(self._project)}$", "only_fields": ["id", "name"], "search_hidden": True}
+        found = untyped.documents(self._call("projects.get_all", body), "projects")
+        return next((str(d["id"]) for d in found if d.get("name") == self._project), None)
+
+    # -- clones for agents
+    def queue(self, name: str) -> Queue:
+        """A queue by its name.
+
+        Raises:
+            SettingsError: there is none.
+        """
+        data = self._call("queues.get_all", {"only_fields": ["id", "name"]})
+        names = {str(d.get("name")): str(d["id"]) for d in untyped.documents(data, "queues")}
+        if name not in names:
+            there = ", ".join(sorted(names)) or "none"
+            raise SettingsError(
+                f"CLEANUP_TASK_QUEUE={name}: ClearML has no such queue, and nothing was enqueued. It has: {there}. Choose one "
+                "of them, or make it in the Web UI under WORKERS & QUEUES."
+            )
+        return Queue(names[name], name, self._workers(names[name]))
+
+    def _workers(self, queue: str) -> int | None:
+        try:
+            data = self._call("workers.get_all", {})
+            with untyped.readable("workers.get_all"):
+                return sum(any(q.get("id") == queue for q in worker.get("queues") or ()) for worker in data["workers"])
+        except AnswerError:
+            return None
+
+    def clone(self, draft: ServiceTask, name: str, sync: Sync, tags: Iterable[str]) -> TaskId:
+        """Clone the draft, as a user would in the Web UI, with parameters and a word of the operator's for this clone alone.
+
+        An agent installs what the settings say now, which the draft may not say yet, unless somebody edited that.
+        """
+        body = {"task": draft.id, "new_task_name": name, "new_task_parent": draft.id, "new_task_tags": [RUN_TAG, *tags]}
+        clone = TaskId(str(self._call("tasks.clone", body)["id"]))
+        self._write(clone, sync)
+        if self.outdated(draft):
+            self._call("tasks.edit", {"task": clone, "script": self._script})
+        self._register(clone, sync.registered)  # a clone has none of its own: ClearML copies no runtime properties
+        return clone
+
+    def install_as(self, draft: ServiceTask) -> None:
+        """Let clones install what the draft says, where that is another source than this program's own version."""
+        there = (draft.registered_script.get("requirements") or {}).get("pip")
+        if isinstance(there, str) and not there.startswith(OWN_VERSION):
+            self._script["requirements"] = {"pip": there}
+
+    def enqueue(self, task: str, queue: Queue) -> None:
+        """Put a task into a queue."""
+        try:
+            self._call("tasks.enqueue", {"task": task, "queue": queue.id})
+        except AnswerError as error:
+            if error.subcode != ALREADY_QUEUED:  # it is there: an earlier try's answer was lost
+                raise
+
+    # -- runs
+    def runs(self, draft: str) -> list[Run]:
+        """The last runs of a draft that are not archived, the newest first; clones that nobody enqueued are none."""
+        body = {
+            "parent": [draft],
+            "system_tags": ["-archived"],
+            "only_fields": ["id", "status", "parent", "created", "started", "last_update", "tags", "system_tags"],
+            "order_by": ["-created"],
+            "search_hidden": True,
+        }
+        documents = untyped.documents(self._call("tasks.get_all", {**body, "page": 0, "page_size": MANY}), "tasks")
+        with untyped.readable("tasks.get_all"):
+            return [
+                _run(document)
+                for document in documents
+                if document.get("parent") == draft
+                and document.get("status") != "created"
+                and "archived" not in (document.get("system_tags") or ())
+                and RUN_TAG in (document.get("tags") or ())
+            ]
+
+    def start(self, draft: ServiceTask, name: str, values: Values, tags: Iterable[str]) -> TaskId:
+        """Make a run and start it."""
+        tags = [RUN_TAG, *tags]
+        made = self._create(draft.project, name, _sections(values), parent=draft.id, tags=tags, script=dict(draft.script))
+        self._call("tasks.started", {"task": made})
+        return made
+
+    def adopt(self, task: ServiceTask, tags: Iterable[str]) -> None:
+        """Make a run of a task that an agent has started."""
+        self._call("tasks.update", {"task": task.id, "tags": list(dict.fromkeys([*task.tags, RUN_TAG, *tags]))})
+
+    def tag(self, task: str, tag: str) -> None:
+        """Add a tag."""
+        body = {"ids": [task], "add_tags": [tag]}
+        self._offer.newest(UPDATE_TAGS, partial(self._call, "tasks.update_tags", body), partial(self._retag, task, tag))
+
+    def _retag(self, task: str, tag: str) -> dict[str, Any]:
+        return self._call("tasks.update", {"task": task, "tags": list(dict.fromkeys([*self.read(task).tags, tag]))})
+
+    def report(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Add events, in the forms of `events.add_batch`."""
+        if events:
+            self._transport.call_lines("events.add_batch", events)
+
+    def add_artifact(self, task: str, artifact: Mapping[str, Any]) -> None:
+        """Note an artifact, also in a run that somebody has ended meanwhile."""
+        try:
+            self._call("tasks.add_or_update_artifacts", {"task": task, "artifacts": [artifact], "force": True})
+        except AnswerError as error:
+            if error.subcode != ENDED:  # which that call refuses, by force too
+                raise
+            self._edit_artifacts(task, artifact["key"], [artifact])
+
+    def remove_artifact(self, task: str, key: str) -> None:
+        """Take an artifact out of a run's record, whatever its status."""
+        self._edit_artifacts(task, key, [])
+
+    def _edit_artifacts(self, task: str, key: str, new: Sequence[Mapping[str, Any]]) -> None:
+        """Put artifacts in the place of the one with this key; the others are sent along, since the list is replaced whole."""
+        found = self._call("tasks.get_by_id", {"task": task})
+        with untyped.readable("tasks.get_by_id"):
+            there = (found["task"].get("execution") or {}).get("artifacts") or []
+            others = [one for one in there if one["key"] != key]
+        self._call("tasks.edit", {"task": task, "force": True, "execution": {"artifacts": [*others, *new]}})
+
+    def ping(self, task: str) -> str:
+        """Say that the run is alive; gives its status."""
+        self._call("tasks.ping", {"task": task})
+        return self.status(task)
+
+    def status(self, task: str) -> str:
+        """A run's status; empty where it is gone."""
+        body = {"id": [task], "only_fields": ["id", "status"], "search_hidden": True}
+        found = untyped.documents(self._call("tasks.get_all", body), "tasks")
+        return next((str(d.get("status")) for d in found if d["id"] == task), "")
+
+    def end(self, task: str, status: str, reason: str, message: str) -> None:
+        """End a run: ``completed``, ``failed`` or ``stopped``."""
+        self._call(f"tasks.{status}", {"task": task, "status_reason": reason, "status_message": message})
+
+    def archive(self, runs: Sequence[str]) -> None:
+        """Put runs into the archive, which is where a pass finds what to delete."""
+        if runs:
+            self._call("tasks.archive_many", {"ids": list(runs)})
+
+
+def _sections(values: Values) -> dict[str, dict[str, Any]]:
+    sections: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        sections.setdefault(section_of(name), {})[name] = entry(name, value)
+    return sections
+
+
+def named_in(place: Mapping[str, str]) -> str:
+    """The draft in a message, before anybody has found it."""
+    return f"task {place['name']!r} in project {place['project']!r}"
+
+
+def _is_ours(document: untyped.Document) -> bool:
+    """By either mark: people can edit the entry point, and other programs overwrite what was registered.
+
+    Of other people's tasks nothing is read: one that can't be is none of our business.
+    """
+    script, runtime = document.get("script"), document.get("runtime")
+    marked = isinstance(script, dict) and script.get("entry_point") == ENTRY_POINT
+    public = document.get("company") == ""
+    return not public and (marked or (isinstance(runtime, dict) and _REGISTERED in runtime))
+
+
+def _service_task(document: untyped.Document) -> ServiceTask:
+    try:
+        told = json.loads((document.get("runtime") or {}).get(_REGISTERED) or "{}")
+        registered, script = dict(told.get("parameters") or {}), dict(told.get("script") or {})
+        place = {"project": str(told["project"]), "name": str(told["name"])} if "name" in told and "project" in told else {}
+    except (ValueError, TypeError, AttributeError):
+        registered, script, place = {}, {}, {}  # then whatever the draft has counts as edited
+    return ServiceTask(
+        TaskId(document["id"]),
+        str(document.get("name") or ""),
+        str(document.get("status") or ""),
+        str(document.get("project") or ""),
+        str(document.get("parent") or ""),
+        tuple(document.get("tags") or ()),
+        str(document.get("comment") or ""),
+        _parameters(document),
+        registered,
+        _mapping(document, "script"),
+        script,
+        place=place,
+        archived="archived" in (document.get("system_tags") or ()),
+    )
+
+
+def _parameters(document: untyped.Document) -> Mapping[str, Any]:
+    """All sections. A record without any is not one that this job has made, or an answer that leaves them out."""
+    sections = _mapping(document, "hyperparams")
+    return {name: _mapping(sections, name) for name in sections}
+
+
+def _mapping(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = values.get(name)
+    if not isinstance(found, dict):
+        message = f"{name} is {found!r:.40}"
+        raise TypeError(message)
+    return found
+
+
+def _run(document: untyped.Document) -> Run:
+    return Run(
+        TaskId(document["id"]),
+        str(document.get("status") or ""),
+        when(document.get("started")),
+        when(document.get("last_update")),
+        tuple(document.get("tags") or ()),
+    )

@@ -1,0 +1,222 @@
+"""What a running pass says: progress and tables on a terminal, one JSON object a line elsewhere."""
+
+import time
+from collections.abc import Mapping, Sequence
+from threading import Lock
+from types import TracebackType
+from typing import Protocol, Self, TextIO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from cleanup_job.passes.ports import Observer
+from cleanup_job.planning.outcome import Report, TaskOutcome, Verdict
+from cleanup_job.redaction import redacted
+from cleanup_job.report import json_lines, table
+from cleanup_job.report.words import plain
+
+LEVELS = ("debug", "info", "warning", "error")
+EVERY = 60.0
+"""Seconds between two lines of progress."""
+
+
+class Output(Protocol):
+    """Watches a pass and tells people or programs about it."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    def parameters(self, rows: Sequence[tuple[str, str, str]]) -> None: ...
+    def skipped(self, text: str, line: json_lines.Line) -> None: ...
+    def started(self, report: Report) -> None: ...
+    def selected(self, total: int, projects: Mapping[str, int]) -> None: ...
+    def outcome(self, outcome: TaskOutcome) -> None: ...
+    def project(self, name: str) -> None: ...
+    def warning(self, text: str) -> None: ...
+    def trouble(self, text: str) -> None: ...
+    def debug(self, text: str) -> None: ...
+    def finished(self, report: Report) -> None: ...
+
+
+class JsonOutput:
+    """One JSON object a line, as docs/log-schema.md describes them."""
+
+    def __init__(self, stream: TextIO, level: str) -> None:
+        """``level`` is the least severe that is printed."""
+        self._stream = stream
+        self._least = LEVELS.index(level)
+        self._lock = Lock()
+        self._report: Report | None = None
+        self._total = self._done = 0
+        self._began = self._told = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def _print(self, line: dict[str, object]) -> None:
+        if LEVELS.index(str(line["level"])) >= self._least:
+            with self._lock:
+                print(json_lines.dumps(line), file=self._stream, flush=True)
+
+    def parameters(self, rows: Sequence[tuple[str, str, str]]) -> None:
+        self._print(json_lines.parameters(rows))
+
+    def skipped(self, text: str, line: json_lines.Line) -> None:  # noqa: ARG002 -- the line has it
+        self._print(line)
+
+    def started(self, report: Report) -> None:
+        self._report = report
+        self._print(json_lines.pass_started(report))
+
+    def selected(self, total: int, projects: Mapping[str, int]) -> None:  # noqa: ARG002 -- the protocol's
+        self._total, self._done, self._began = total, 0, time.monotonic()  # those that stay by a rule were told of before
+        self._told = self._began
+        self._print(json_lines.selected(total))
+
+    def outcome(self, outcome: TaskOutcome) -> None:
+        self._print(json_lines.task(outcome, self._report))
+        self._done += 1
+        now = time.monotonic()
+        if now - self._told >= EVERY:
+            self._told = now
+            self._print(json_lines.progress(self._done, max(self._total, self._done), now - self._began))
+
+    def project(self, name: str) -> None:
+        self._print(json_lines.project(name, dry_run=bool(self._report and self._report.dry_run)))
+
+    def warning(self, text: str) -> None:
+        self._print(json_lines.warning(text))
+
+    def trouble(self, text: str) -> None:
+        self._print(json_lines.warning(text))
+
+    def debug(self, text: str) -> None:
+        self._print(json_lines.debug(text))
+
+    def finished(self, report: Report) -> None:
+        self._print(json_lines.pass_finished(report))
+
+
+class TextOutput:
+    """A progress bar, then a table."""
+
+    def __init__(self, console: Console, level: str) -> None:
+        """``level`` is the least severe that is printed as the pass goes."""
+        self._console = console
+        self._least = LEVELS.index(level)
+        self._failed = 0
+        self._what = "working"
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[failed]}", style="red"),
+            TimeElapsedColumn(),
+            TextColumn("left:"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self._bar = self._progress.add_task("looking for tasks", total=None, failed="")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def parameters(self, rows: Sequence[tuple[str, str, str]]) -> None:
+        if self._least <= LEVELS.index("info"):
+            for name, value, origin in rows:
+                self._say(f"{name}={value} (from {origin})")
+
+    def skipped(self, text: str, line: json_lines.Line) -> None:  # noqa: ARG002 -- for programs
+        self._say(text)
+
+    def _say(self, text: str) -> None:
+        self._progress.console.print(plain(text), markup=False, highlight=False, soft_wrap=True)
+
+    def started(self, report: Report) -> None:
+        self._what = "planning" if report.dry_run else "deleting"
+
+    def selected(self, total: int, projects: Mapping[str, int]) -> None:  # noqa: ARG002 -- the protocol's
+        self._progress.update(self._bar, description=self._what, total=total, completed=0)
+
+    def outcome(self, outcome: TaskOutcome) -> None:
+        self._failed += outcome.verdict is Verdict.FAILED
+        self._progress.update(self._bar, advance=1, failed=f"{self._failed} failed" if self._failed else "")
+
+    def project(self, name: str) -> None: ...
+
+    def warning(self, text: str) -> None:
+        if self._least <= LEVELS.index("warning"):
+            self._progress.console.print(f"[yellow]warning:[/] {escape(redacted(text))}", highlight=False, soft_wrap=True)
+
+    def trouble(self, text: str) -> None:
+        self.warning(text)
+
+    def debug(self, text: str) -> None:
+        if self._least <= LEVELS.index("debug"):
+            self._say(text)
+
+    def finished(self, report: Report) -> None:
+        table.render(report, self._console)
+
+
+class Both:
+    """An output, and somebody else who watches the pass."""
+
+    def __init__(self, output: Output, watcher: Observer) -> None:
+        self._output = output
+        self._watcher = watcher
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def parameters(self, rows: Sequence[tuple[str, str, str]]) -> None:
+        self._output.parameters(rows)
+
+    def skipped(self, text: str, line: json_lines.Line) -> None:
+        self._output.skipped(text, line)
+
+    def started(self, report: Report) -> None:
+        self._output.started(report)
+
+    def selected(self, total: int, projects: Mapping[str, int]) -> None:
+        self._output.selected(total, projects)
+        self._watcher.selected(total, projects)
+
+    def outcome(self, outcome: TaskOutcome) -> None:
+        self._output.outcome(outcome)
+        self._watcher.outcome(outcome)
+
+    def project(self, name: str) -> None:
+        self._output.project(name)
+        self._watcher.project(name)
+
+    def warning(self, text: str) -> None:
+        self._output.warning(text)
+        self._watcher.warning(text)
+
+    def trouble(self, text: str) -> None:
+        self._output.trouble(text)
+
+    def debug(self, text: str) -> None:
+        self._output.debug(text)
+
+    def finished(self, report: Report) -> None:
+        self._output.finished(report)

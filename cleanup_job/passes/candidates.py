@@ -1,0 +1,291 @@
+"""The tasks that a pass may delete, and who of them needs whose outputs: all pages are read before the first deletion.
+
+Of a task no more is remembered than its id, what its place in the order needs, and how to tell whether it was touched since.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from cleanup_job.errors import CleanupError
+from cleanup_job.passes.claims import Claims, check_model_tags
+from cleanup_job.passes.ports import Server, Storage
+from cleanup_job.planning.claim import Scope
+from cleanup_job.planning.outcome import Reason
+from cleanup_job.planning.paths import KINDS, ModelId, TaskId
+from cleanup_job.planning.plan import Staying, unreadable
+from cleanup_job.planning.records import Task, Unreadable
+from cleanup_job.planning.selection import Rules, Selected, is_controller
+from cleanup_job.planning.sharding import own, shard_of
+from cleanup_job.transport.splitting import Splitting
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What a listing brought, judged by each record's own fields."""
+
+    tasks: dict[TaskId, Selected]
+    """Most recently active first."""
+    claims: Claims
+    shared: Mapping[TaskId, frozenset[str]] = field(default_factory=dict)
+    """Those whose id a project's name ends in, with those of the ``KINDS`` that a sub-project of it is called like."""
+    steps: frozenset[TaskId] = frozenset()
+    """Those that go along with their pipeline's controller, archived or not."""
+    holds: dict[TaskId, set[TaskId]] = field(default_factory=lambda: defaultdict(set))
+    """For each task, those whose outputs it needs."""
+    needed_datasets: dict[TaskId, str] = field(default_factory=dict)
+    """Dataset versions that one which is no candidate can't be read without, or that somebody used; with words for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Protect:
+    """What is looked up to protect what others need."""
+
+    linked_artifacts: Scope = "all"
+    used_datasets: bool = False
+    keep_model_tags: frozenset[str] = frozenset()
+    links: bool = False
+    """Whether files outside of all task folders may be deleted."""
+
+
+Tell = Callable[[Staying], None]
+"""Is told of each task that is old enough, but stays by a rule, as a part of a pipeline, or as a public example."""
+
+
+def find(  # noqa: PLR0913 -- the rooms, what is wanted, and who is told
+    server: Server,
+    storage: Storage,
+    rules: Rules,
+    projects: Mapping[str, str],
+    tell: Tell = lambda _: None,
+    *,
+    split: Splitting[Server],
+    protect: Protect | None = None,
+) -> Candidates:
+    """Read the listing to its end, and then who claims what of the tasks that it brought.
+
+    Raises:
+        SettingsError: no model has a tag that models are to be kept by.
+    """
+    protect = protect or Protect()
+    listed = _Listed(rules, tell)
+    listed.read(server)
+    pipelines = _Pipelines(server, rules, listed, tell, split)
+    pipelines.sort_out()
+    ours = listed.tasks
+    shared = _shared_folders(projects.values(), ours)
+    ordered = {one.id: one for one in sorted(ours.values(), key=lambda one: (one.order, one.id))}
+    steps = frozenset((pipelines.steps | listed.hidden_steps) & ours.keys())
+    claims = Claims(server, storage, ordered, protect.linked_artifacts, links=protect.links)
+    found = Candidates(ordered, claims, shared, steps, pipelines.holds)
+    if ours:
+        _add_claims(found, listed.consumers)
+        _add_datasets(found, server, listed.versions, split, protect_used=protect.used_datasets)
+    if protect.keep_model_tags:
+        known = claims.model_tags if ours else {tag for model in server.all_models() for tag in model.tags}
+        check_model_tags(protect.keep_model_tags, known)
+    return found
+
+
+def _shared_folders(projects: Iterable[str], tasks: Container[TaskId]) -> dict[TaskId, frozenset[str]]:
+    """Tasks whose folder a project's name could be, with those of the ``KINDS`` that a sub-project there is called like."""
+    shared: dict[TaskId, frozenset[str]] = {}
+    for name in projects:
+        segments = name.split("/")
+        for folder, below in pairwise(segments):
+            task = TaskId(folder.rpartition(".")[2])
+            if below in KINDS and task in tasks:
+                shared[task] = shared.get(task, frozenset()) | {below}
+    return shared
+
+
+def of_shard(found: Candidates, shard: int, shards: int) -> Candidates:
+    """The part of one shard, of as many as there are."""
+    if shards == 1:
+        return found
+    mine = own(found.tasks, found.holds, shard, shards)
+    return replace(found, tasks={task: record for task, record in found.tasks.items() if task in mine})
+
+
+def told_by_shard(tell: Tell, shard: int, shards: int) -> Tell:
+    """Tells of the tasks of one shard alone."""
+
+    def tell_own(staying: Staying) -> None:
+        if shard_of(staying.task.id, shards) == shard:
+            tell(staying)
+
+    return tell_own
+
+
+class _Listed:
+    """The candidates of a listing, with what the records say of their part in pipelines, datasets and each other."""
+
+    def __init__(self, rules: Rules, tell: Tell) -> None:
+        self._rules = rules
+        self._tell = tell
+        self.tasks: dict[TaskId, Selected] = {}
+        self._told: set[TaskId] = set()
+        """Those that can't be read."""
+        self.controllers: set[TaskId] = set()
+        self.steps: set[TaskId] = set()
+        """Tasks that are steps if their parent is a controller."""
+        self.hidden_steps: set[TaskId] = set()
+        """Hidden steps that are archived themselves."""
+        self.versions: list[TaskId] = []
+        """Dataset versions."""
+        self.consumers: dict[ModelId, set[TaskId]] = defaultdict(set)
+        """For each model, the candidates that use it."""
+
+    def read(self, server: Server) -> None:
+        """Judge each archived task, and each run of the job itself."""
+        runs = list(server.children([TaskId(self._rules.runs_of)])) if self._rules.runs_of else []
+        for task in runs:
+            self._judge(task)
+        if self._rules.finds_nothing:  # the server reads an empty list as no filter at all
+            return
+        judged = {task.id for task in runs}
+        for task in server.archived_tasks(self._rules.query()):
+            if task.id not in judged:
+                self._judge(task)
+
+    def _judge(self, task: Task | Unreadable) -> None:
+        if isinstance(task, Unreadable):
+            if task.id not in self._told:
+                self._tell(unreadable(task, task.field))
+            self._told.add(task.id)
+            return
+        rules = self._rules
+        allowed = rules.allows(task)
+        if not allowed:
+            may_be_step = task.archived and task.project in rules.pipeline_projects and rules.is_step(task)
+            if not (may_be_step and rules.allows(task, is_step=True)):
+                return
+        if task.public:
+            self._tell(Staying(task, Reason.PUBLIC, "it belongs to the server, not to its users"))
+        elif why := rules.keeps(task):
+            self._tell(Staying(task, Reason.KEEP_RULE, why))
+        else:
+            self.add(task)
+            if not allowed:
+                self.hidden_steps.add(task.id)
+
+    def add(self, task: Task) -> None:
+        """One that goes: judged here, or a step that its controller brings along."""
+        self.tasks[task.id] = Selected.of(task)
+        if is_controller(task):
+            self.controllers.add(task.id)
+        elif task.parent and self._rules.is_step(task):
+            self.steps.add(task.id)
+        if "dataset" in task.system_tags:
+            self.versions.append(task.id)
+        for model in task.input_models:
+            self.consumers[model].add(task.id)
+
+
+class _Pipelines:
+    """Steps stay as long as their controller does; with ``include_pipeline_steps`` they go with it, all of them or none."""
+
+    def __init__(self, server: Server, rules: Rules, listed: _Listed, tell: Tell, split: Splitting[Server]) -> None:
+        self._server = server
+        self._split = split
+        self._rules = rules
+        self._listed = listed
+        self._tasks = listed.tasks
+        self._tell = tell
+        self.steps: set[TaskId] = set()
+        self.holds: dict[TaskId, set[TaskId]] = defaultdict(set)
+
+    def sort_out(self) -> None:
+        """Add the steps of controllers that go, and take out the controllers and steps that have to stay."""
+        if self._rules.include_pipeline_steps:
+            self._add_steps()
+        self._keep_steps_of_others()
+
+    def _add_steps(self) -> None:
+        children, failed = self._split.each(
+            "children", list(self._listed.controllers), lambda server, some: list(server.children(some))
+        )
+        found = [child for some in children for child in some]
+        steps = [task for task in found if isinstance(task, Task) and self._rules.is_step(task)]
+        stay: dict[TaskId, str] = {
+            TaskId(one.parent): f"its step {one.id} can't be read ({one.field})"
+            for one in found
+            if isinstance(one, Unreadable) and one.parent in self._tasks
+        }
+        stay |= {controller: f"the server does not say which steps it has: {error}" for controller, error in failed.items()}
+        for step in steps:
+            why = self._rules.keeps(step)
+            if (step.public or why or not self._rules.allows(step, is_step=True)) and step.parent in self._tasks:
+                why = why or "it is active, too young, or left out by a filter"
+                stay.setdefault(TaskId(step.parent), f"its step {step.id} has to stay: {why}")
+        self._keep(stay, Reason.IN_USE)
+        for step in steps:
+            if step.parent in self._tasks:
+                self._listed.add(step)
+                self.steps.add(step.id)
+                self.holds[step.id].add(TaskId(step.parent))
+
+    def _keep_steps_of_others(self) -> None:
+        steps = [self._tasks[task] for task in sorted(self._listed.steps) if task in self._tasks]
+        parents, failed = self._split.each(
+            "parents", sorted({TaskId(step.parent) for step in steps}), lambda server, some: server.pipelines(some)
+        )
+        controllers = frozenset(failed).union(*parents)  # one that can't be asked for may be a controller
+        stay: dict[TaskId, str] = {}
+        for step in steps:
+            controller = TaskId(step.parent)
+            if controller in self._tasks:
+                self.holds[controller].add(step.id)
+            elif controller in controllers:
+                stay[step.id] = f"the controller is task {controller}"
+        self._keep(stay, Reason.PIPELINE_STEP)
+
+    def _keep(self, stay: Mapping[TaskId, str], reason: Reason) -> None:
+        for task in with_names(self._server, [self._tasks.pop(task) for task in stay]):
+            self._tell(Staying(task, reason, stay[task.id]))
+
+
+def with_names(server: Server, tasks: Iterable[Selected]) -> Iterator[Task | Selected | Unreadable]:
+    """Tasks that stay without being looked at again, with their names where the server still has them: people read them."""
+    some = {task.id: task for task in tasks}
+    try:
+        there: Mapping[TaskId, Task | Unreadable] = server.tasks(some) if some else {}
+    except CleanupError:
+        there = {}
+    yield from (there.get(task, some[task]) for task in some)
+
+
+def _add_claims(found: Candidates, consumers: Mapping[ModelId, Iterable[TaskId]]) -> None:
+    """Who uses or lists a model that a candidate made, and whose record names a file in a candidate's folder."""
+    for needs in found.claims.read():
+        if needs.by in found.tasks:
+            found.holds[needs.by].update(needs.tasks)
+    for model, users in consumers.items():
+        maker = found.claims.maker_of(model)
+        if maker is not None:
+            for consumer in users:
+                found.holds[consumer].add(maker)
+
+
+def _add_datasets(
+    found: Candidates, server: Server, listed: Iterable[TaskId], split: Splitting[Server], *, protect_used: bool
+) -> None:
+    versions = [task for task in listed if task in found.tasks]
+    if not versions:
+        return
+    for version, ancestors in server.dataset_ancestors():
+        if version in found.tasks:
+            found.holds[version].update(ancestors)
+        else:
+            why = f"version {version}, which stays, can't be read without this one"
+            found.needed_datasets.update(dict.fromkeys(ancestors & found.tasks.keys(), why))
+    for version in versions if protect_used else ():
+        users, failed = split.each("dataset users", [version], lambda server, some: server.dataset_users(some[0]))
+        if failed:
+            found.needed_datasets.setdefault(version, f"the server does not say who used it: {failed[version]}")
+        for user in frozenset().union(*users) - {version}:
+            if user in found.tasks:
+                found.holds[user].add(version)
+            else:
+                found.needed_datasets.setdefault(version, f"task {user}, which stays, used it (CLEANUP_PROTECT_USED_DATASETS)")

@@ -1,0 +1,1 @@
+"""What is deleted and what is kept. Pure: no I/O, no client."""

@@ -1,0 +1,109 @@
+"""In which order tasks go: whoever holds on to a task's outputs goes first, record and all.
+
+Tasks that hold on to each other go as one unit. Pure: no I/O.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping
+
+from cleanup_job.planning.paths import TaskId
+
+Unit = tuple[TaskId, ...]
+
+
+class Order:
+    """Hands out units whose holders are all gone, most recent first, and holds back those whose holders stay."""
+
+    def __init__(self, tasks: Iterable[TaskId], holds: Mapping[TaskId, Iterable[TaskId]]) -> None:
+        """``tasks`` in the order wanted; ``holds``: for a task, those whose outputs it needs (others are ignored)."""
+        wanted = list(dict.fromkeys(tasks))
+        known = set(wanted)
+        edges = {task: {h for h in held if h in known and h != task} for task, held in holds.items() if task in known}
+        unit_of = {task: unit for unit in _units(edges) for task in unit}
+        self._held: dict[Unit, set[Unit]] = defaultdict(set)
+        self._waiting: dict[Unit, int] = defaultdict(int)
+        for task, held in edges.items():
+            for other in held:
+                holder, maker = unit_of[task], unit_of[other]
+                if holder != maker and maker not in self._held[holder]:
+                    self._held[holder].add(maker)
+                    self._waiting[maker] += 1
+        self._left = len(wanted)
+        seen: set[TaskId] = set()
+        self._ready: deque[Unit] = deque()
+        for task in wanted:
+            if task not in seen:
+                unit = unit_of.get(task, (task,))
+                seen.update(unit)
+                if not self._waiting.get(unit):
+                    self._ready.append(unit)
+
+    def __len__(self) -> int:
+        """Tasks that were not handed out yet."""
+        return self._left
+
+    def take(self, limit: int, at_most: int) -> list[Unit]:
+        """Units that are ready now, of at most ``limit`` tasks together; a larger one comes alone, if ``at_most`` allows."""
+        taken: list[Unit] = []
+        room = min(limit, at_most)
+        while self._ready and (len(self._ready[0]) <= room or (not taken and len(self._ready[0]) <= at_most)):
+            unit = self._ready.popleft()
+            taken.append(unit)
+            room -= len(unit)
+            self._left -= len(unit)
+        return taken
+
+    def gone(self, unit: Unit) -> None:
+        """A unit's records are gone: what waited for it may go."""
+        for maker in sorted(self._held.pop(unit, ())):
+            self._waiting[maker] -= 1
+            if not self._waiting[maker]:
+                self._ready.append(maker)
+
+    def stays(self, unit: Unit) -> Iterator[tuple[Unit, Unit]]:
+        """A unit stays: yields each unit that has to stay because of it, with the unit that needs it."""
+        pending = deque([unit])
+        while pending:
+            holder = pending.popleft()
+            for maker in sorted(self._held.pop(holder, ())):
+                if self._waiting[maker] > 0:
+                    self._waiting[maker] = -1
+                    self._left -= len(maker)
+                    yield maker, holder
+                    pending.append(maker)
+
+
+def _units(edges: Mapping[TaskId, set[TaskId]]) -> Iterator[Unit]:
+    """The strongly connected components, by Tarjan's algorithm without recursion: chains may be thousands long."""
+    index: dict[TaskId, int] = {}
+    low: dict[TaskId, int] = {}
+    stack: list[TaskId] = []
+    on_stack: set[TaskId] = set()
+    for root in edges:
+        if root in index:
+            continue
+        work = [(root, iter(sorted(edges[root])))]
+        index[root] = low[root] = len(index)
+        stack.append(root)
+        on_stack.add(root)
+        while work:
+            task, others = work[-1]
+            for other in others:
+                if other not in index:
+                    index[other] = low[other] = len(index)
+                    stack.append(other)
+                    on_stack.add(other)
+                    work.append((other, iter(sorted(edges.get(other, ())))))
+                    break
+                if other in on_stack:
+                    low[task] = min(low[task], index[other])
+            else:
+                work.pop()
+                if work:
+                    low[work[-1][0]] = min(low[work[-1][0]], low[task])
+                if low[task] == index[task]:
+                    unit: list[TaskId] = []
+                    while not unit or unit[-1] != task:
+                        unit.append(stack.pop())
+                        on_stack.discard(unit[-1])
+                    yield tuple(sorted(unit))

@@ -1,0 +1,247 @@
+"""The outcome of a pass: one record a task, and their sum.
+
+The sum grows with the number of projects and reasons, not with the number of tasks: examples are cut at ``EXAMPLES``.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from cleanup_job.planning.paths import TaskId
+
+EXAMPLES = 100
+"""Tasks named for each reason in a report; the log names every one. Also warnings, and projects that were deleted."""
+NAMED = 20
+"""Addresses, stores and rules in a line: no line grows with what a record, or a server, holds."""
+PROJECTS = 1000
+"""Projects with a row of their own in a report file: the largest."""
+
+
+class Verdict(StrEnum):
+    """What became of a task (in a dry run: what would)."""
+
+    DELETED = "deleted"
+    KEPT = "kept"
+    FAILED = "failed"
+    NOT_OURS = "not_ours"
+    GONE_ALREADY = "gone_already"
+    """Somebody else deleted its record while the pass ran: another release, or a person."""
+
+
+class Reason(StrEnum):
+    """Why a selected task stays. The values are part of the log's schema."""
+
+    UNKNOWN_STORE = "unknown_store"
+    UNUSABLE_PATH = "unusable_path"
+    CHANGED = "changed"
+    NEEDS_FORCE = "needs_force"
+    IN_USE = "in_use"
+    DATASET_IN_USE = "dataset_in_use"
+    KEEP_RULE = "keep_rule"
+    PIPELINE_STEP = "pipeline_step"
+    PUBLIC = "public"
+    FORBIDDEN = "forbidden"
+    FILE_ERROR = "file_error"
+    FILES_NOT_FOUND = "files_not_found"
+    RECORD_ERROR = "record_error"
+    SERVER_ERROR = "server_error"
+    UNREADABLE = "unreadable"
+    UNREACHABLE = "unreachable"
+
+
+REASON_TEXTS = {
+    Reason.UNKNOWN_STORE: "has files on a store that the job does not know",
+    Reason.UNUSABLE_PATH: "names a file by a path that is not safe to send to a store",
+    Reason.CHANGED: "was restored, re-run or changed since it was selected",
+    Reason.NEEDS_FORCE: "has published children or models, and force_delete is off",
+    Reason.IN_USE: "made something that a task which stays still uses",
+    Reason.DATASET_IN_USE: "is a dataset version that one which stays is made of, or that a task which stays used",
+    Reason.KEEP_RULE: "is kept by a rule of yours",
+    Reason.PIPELINE_STEP: "is a step of a pipeline whose controller stays",
+    Reason.PUBLIC: "is a public example",
+    Reason.FORBIDDEN: "may not be written with this key",
+    Reason.FILE_ERROR: "has files that could not be deleted",
+    Reason.FILES_NOT_FOUND: "has no file where its record says, but may have some under another name",
+    Reason.RECORD_ERROR: "has a record that could not be deleted",
+    Reason.SERVER_ERROR: "is one that the server fails to answer for",
+    Reason.UNREADABLE: "has a record that can't be read as ClearML's API describes it",
+    Reason.UNREACHABLE: "was left when the server could not be reached",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOutcome:
+    """One selected task.
+
+    Counts are of what goes with it: nothing where it is kept, files alone where its record could not be deleted afterwards or
+    somebody else did that. ``bytes`` counts known sizes only.
+    """
+
+    task: TaskId
+    name: str
+    project: str
+    """The project's name."""
+    project_id: str
+    verdict: Verdict
+    reason: Reason | None = None
+    detail: str = ""
+    """One line for people: what exactly, and the way out."""
+    models: int = 0
+    files: int = 0
+    bytes: int = 0
+    files_missing: int = 0
+    """Files that its record names on the fileserver and that were not there any more; not in ``files``."""
+    kept_models: int = 0
+    """Output models that stay although the task goes: published, or used by others."""
+    protected: tuple[str, ...] = ()
+    """URIs in the task's folder that stay because a surviving object needs them."""
+    external: tuple[str, ...] = ()
+    """URIs outside the task's folder (at most ``EXAMPLES``): they stay, or go where ``external_files`` says so."""
+    external_count: int = 0
+    unknown_stores: tuple[tuple[str, int], ...] = ()
+    """Addresses of stores that the job doesn't know, each with its number of files."""
+    rule: str = ""
+    """The entry of ``threshold_rules`` that its age was measured by; empty for the threshold of all."""
+
+
+@dataclass(slots=True)
+class ProjectSum:
+    """The row of one project."""
+
+    name: str
+    tasks: int = 0
+    models: int = 0
+    files: int = 0
+    bytes: int = 0
+    kept: int = 0
+    failed: int = 0
+    not_ours: int = 0
+    gone_already: int = 0
+
+    @property
+    def weight(self) -> int:
+        """Tasks that were looked at here."""
+        return self.tasks + self.kept + self.failed
+
+    def count_in(self, row: "ProjectSum") -> None:
+        """Add another row's numbers."""
+        for name in ("tasks", "models", "files", "bytes", "kept", "failed", "not_ours", "gone_already"):
+            setattr(self, name, getattr(self, name) + getattr(row, name))
+
+
+@dataclass(slots=True)
+class ReasonSum:
+    """All tasks that stay for one reason, with the first ones as examples."""
+
+    reason: Reason
+    count: int = 0
+    examples: list[TaskOutcome] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Report:
+    """The sum of a pass; ``add`` is the only thing that changes it."""
+
+    version: str
+    dry_run: bool
+    started: datetime
+    cutoff: datetime
+    """Tasks whose age counts from before this moment were eligible, by the server's clock."""
+    server: str = ""
+    """The address of the API server."""
+    web: str = ""
+    """The address of the web server, for links; empty where unknown."""
+    finished: datetime | None = None
+    selected: int = 0
+    left: int = 0
+    """Selected tasks that this pass did not come to: its budget or deadline ended, or it was stopped."""
+    stopped_by: str = ""
+    """Why it ended early, a key of ``words.STOPPED``; else empty."""
+    error: str = ""
+    exit_code: int = 0
+    requests: int = 0
+    projects: dict[str, ProjectSum] = field(default_factory=dict)
+    reasons: dict[Reason, ReasonSum] = field(default_factory=dict)
+    unknown_stores: Counter[str] = field(default_factory=Counter)
+    files_missing: int = 0
+    protected: int = 0
+    kept_models: int = 0
+    external: int = 0
+    external_examples: list[tuple[TaskId, str]] = field(default_factory=list)
+    protected_examples: list[tuple[TaskId, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    """The first ones (at most ``EXAMPLES``)."""
+    warned: int = 0
+    """Lines of warning, those included that only the log has."""
+    rules: Counter[str] = field(default_factory=Counter)
+    """Tasks that went by each entry of ``threshold_rules``."""
+    emptied: list[str] = field(default_factory=list)
+    """Names of projects that were deleted since nothing was left in them."""
+    phases: dict[str, float] = field(default_factory=dict)
+    """Seconds spent in each phase (``select``, ``plan``, ``files``, ``records``), added up over all workers."""
+    shard: int | None = None
+    """Which part of a pass it is, from 0; None where the pass has no parts."""
+    shards: int = 1
+    run: str = ""
+    """The task in ClearML that this pass is, or is reported in; empty where there is none."""
+    clock_ahead: timedelta = timedelta()
+    """How far ``started`` is ahead of the clock that ages count by."""
+
+    def add(self, outcome: TaskOutcome) -> None:
+        """Count one task in."""
+        row = self.projects.setdefault(outcome.project_id, ProjectSum(outcome.project))
+        row.files += outcome.files
+        row.bytes += outcome.bytes
+        self.files_missing += outcome.files_missing
+        if outcome.verdict is Verdict.DELETED:
+            if outcome.rule:
+                self.rules[outcome.rule] += 1
+            row.tasks += 1
+            row.models += outcome.models
+            self.kept_models += outcome.kept_models
+            self.protected += len(outcome.protected)
+            self.external += outcome.external_count
+            _extend(self.protected_examples, outcome.task, outcome.protected)
+            _extend(self.external_examples, outcome.task, outcome.external)
+        elif outcome.verdict is Verdict.KEPT:
+            row.kept += 1
+        elif outcome.verdict is Verdict.FAILED:
+            row.failed += 1
+        elif outcome.verdict is Verdict.GONE_ALREADY:
+            row.gone_already += 1
+        else:
+            row.not_ours += 1
+        if outcome.reason is not None:
+            entry = self.reasons.setdefault(outcome.reason, ReasonSum(outcome.reason))
+            entry.count += 1
+            if len(entry.examples) < EXAMPLES:
+                entry.examples.append(outcome)
+        for address, files in outcome.unknown_stores:
+            self.unknown_stores[address] += files
+
+    def warn(self, text: str) -> None:
+        """Note something that people should look at."""
+        self.warned += 1
+        if len(self.warnings) < EXAMPLES:
+            self.warnings.append(text)
+
+    def total(self) -> ProjectSum:
+        """All projects in one row."""
+        total = ProjectSum("total")
+        for row in self.projects.values():
+            total.count_in(row)
+        return total
+
+    def largest_projects(self) -> list[tuple[str, ProjectSum]]:
+        """Projects by id, those with the most tasks first, at most ``PROJECTS``."""
+        rows = sorted(self.projects.items(), key=lambda pair: (-pair[1].weight, pair[1].name))
+        return rows[:PROJECTS]
+
+    def task_link(self, task: TaskId, project_id: str) -> str:
+        """The task's page in ClearML's web server; empty where its address is unknown."""
+        return f"{self.web}/projects/{project_id or '*'}/experiments/{task}/output/execution" if self.web else ""
+
+
+def _extend(examples: list[tuple[TaskId, str]], task: TaskId, uris: tuple[str, ...]) -> None:
+    examples.extend((task, uri) for uri in uris[: EXAMPLES - len(examples)])

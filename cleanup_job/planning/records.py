@@ -1,0 +1,262 @@
+"""What ClearML Server holds, as far as a pass needs it: plain, immutable records.
+
+Field names are the API's. Times are aware and in UTC.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from cleanup_job.planning.paths import LinkedFile, ModelId, OwnedPath, TaskId
+
+RUN_TAG = "clearml-cleanup"
+"""On the job's own draft task, and on every run of it."""
+LEFT_TAG = "tasks left"
+"""On a run that its budget or deadline ended: the next pass is due at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task as a listing gives it, without its outputs."""
+
+    id: TaskId
+    name: str
+    status: str
+    type: str = ""
+    user: str = ""
+    project: str = ""
+    parent: str = ""
+    tags: tuple[str, ...] = ()
+    system_tags: tuple[str, ...] = ()
+    public: bool = False
+    created: datetime | None = None
+    status_changed: datetime | None = None
+    last_update: datetime | None = None
+    last_change: datetime | None = None
+    input_models: tuple[ModelId, ...] = ()
+
+    @property
+    def archived(self) -> bool:
+        """Whether the task is in the archive."""
+        return "archived" in self.system_tags
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A task whose record has another shape than the API promises: it is kept, and ``field`` names where."""
+
+    id: TaskId
+    field: str
+    name: str = ""
+    project: str = ""
+    parent: str = ""
+    """What can be read of it all the same; each empty where it can't, or where there is none."""
+    refused: bool = False
+    """Whether the server did not give what was asked for; ``field`` says then what that was, and what the server answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """An entry of ``execution.artifacts``. ``size`` is in bytes; None where the record has none (registered by link)."""
+
+    uri: str
+    mode: str
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """What a task's record names that may belong to others: files, the place that it writes to, models that it lists."""
+
+    id: TaskId
+    uris: tuple[str, ...] = ()
+    """The addresses of its artifacts, whatever their mode; of a report's images, and of the folders that its text names."""
+    destination: str = ""
+    """Its ``output.destination``."""
+    outputs: tuple[ModelId, ...] = ()
+    """The models that it lists as its outputs, whoever made them."""
+    last_update: str = ""
+    """As the server writes it; empty where the record has none."""
+    unreadable: str = ""
+    """The field in which the record has another shape than the API promises: nobody can tell what else it names."""
+    mentions: frozenset[TaskId] = frozenset()
+    """Of such a record, whatever in it could be the id of a task."""
+
+    @property
+    def unreadable_words(self) -> str:
+        """What can't be read, for people."""
+        return f"{self.unreadable} of task {self.id or '(its id)'}, which names it,"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model's record. ``task`` is the maker's id, empty where there is none (any more)."""
+
+    id: ModelId
+    uri: str
+    task: str = ""
+    ready: bool = False
+    """Published, in the API's word."""
+    last_update: str = ""
+    """As the server writes it; empty where the record has none."""
+    tags: tuple[str, ...] = ()
+    unreadable: str = ""
+    """The field in which the record has another shape than the API promises; ``ready`` is true then, to be on the safe side."""
+    mentions: frozenset[TaskId] = frozenset()
+    """Of such a record, whatever in it could be the id of a task."""
+
+    @property
+    def unreadable_words(self) -> str:
+        """What can't be read, for people."""
+        return f"{self.unreadable} of model {self.id or '(its id)'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project's record. ``name`` is the whole path."""
+
+    id: str
+    name: str
+    hidden: bool = False
+    public: bool = False
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Listed:
+    """An entry of ``models.output``: a model, and the name that the task has for it."""
+
+    name: str
+    model: ModelId
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """A task as it is now, with what its record says of its outputs."""
+
+    task: Task
+    artifacts: tuple[Artifact, ...] = ()
+    outputs: tuple[Listed, ...] = ()
+    """The models that its record lists as its outputs. The server deletes them with it, whoever made them."""
+    assets: tuple[str, ...] = ()
+    """The images that a report's record names, in its list and in its text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """The server's word that a record is gone. ``models`` is how many output models went with it; None where it didn't say."""
+
+    models: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GoneAlready:
+    """The server's word that there is no such record, although no call of ours can have deleted it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotDeleted:
+    """The server's word that a record stays; ``status`` and ``subcode`` are ClearML's."""
+
+    status: int
+    subcode: int
+    message: str
+
+    @property
+    def says_missing(self) -> bool:
+        """There is no such task, by the server's word: up to server 1.16 it says so of published tasks, too."""
+        return (self.status, self.subcode) == (400, 101)
+
+    @property
+    def needs_force(self) -> bool:
+        """Refused for published children or models, or as a published task whose record is there all the same.
+
+        400/123 also stands for "not archived", which force must not overrule.
+        """
+        for_others = "children" in self.message or "has output model" in self.message
+        as_published = self.says_missing and "published" in self.message
+        return as_published or ((self.status, self.subcode) == (400, 123) and for_others)
+
+    @property
+    def not_archived(self) -> bool:
+        """Refused since the task is not in the archive: steps of a pipeline need not be."""
+        return (self.status, self.subcode) == (400, 123) and "status" in self.message
+
+    @property
+    def not_ours(self) -> bool:
+        """A public example, or one that this key may not write."""
+        return self.status == 403  # noqa: PLR2004 -- HTTP's Forbidden
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What a folder holds, or held: files, and their bytes."""
+
+    files: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What became of paths that a store was asked to delete (or to measure): all others are gone (or can go)."""
+
+    failed: Mapping[OwnedPath | LinkedFile, str] = field(default_factory=dict)
+    """Each with the reason."""
+    sizes: Mapping[OwnedPath, Size] = field(default_factory=dict)
+    """In stores that can list: what was there."""
+    missing: frozenset[OwnedPath | LinkedFile] = frozenset()
+    """Those that were not there: nothing had to be deleted."""
+    parts: Mapping[OwnedPath, frozenset[str]] = field(default_factory=dict)
+    """Of folders that were there in part: those of the ``KINDS`` that were not."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTask:
+    """The job's own task in ClearML: the draft, or a clone of it."""
+
+    id: TaskId
+    name: str
+    status: str
+    project: str
+    """The id of its project."""
+    parent: str = ""
+    tags: tuple[str, ...] = ()
+    comment: str = ""
+    hyperparams: Mapping[str, Any] = field(default_factory=dict)
+    registered: Mapping[str, str] = field(default_factory=dict)
+    """The operator's word as we last wrote it there (`parameters.statement_of`): a parameter that differs was edited."""
+    script: Mapping[str, Any] = field(default_factory=dict)
+    registered_script: Mapping[str, Any] = field(default_factory=dict)
+    place: Mapping[str, str] = field(default_factory=dict)
+    """Of a draft: the ``project`` and ``name`` under which it was registered, by name."""
+    archived: bool = False
+
+    @property
+    def is_draft(self) -> bool:
+        """Whether it still is a draft: nobody enqueued or archived it."""
+        return self.status == "created" and not self.archived
+
+    @property
+    def words(self) -> str:
+        """The task in a message."""
+        return f"task {self.name!r} ({self.id})"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run of the job's own task."""
+
+    id: TaskId
+    status: str
+    started: datetime | None
+    last_update: datetime | None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue, with the number of agents that listen on it; None where the server doesn't tell."""
+
+    id: str
+    name: str
+    workers: int | None

@@ -1,0 +1,132 @@
+"""The draft of the job's task in ClearML: what a release writes there, and how a pass on an agent finds it again."""
+
+from collections.abc import Callable, Mapping
+
+from cleanup_job.errors import AnswerError, CleanupError, SettingsError, UnreachableError
+from cleanup_job.planning.paths import TaskId
+from cleanup_job.planning.records import ServiceTask
+from cleanup_job.redaction import redacted
+from cleanup_job.service_task import parameters
+from cleanup_job.service_task.ports import ServiceTasks
+from cleanup_job.settings.model import Settings
+from cleanup_job.settings.text import shown
+
+GENERATIONS = 20
+"""Clones of clones that are followed up to a draft."""
+
+
+RIGHTS = frozenset({401, 403})
+"""Statuses by which a server says that a right is missing."""
+
+
+def found(tasks: ServiceTasks, settings: Settings) -> ServiceTask | None:
+    """The draft; None only where there certainly is none.
+
+    Raises:
+        SettingsError: a right is missing, the server's API is too old, or which task is the draft can't be told.
+        UnreachableError: the server gives no usable answer.
+    """
+    try:
+        return tasks.find()
+    except AnswerError as error:
+        raise unread(named(settings), error) from error
+
+
+def unread(task: str, error: AnswerError) -> CleanupError:
+    """What ends a pass that can't read the task whose parameters count."""
+    message = f"{task} can't be read, so nobody knows what was edited there, and nothing was deleted: {error}."
+    if error.status in RIGHTS:
+        return SettingsError(f"{message} Give the key the right to read that project, or see CLEANUP_TASK_REQUIRED.")
+    return UnreachableError(message)
+
+
+def register(
+    tasks: ServiceTasks, draft: ServiceTask | None, settings: Settings, origins: Mapping[str, str], warn: Callable[[str], None]
+) -> ServiceTask:
+    """The draft, made or brought up to date; what somebody edited stays, and all else follows the settings.
+
+    Args:
+        tasks: The job's own tasks in ClearML.
+        draft: As ``find`` gave it; None where there is none.
+        settings: What it is to say.
+        origins: Where each setting came from.
+        warn: Told of a secret that others will be able to read.
+
+    Raises:
+        SettingsError: the draft has parameters that are none.
+    """
+    warn_of_secret(settings, warn)
+    statement = parameters.statement_of(settings, origins)
+    wanted = parameters.parameters_of(statement)
+    if draft is None:
+        return tasks.create(wanted, statement)
+    found = parameters.read(draft.hyperparams, draft.words)
+    if not draft.is_draft:  # somebody enqueued the draft itself, or archived it: the next one has what that one had
+        return tasks.create(wanted | parameters.edited(found, draft.registered), statement)
+    return tasks.update(draft, parameters.sync(found, draft.registered, statement))
+
+
+def warn_of_secret(settings: Settings, warn: Callable[[str], None]) -> None:
+    """Warn of credentials in what agents install: they stand in the draft and in its clones."""
+    if redacted(settings.task_requirement) != settings.task_requirement:
+        warn(
+            "CLEANUP_TASK_REQUIREMENT holds credentials, and everybody who may see the draft in ClearML can read them there. "
+            "Give them to the agents instead, in agent.package_manager.extra_index_url of their clearml.conf or in a netrc file"
+        )
+
+
+def preview(tasks: ServiceTasks, draft: ServiceTask | None, settings: Settings, origins: Mapping[str, str]) -> list[str]:
+    """What `register` would write, in words; nothing is written.
+
+    Raises:
+        SettingsError: the draft has parameters that are none.
+    """
+    statement = parameters.statement_of(settings, origins)
+    wanted = parameters.parameters_of(statement)
+    if draft is None or not draft.is_draft:
+        found = parameters.read(draft.hyperparams, draft.words) if draft else {}
+        values = wanted | (parameters.edited(found, draft.registered) if draft else {})
+        return [f"make a draft: {named(settings)}", *(f"set {_parameter(name, value)}" for name, value in values.items())]
+    found = parameters.read(draft.hyperparams, draft.words)
+    sync = parameters.sync(found, draft.registered, statement)
+    return [
+        *(
+            f"set {_parameter(n, v)} (now {shown(n, found[n])})" if n in found else f"set {_parameter(n, v)}"
+            for n, v in sync.change.items()
+        ),
+        *(f"delete {_parameter(name, found[name])}" for name in sorted(sync.remove)),
+        *(["change what an agent installs and runs"] if tasks.outdated(draft) else []),
+        *(["note what can be edited, and from which values on"] if sync.registered != draft.registered else []),
+    ]
+
+
+def statement_of(tasks: ServiceTasks, own: ServiceTask) -> parameters.Values:
+    """What the release said: `enqueue` wrote it into the task; for a clone that somebody made, what it was cloned from has it.
+
+    A clone has what it was made from as its parent, unless somebody chose another one.
+
+    Raises:
+        SettingsError: nothing there says it.
+    """
+    task, seen = own, {own.id}
+    while not task.registered and task.parent and task.parent not in seen and len(seen) < GENERATIONS:
+        seen.add(TaskId(task.parent))
+        try:
+            task = tasks.read(task.parent)
+        except AnswerError:  # it was deleted
+            break
+    if task.registered:
+        return dict(task.registered)
+    raise SettingsError(
+        f"{own.words} does not say which release it belongs to, and neither does what it was cloned from, so nobody knows what "
+        "this pass may delete. Enqueue one with `clearml-cleanup enqueue`, or clone the draft that `register` makes."
+    )
+
+
+def _parameter(name: str, value: str) -> str:
+    return f"{parameters.section_of(name)}/{name}={shown(name, value)}"
+
+
+def named(settings: Settings) -> str:
+    """The draft in a message."""
+    return f"task {settings.task_name!r} in project {settings.task_project!r}"

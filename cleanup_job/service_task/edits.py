@@ -1,0 +1,83 @@
+"""The operator's word and what people edited in ClearML, brought together. Pure but for ``read``, which reads settings anew."""
+
+from collections.abc import Callable, Mapping
+
+from cleanup_job.errors import SettingsError
+from cleanup_job.service_task import parameters
+from cleanup_job.settings.model import Settings
+from cleanup_job.settings.text import unknown_name
+
+Known = tuple[Settings, dict[str, str]]
+"""Settings, and where each came from."""
+Given = Mapping[str, tuple[object, str]]
+"""Values, each with the words that name its source."""
+Read = Callable[[Given], Known]
+"""Reads all settings anew, with values that rank over the environment and below flags."""
+
+
+def beside(operator: Known, edits: parameters.Values, task: str, read: Read) -> tuple[Known, tuple[str, ...]]:
+    """What counts of a pass, and what of the edits does not.
+
+    Args:
+        operator: What the operator says.
+        edits: What people edited in the task. A flag for this pass alone wins over it.
+        task: The task in words.
+        read: Reads settings over those of the operator.
+
+    Raises:
+        SettingsError: an edit that may count is not a valid value.
+    """
+    settings, origins = operator
+    where = {n: place for n, place in parameters.origins_of(edits, task).items() if not _is_flag(origins[n])}
+    asked, _ = read({name: (edits[name], where[name]) for name in parameters.open_to(settings, where)})
+    taken = parameters.narrowed(settings, asked, where)
+    if not taken.values:
+        return operator, taken.notes
+    return read({name: (value, where[name]) for name, value in taken.values.items()}), taken.notes
+
+
+def registered(environment: Known, statement: parameters.Values, task: str) -> Given:
+    """What a release said in a task, as far as the environment says nothing.
+
+    Raises:
+        SettingsError: it has settings that this version doesn't know.
+    """
+    known = {*parameters.TRANSFERABLE, *parameters.BOUNDS}
+    if strange := sorted(statement.keys() - known):
+        raise SettingsError(
+            f"{task} was registered with {strange[0]}, and {unknown_name(strange[0], known)} Let the agent install the version "
+            "of clearml-cleanup that registered it (CLEANUP_TASK_REQUIREMENT)."
+        )
+    origins = environment[1]
+    return {name: (value, _place(name, task)) for name, value in statement.items() if origins[name] == "default"}
+
+
+def handed_over(environment: Known, statement: parameters.Values, task: str, read: Read) -> tuple[Given, tuple[str, ...]]:
+    """The operator's word where an agent runs the pass: the release's, or the agent's environment's where that is narrower.
+
+    Args:
+        environment: What the environment says in which the pass runs.
+        statement: What the release said when it registered or enqueued the task.
+        task: The task in words.
+        read: Reads settings over those of the environment.
+
+    Returns:
+        What of the release's word counts over the environment's, for ``read``; and what of it does not count.
+
+    Raises:
+        SettingsError: the statement has settings that this version doesn't know, or values that it doesn't take.
+    """
+    settings, origins = environment
+    alone = registered(environment, statement, task)
+    both = {name: _place(name, task) for name in statement.keys() - alone.keys() if not _is_flag(origins[name])}
+    asked, _ = read({name: (statement[name], place) for name, place in both.items()})
+    taken = parameters.narrowed(settings, asked, both, trusted=True)
+    return {**alone, **{name: (value, both[name]) for name, value in taken.values.items()}}, taken.notes
+
+
+def _place(name: str, task: str) -> str:
+    return f"{name} as registered for {task}"
+
+
+def _is_flag(origin: str) -> bool:
+    return origin.startswith("--")

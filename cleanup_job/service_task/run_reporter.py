@@ -1,0 +1,227 @@
+"""A pass as a run of a task in ClearML: its console, tables, scalars, plots and report. It never harms the pass.
+
+What can't be reported is a warning, once, and the pass goes on.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from threading import Event, Lock, Thread
+from typing import Any, Self
+
+from cleanup_job.errors import CleanupError
+from cleanup_job.planning.outcome import REASON_TEXTS, ProjectSum, Report, TaskOutcome, Verdict
+from cleanup_job.planning.paths import TaskId
+from cleanup_job.planning.records import LEFT_TAG
+from cleanup_job.redaction import redacted
+from cleanup_job.report import document, html, plots
+from cleanup_job.report.words import EXIT_CODES, headline, plain
+from cleanup_job.service_task.ports import ServiceTasks, Uploads
+
+EVERY = 3.0
+"""Seconds between two deliveries of console lines."""
+PING = 30.0
+"""Seconds between two signs of life."""
+LINES = 10_000
+"""Tasks that the console names; the pod's log names each."""
+FAILURES = 3
+"""Deliveries that may fail in a row before reporting ends."""
+REPORT = "report"
+RUNNING, UNKNOWN = "in_progress", "?"
+STOPPED = {"SIGTERM", "SIGINT", "aborted"}
+
+
+class ServiceRun:
+    """Watches a pass and reports it in ClearML. Use it as a context; `finish` ends the run."""
+
+    def __init__(  # noqa: PLR0913 -- what a run is made of
+        self,
+        runs: ServiceTasks,
+        task: TaskId,
+        *,
+        folder: str,
+        by_agent: bool,
+        worker: str,
+        uploads: Uploads | None,
+        warn: Callable[[str], None],
+        aborted: Callable[[], None],
+    ) -> None:
+        """Nothing is sent yet.
+
+        Args:
+            runs: The server.
+            task: The run.
+            folder: Where the run's files go on the fileserver: ``<project>/<name>.<id>``.
+            by_agent: Whether an agent runs it, which sends the console and sets the status by itself.
+            worker: Who reports, as ClearML shows it: the pod.
+            uploads: The fileserver; None where there is none.
+            warn: Told of what could not be reported.
+            aborted: Called when somebody aborts the run in the Web UI.
+        """
+        self._runs = runs
+        self._task = task
+        self._folder = folder
+        self._by_agent = by_agent
+        self._worker = worker
+        self._uploads = uploads
+        self._warn = warn
+        self._aborted = aborted
+        self._events: list[dict[str, Any]] = []
+        self._lock = Lock()
+        self._over = Event()
+        self._failures = 0
+        self._named = self._silent = 0
+        self._sum = ProjectSum("total")
+        self._began = time.monotonic()
+        self._thread = Thread(target=self._deliver_now_and_then, name="service-run", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Begin to deliver."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop to deliver."""
+        self._over.set()
+        self._thread.join()
+
+    # -- what the pass tells
+    def parameters(self, rows: Sequence[tuple[str, str, str]]) -> None:
+        """The settings in use."""
+        self._add([plots.parameters(rows)])
+        for name, value, origin in rows:
+            self._say(f"{name}={value} (from {origin})")
+
+    def selected(self, total: int, projects: Mapping[str, int]) -> None:
+        """All pages are read."""
+        self._say(f"{total:,} tasks selected")
+        self._add(plots.plan(projects, total=total))
+
+    def outcome(self, outcome: TaskOutcome) -> None:
+        """What became of a task."""
+        row = self._sum
+        if outcome.verdict is Verdict.DELETED:
+            row.tasks, row.models, row.files = row.tasks + 1, row.models + outcome.models, row.files + outcome.files
+        row.failed += outcome.verdict is Verdict.FAILED
+        self._named += 1
+        if self._named > LINES:
+            self._silent += 1
+            return
+        why = f": {REASON_TEXTS[outcome.reason]}" if outcome.reason else ""
+        detail = f" ({outcome.detail})" if outcome.detail else ""
+        level = "error" if outcome.verdict is Verdict.FAILED else "info"
+        self._say(f"{outcome.verdict.value} {outcome.task} {outcome.project}/{outcome.name}{why}{detail}", level)
+
+    def project(self, name: str) -> None:
+        """An emptied project."""
+        self._say(f"deleted the empty project {name}")
+
+    def warning(self, text: str) -> None:
+        """Something that people should look at."""
+        self._say(text, "warning")
+
+    # -- the end
+    def finish(self, report: Report) -> None:
+        """Tell of the whole pass, and end the run as it ended."""
+        if self._silent:
+            self._say(f"and {self._silent:,} tasks more: the job's log and report name them")
+        self._say(headline(report))
+        if report.error:
+            self._say(report.error, "error")
+        self._over.set()
+        self._thread.join()
+        self._add(plots.result(report))
+        self._deliver()
+        self._try(lambda: self._add_report(report))
+        if report.left:
+            self._try(lambda: self._runs.tag(self._task, LEFT_TAG))
+        status = "completed" if report.exit_code == 0 else "stopped" if report.stopped_by in STOPPED else "failed"
+        reason = f"exit code {report.exit_code}: {EXIT_CODES.get(report.exit_code, 'unknown')}"
+        self._end(status, reason, redacted(report.error) or headline(report))
+
+    def fail(self, text: str) -> None:
+        """End the run of a pass that has no report."""
+        self._over.set()
+        self._thread.join()
+        self._say(text, "error")
+        self._deliver()
+        self._end("failed", "unexpected error", redacted(text))
+
+    def _end(self, status: str, reason: str, message: str) -> None:
+        """Set the status, unless somebody has: an agent does by the exit code, and who aborted the run did."""
+        if not self._by_agent and self._status() in {RUNNING, UNKNOWN}:
+            self._try(lambda: self._runs.end(self._task, status, reason, message))
+
+    def _status(self) -> str:
+        """The run's status now: it may have been aborted since the last ping."""
+        found = [UNKNOWN]
+        self._try(lambda: found.append(self._runs.status(self._task)))
+        return found[-1]
+
+    def _add_report(self, report: Report) -> None:
+        """Note the report in the record, then upload it: a file that no record names would stay for ever."""
+        if self._uploads is None:
+            return
+        content = html.render(document.as_document(report)).encode()
+        path = f"{self._folder}/artifacts/{REPORT}/report.html"
+        artifact = {
+            "key": REPORT,
+            "type": "custom",
+            "mode": "output",
+            "uri": self._uploads.uri(path),
+            "content_size": len(content),
+            "hash": hashlib.sha256(content).hexdigest(),
+            "timestamp": int(time.time()),
+            "type_data": {"content_type": "text/html", "preview": headline(report)},
+        }
+        self._runs.add_artifact(self._task, artifact)
+        try:
+            self._uploads.upload(path, content, "text/html")
+        except OSError:  # refused; without an answer it may have been written
+            self._runs.remove_artifact(self._task, REPORT)
+            raise
+
+    # -- delivery
+    def _say(self, text: str, level: str = "info") -> None:
+        """A line of the console; an agent takes it from the output."""
+        if not self._by_agent:
+            line = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {level}: {plain(text)}\n"
+            self._add([{"type": "log", "level": level, "msg": line}])
+
+    def _add(self, events: Sequence[dict[str, Any]]) -> None:
+        made = {"task": self._task, "worker": self._worker, "timestamp": int(time.time() * 1000)}
+        with self._lock:
+            self._events += [{**made, **event} for event in events]
+
+    def _deliver_now_and_then(self) -> None:
+        pinged = time.monotonic()
+        while not self._over.wait(EVERY):
+            if time.monotonic() - pinged >= PING:
+                pinged = time.monotonic()
+                self._add(plots.progress(self._sum, pinged - self._began))
+                self._try(self._ping)
+            self._deliver()
+
+    def _ping(self) -> None:
+        if self._runs.ping(self._task) == "stopped":
+            self._aborted()
+
+    def _deliver(self) -> None:
+        with self._lock:
+            events, self._events = self._events, []
+        for start in range(0, len(events), 500):
+            self._try(lambda part=events[start : start + 500]: self._runs.report(part))  # type: ignore[misc]
+
+    def _try(self, action: Callable[[], None]) -> None:
+        """Report, or say once that it did not work."""
+        if self._failures >= FAILURES:
+            return
+        try:
+            action()
+        except (CleanupError, OSError) as error:
+            self._failures += 1
+            last = " Nothing more of this pass is reported there." if self._failures == FAILURES else ""
+            self._warn(f"not reported in ClearML: {error}.{last}")
+        else:
+            self._failures = 0

@@ -1,0 +1,1 @@
+"""Calls over a network: bounds on answers, words for errors, bulk calls that are divided."""

@@ -1,0 +1,98 @@
+"""The fields that a listing shows of each document."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from clearml_sandbox import older
+from clearml_sandbox.answer import ApiError, Call, Version
+from clearml_sandbox.kinds import TASK, Kind
+from clearml_sandbox.store import Document
+
+
+def check_fields(only: Any, kind: Kind, server: Version) -> None:
+    """A text is read letter by letter, as the server does."""
+    for path in only or ():
+        field = path.lstrip("-").partition(".")[0]
+        if field not in kind.fields or older.FIELDS.get(field, (0, 0)) > server:
+            raise ApiError(400, 14, f"Lookup error (probably an invalid field name): fields=({path})")
+
+
+def projection(only: Any, kind: Kind, call: Call, *, extended: bool) -> Callable[[Document], Document]:
+    """The fields asked for, and in `get_all_ex` links to other documents as `{"id": …}` with the fields asked of them."""
+    paths: Sequence[str] = list(only) if only else []
+    wanted = [re.sub(r"\.model\..*", "", path) if extended else path for path in paths if not path.startswith("-")]
+    if not extended and any(("." in path and path.partition(".")[0] in kind.links) or ".model." in path for path in wanted):
+        raise ApiError(400, 14, "Lookup error (probably an invalid field name or unsupported nested field): err=Cannot resolve")
+    tree = _tree(path.partition(".")[0] if path.partition(".")[0] in kind.links else path for path in wanted)
+    dropped = {path[1:] for path in paths} | {"unique_metrics"}
+
+    def project(document: Document) -> Document:
+        shown = _linked(document, paths, kind, call) if extended else document
+        if not wanted:
+            return {field: value for field, value in shown.items() if field not in dropped}
+        cut: Document = _pick(shown, tree)
+        if "company_origin" in wanted and not document.get("company"):  # public documents remember whose they were
+            cut["company_origin"] = call.store.company["id"]
+        return {"id": document["id"], **cut} if extended else cut
+
+    return project
+
+
+Tree = dict[str, Any]
+"""What is wanted of a document, by field: all of it (None), or some fields below."""
+
+
+def _tree(paths: Iterable[str]) -> Tree:
+    found: Tree = {}
+    for path in paths:
+        field, _, below = path.partition(".")
+        if not below:
+            found[field] = None
+        elif (there := found.setdefault(field, [])) is not None:
+            there.append(below)
+    return {field: _tree(below) if below else None for field, below in found.items()}
+
+
+def _pick(value: Any, tree: Tree) -> Any:
+    if isinstance(value, list):
+        return [_pick(item, tree) for item in value]
+    if not isinstance(value, dict):
+        return value
+    cut: Document = {}
+    for field, below in tree.items():
+        if field in value:
+            # What is below an artifact's fields can't be asked for: the server keeps artifacts by key, not as a list.
+            cut[field] = value[field] if below is None else [] if field == "artifacts" else _pick(value[field], below)
+    return cut
+
+
+def _linked(document: Document, paths: Sequence[str], kind: Kind, call: Call) -> Document:
+    shown = dict(document)
+    others = {"project": call.store.projects, "parent": call.store.tasks, "task": call.store.tasks, "user": call.store.users}
+    for field in kind.links:
+        if field not in document:
+            continue
+        key = document[field]
+        shown[field] = {"id": key} if key else {}
+        below = [path.partition(".")[2] for path in paths if path.startswith(field + ".")]
+        other = others.get(field, {}).get(key)
+        if below and other:
+            shown[field] = {"id": key, **_pick(other, _tree(below))}
+    if kind is TASK and (document.get("execution") or {}).get("queue"):
+        shown["execution"] = {**document["execution"], "queue": {"id": document["execution"]["queue"]}}
+    if kind is TASK and "models" in document:
+        shown["models"] = {
+            direction: [_entry(entry, paths, direction, call) for entry in entries]
+            for direction, entries in document["models"].items()
+        }
+    return shown
+
+
+def _entry(entry: Document, paths: Sequence[str], direction: str, call: Call) -> Document:
+    key = entry.get("model")
+    prefix = f"models.{direction}.model."
+    below = [path.removeprefix(prefix) for path in paths if path.startswith(prefix)]
+    model = call.store.models.get(str(key)) or {}
+    linked = {"id": key, **_pick(model, _tree(below))} if key else {}
+    return {"model": linked} if below else {**entry, "model": linked}

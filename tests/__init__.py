@@ -1,0 +1,1 @@
+"""Tests; helpers in here are imported as ``tests.…``."""

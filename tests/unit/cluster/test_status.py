@@ -1,0 +1,258 @@
+"""What `clearml-cleanup status` knows, with all rights, with some, and with none."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from cleanup_job.cli.cluster_commands import result
+from cleanup_job.cluster.connection import CallError
+from cleanup_job.cluster.status import LeaseStatus, PassResult, Status, next_run, read
+from tests.unit.cluster.kubernetes_fake import FakeCluster, refused
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+ENV = [{"name": "CLEANUP_LEASE", "value": "clearml-cleanup"}]
+TEMPLATE = {"spec": {"containers": [{"name": "clearml-cleanup", "env": ENV}]}}
+CRONJOB: dict[str, Any] = {
+    "metadata": {"name": "clearml-cleanup", "uid": "u1"},
+    "spec": {"schedule": "0 3 * * *", "timeZone": "Europe/Berlin", "jobTemplate": {"spec": {"template": TEMPLATE}}},
+    "status": {"lastScheduleTime": "2026-11-23T02:00:00Z", "lastSuccessfulTime": "2026-11-23T02:01:00Z"},
+}
+LEASE = {"spec": {"holderIdentity": "pod-1_1_ab", "acquireTime": "2026-11-23T11:00:00.000000Z", "renewTime": None}}
+SUMMARY = {"dry_run": False, "deleted": 1200, "files": 3, "kept": 2, "failed": 1, "left": 0, "error": None}
+
+
+def job(
+    name: str, *, created: str, owner: str = "u1", condition: str = "", manual: bool = False, reason: str = ""
+) -> dict[str, Any]:
+    conditions = [{"type": condition, "status": "True", "reason": reason}] if condition else []
+    return {
+        "metadata": {
+            "name": name,
+            "creationTimestamp": created,
+            "ownerReferences": [{"uid": owner}],
+            "annotations": {"cronjob.kubernetes.io/instantiate": "manual"} if manual else None,
+        },
+        "spec": {"template": TEMPLATE},
+        "status": {"startTime": created, "conditions": conditions},
+    }
+
+
+def pod(of: str, *, code: int | None = None, message: str = "", created: str = "1", index: str = "") -> dict[str, Any]:
+    state = {"running": {}} if code is None else {"terminated": {"exitCode": code, "message": message}}
+    labels = {"batch.kubernetes.io/job-name": of} | ({"batch.kubernetes.io/job-completion-index": index} if index else {})
+    return {
+        "metadata": {"name": f"{of}-x", "creationTimestamp": created, "labels": labels},
+        "status": {"containerStatuses": [{"name": "clearml-cleanup", "state": state}]},
+    }
+
+
+def status(cronjob: dict[str, Any] = CRONJOB, **answers: Any) -> Status:
+    everything = {"read_namespaced_lease": LEASE, "list_namespaced_job": {"items": []}, "list_namespaced_pod": {"items": []}}
+    cluster: Any = FakeCluster(**everything | answers)
+    return read(cluster, "ml", cronjob, NOW)
+
+
+def test_schedule_lease_and_times() -> None:
+    found = status()
+    assert (found.schedule, found.time_zone, found.suspended) == ("0 3 * * *", "Europe/Berlin", False)
+    assert found.next_run == "2026-11-24T03:00:00+01:00"
+    assert (found.last_schedule, found.last_success) == ("2026-11-23T02:00:00Z", "2026-11-23T02:01:00Z")
+    assert found.leases[0] == LeaseStatus("clearml-cleanup", "ml", "held", "pod-1_1_ab", "2026-11-23T11:00:00+00:00")
+    assert found.missing == []
+
+
+def test_suspended_it_has_no_next_run() -> None:
+    found = status({**CRONJOB, "spec": {**CRONJOB["spec"], "suspend": True}})
+    assert (found.suspended, found.next_run) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("lease", "state"),
+    [
+        ({"spec": {}}, "free"),
+        ({"metadata": {"name": "clearml-cleanup"}}, "free"),
+        (CallError(404, "no"), "absent"),
+        ({"spec": LEASE["spec"] | {"renewTime": "2026-11-23T11:59:00.000000Z", "leaseDurationSeconds": 61}}, "held"),
+        ({"spec": LEASE["spec"] | {"renewTime": "2026-11-23T11:59:00.000000Z", "leaseDurationSeconds": 59}}, "expired"),
+    ],
+)
+def test_what_a_lease_can_be(lease: Any, state: str) -> None:
+    found = status(read_namespaced_lease=lease)
+    assert found.leases
+    assert (found.leases[0].state, found.missing) == (state, [])
+
+
+def test_a_lease_that_may_not_be_read_is_not_called_free() -> None:
+    found = status(read_namespaced_lease=refused("get"))
+    assert found.leases
+    assert (found.leases[0].state, len(found.missing)) == ("unknown", 1)
+
+
+def test_without_a_lease_none_is_looked_for() -> None:
+    bare = {"spec": {"containers": [{"name": "clearml-cleanup"}]}}
+    found = status({**CRONJOB, "spec": {**CRONJOB["spec"], "jobTemplate": {"spec": {"template": bare}}}})
+    assert found.leases == []
+
+
+def test_passes_are_its_own_newest_first_with_what_they_said() -> None:
+    jobs = [
+        job("old", created="1", condition="Complete"),
+        job("others", created="2", owner="u2"),
+        job("new", created="3", condition="Failed", manual=True, reason="PodFailurePolicy"),
+    ]
+    pods = [
+        pod("old", code=0, message=json.dumps(SUMMARY)),
+        pod("new", code=4, message="error: first", created="1"),
+        pod("new", code=2, message="error: wrong key", created="2"),
+    ]
+    found = status(list_namespaced_job={"items": jobs}, list_namespaced_pod={"items": pods})
+    assert [(entry.job, entry.state, entry.manual, entry.exit_code) for entry in found.passes] == [
+        ("new", "failed", True, 2),
+        ("old", "complete", False, 0),
+    ]
+    assert found.passes[0].said == "error: wrong key"
+    assert found.passes[1].summary == SUMMARY
+
+
+def test_a_pass_whose_pod_is_gone_is_what_its_job_says() -> None:
+    jobs = [job("a", created="1", condition="Failed", reason="BackoffLimitExceeded"), job("b", created="2")]
+    found = status(list_namespaced_job={"items": jobs})
+    assert [(entry.state, entry.reason, entry.exit_code) for entry in found.passes] == [
+        ("waiting", "", None),
+        ("failed", "BackoffLimitExceeded", None),
+    ]
+
+
+def test_a_pass_that_runs() -> None:
+    found = status(list_namespaced_job={"items": [job("a", created="1")]}, list_namespaced_pod={"items": [pod("a")]})
+    assert found.passes[0].state == "running"
+    assert found.active == ["a"]
+
+
+def test_active_are_those_that_have_not_ended_however_many_came_after() -> None:
+    jobs = [job(f"done-{number}", created=str(number), condition="Complete") for number in range(2, 9)]
+    jobs += [job(f"new-{number}", created=f"9{number}", condition="Failed") for number in range(9)]
+    found = status(list_namespaced_job={"items": [job("long", created="1"), *jobs]})
+    assert (found.active, len(found.passes)) == (["long"], 10)
+
+
+def test_without_the_right_to_list_jobs_the_cronjob_says_which_are_active() -> None:
+    found = status({**CRONJOB, "status": {"active": [{"name": "a"}]}}, list_namespaced_job=refused("list"))
+    assert (found.active, found.passes) == (["a"], [])
+    assert "may not list jobs.batch" in found.missing[0]
+
+
+@pytest.mark.parametrize("message", ["{}", "[1]", '"done"', '{"deleted": "many"}'])
+def test_what_is_no_summary_is_shown_as_it_is(message: str) -> None:
+    found = status(
+        list_namespaced_job={"items": [job("a", created="1")]},
+        list_namespaced_pod={"items": [pod("a", code=1, message=message)]},
+    )
+    assert (found.passes[0].summary, found.passes[0].said) == (None, message)
+    assert message in result(found.passes[0])
+
+
+def test_missing_rights_are_named_and_the_rest_is_told() -> None:
+    found = status(
+        read_namespaced_lease=refused("get"),
+        list_namespaced_job={"items": [job("a", created="1")]},
+        list_namespaced_pod=refused("list"),
+    )
+    assert [entry.job for entry in found.passes] == ["a"]
+    assert "may not get leases.coordination.k8s.io in namespace ml" in found.missing[0]
+    assert "may not list pods in namespace ml" in found.missing[1]
+    assert found.next_run
+
+
+@pytest.mark.parametrize(
+    ("schedule", "zone", "expected"),
+    [
+        ("0 3 * * *", None, "2026-11-24T03:00:00+00:00"),
+        ("*/15 * * * *", None, "2026-11-23T12:15:00+00:00"),
+        ("@daily", None, "2026-11-24T00:00:00+00:00"),
+        ("@hourly", "Asia/Kolkata", "2026-11-23T18:00:00+05:30"),
+        ("0 0 ? * MON", None, "2026-11-30T00:00:00+00:00"),
+        ("0 0 13 * 5", None, "2026-11-27T00:00:00+00:00"),
+        ("0 0 */2 * 1", None, None),
+        ("0 3 30 2 *", None, None),
+        ("0 3 * * * *", None, None),
+        ("@every 1h", None, None),
+        ("TZ=UTC 0 3 * * *", None, None),
+        ("nonsense", None, None),
+        ("0 3 * * *", "Nowhere/Land", None),
+    ],
+)
+def test_the_next_run(schedule: str, zone: str | None, expected: str | None) -> None:
+    found = next_run(schedule, zone, NOW)
+    assert (found.isoformat() if found else None) == expected
+
+
+def test_an_hour_that_summer_time_leaves_out_has_no_run() -> None:
+    before = datetime(2027, 3, 27, 12, tzinfo=UTC)
+    assert str(next_run("30 2 * * *", "Europe/Berlin", before)) == "2027-03-29 02:30:00+02:00"
+    assert str(next_run("0 3 * * *", "Europe/Berlin", before)) == "2027-03-28 03:00:00+02:00"
+
+
+def test_an_hour_that_comes_twice_has_each_run_where_it_is() -> None:
+    between = datetime(2026, 10, 25, 0, 50, tzinfo=UTC)  # 02:50 in summer time
+    assert str(next_run("*/15 * * * *", "Europe/Berlin", between)) == "2026-10-25 02:00:00+01:00"
+
+
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        ({"exit_code": 0, "summary": SUMMARY}, "done (exit code 0): deleted 1,200 tasks, 3 files, kept 2, failed 1"),
+        (
+            {"exit_code": 0, "summary": {"dry_run": True, "deleted": 1, "files": 0}},
+            "done (exit code 0): would delete 1 task, 0 files",
+        ),
+        (
+            {"exit_code": 2, "said": "error: wrong key"},
+            "wrong settings or credentials, or refused (exit code 2): error: wrong key",
+        ),
+        ({"exit_code": 137}, "unknown (exit code 137)"),
+        ({"state": "failed", "reason": "DeadlineExceeded"}, "failed: DeadlineExceeded"),
+        ({"state": "running"}, "running"),
+    ],
+)
+def test_a_pass_in_a_line(entry: dict[str, Any], text: str) -> None:
+    nothing: dict[str, Any] = {"state": "complete", "reason": "", "exit_code": None, "summary": None, "said": ""}
+    assert result(PassResult(job="a", started=None, finished=None, manual=False, **nothing | entry)) == text
+
+
+# -- shards
+def test_each_shard_has_a_lease() -> None:
+    cronjob = json.loads(json.dumps(CRONJOB))
+    container = cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+    container["env"].append({"name": "CLEANUP_SHARDS", "value": "3"})
+    assert [lease.name for lease in status(cronjob).leases] == [f"clearml-cleanup-{shard}" for shard in range(3)]
+
+
+def test_the_shards_of_a_pass_are_summed_up_in_one_line() -> None:
+    indexed = job("a", created="1", condition="Failed", reason="FailedIndexes")
+    indexed["spec"] |= {"completionMode": "Indexed", "completions": 3}
+    pods = [
+        pod("a", code=0, message=json.dumps(SUMMARY | {"exit_code": 0, "seconds": 3.5}), index="0"),
+        pod("a", code=4, message="error: gone", created="1", index="1"),
+        pod("a", code=0, message=json.dumps(SUMMARY | {"exit_code": 0, "seconds": 9.5}), created="2", index="1"),  # tried again
+        pod("a", code=3, message=json.dumps(SUMMARY | {"exit_code": 3, "error": "x"}), index="2"),
+    ]
+    (entry,) = status(list_namespaced_job={"items": [indexed]}, list_namespaced_pod={"items": pods}).passes
+    assert entry.summary is not None
+    assert (entry.exit_code, entry.summary["deleted"], entry.summary["failed"], entry.summary["seconds"]) == (3, 3600, 3, 9.5)
+    assert [(one["shard"], one["exit_code"]) for one in entry.shards or []] == [(0, 0), (1, 0), (2, 3)]
+    assert result(entry) == (
+        "done in part: what is left or failed waits for the next pass (exit code 3): deleted 3,600 tasks, 9 files, kept 6, "
+        "failed 3; x [3 of 3 shards ended, not well: 2]"
+    )
+
+
+def test_a_pass_whose_shards_still_work_has_no_exit_code() -> None:
+    indexed = job("a", created="1")
+    indexed["spec"] |= {"completionMode": "Indexed", "completions": 2}
+    pods = [pod("a", code=0, message=json.dumps(SUMMARY), index="0"), pod("a", index="1")]
+    (entry,) = status(list_namespaced_job={"items": [indexed]}, list_namespaced_pod={"items": pods}).passes
+    assert (entry.state, entry.exit_code) == ("running", None)
+    assert result(entry).startswith("running")
