@@ -22,6 +22,7 @@ def ours(workers: int) -> Callable[[], None]:
     """A pass as the CronJob's pod runs it."""
     # The job imports them when it needs them; a deletion that takes a second should not be measured by that.
     import clearml  # noqa: F401, PLC0415 -- see above
+
     from cleanup_job.cli.main import main  # noqa: PLC0415 -- see above
 
     def delete() -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 from random import Random
 from threading import Event
 
-from clearml_sandbox.seed import seeded_world
 from clearml_sandbox.server import HOST, Fault, Request, Sandbox
+from clearml_sandbox.worlds.seed import seeded_world
 
 
 class CommandError(Exception):

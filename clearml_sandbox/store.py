@@ -13,7 +13,7 @@ from threading import RLock
 from typing import Any
 from uuid import uuid4
 
-from clearml_sandbox.file_tree import Files
+from clearml_sandbox.fileserver.file_tree import Files
 
 Document = dict[str, Any]
 """A record as the API returns it."""

@@ -19,8 +19,8 @@ from PIL import Image
 from rich.console import Console
 from rich.text import Text
 
-from clearml_sandbox.seed import seeded_world
 from clearml_sandbox.server import Sandbox
+from clearml_sandbox.worlds.seed import seeded_world
 
 WIDTH = 100
 TASKS = 1500

@@ -16,8 +16,8 @@ from urllib.parse import unquote
 from rich.console import Console
 from rich.table import Table
 
-from clearml_sandbox.seed import seeded_world
 from clearml_sandbox.server import Sandbox
+from clearml_sandbox.worlds.seed import seeded_world
 
 THRESHOLD_DAYS = 30
 _TASK = re.compile(r"\.([0-9a-f]{32})(?:/|$)")

@@ -60,7 +60,7 @@ def test_an_interrupt_in_an_import_is_quiet(command: list[str], module: str, tmp
 
 
 def test_an_interrupt_of_a_command_is_quiet(tmp_path: Path) -> None:
-    done = ends([*COMMAND, "sandbox", "--tasks", "1"], env=interrupted_at("clearml_sandbox.seed", tmp_path))
+    done = ends([*COMMAND, "sandbox", "--tasks", "1"], env=interrupted_at("clearml_sandbox.worlds.seed", tmp_path))
     assert (done.returncode, done.stderr) == (130, "")
 
 

@@ -13,8 +13,8 @@ import pytest
 from cleanup_job.cli import run as run_command
 from cleanup_job.cli.main import main
 from cleanup_job.service_task import run_reporter
-from clearml_sandbox.builder import World
 from clearml_sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.worlds.builder import World
 from tests.web_ui import WebUI
 
 FIRST = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clearml_sandbox.builder import World
+from clearml_sandbox.worlds.builder import World
 from tests.e2e.release import Release
 
 pytestmark = pytest.mark.e2e

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 import yaml  # type: ignore[import-untyped]  # has no types
 
-from clearml_sandbox.builder import World
+from clearml_sandbox.worlds.builder import World
 from tests.chart.charts import one
 from tests.guides import world
 from tests.guides.blocks import ROOT, Command, blocks_of, commands_of

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from clearml_sandbox.builder import TaskBuilder, World
+from clearml_sandbox.worlds.builder import TaskBuilder, World
 
 
 @dataclass

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from cleanup_job.passes import cleanup
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.passes.rate import BURST, Rate
-from clearml_sandbox.builder import World
 from clearml_sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, clean
 
 

@@ -14,11 +14,11 @@ from cleanup_job.planning.outcome import Reason
 from cleanup_job.retry import Retry
 from cleanup_job.storage.fileserver import FileServer
 from cleanup_job.storage.fileserver_calls import Calls
-from clearml_sandbox import events, query
-from clearml_sandbox.answer import ENDPOINTS
-from clearml_sandbox.builder import TaskBuilder, World
+from clearml_sandbox.api import events, query
+from clearml_sandbox.api.answer import ENDPOINTS
 from clearml_sandbox.server import Fault, Request, Sandbox
 from clearml_sandbox.store import Document, now
+from clearml_sandbox.worlds.builder import TaskBuilder, World
 from tests.harness import NOW, clean, state
 
 

@@ -8,8 +8,8 @@ import pytest
 from cleanup_job.errors import LeaseHeldError, SettingsError
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.planning.outcome import Reason
-from clearml_sandbox.builder import TaskBuilder, World
 from clearml_sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.worlds.builder import TaskBuilder, World
 from tests.harness import NOW, clean, state
 
 STEPS = {"include_pipeline_steps": True}

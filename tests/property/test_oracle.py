@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from clearml_sandbox.builder import TaskBuilder, World
+from clearml_sandbox.worlds.builder import TaskBuilder, World
 from tests.harness import NOW
 from tests.property.oracle import After, Claim, File, Oracle, claim
 from tests.property.scenario import MOUNT, PUBLIC, Happened, Scenario, Seen

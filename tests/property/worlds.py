@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 
 from hypothesis import strategies as st
 
-from clearml_sandbox.builder import ModelBuilder, TaskBuilder, World
+from clearml_sandbox.worlds.builder import ModelBuilder, TaskBuilder, World
 from tests.harness import NOW
 from tests.property.scenario import AGAIN, BUCKET, MOUNT, PUBLIC, Document, Scenario
 

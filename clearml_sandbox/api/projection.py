@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from clearml_sandbox import older
-from clearml_sandbox.answer import ApiError, Call, Version
-from clearml_sandbox.kinds import TASK, Kind
+from clearml_sandbox.api import older
+from clearml_sandbox.api.answer import ApiError, Call, Version
+from clearml_sandbox.api.kinds import TASK, Kind
 from clearml_sandbox.store import Document
 
 

@@ -1,11 +1,11 @@
 """The models service, but for deletion."""
 
-from clearml_sandbox.answer import ApiError, Call, each, endpoint
-from clearml_sandbox.deletion import invalid_model
-from clearml_sandbox.kinds import MODEL
-from clearml_sandbox.query import query
+from clearml_sandbox.api.answer import ApiError, Call, each, endpoint
+from clearml_sandbox.api.deletion import invalid_model
+from clearml_sandbox.api.kinds import MODEL
+from clearml_sandbox.api.query import query
+from clearml_sandbox.api.task_states import set_status
 from clearml_sandbox.store import Document, new_id, now
-from clearml_sandbox.task_states import set_status
 
 
 @endpoint("models.get_all")

@@ -2,13 +2,13 @@
 
 import copy
 
-from clearml_sandbox.answer import ApiError, Call, endpoint
-from clearml_sandbox.deletion import own_task
-from clearml_sandbox.kinds import TASK
-from clearml_sandbox.projects import find_or_make_project
-from clearml_sandbox.query import query
+from clearml_sandbox.api.answer import ApiError, Call, endpoint
+from clearml_sandbox.api.deletion import own_task
+from clearml_sandbox.api.kinds import TASK
+from clearml_sandbox.api.projects import find_or_make_project
+from clearml_sandbox.api.query import query
+from clearml_sandbox.api.task_outputs import artifact_record, model_entry
 from clearml_sandbox.store import Document, new_id, now
-from clearml_sandbox.task_outputs import artifact_record, model_entry
 
 SHORTEST_NAME = 3
 TYPES = frozenset(

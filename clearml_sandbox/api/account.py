@@ -1,6 +1,6 @@
 """Users, tags and the little that a client asks of a server before it works."""
 
-from clearml_sandbox.answer import ApiError, Call, endpoint
+from clearml_sandbox.api.answer import ApiError, Call, endpoint
 from clearml_sandbox.store import Document
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import jwt
 from flask import Flask, Response, request
 
-from clearml_sandbox import (
+from clearml_sandbox.api import (
     account,
     deletion,
     event_bulk,
@@ -26,7 +26,7 @@ from clearml_sandbox import (
     tasks,
     workers,
 )
-from clearml_sandbox.answer import ENDPOINTS, ApiError, Call, endpoint
+from clearml_sandbox.api.answer import ENDPOINTS, ApiError, Call, endpoint
 from clearml_sandbox.store import Document, Store, new_id
 
 SERVICES = (

@@ -5,10 +5,10 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any
 
-from clearml_sandbox.answer import ApiError, Call
-from clearml_sandbox.conditions import Condition, conditions_of, read_values, values_of
-from clearml_sandbox.kinds import Kind
-from clearml_sandbox.projection import check_fields, projection
+from clearml_sandbox.api.answer import ApiError, Call
+from clearml_sandbox.api.conditions import Condition, conditions_of, read_values, values_of
+from clearml_sandbox.api.kinds import Kind
+from clearml_sandbox.api.projection import check_fields, projection
 from clearml_sandbox.store import Document, Documents, new_id
 
 CAP = 500

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from clearml_sandbox.answer import ApiError, Call, endpoint
-from clearml_sandbox.deletion import artifact_urls, delete_task
-from clearml_sandbox.kinds import PROJECT
-from clearml_sandbox.query import query
+from clearml_sandbox.api.answer import ApiError, Call, endpoint
+from clearml_sandbox.api.deletion import artifact_urls, delete_task
+from clearml_sandbox.api.kinds import PROJECT
+from clearml_sandbox.api.query import query
 from clearml_sandbox.store import Document, Store, new_id, now
 
 STATUSES = "closed completed created failed in_progress published publishing queued stopped unknown".split()

@@ -9,8 +9,8 @@ from urllib.parse import unquote_plus
 from flask import Flask, Response, abort, request
 from werkzeug.http import http_date
 
-from clearml_sandbox.answer import ApiError
-from clearml_sandbox.api import read_token
+from clearml_sandbox.api.answer import ApiError
+from clearml_sandbox.api.app import read_token
 from clearml_sandbox.store import Store
 
 

@@ -29,8 +29,8 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
-from clearml_sandbox.builder import TaskBuilder, World
 from clearml_sandbox.store import Document
+from clearml_sandbox.worlds.builder import TaskBuilder, World
 
 _PROJECTS = (
     "vision/classification",

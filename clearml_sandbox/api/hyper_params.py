@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from clearml_sandbox.answer import ApiError, Call, endpoint
-from clearml_sandbox.deletion import own_task
+from clearml_sandbox.api.answer import ApiError, Call, endpoint
+from clearml_sandbox.api.deletion import own_task
 from clearml_sandbox.store import Document, now
 
 Sections = dict[str, dict[str, Document]]

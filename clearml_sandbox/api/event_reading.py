@@ -9,8 +9,8 @@ import re
 from collections import defaultdict
 from typing import Any
 
-from clearml_sandbox.answer import ApiError, Call, endpoint
-from clearml_sandbox.older import BY_TIME
+from clearml_sandbox.api.answer import ApiError, Call, endpoint
+from clearml_sandbox.api.older import BY_TIME
 from clearml_sandbox.store import Document, new_id, now
 
 TYPES = ("training_stats_scalar", "training_stats_vector", "training_debug_image", "plot", "log")

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from clearml_sandbox.answer import ApiError, Call, each, endpoint
-from clearml_sandbox.older import LOCKED
+from clearml_sandbox.api.answer import ApiError, Call, each, endpoint
+from clearml_sandbox.api.older import LOCKED
 from clearml_sandbox.store import DELETED, Document, Store, now
 
 

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from clearml_sandbox.answer import ApiError, Call
-from clearml_sandbox.builder_records import metric_key
-from clearml_sandbox.kinds import MODEL, Kind
+from clearml_sandbox.api.answer import ApiError, Call
+from clearml_sandbox.api.kinds import MODEL, Kind
 from clearml_sandbox.store import Document
+from clearml_sandbox.worlds.records import metric_key
 
 Condition = Callable[[Document], bool]
 

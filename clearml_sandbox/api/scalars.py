@@ -2,8 +2,8 @@
 
 from collections import defaultdict
 
-from clearml_sandbox.answer import Call, endpoint
-from clearml_sandbox.event_reading import NO_ITERATION, owners, read, shown
+from clearml_sandbox.api.answer import Call, endpoint
+from clearml_sandbox.api.event_reading import NO_ITERATION, owners, read, shown
 from clearml_sandbox.store import Document
 
 SCALAR = "training_stats_scalar"

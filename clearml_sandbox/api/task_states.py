@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from clearml_sandbox.answer import ApiError, Call, each, endpoint
-from clearml_sandbox.deletion import artifact_urls, dequeue_everywhere, invalid_task, own_task, release_models
-from clearml_sandbox.queues import default_queue, make_queue, queue
+from clearml_sandbox.api.answer import ApiError, Call, each, endpoint
+from clearml_sandbox.api.deletion import artifact_urls, dequeue_everywhere, invalid_task, own_task, release_models
+from clearml_sandbox.api.queues import default_queue, make_queue, queue
 from clearml_sandbox.store import Document, Store, now
 
 STOPPING = "stopping"

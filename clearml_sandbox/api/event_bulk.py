@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import itemgetter
 
-from clearml_sandbox.answer import ApiError, Call, endpoint
-from clearml_sandbox.event_reading import (
+from clearml_sandbox.api.answer import ApiError, Call, endpoint
+from clearml_sandbox.api.event_reading import (
     BUCKETS,
     END,
     IMAGE,

@@ -21,7 +21,8 @@ from random import Random
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
-from clearml_sandbox.builder_records import (
+from clearml_sandbox.store import COMPANY, Document, api_time
+from clearml_sandbox.worlds.records import (
     dataset_struct,
     metric_key,
     model_record,
@@ -33,7 +34,6 @@ from clearml_sandbox.builder_records import (
     task_record,
     task_times,
 )
-from clearml_sandbox.store import COMPANY, Document, api_time
 
 DEFAULT_SIZE = 5  # bytes of a file whose size does not matter, as in the recorded worlds
 

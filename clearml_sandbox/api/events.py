@@ -5,11 +5,11 @@ from collections import Counter, defaultdict
 from datetime import datetime
 from time import time
 
-from clearml_sandbox.answer import ApiError, Call, endpoint
-from clearml_sandbox.builder_records import metric_key
-from clearml_sandbox.deletion import own_task
-from clearml_sandbox.event_reading import IMAGE, PLOT, TYPES, metric_of
+from clearml_sandbox.api.answer import ApiError, Call, endpoint
+from clearml_sandbox.api.deletion import own_task
+from clearml_sandbox.api.event_reading import IMAGE, PLOT, TYPES, metric_of
 from clearml_sandbox.store import Document, Store, now
+from clearml_sandbox.worlds.records import metric_key
 
 SCALAR = "training_stats_scalar"
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from clearml_sandbox import workers
-from clearml_sandbox.answer import ApiError, Call, endpoint
-from clearml_sandbox.builder_records import queue_record
-from clearml_sandbox.deletion import own_task
-from clearml_sandbox.kinds import QUEUE
-from clearml_sandbox.query import query
+from clearml_sandbox.api import workers
+from clearml_sandbox.api.answer import ApiError, Call, endpoint
+from clearml_sandbox.api.deletion import own_task
+from clearml_sandbox.api.kinds import QUEUE
+from clearml_sandbox.api.query import query
 from clearml_sandbox.store import Document, Store, new_id, now
+from clearml_sandbox.worlds.records import queue_record
 
 SHORTEST_NAME = 3
 SINCE = (2, 4)

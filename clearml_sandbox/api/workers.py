@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from clearml_sandbox.answer import ApiError, Call, endpoint
+from clearml_sandbox.api.answer import ApiError, Call, endpoint
 from clearml_sandbox.store import Document, Store, now
 
 SINCE = (2, 4)
