@@ -25,7 +25,7 @@ VERBS = {
     "get": ("--namespace", "--selector", "--output"),
     "logs": ("--namespace", "--selector", "--tail"),
 }
-KINDS = {"cronjob", "cronjobs", "deployment", "job", "jobs", "secret", "configmap"}
+KINDS = {"cronjob", "deployment", "job", "jobs", "pod"}
 
 
 @dataclass(frozen=True)

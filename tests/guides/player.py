@@ -243,12 +243,13 @@ class Player:
 
     def _see_that_its_objects_exist(self, line: KubectlLine) -> None:
         namespace = line.options.get("--namespace", [""])[0]
-        names = {item["metadata"]["name"] for release in self.known(namespace) for item in release.objects}
+        objects = [item for release in self.known(namespace) for item in release.objects]
+        names = {(item["kind"].lower(), item["metadata"]["name"]) for item in objects}
         for kind, name in line.objects:
-            if kind == "cronjob":
-                assert name in names, f"{line}: no such CronJob"
+            if kind in {"cronjob", "pod"}:
+                assert (kind, name) in names, f"{line}: no such {kind}"
             if kind == "job":
-                assert any(name.startswith(f"{made}-") for made in names), f"{line}: not a Job of a release"
+                assert any(name.startswith(f"{made}-") for _, made in names), f"{line}: not a Job of a release"
         for selector in line.options.get("--selector", []):
             wanted = dict(pair.split("=") for pair in selector.split(","))
             templates = [one("CronJob", release.objects)["spec"]["jobTemplate"] for release in self.known(namespace)]

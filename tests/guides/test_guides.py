@@ -1,10 +1,12 @@
 """Each guide is played from top to bottom: values are rendered, commands run, and what is not known fails."""
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.guides.blocks import PAGES, Block, blocks_of, commands_of
+from tests.guides.blocks import PAGES, ROOT, Block, blocks_of, commands_of
 from tests.guides.player import NOT_TRIED, Player
 
 FAILS = {"alert-when-it-fails.md": {"refuseAbove=1": 2}}
@@ -22,10 +24,43 @@ def test_every_block_works(reader: Player, page: Path) -> None:
     reader.play(page)
 
 
+KUBECTL = {
+    words[1:]
+    for page in PAGES
+    for block in blocks_of(page)
+    if block.language == "bash"
+    for command in commands_of(block.text)
+    for words in command.programs
+    if words[0] == "kubectl"
+}
+
+
+CHECKS = {
+    "after-a-mistake.md": "Look at the list",
+    "first-rollout.md": "It worked if",
+    "how-much-it-freed.md": "compare the volume before and after",
+    "upgrade.md": "4. Check:",
+}
+"""How pages say that it worked whose check has no heading of its own."""
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_page_ends_with_a_check(page: Path) -> None:
-    words = page.read_text(encoding="utf-8")
-    assert any(title in words for title in ("\n## Check\n", "4. Check:", "It worked if", "clearml-cleanup trigger")), page.name
+def test_a_page_says_how_to_see_that_it_worked(page: Path) -> None:
+    assert CHECKS.get(page.name, "\n## Check\n") in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+@pytest.mark.parametrize("words", sorted(KUBECTL), ids=" ".join)
+def test_kubectl_itself_knows_every_verb_and_flag(words: tuple[str, ...]) -> None:
+    nowhere = ["--server=http://127.0.0.1:9", "--kubeconfig=/dev/null", "--request-timeout=5s"]
+    done = subprocess.run(["kubectl", *nowhere, *words], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S607
+    known = (
+        "connection refused",
+        "was refused",
+        "does not exist",
+        "no such file or directory",
+    )  # read, and then it asks for more
+    assert any(text in done.stderr for text in known), done.stderr
 
 
 def test_what_is_not_tried_is_still_used() -> None:
