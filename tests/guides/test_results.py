@@ -159,8 +159,12 @@ def test_a_dry_run_that_is_to_fail_fails_and_deletes_nothing(played: Play) -> No
 
 
 # -- argo-cd-and-flux.md
-def test_what_is_installed_from_git_only_looks_at_first(played: Play, named: world.Named) -> None:
-    (step,) = played("argo-cd-and-flux.md").steps
+@pytest.mark.parametrize("name", ["application.yaml", "release.yaml"])
+def test_what_is_installed_from_git_only_looks_at_first(reader: Player, named: world.Named, name: str) -> None:
+    (manifest,) = (block for block in blocks_of(ROOT / "docs/guides/argo-cd-and-flux.md") if block.title == name)
+    reader.play_block(manifest)
+    reader.run(command(f"kubectl apply --filename {name}"))
+    step = reader.run_release()
     assert (step.listed, step.gone) == (named.all_old, set())
 
 
