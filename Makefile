@@ -7,14 +7,13 @@ GO_TOOLS := .venv/go-tools
 STORES := .venv/stores
 AGENT := .venv/agent/installed
 BENCH := .venv/bench/installed
-DOCS := .venv/docs/installed
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
 CONTAINER_TOOL ?= $(notdir $(firstword $(shell command -v docker podman buildah)))
 IMAGE ?= clearml-cleanup
 SECONDS ?= 120
 BASE_IMAGE ?= python:3.11-slim
 
-.PHONY: help demo test fuzz cases mutate check bench simulation docs site serve-docs image sbom tools chart e2e lock clean
+.PHONY: help demo test fuzz cases mutate check bench simulation docs image sbom tools chart e2e lock clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 16
@@ -106,6 +105,9 @@ docs: $(INSTALLED) ## write docs/settings.md and the README's picture anew
 	@mv .venv/settings.md docs/settings.md
 	@$(BIN)/python docs/generate_picture.py docs/demo.svg
 	@echo "docs: written"
+
+DOCS := .venv/docs/installed
+.PHONY: site serve-docs
 
 # The site's generator, in an environment of its own: nothing else needs it.
 $(DOCS): requirements/docs.txt

@@ -107,16 +107,18 @@ def problems(site: Path) -> Iterator[str]:
     pages = {path.relative_to(site).as_posix(): Page(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))}
     del pages["404.html"]  # it is shown at any address, so its own links begin at the host's root
     for name, page in pages.items():
-        for address in page.loads:
-            if elsewhere(address):
-                yield f"{name} loads {address} from another host"
+        yield from (f"{name} loads {address} from another host" for address in page.loads if elsewhere(address))
         for address in page.links + page.loads:
             if not elsewhere(address) and (trouble := dead(site, pages, name, address)):
                 yield f"{name} has a dead link to {address}: {trouble}"
-    in_navigation = {normpath(urlsplit(address).path) for address in pages["index.html"].navigation}
-    for name in pages:
-        if name != "index.html" and name not in in_navigation:
-            yield f"{name} is not in the navigation: add it to `nav` in mkdocs.yml"
+    in_navigation = {"index.html", *(normpath(urlsplit(address).path) for address in pages["index.html"].navigation)}
+    for name in pages.keys() - in_navigation:
+        yield f"{name} is not in the navigation: add it to `nav` in mkdocs.yml"
+    yield from loaded_by_styles(site)
+
+
+def loaded_by_styles(site: Path) -> Iterator[str]:
+    """What style sheets load from another host."""
     for path in sorted(site.rglob("*.css")):
         for address in re.findall(r"(?:url\(|@import )\s*[\"']?((?:https?:)?//[^\"')]+)", path.read_text(encoding="utf-8")):
             yield f"{path.relative_to(site)} loads {address} from another host"
@@ -155,8 +157,9 @@ def build() -> list[str]:
     command = zensical("build", "--strict", "--clean")
     done = subprocess.run(command, env=environment(), check=False, stderr=subprocess.PIPE, text=True)  # noqa: S603 -- ours
     if done.returncode:
-        # Strict mode ends in a traceback below what it found, which says nothing more.
-        return [done.stderr.strip().rpartition("\n")[2] or "Zensical failed"]
+        # Strict mode prints its findings and ends in a traceback that adds nothing.
+        strict = "--strict flag is set" in done.stderr
+        return ["Zensical found the problems above" if strict else f"Zensical failed:\n{done.stderr.strip()}"]
     return list(problems(SITE))
 
 
@@ -170,7 +173,9 @@ def serve() -> int:
             stage()
     except KeyboardInterrupt:
         server.terminate()
-    return server.wait()
+        server.wait()
+        return 0
+    return server.returncode
 
 
 def environment() -> dict[str, str]:

@@ -38,7 +38,7 @@ def bounds(metadata: list[Any]) -> str:
     """The limits of a number, such as `≥ 0`."""
     words = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
     found = [
-        f"{sign} {getattr(item, name):g}" for item in flat(metadata) for name, sign in words.items() if hasattr(item, name)
+        f"{sign} {getattr(item, name):,.10g}" for item in flat(metadata) for name, sign in words.items() if hasattr(item, name)
     ]
     return ", ".join(found)
 
@@ -55,21 +55,23 @@ def default(value: Any) -> str:
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
+def row(name: str) -> str:
+    """A setting's row in its table."""
+    field = Settings.model_fields[name]
+    flag = "" if name in SECRETS else f"<br>`{flag_name(name)}`"
+    limits = bounds(field.metadata)
+    value = kind(field.annotation) + (f", {limits}" if limits else "")
+    return f"| `{env_name(name)}`{flag} | {value} | {default(field.default)} | {field.description} |"
+
+
 def page() -> str:
-    """The whole page."""
-    lines, group = [HEAD], ""
-    for name, field in Settings.model_fields.items():
-        if group_name(name) != group:
-            group = group_name(name)
-            lines += [f"## {group}", "", "| variable | flag | value | default | meaning |", "|---|---|---|---|---|"]
-        flag = "" if name in SECRETS else f"`{flag_name(name)}`"
-        limits = bounds(field.metadata)
-        value = kind(field.annotation) + (f", {limits}" if limits else "")
-        lines.append(f"| `{env_name(name)}` | {flag} | {value} | {default(field.default)} | {field.description} |")
-        following = list(Settings.model_fields)
-        last = following.index(name) + 1 == len(following) or group_name(following[following.index(name) + 1]) != group
-        if last:
-            lines.append("")
+    """The whole page: a table for each group, in the order of the model."""
+    groups: dict[str, list[str]] = {}
+    for name in Settings.model_fields:
+        groups.setdefault(group_name(name), []).append(row(name))
+    lines = [HEAD]
+    for group, rows in groups.items():
+        lines += [f"## {group}", "", "| variable and flag | value | default | meaning |", "|---|---|---|---|", *rows, ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -1,6 +1,7 @@
 """What the site's build finds beyond Zensical's strict mode, and what it makes of the pages."""
 
 import importlib.util
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -93,6 +94,12 @@ def test_the_page_of_the_chart_s_values_has_the_table_of_its_readme(builder: Mod
     assert page.startswith("# Chart values\n")
     assert page.endswith(table.lstrip())
     assert page.count("\n| ") > 100
+
+
+def test_the_navigation_has_every_page_once() -> None:
+    configuration = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    listed = re.findall(r": ([\w/.-]+\.md)$", configuration.partition("\nnav:\n")[2], re.MULTILINE)
+    assert sorted(listed) == sorted(path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md"))
 
 
 def test_the_repository_s_address_is_said_once(builder: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
