@@ -39,7 +39,7 @@ CHECKS = {
     "after-a-mistake.md": "Look at the list",
     "first-rollout.md": "It worked if",
     "how-much-it-freed.md": "compare the volume before and after",
-    "upgrade.md": "4. Check:",
+    "upgrade.md": "\n## 3. Check\n",
 }
 """How pages say that it worked whose check has no heading of its own."""
 
