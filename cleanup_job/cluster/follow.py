@@ -10,6 +10,7 @@ from typing import Any
 from cleanup_job.cluster.connection import NOT_FOUND, CallError, Cluster, Document
 from cleanup_job.cluster.cronjob import INDEX, JOB_NAME, by_age, container_of, ending, explained, state_of
 from cleanup_job.errors import SettingsError
+from cleanup_job.exit_codes import ExitCode
 
 _PAUSE = 1.0
 _MISSES = 30
@@ -17,7 +18,7 @@ _MISSES = 30
 _QUIET = 10
 """Pauses after which a start that just takes long is told of."""
 _STARTING = {"ContainerCreating", "PodInitializing"}
-UNKNOWN = 1
+UNKNOWN = ExitCode.UNEXPECTED
 """The exit code where none is known: the pod never ran, or is gone."""
 
 _STAMPED = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d) (.*)", re.DOTALL)

@@ -6,11 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from cleanup_job.exit_codes import meaning
 from cleanup_job.planning.outcome import EXAMPLES, NAMED, REASON_TEXTS, Report, TaskOutcome
 from cleanup_job.redaction import cleaned
 from cleanup_job.report import html, markdown
 from cleanup_job.report.json_lines import SCHEMA, dumps, stores, summary
-from cleanup_job.report.words import EXIT_CODES, by_weight, headline, link, verdict_of
+from cleanup_job.report.words import by_weight, headline, link, verdict_of
 
 TERMINATION_BYTES = 4096
 """What Kubernetes keeps of a termination message."""
@@ -29,7 +30,7 @@ def as_document(report: Report) -> dict[str, Any]:
         "finished": report.finished.isoformat() if report.finished else None,
         "cutoff": report.cutoff.isoformat(),
         "headline": headline(report),
-        "meaning": EXIT_CODES.get(report.exit_code, "unknown"),
+        "meaning": meaning(report.exit_code),
         "summary": summary(report),
         "projects": sorted(
             ({"id": key, **asdict(row)} for key, row in report.largest_projects()), key=lambda row: str(row["name"])

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from cleanup_job.exit_codes import DID_WELL
 from cleanup_job.planning.outcome import Report
-from cleanup_job.report.words import IN_PART, STOPPED, by_weight, headline, left_over, plain
+from cleanup_job.report.words import by_weight, headline, left_over, plain
 
 MESSAGE_BYTES = 1024
 """What Kubernetes takes of an Event's message."""
@@ -31,10 +32,10 @@ def of_report(report: Report, pod: str) -> Event:
     if report.left:
         parts.append(f"{left_over(report.left, report.stopped_by)}.")
     elif report.stopped_by:
-        parts.append(f"It ended early: {STOPPED.get(report.stopped_by, report.stopped_by)}.")
+        parts.append(f"It ended early: {report.stopped_by.text}.")
     done = report.exit_code == 0
     name = "DryRun" if report.dry_run else "Cleanup"
-    ending = "Completed" if done else "Incomplete" if report.exit_code in IN_PART else "Failed"
+    ending = "Completed" if done else "Incomplete" if report.exit_code in DID_WELL else "Failed"
     return Event("Normal" if done else "Warning", name + ending, _message(" ".join(parts), pod))
 
 

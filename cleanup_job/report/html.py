@@ -13,8 +13,9 @@ from importlib import resources
 from string import Template
 from typing import Any
 
+from cleanup_job.exit_codes import DID_WELL
 from cleanup_job.report.json_lines import dumps
-from cleanup_job.report.words import IN_PART, counted, duration, left_over, moment, plain, size
+from cleanup_job.report.words import counted, duration, left_over, moment, plain, size
 
 Document = dict[str, Any]
 
@@ -64,7 +65,7 @@ def _data(document: Document) -> str:
 
 def _state(summary: Document) -> str:
     code = summary["exit_code"]
-    kind, words = ("good", "done") if code == 0 else ("part", "done in part") if code in IN_PART else ("bad", "failed")
+    kind, words = ("good", "done") if code == 0 else ("part", "done in part") if code in DID_WELL else ("bad", "failed")
     return f'<span class="state {kind}">{"dry run, " if summary["dry_run"] else ""}{words}</span>'
 
 

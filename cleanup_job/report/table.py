@@ -9,10 +9,9 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from cleanup_job.exit_codes import DID_WELL, meaning
 from cleanup_job.planning.outcome import NAMED, REASON_TEXTS, ProjectSum, ReasonSum, Report, TaskOutcome, Verdict
 from cleanup_job.report.words import (
-    EXIT_CODES,
-    IN_PART,
     by_weight,
     counted,
     duration,
@@ -137,7 +136,6 @@ def _indented(text: Text, console: Console, by: int = 2) -> None:
 
 
 def _closing(report: Report) -> Text:
-    style = "bold green" if report.exit_code == 0 else "bold yellow" if report.exit_code in IN_PART else "bold red"
-    meaning = EXIT_CODES.get(report.exit_code, "unknown")
+    style = "bold green" if report.exit_code == 0 else "bold yellow" if report.exit_code in DID_WELL else "bold red"
     effort = f"{counted(report.requests, 'request')} in {duration(seconds(report))}"
-    return Text.assemble((f"Exit code {report.exit_code}: {meaning}", style), f" ({effort})")
+    return Text.assemble((f"Exit code {report.exit_code}: {meaning(report.exit_code)}", style), f" ({effort})")

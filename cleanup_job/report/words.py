@@ -4,34 +4,10 @@ import re
 from datetime import UTC, datetime
 from urllib.parse import quote
 
+from cleanup_job.exit_codes import StopReason
 from cleanup_job.planning.outcome import ReasonSum, Report, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.redaction import redacted
-
-EXIT_CODES = {
-    0: "done",
-    1: "unexpected error",
-    2: "wrong settings or credentials, or refused",
-    3: "done in part: what is left or failed waits for the next pass",
-    4: "server unreachable",
-    5: "another pass holds the lease",
-    6: "the lease was lost in mid-pass",
-    130: "stopped by SIGINT after the batches in progress",
-    143: "stopped by SIGTERM after the batches in progress",
-}
-IN_PART = (3, 130, 143)
-"""Exit codes of a pass that did well what it did, but did not do all."""
-
-STOPPED = {
-    "max_tasks": "the budget is used up (CLEANUP_MAX_TASKS)",
-    "deadline": "the time was over (CLEANUP_DEADLINE_SECONDS)",
-    "SIGTERM": "it was told to stop (SIGTERM)",
-    "SIGINT": "it was told to stop (SIGINT)",
-    "aborted": "its run was aborted in ClearML",
-    "lease": "it lost its lease, and another pass may have begun",
-    "output": "its output could not be written",
-    "unreachable": "the server could not be reached",
-}
 
 LONGEST = 4000
 """Characters of one text in a line or a report."""
@@ -122,11 +98,10 @@ def by_weight(report: Report) -> list[ReasonSum]:
     return sorted(report.reasons.values(), key=lambda entry: (order.index(verdict_of(entry)), -entry.count))
 
 
-def left_over(number: int, stopped_by: str | None) -> str:
+def left_over(number: int, stopped_by: StopReason | None) -> str:
     """How many tasks this pass did not come to, and why."""
-    why = STOPPED.get(stopped_by, plain(stopped_by)) if stopped_by else ""
     text = f"{counted(number, 'task')} {'is' if number == 1 else 'are'} left for the next pass"
-    return f"{text}: {why}" if why else text
+    return f"{text}: {stopped_by.text}" if stopped_by else text
 
 
 BUCKETS = ("s3://", "gs://", "azure://")

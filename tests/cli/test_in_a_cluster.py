@@ -267,7 +267,7 @@ def test_a_lease_that_is_lost_ends_with_6_and_everything_says_why(
         assert "is held by pod-2" in said["error"]
         assert said["left"] > 0
     assert log[-1]["level"] == "error"
-    assert written["meaning"] == "the lease was lost in mid-pass"
+    assert written["meaning"] == "the lease was lost during the pass"
     assert (left[0]["kind"], left[0]["reason"]) == ("Warning", "CleanupFailed")
     assert "is held by pod-2" in left[0]["message"]
     if task == "true":

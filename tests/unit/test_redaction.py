@@ -18,6 +18,7 @@ from rich.console import Console
 
 from cleanup_job import redaction
 from cleanup_job.cli.main import main
+from cleanup_job.exit_codes import StopReason
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.redaction import MASK, cleaned, hide_all, hide_login, redacted
@@ -176,7 +177,7 @@ def renderings(text: str) -> Iterator[str]:
     report = Report("1", False, now, now, text, "http://web", error=text, finished=now, exit_code=4)
     report.warn(text)
     report.emptied.append(text)
-    report.stopped_by = text
+    report.stopped_by = StopReason.DEADLINE
     for one in (outcome, gone):
         report.add(one)
         yield json_lines.dumps(json_lines.task(one, report))

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from cleanup_job.exit_codes import StopReason
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.report.event import MESSAGE_BYTES, Event, of_error, of_report
@@ -13,7 +14,7 @@ from cleanup_job.report.event import MESSAGE_BYTES, Event, of_error, of_report
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 
-def report(exit_code: int = 0, *, dry_run: bool = False, stopped_by: str = "", error: str = "") -> Report:
+def report(exit_code: int = 0, *, dry_run: bool = False, stopped_by: StopReason | None = None, error: str = "") -> Report:
     made = Report("1", dry_run, NOW, NOW, stopped_by=stopped_by, exit_code=exit_code, error=error)
     made.add(TaskOutcome(TaskId("a" * 32), "t", "p", "p1", Verdict.DELETED, models=2, files=3))
     return made
@@ -37,7 +38,7 @@ def test_type_and_reason_follow_the_exit_code(exit_code: int, dry_run: bool, kin
 
 
 def test_it_says_what_was_done_what_was_not_and_where_the_log_is() -> None:
-    made = report(3, stopped_by="deadline")
+    made = report(3, stopped_by=StopReason.DEADLINE)
     made.left = 7
     for verdict, reason in ((Verdict.FAILED, Reason.FILE_ERROR), (Verdict.KEPT, Reason.IN_USE)):
         made.add(TaskOutcome(TaskId("b" * 32), "t", "p", "p1", verdict, reason))
@@ -66,8 +67,8 @@ def test_after_an_error_it_says_what_was_done_before_it() -> None:
 
 
 def test_a_pass_that_was_stopped_before_it_began_says_so() -> None:
-    stopped = Report("1", False, NOW, NOW, exit_code=143, stopped_by="SIGTERM")
-    assert "It ended early: it was told to stop (SIGTERM)." in of_report(stopped, "pod-1").message
+    stopped = Report("1", False, NOW, NOW, exit_code=143, stopped_by=StopReason.SIGTERM)
+    assert "It ended early: the pass was stopped by SIGTERM." in of_report(stopped, "pod-1").message
 
 
 @example("ä" * 3000)

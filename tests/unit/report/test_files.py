@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from cleanup_job.exit_codes import StopReason
 from cleanup_job.planning.outcome import EXAMPLES, Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.report import document, table, words
@@ -28,7 +29,7 @@ def report(*, dry_run: bool = False, projects: int = 3) -> Report:
         made.add(TaskOutcome(*args, unknown_stores=stores))
     made.add(TaskOutcome(TaskId("f" * 32), "broken", "team/project 1", "p1", Verdict.FAILED, Reason.FILE_ERROR, "disk is full"))
     made.add(TaskOutcome(TaskId("e" * 32), "example", "examples", "pe", Verdict.NOT_OURS, Reason.PUBLIC))
-    made.requests, made.exit_code, made.left, made.stopped_by = 42, 3, 7, "max_tasks"
+    made.requests, made.exit_code, made.left, made.stopped_by = 42, 3, 7, StopReason.MAX_TASKS
     return made
 
 
@@ -50,8 +51,8 @@ def test_failures_come_first_and_the_exit_code_is_explained_last() -> None:
     text = " ".join(shown(report()).split())
     assert text.index("1 task failed: it has files that could not be deleted") < text.index("5 tasks stay: each has files")
     assert text.index("5 tasks stay") < text.index("1 task not ours: it is a public example")
-    assert "7 tasks are left for the next pass: the budget is used up (CLEANUP_MAX_TASKS)" in text
-    assert text.endswith("waits for the next pass (42 requests in 1 min 15 s)")
+    assert "7 tasks are left for the next pass: the limit of CLEANUP_MAX_TASKS was reached" in text
+    assert text.endswith("continues with the rest (42 requests in 1 min 15 s)")
 
 
 def test_a_dry_run_never_says_deleted() -> None:
