@@ -22,11 +22,11 @@ from cleanup_job.cli.streams import OutputError, guarded
 from cleanup_job.errors import CleanupError, SettingsError
 from cleanup_job.redaction import redacted
 from cleanup_job.report.words import EXIT_CODES
-from cleanup_job.settings import text as settings_text
-from cleanup_job.settings.model import Settings, env_name, group_name
+from cleanup_job.settings.model import TABLE, names, shown
+from cleanup_job.settings.scopes import Scope
 
 INTERRUPTED = 130
-FLAGS = [name for name in Settings.model_fields if group_name(name) != "Sweep"]
+FLAGS = names(lambda entry: entry.scope is not Scope.SWEEP)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,13 +74,13 @@ def _settings(options: argparse.Namespace) -> int:
     table.add_column("value", overflow="fold")
     table.add_column("from", overflow="fold")
     group = ""
-    for name in Settings.model_fields:
-        if group_name(name) != group:
-            group = group_name(name)
+    for name, entry in TABLE.items():
+        if entry.heading != group:
+            group = entry.heading
             table.add_section()
-        value = getattr(settings, name)
+        value = settings.value(name)
         text = "" if value is None else ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        table.add_row(env_name(name), settings_text.shown(name, text) if text else "", origins[name])
+        table.add_row(entry.env, shown(name, text) if text else "", origins[name])
     Console(markup=False, highlight=False).print(table)
     return 0
 

@@ -27,7 +27,7 @@ from cleanup_job.service_task import parameters, service
 from cleanup_job.service_task.ports import ServiceTasks
 from cleanup_job.service_task.run_reporter import ServiceRun
 from cleanup_job.service_task.service import Keeper, Service, Skipped
-from cleanup_job.settings.model import Settings
+from cleanup_job.settings.model import Settings, names
 
 POD = socket.gethostname()
 UNEXPECTED = 1
@@ -237,7 +237,7 @@ def _troubled(report: Report, output: Output, text: str) -> None:
 def _doubts(settings: Settings, origins: Mapping[str, str], warn: Callable[[str], None]) -> None:
     """Settings that are allowed, and perhaps not meant."""
     with_task = settings.task or settings.task_id is not None
-    for name in ("run_as_service", "cleanup_period_in_days") if not with_task else ():
+    for name in names(lambda entry: entry.group == "schedule") if not with_task else ():
         if origins[name] != "default":
             warn(f"{origins[name]} is set: it belongs to the CronJob's schedule. The job runs one pass and exits.")
     if settings.statuses and "created" not in settings.statuses and not settings.force_delete:

@@ -16,8 +16,7 @@ from cleanup_job.service_task.draft import register as make
 from cleanup_job.service_task.edits import Read, registered
 from cleanup_job.service_task.ports import ServiceTasks
 from cleanup_job.service_task.service import Keeper
-from cleanup_job.settings.model import Settings
-from cleanup_job.settings.text import shown
+from cleanup_job.settings.model import Settings, shown
 
 
 def add_arguments(commands: Any, flags: Iterable[str]) -> None:

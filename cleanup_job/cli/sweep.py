@@ -28,12 +28,9 @@ from cleanup_job.report.sweep import (
     summary,
 )
 from cleanup_job.report.words import plain
-from cleanup_job.settings.model import Settings, group_name
+from cleanup_job.settings.model import Settings, names
 
-GROUPS = frozenset({"Connection", "Sweep"})
-MORE = ("page_size", "max_requests_in_flight", "request_timeout_seconds", "attempts", "lease", "lease_namespace",
-        "lease_wait_seconds", "stores_verify_certificate", "log_format", "log_level")  # fmt: skip
-FLAGS = [name for name in Settings.model_fields if group_name(name) in GROUPS or name in MORE]
+FLAGS = names(lambda entry: entry.sweeps)
 IN_PART = 3
 STOPPED = {"SIGTERM": 143, "SIGINT": 130, "lease": LeaseLostError.exit_code}
 

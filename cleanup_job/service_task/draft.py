@@ -8,8 +8,7 @@ from cleanup_job.planning.records import ServiceTask
 from cleanup_job.redaction import redacted
 from cleanup_job.service_task import parameters
 from cleanup_job.service_task.ports import ServiceTasks
-from cleanup_job.settings.model import Settings
-from cleanup_job.settings.text import shown
+from cleanup_job.settings.model import Settings, shown
 
 GENERATIONS = 20
 """Clones of clones that are followed up to a draft."""

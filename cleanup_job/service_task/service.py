@@ -22,8 +22,7 @@ from cleanup_job.service_task import parameters
 from cleanup_job.service_task.draft import named, register, statement_of, unread, warn_of_secret
 from cleanup_job.service_task.edits import Known, Read, beside, handed_over
 from cleanup_job.service_task.ports import ServiceTasks
-from cleanup_job.settings.model import Settings, env_name
-from cleanup_job.settings.text import shown
+from cleanup_job.settings.model import Settings, env_name, shown
 
 TOLERANCE = 0.1
 """Of the period: a daily schedule must not skip a day because a pass began some minutes earlier than the one before."""

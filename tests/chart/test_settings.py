@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanup_job.settings.model import Settings, env_name, group_name, load
+from cleanup_job.settings.model import TABLE, Settings, env_name
+from cleanup_job.settings.sources import load
 from tests.chart.charts import CONTAINER, ENOUGH, POD, SANDBOX, at, default_values, nested, one, render, variables
 
 KEYS = {"CLEARML_API_ACCESS_KEY": "key", "CLEARML_API_SECRET_KEY": "secret"}
 SET_BY_THE_CHART = {"files_url_prefixes", "lease", "lease_namespace", "cronjob", "release", "job", "shards", "shard"}
-OF_A_PASS = [name for name in Settings.model_fields if group_name(name) not in {"Connection", "Sweep", "ClearML task"}]
+OF_A_PASS = [name for name, entry in TABLE.items() if entry.heading not in {"Connection", "Sweep", "ClearML task"}]
 UNDER_CLEANUP = [name for name in OF_A_PASS if name not in SET_BY_THE_CHART]
 
 CHANGED: dict[str, Any] = {
@@ -68,7 +69,7 @@ def camel(name: str) -> str:
 
 def read(*layers: dict[str, Any]) -> tuple[Settings, dict[str, str]]:
     """What the job makes of the ConfigMap."""
-    return load({}, variables(render(ENOUGH, *layers)) | KEYS, {})
+    return load({}, variables(render(ENOUGH, *layers)) | KEYS)
 
 
 def test_the_chart_has_every_setting_and_no_other() -> None:
@@ -79,7 +80,7 @@ def test_defaults_are_those_of_the_job() -> None:
     settings, _ = read()
     for name in OF_A_PASS:
         if name not in {"lease", "cronjob"}:
-            assert getattr(settings, name) == Settings.model_fields[name].default, name
+            assert settings.value(name) == TABLE[name].default, name
 
 
 @pytest.mark.parametrize("name", [name for name in UNDER_CLEANUP if name != "cleanup_period_in_days"])
@@ -118,7 +119,7 @@ def test_without_addresses_the_services_of_clearmls_own_chart() -> None:
 
 def test_a_bucket_may_stand_in_for_the_fileserver_and_has_no_port_of_its_own() -> None:
     bucket = nested("clearml.filesHost", "s3://bucket/base")
-    assert read(bucket)[0].fileserver is None
+    assert read(bucket)[0].connection.fileserver is None
     policy = one("NetworkPolicy", render(ENOUGH, bucket, {"networkPolicy": {"enabled": True}}))
     assert [port["port"] for port in at(policy, "spec.egress.1.ports")] == [8008]
 

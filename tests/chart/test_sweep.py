@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from helm_python.errors import HelmError
 
-from cleanup_job.settings.model import Settings, load
+from cleanup_job.settings.model import Settings
+from cleanup_job.settings.sources import load
 from tests.chart.charts import CONTAINER, ENOUGH, POD, at, default_values, files, leaves, merged, nested, one, render
 
 STORES = nested("sweep.stores", ["s3://bucket/clearml"])
@@ -39,7 +40,7 @@ def cronjob(*values: dict[str, Any]) -> dict[str, Any]:
 def settings(*values: dict[str, Any]) -> Settings:
     """What the job makes of its variables."""
     given = {entry["name"]: entry.get("value", "x") for entry in at(cronjob(*values), f"{CONTAINER}.env")}
-    return load({}, one("ConfigMap", render(ON, *values))["data"] | given, {})[0]
+    return load({}, one("ConfigMap", render(ON, *values))["data"] | given)[0]
 
 
 @pytest.mark.parametrize(("value", "set_to", "place", "stands"), SHOWS, ids=[row[0] for row in SHOWS])
