@@ -62,14 +62,19 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if report.finished is None:  # a pass that was reported in ClearML is closed before that
         _close(report, None)
-    if settings.report is not None:
+    if settings.output.report is not None:
         try:
-            document.write(report, settings.report)
+            document.write(report, settings.output.report)
         except OSError as error:
-            report.error = report.error or f"CLEANUP_REPORT={settings.report} could not be written: {error}"
+            report.error = report.error or f"CLEANUP_REPORT={settings.output.report} could not be written: {error}"
             report.exit_code = report.exit_code or UNEXPECTED
     pod.last_words(document.termination_message(report))
-    _event(settings.cronjob, settings.lease_namespace, event.of_report(report, POD), partial(_warned, report, output))
+    _event(
+        settings.cluster.cronjob,
+        settings.cluster.lease_namespace,
+        event.of_report(report, POD),
+        partial(_warned, report, output),
+    )
     output.finished(report)
     return report.exit_code
 
@@ -86,7 +91,7 @@ def _guarded(
                 if held is not None:
                     stop.holds_lease = held.is_safe
                 connection = wiring.log_in(settings, partial(_troubled, report, output))
-                if settings.task or settings.task_id is not None:
+                if settings.service_task.task or settings.service_task.task_id is not None:
                     return _Tasked(flags, connection, report, output, stop).run(settings, origins, holds_lease=held is not None)
                 _doubts(settings, origins, warn)
                 settings, doubt = wiring.with_fileserver(settings, origins, connection)
@@ -118,7 +123,7 @@ class _Tasked:
         """The pass; or why there is none here."""
         tasks = wiring.service_tasks(settings, self._connection)
         keeper = Keeper(tasks, self._warn)
-        if settings.task_id is not None:
+        if settings.service_task.task_id is not None:
             mine = keeper.under_agent((settings, origins), self._read)
         else:
             rest = {name: value for name, value in self._flags.items() if name not in parameters.TRANSFERABLE}
@@ -136,7 +141,7 @@ class _Tasked:
         if not mine.by_agent:
             keeper.alone_in_pod(mine, holds_lease=holds_lease)
             keeper.start(mine, self._report.started, POD)
-        if not mine.settings.dry_run:
+        if not mine.settings.run.dry_run:
             keeper.archive_old(mine)
         if mine.run is None:
             self._pass(mine, self._output)
@@ -155,7 +160,7 @@ class _Tasked:
         """Why this pod has nothing to do: it is not due, or an agent runs the pass."""
         if skipped := service.not_due(mine, self._report.started):
             return skipped
-        if mine.settings.task_mode == "pod":
+        if mine.settings.service_task.task_mode == "pod":
             return None
         return keeper.hand_over(mine, self._report.started)
 
@@ -163,7 +168,7 @@ class _Tasked:
         watcher = ServiceRun(
             tasks,
             run,
-            folder=f"{mine.settings.task_project}/{service.run_name(mine.settings, self._report.started)}.{run}",
+            folder=f"{mine.settings.service_task.task_project}/{service.run_name(mine.settings, self._report.started)}.{run}",
             by_agent=mine.by_agent,
             worker=POD,
             uploads=wiring.uploads(mine.settings, self._connection),
@@ -236,26 +241,33 @@ def _troubled(report: Report, output: Output, text: str) -> None:
 
 def _doubts(settings: Settings, origins: Mapping[str, str], warn: Callable[[str], None]) -> None:
     """Settings that are allowed, and perhaps not meant."""
-    with_task = settings.task or settings.task_id is not None
+    with_task = settings.service_task.task or settings.service_task.task_id is not None
     for name in names(lambda entry: entry.group == "schedule") if not with_task else ():
         if origins[name] != "default":
             warn(f"{origins[name]} is set: it belongs to the CronJob's schedule. The job runs one pass and exits.")
-    if settings.statuses and "created" not in settings.statuses and not settings.force_delete:
+    if settings.filters.statuses and "created" not in settings.filters.statuses and not settings.filters.force_delete:
         warn("nothing can be found: CLEANUP_STATUSES leaves out drafts, and CLEANUP_FORCE_DELETE=false allows nothing else")
 
 
 def _new_report(settings: Settings) -> Report:
     now = datetime.now(UTC)
-    report = Report(version("clearml-cleanup"), settings.dry_run, now, now, settings.api_host or "", settings.web_host or "")
-    report.shards = settings.shards
-    report.shard = settings.shard if settings.shards > 1 else None
+    report = Report(
+        version("clearml-cleanup"),
+        settings.run.dry_run,
+        now,
+        now,
+        settings.connection.api_host or "",
+        settings.connection.web_host or "",
+    )
+    report.shards = settings.run.shards
+    report.shard = settings.run.shard if settings.run.shards > 1 else None
     _update(report, settings)
     return report
 
 
 def _update(report: Report, settings: Settings) -> None:
-    report.dry_run = settings.dry_run
-    report.cutoff = report.started - timedelta(days=settings.delete_threshold_days)
+    report.dry_run = settings.run.dry_run
+    report.cutoff = report.started - timedelta(days=settings.filters.delete_threshold_days)
 
 
 def _exit_code(report: Report) -> int:
@@ -290,6 +302,6 @@ def _warn(text: str) -> None:
 def make_output(settings: Settings) -> Output:
     """Lines for people on a terminal, JSON lines elsewhere."""
     console = Console()
-    if settings.log_format == "text" or (settings.log_format == "auto" and console.is_terminal):
-        return TextOutput(console, settings.log_level)
-    return JsonOutput(sys.stdout, settings.log_level)
+    if settings.output.log_format == "text" or (settings.output.log_format == "auto" and console.is_terminal):
+        return TextOutput(console, settings.output.log_level)
+    return JsonOutput(sys.stdout, settings.output.log_level)

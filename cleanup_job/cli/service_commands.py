@@ -43,14 +43,14 @@ def register(options: argparse.Namespace) -> int:
             _say(f"  {change}")
         return 0
     draft = make(tasks, draft, *known, _warn)
-    _say(f"task {draft.id}: draft {draft.name!r} in project {settings.task_project!r}")
+    _say(f"task {draft.id}: draft {draft.name!r} in project {settings.service_task.task_project!r}")
     for name, value in parameters.read(draft.hyperparams, draft.words).items():
         changed = " (edited in ClearML)" if draft.registered.get(name) != value else ""
         _say(f"  {parameters.section_of(name)}/{name}={shown(name, value)}{changed}")
     keeper.remark(draft, keeper.with_edits(known, draft, _over(flags))[1])
-    if settings.web_host:
+    if settings.connection.web_host:
         _say(
-            f"{settings.web_host}/projects/{draft.project}/experiments/{draft.id}/info-output/hyper-params/hyper-param/General"
+            f"{settings.connection.web_host}/projects/{draft.project}/experiments/{draft.id}/info-output/hyper-params/hyper-param/General"
         )
     return 0
 
@@ -66,7 +66,7 @@ def enqueue(options: argparse.Namespace) -> int:
         rest = {name: value for name, value in flags.items() if name not in parameters.TRANSFERABLE}
         draft = make(tasks, draft, *wiring.read_settings(rest), _warn)
     # What the draft's release said counts where nothing is said here: nobody has a release's whole environment at hand.
-    if not settings.task_requirement:
+    if not settings.service_task.task_requirement:
         tasks.install_as(draft)
     release = registered(operator, dict(draft.registered), draft.words)
     operator = wiring.read_settings(flags, parameters=release)
@@ -74,8 +74,8 @@ def enqueue(options: argparse.Namespace) -> int:
     keeper.remark(draft, notes)
     done = keeper.enqueue(draft, known, parameters.statement_of(*operator), datetime.now(UTC))
     _say(done.text)
-    if settings.web_host:
-        _say(f"{settings.web_host}/projects/{draft.project}/experiments/{done.line['run']}/output/log")
+    if settings.connection.web_host:
+        _say(f"{settings.connection.web_host}/projects/{draft.project}/experiments/{done.line['run']}/output/log")
     return 0
 
 

@@ -48,7 +48,7 @@ def sweep(options: argparse.Namespace) -> int:
     except CleanupError as error:
         pod.last_words(f"error: {error}")
         raise
-    report = SweepReport(version("clearml-cleanup"), _host(settings), settings.sweep_delete, datetime.now(UTC))
+    report = SweepReport(version("clearml-cleanup"), _host(settings), settings.sweep.sweep_delete, datetime.now(UTC))
     output = _Output(settings)
     try:
         _sweep(settings, report, output)
@@ -62,11 +62,11 @@ def sweep(options: argparse.Namespace) -> int:
 
 
 def _sweep(settings: Settings, report: SweepReport, output: "_Output") -> None:
-    if not settings.sweep_stores:
+    if not settings.sweep.sweep_stores:
         raise SettingsError("no store to sweep: name one with --store URL, or in CLEANUP_SWEEP_STORES")
-    if settings.sweep_i_know not in {None, report.server}:
+    if settings.sweep.sweep_i_know not in {None, report.server}:
         raise SettingsError(
-            f"--i-know {settings.sweep_i_know}: the server is {report.server}. The name shows that you mean this one."
+            f"--i-know {settings.sweep.sweep_i_know}: the server is {report.server}. The name shows that you mean this one."
         )
     stop = Stop()
     with pod.signals(stop):
@@ -76,11 +76,11 @@ def _sweep(settings: Settings, report: SweepReport, output: "_Output") -> None:
                     stop.holds_lease = held.is_safe
                 server, places = wiring.sweep_places(settings, output.warning, stop.before_deletion)
                 wanted = Options(
-                    settings.sweep_delete,
-                    timedelta(days=settings.sweep_grace_days),
-                    settings.sweep_known_one_in,
-                    settings.sweep_refuse_above,
-                    sure=settings.sweep_i_know is not None,
+                    settings.sweep.sweep_delete,
+                    timedelta(days=settings.sweep.sweep_grace_days),
+                    settings.sweep.sweep_known_one_in,
+                    settings.sweep.sweep_refuse_above,
+                    sure=settings.sweep.sweep_i_know is not None,
                 )
                 Sweep(server, wanted, report, output.orphan, lambda: bool(stop.reason)).run(places)
                 for doubt in {doubt: None for storage, _ in places for doubt in storage.doubts()}:
@@ -94,7 +94,7 @@ def _sweep(settings: Settings, report: SweepReport, output: "_Output") -> None:
 
 
 def _host(settings: Settings) -> str:
-    return urlsplit(settings.api_host or "").hostname or ""
+    return urlsplit(settings.connection.api_host or "").hostname or ""
 
 
 class _Output:
@@ -102,7 +102,9 @@ class _Output:
 
     def __init__(self, settings: Settings) -> None:
         self._console = Console()
-        self._text = settings.log_format == "text" or (settings.log_format == "auto" and self._console.is_terminal)
+        self._text = settings.output.log_format == "text" or (
+            settings.output.log_format == "auto" and self._console.is_terminal
+        )
         self._lock = Lock()
 
     def orphan(self, orphan: Orphan) -> None:

@@ -68,7 +68,8 @@ def open_to(settings: Settings, names: Iterable[str]) -> frozenset[str]:
     return frozenset(
         name
         for name in names
-        if TABLE[name].edit is not Edit.NEVER and (not needs_list(TABLE[name].edit) or name in settings.task_editable)
+        if TABLE[name].edit is not Edit.NEVER
+        and (not needs_list(TABLE[name].edit) or name in settings.service_task.task_editable)
     )
 
 
@@ -89,7 +90,7 @@ def narrowed(operator: Settings, asked: Settings, where: Mapping[str, str], *, t
         got = own
         if name in opened:
             choices = get_args(TABLE[name].field.annotation)
-            got = taken(TABLE[name].edit, Asked(own, wanted, bounds, operator.delete_threshold_days, choices))
+            got = taken(TABLE[name].edit, Asked(own, wanted, bounds, operator.filters.delete_threshold_days, choices))
         if got != own:
             values[name] = got
         if name not in opened or _differ(got, wanted):
@@ -102,8 +103,10 @@ def narrowed(operator: Settings, asked: Settings, where: Mapping[str, str], *, t
 
 
 def _bounds(settings: Settings) -> Bounds:
-    least = settings.task_min_threshold_days
-    return Bounds(settings.delete_threshold_days if least is None else least, settings.task_allow_force_delete)
+    least = settings.service_task.task_min_threshold_days
+    return Bounds(
+        settings.filters.delete_threshold_days if least is None else least, settings.service_task.task_allow_force_delete
+    )
 
 
 def _differ(got: Any, wanted: Any) -> bool:

@@ -74,12 +74,6 @@ class Settings(BaseSettings):
             groups[group] = (groups.get(group) or getattr(self, group)).model_copy(update={name: value})
         return self.model_copy(update=groups)
 
-    def __getattr__(self, name: str) -> Any:
-        """Flat names, until all that read them go by the groups."""
-        if name not in TABLE:
-            raise AttributeError(name)
-        return self.value(name)
-
     @model_validator(mode="after")
     def _knows_its_shard(self) -> Self:
         shards, shard = self.run.shards, self.run.shard

@@ -60,7 +60,7 @@ def test_with_a_task_any_period_has_a_schedule_and_reaches_the_job(days: float, 
     objects = render(ENOUGH, TASK, nested("cleanup.cleanupPeriodInDays", days))
     assert one("CronJob", objects)["spec"]["schedule"] == schedule
     settings, _ = load({}, variables(objects) | KEYS)
-    assert settings.cleanup_period_in_days == days
+    assert settings.schedule.cleanup_period_in_days == days
 
 
 def test_with_a_task_a_period_and_a_schedule_go_together() -> None:

@@ -87,7 +87,7 @@ def test_defaults_are_those_of_the_job() -> None:
 def test_a_setting_reaches_the_job(name: str) -> None:
     value = CHANGED[name]
     settings, origins = read(nested(f"cleanup.{camel(name)}", value))
-    got = getattr(settings, name)
+    got = settings.value(name)
     assert (list(got) if isinstance(got, tuple) else str(got) if name == "report" else got) == value
     assert origins[name] == env_name(name)
 
@@ -106,15 +106,15 @@ def test_the_period_and_the_switch_of_the_original_are_not_warned_of() -> None:
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(str.strip), min_size=1, max_size=4))
 def test_no_name_of_a_project_is_bent_on_its_way(projects: list[str]) -> None:
     settings, _ = read(nested("cleanup.projects", projects))
-    assert settings.projects == tuple(name.strip() for name in projects)
+    assert settings.filters.projects == tuple(name.strip() for name in projects)
 
 
 # -- connection
 def test_without_addresses_the_services_of_clearmls_own_chart() -> None:
     settings, _ = read()
-    assert settings.api_host == "http://clearml-apiserver:8008"
-    assert settings.files_host == "http://clearml-fileserver:8081"
-    assert settings.web_host == "http://clearml-webserver:8080"
+    assert settings.connection.api_host == "http://clearml-apiserver:8008"
+    assert settings.connection.files_host == "http://clearml-fileserver:8081"
+    assert settings.connection.web_host == "http://clearml-webserver:8080"
 
 
 def test_a_bucket_may_stand_in_for_the_fileserver_and_has_no_port_of_its_own() -> None:
@@ -126,7 +126,7 @@ def test_a_bucket_may_stand_in_for_the_fileserver_and_has_no_port_of_its_own() -
 
 def test_addresses_are_templates() -> None:
     settings, _ = read(nested("clearml.apiHost", "http://{{ .Release.Namespace }}-apiserver:8008"))
-    assert settings.api_host == "http://ml-apiserver:8008"
+    assert settings.connection.api_host == "http://ml-apiserver:8008"
 
 
 def test_a_ca_bundle_is_a_path() -> None:
