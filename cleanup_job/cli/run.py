@@ -21,6 +21,7 @@ from cleanup_job.errors import CleanupError, LeaseHeldError, LeaseLostError, Set
 from cleanup_job.passes.cleanup import Pass, Stop
 from cleanup_job.planning.outcome import Report
 from cleanup_job.planning.paths import TaskId
+from cleanup_job.planning.selection import OwnTasks
 from cleanup_job.report import document, event
 from cleanup_job.report.words import plain
 from cleanup_job.service_task import parameters, service
@@ -195,16 +196,16 @@ class _Tasked:
         self._stop.reason = self._stop.reason or "aborted"
 
     def _pass(self, mine: Service, output: Output) -> None:
-        own = {"never": mine.never, "runs_of": mine.draft.id if mine.draft else ""}
-        _pass(mine.settings, self._connection, self._report, output, self._stop, **own)
+        own = OwnTasks(mine.never, mine.draft.id if mine.draft else "")
+        _pass(mine.settings, self._connection, self._report, output, self._stop, own)
 
 
-def _pass(
-    settings: Settings, connection: wiring.Connection, report: Report, output: Output, stop: Stop, **own_tasks: Any
+def _pass(  # noqa: PLR0913, PLR0917 -- all that is around a pass
+    settings: Settings, connection: wiring.Connection, report: Report, output: Output, stop: Stop, own: OwnTasks | None = None
 ) -> None:
     parts = wiring.connect(settings, connection, stop.before_deletion)
     try:
-        doing = Pass(parts.server, parts.stores, wiring.options(settings, **own_tasks), report, output, stop)
+        doing = Pass(parts.server, parts.stores, settings, report, output, stop, own=own)
         remark = doing.set_clock()
         output.started(report)
         if remark:
