@@ -4,13 +4,19 @@ import argparse
 from collections.abc import Iterable
 from typing import Any
 
-from cleanup_job.settings.model import TABLE
+from cleanup_job.settings.model import TABLE, names
+from cleanup_job.settings.scopes import Scope
+
+OF_A_PASS = names(lambda entry: entry.scope is not Scope.SWEEP)
+"""The settings of a pass: all but those of `sweep` alone."""
+OF_A_SWEEP = names(lambda entry: entry.sweeps)
+"""The settings of a sweep."""
 
 
-def add_flags(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
+def add_flags(parser: argparse.ArgumentParser, settings: Iterable[str]) -> None:
     """Add a flag for each of these settings except secrets, which must not be on a command line."""
     groups: dict[str, Any] = {}
-    for name in names:
+    for name in settings:
         entry = TABLE[name]
         if entry.secret:
             continue

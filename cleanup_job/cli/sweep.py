@@ -6,18 +6,19 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from threading import Lock
-from typing import Any
 from urllib.parse import urlsplit
 
 from rich.console import Console
 
 from cleanup_job import wiring
 from cleanup_job.cli import pod
-from cleanup_job.cli.flags import add_flags, given
-from cleanup_job.errors import CleanupError, LeaseHeldError, LeaseLostError, SettingsError
+from cleanup_job.cli.flags import OF_A_SWEEP, add_flags, given
+from cleanup_job.errors import CleanupError, LeaseHeldError, SettingsError
+from cleanup_job.exit_codes import ExitCode, StopReason
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.passes.sweep import Options, Sweep
 from cleanup_job.report import json_lines
+from cleanup_job.report.formatting import plain
 from cleanup_job.report.sweep import (
     Orphan,
     SweepReport,
@@ -27,21 +28,15 @@ from cleanup_job.report.sweep import (
     print_sum,
     summary,
 )
-from cleanup_job.report.words import plain
-from cleanup_job.settings.model import Settings, names
-
-FLAGS = names(lambda entry: entry.sweeps)
-IN_PART = 3
-STOPPED = {"SIGTERM": 143, "SIGINT": 130, "lease": LeaseLostError.exit_code}
+from cleanup_job.settings.model import Settings
 
 
-def add_arguments(commands: Any) -> None:
-    """The command's own parser."""
-    text = "find task folders without a record in buckets and mounted folders; with --delete, delete the old ones"
-    add_flags(commands.add_parser("sweep", help=text, description=text, allow_abbrev=False), FLAGS)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A flag for each setting of a sweep."""
+    add_flags(parser, OF_A_SWEEP)
 
 
-def sweep(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """One sweep; gives the exit code."""
     try:
         settings, _ = wiring.read_settings(given(options))
@@ -52,7 +47,8 @@ def sweep(options: argparse.Namespace) -> int:
     output = _Output(settings)
     try:
         _sweep(settings, report, output)
-        report.exit_code = STOPPED.get(report.stopped_by, IN_PART if report.left() else 0)
+        decided = report.stopped_by.exit_code if report.stopped_by else None
+        report.exit_code = decided or (ExitCode.IN_PART if report.left() else ExitCode.DONE)
     except CleanupError as error:
         report.error, report.exit_code = str(error), error.exit_code
     report.finished = datetime.now(UTC)
@@ -83,18 +79,18 @@ def _sweep(settings: Settings, report: SweepReport, output: "_Output") -> None:
                     sure=settings.sweep.sweep_i_know is not None,
                 )
                 Sweep(server, wanted, report, output.orphan, lambda: bool(stop.reason)).run(places)
-                for doubt in {doubt: None for storage, _ in places for doubt in storage.doubts()}:
-                    output.warning(doubt)
+                for warning in {warning: None for storage, _ in places for warning in storage.warnings()}:
+                    output.warning(warning)
         except LeaseHeldError:
             if not stop.reason:
                 raise
     report.stopped_by = stop.reason
-    if stop.reason == "lease":
+    if stop.reason is StopReason.LEASE:
         report.error = stop.lost
 
 
 def _host(settings: Settings) -> str:
-    return urlsplit(settings.connection.api_host or "").hostname or ""
+    return urlsplit(settings.connection.api_host).hostname or ""
 
 
 class _Output:

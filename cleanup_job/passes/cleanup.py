@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from functools import cache
 
 from cleanup_job.errors import AnswerError, CleanupError, LeaseLostError, RefusedError
+from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes import candidates, projects
 from cleanup_job.passes.batch import CHUNK, Batches, Worked
 from cleanup_job.passes.candidates import Candidates, Protect
@@ -22,11 +23,13 @@ from cleanup_job.passes.phases import Phases
 from cleanup_job.passes.ports import Observer, Server, Storage
 from cleanup_job.passes.rate import Rate
 from cleanup_job.planning import clock
+from cleanup_job.planning.deleted_so_far import DeletedSoFar
 from cleanup_job.planning.filters import Known, needed_by
 from cleanup_job.planning.order import Order, Unit
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
-from cleanup_job.planning.outcomes import Outcomes
-from cleanup_job.planning.plan import Gone, Policy, Staying
+from cleanup_job.planning.outcome_builder import OutcomeBuilder
+from cleanup_job.planning.plan import Kept
+from cleanup_job.planning.policy import Policy
 from cleanup_job.planning.selection import OwnTasks, Rules, resolve
 from cleanup_job.planning.sharding import share
 from cleanup_job.settings.model import Settings
@@ -39,9 +42,9 @@ Running = dict[Future[Worked], list[Unit]]
 
 @dataclass(slots=True)
 class Stop:
-    """Asks a pass to end after the batches in progress; ``reason`` says why, empty as long as nobody asked."""
+    """Asks a pass to end after the batches in progress; ``reason`` says why; None until then."""
 
-    reason: str = ""
+    reason: StopReason | None = None
     holds_lease: Callable[[], bool] = field(default=lambda: True)
     """Whether no other pass can have begun by now."""
     lost: str = "The lease was lost: another pass may have begun, and this one deletes nothing any more."
@@ -54,7 +57,7 @@ class Stop:
             LeaseLostError: it lost it.
         """
         if not self.holds_lease():
-            self.reason = self.reason or "lease"
+            self.reason = self.reason or StopReason.LEASE
             raise LeaseLostError(self.lost)
 
 
@@ -110,10 +113,10 @@ class Pass:
         with self._phases.phase("select"):
             names = self._server.projects()
             if self._settings.run.dry_run:
-                for doubt in self._storage.check():  # what a real pass would stumble over
-                    self._warn(doubt)
+                for warning in self._storage.check():  # what a real pass would stumble over
+                    self._warn(warning)
             rules = self._rules(names)
-            self._outcomes = Outcomes(names, rules.rule_of)
+            self._outcomes = OutcomeBuilder(names, rules.rule_of)
             found = self._find(rules, names)
         every = len(found.tasks)
         found = candidates.of_shard(found, self._settings.run.shard or 0, self._settings.run.shards)
@@ -125,22 +128,22 @@ class Pass:
             self._report.left = len(found.tasks)
             raise refusal
         if found.tasks:
-            gone = self._work(found, rules)
+            deleted = self._work(found, rules)
             if self._settings.related.delete_empty_projects and not self._stop.reason:
-                self._empty_projects(found, gone, names)
-            for doubt in self._storage.doubts():
-                self._warn(doubt)
+                self._empty_projects(found, deleted, names)
+            for warning in self._storage.warnings():
+                self._warn(warning)
         if refusal is not None:
             raise refusal
 
     def _find(self, rules: Rules, projects: dict[str, str]) -> Candidates:
-        def note(staying: Staying) -> None:
-            if staying.task.id:
-                self._note(self._outcomes.stays(staying))
+        def note(kept: Kept) -> None:
+            if kept.task.id:
+                self._note(self._outcomes.kept(kept))
             else:  # nobody can say which task it is
-                self._warn(f"tasks.get_all: an archived task is left out, since its id can't be read: {staying.detail}")
+                self._warn(f"tasks.get_all: an archived task is left out, since its id can't be read: {kept.detail}")
 
-        tell = candidates.told_by_shard(note, self._settings.run.shard or 0, self._settings.run.shards)
+        notify = candidates.of_shard_only(note, self._settings.run.shard or 0, self._settings.run.shards)
         related = self._settings.related
         protect = Protect(
             related.protect_linked_artifacts,
@@ -148,7 +151,7 @@ class Pass:
             frozenset(related.keep_model_tags),
             links=self._settings.files.external_files == "delete",
         )
-        return candidates.find(self._server, self._storage, rules, projects, tell, split=self._split, protect=protect)
+        return candidates.find(self._server, self._storage, rules, projects, notify, split=self._split, protect=protect)
 
     def _rules(self, projects: dict[str, str]) -> Rules:
         server, report = self._server, self._report
@@ -169,15 +172,15 @@ class Pass:
             f"If that is what you want, set CLEANUP_REFUSE_ABOVE={count} or higher for one pass; a dry run lists them."
         )
 
-    def _empty_projects(self, found: Candidates, gone: Gone, names: dict[str, str]) -> None:
+    def _empty_projects(self, found: Candidates, deleted: DeletedSoFar, names: dict[str, str]) -> None:
         """Delete the projects that this pass emptied. One that is refused is no failure: its tasks are gone."""
-        touched = {found.tasks[task].project for task in gone.tasks} - {""}
-        deleted: set[str] = set()
+        touched = {record.project for task, record in found.tasks.items() if deleted.has(task)} - {""}
+        emptied: set[str] = set()
         kept: list[str] = []
-        for project in projects.emptied(self._server, touched, gone):
+        for project in projects.emptied(self._server, touched, deleted):
             if any(name.startswith(project.name + "/") for name in kept):
                 continue
-            if needed := needed_by(self._settings.filters, names, deleted | {project.id}):
+            if needed := needed_by(self._settings.filters, names, emptied | {project.id}):
                 kept.append(project.name)
                 self._warn(f"project {project.name} is empty, and is kept since {needed} would name nothing without it")
                 continue
@@ -187,16 +190,15 @@ class Pass:
             except AnswerError as error:
                 self._warn(f"project {project.name}: it is empty, but was not deleted: {error}")
                 continue
-            deleted.add(project.id)
+            emptied.add(project.id)
             self._report.emptied.append(project.name)
             self._observer.project(project.name)
 
-    def _work(self, found: Candidates, rules: Rules) -> Gone:
+    def _work(self, found: Candidates, rules: Rules) -> DeletedSoFar:
         """Plan and delete in batches that overlap as far as references between their tasks allow; gives what is gone then."""
         batches = self._batches(found, rules)
         order = Order(found.tasks, found.holds)
-        limit, run = self._settings.limits.max_tasks, self._settings.run
-        budget = len(order) if limit is None else share(limit, run.shard or 0, run.shards)
+        budget = self._budget(len(order))
         running: Running = {}
         error: CleanupError | None = None
         dropped = 0
@@ -212,13 +214,18 @@ class Pass:
                     worked = future.result()
                     dropped += worked.dropped
                     if worked.error is not None:
-                        error, self._stop.reason = worked.error, self._stop.reason or "unreachable"
+                        error, self._stop.reason = worked.error, self._stop.reason or StopReason.UNREACHABLE
                     budget -= self._settle(found, batches, order, units, worked.outcomes)
         self._report.left = len(order) + dropped
-        self._report.stopped_by = (self._stop.reason or "max_tasks") if self._report.left else ""
+        self._report.stopped_by = (self._stop.reason or StopReason.MAX_TASKS) if self._report.left else None
         if error is not None:
             raise error
-        return batches.gone
+        return batches.deleted
+
+    def _budget(self, tasks: int) -> int:
+        """How many of these tasks may be deleted: this shard's share of the limit."""
+        limit, run = self._settings.limits.max_tasks, self._settings.run
+        return tasks if limit is None else share(limit, run.shard or 0, run.shards)
 
     def _batches(self, found: Candidates, rules: Rules) -> Batches:
         if not self._settings.run.dry_run:
@@ -268,7 +275,7 @@ class Pass:
     def _time_to_stop(self) -> bool:
         deadline = self._settings.limits.deadline_seconds
         if deadline is not None and time.monotonic() - self._began >= deadline and not self._stop.reason:
-            self._stop.reason = "deadline"
+            self._stop.reason = StopReason.DEADLINE
         return bool(self._stop.reason)
 
     def _settle(
@@ -278,19 +285,19 @@ class Pass:
         known = {outcome.task for outcome in outcomes}
         deleted = {outcome.task for outcome in outcomes if outcome.verdict is Verdict.DELETED}
         gone = deleted | {outcome.task for outcome in outcomes if outcome.verdict is Verdict.GONE_ALREADY}
-        batches.gone.tasks.update(gone)
+        batches.deleted.add(gone)
         for outcome in outcomes:
             self._note(outcome)
         for unit in units:
             if gone.issuperset(unit):
-                order.gone(unit)
+                order.deleted(unit)
                 continue
             if known.isdisjoint(unit):  # it did not come to it
                 continue
-            needed = {task: holder[0] for maker, holder in order.stays(unit) for task in maker}
+            needed = {task: holder[0] for maker, holder in order.kept(unit) for task in maker}
             for task in candidates.with_names(self._server, [found.tasks[task] for task in needed]):
                 detail = f"task {needed[task.id]}, which needs something that this one made or keeps, is kept"
-                self._note(self._outcomes.stays(Staying(task, Reason.IN_USE, detail)))
+                self._note(self._outcomes.kept(Kept(task, Reason.IN_USE, detail)))
         return len(deleted)
 
     def _warn(self, text: str) -> None:

@@ -13,8 +13,8 @@ from cleanup_job import wiring
 from cleanup_job.cli.main import main
 from cleanup_job.settings.clearml_conf import DERIVED, DerivedAddresses
 from cleanup_job.settings.sources import load
-from clearml_sandbox.builder import World
 from clearml_sandbox.server import Fault, Sandbox
+from clearml_sandbox.worlds.builder import World
 from tests.harness import state
 
 Log = list[dict[str, Any]]

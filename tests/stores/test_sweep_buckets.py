@@ -13,8 +13,8 @@ from cleanup_job.report.sweep import Orphan, SweepReport, Verdict
 from cleanup_job.retry import Retry
 from cleanup_job.storage.buckets import Buckets
 from cleanup_job.storage.objects import ObjectStores
-from clearml_sandbox.builder import World
 from clearml_sandbox.server import Sandbox
+from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW
 from tests.stores.servers import Bucket
 
@@ -83,7 +83,7 @@ def test_a_key_that_can_not_be_read_hides_no_more_than_it_must(
     left = s3_one.keys()
     assert keep <= left
     assert left - keep <= orphans
-    hidden: Any = [doubt for doubt in storage.doubts() if "not looked at" in doubt]
+    hidden: Any = [warning for warning in storage.warnings() if "not looked at" in warning]
     assert left == keep or hidden
     assert all(orphan.verdict is Verdict.ODD for orphan in told if GONE[3] in orphan.path)
 
