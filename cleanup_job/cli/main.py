@@ -115,9 +115,9 @@ class _PassParser(_Parser):
     """Says it where Kubernetes shows it, too: the pass ends before it began."""
 
     def error(self, message: str) -> NoReturn:
-        from cleanup_job.cli.run import without_report  # noqa: PLC0415 -- the command's module, imported by now
+        from cleanup_job.cli.run import explain  # noqa: PLC0415 -- the command's module, imported by now
 
-        without_report(message)
+        explain(message)
         super().error(message)
 
 

@@ -8,7 +8,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+from cleanup_job.exit_codes import StopReason
+
+if TYPE_CHECKING:  # `--help` doesn't wait for what a pass needs
+    from cleanup_job.passes.cleanup import Stop
 
 
 class OutputError(Exception):
@@ -67,13 +72,17 @@ def guarded() -> Iterator[Guarded]:
 
 
 @contextmanager
-def watched(broken: Callable[[], None]) -> Iterator[None]:
-    """Hear of it when nothing can be written to standard output any more, in place of an error there."""
+def watched(stop: "Stop") -> Iterator[None]:
+    """Stop a run when nothing can be written to standard output any more, in place of an error there."""
+
+    def stop_run() -> None:
+        stop.reason = stop.reason or StopReason.OUTPUT
+
     out = sys.stdout
     if not isinstance(out, Guarded):
         yield
         return
-    out.told = broken
+    out.told = stop_run
     try:
         yield
     finally:

@@ -1,10 +1,10 @@
 """What a running pass says: progress and tables on a terminal, one JSON object a line elsewhere."""
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from threading import Lock
-from types import TracebackType
-from typing import Protocol, Self, TextIO
+from typing import Self, TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,11 +18,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from cleanup_job.passes.ports import Observer
+from cleanup_job.job.pass_job import Output
 from cleanup_job.planning.outcome import Report, TaskOutcome, Verdict
 from cleanup_job.redaction import redacted
 from cleanup_job.report import json_lines, table
 from cleanup_job.report.words import plain
+from cleanup_job.settings.model import Settings
 
 LEVELS = ("debug", "info", "warning", "error")
 EVERY = 60.0
@@ -37,23 +38,6 @@ def say(text: str) -> None:
 def warn(text: str) -> None:
     """Print a warning to standard error."""
     Console(stderr=True, soft_wrap=True).print(f"warning: {plain(text)}", style="yellow", markup=False, highlight=False)
-
-
-class Output(Protocol):
-    """Watches a pass and tells people or programs about it."""
-
-    def __enter__(self) -> Self: ...
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
-    def parameters(self, rows: Sequence[tuple[str, str, str]]) -> None: ...
-    def skipped(self, text: str, line: json_lines.Line) -> None: ...
-    def started(self, report: Report) -> None: ...
-    def selected(self, total: int, projects: Mapping[str, int]) -> None: ...
-    def outcome(self, outcome: TaskOutcome) -> None: ...
-    def project(self, name: str) -> None: ...
-    def warning(self, text: str) -> None: ...
-    def trouble(self, text: str) -> None: ...
-    def debug(self, text: str) -> None: ...
-    def finished(self, report: Report) -> None: ...
 
 
 class JsonOutput:
@@ -185,48 +169,9 @@ class TextOutput:
         table.render(report, self._console)
 
 
-class Both:
-    """An output, and somebody else who watches the pass."""
-
-    def __init__(self, output: Output, watcher: Observer) -> None:
-        self._output = output
-        self._watcher = watcher
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def parameters(self, rows: Sequence[tuple[str, str, str]]) -> None:
-        self._output.parameters(rows)
-
-    def skipped(self, text: str, line: json_lines.Line) -> None:
-        self._output.skipped(text, line)
-
-    def started(self, report: Report) -> None:
-        self._output.started(report)
-
-    def selected(self, total: int, projects: Mapping[str, int]) -> None:
-        self._output.selected(total, projects)
-        self._watcher.selected(total, projects)
-
-    def outcome(self, outcome: TaskOutcome) -> None:
-        self._output.outcome(outcome)
-        self._watcher.outcome(outcome)
-
-    def project(self, name: str) -> None:
-        self._output.project(name)
-        self._watcher.project(name)
-
-    def warning(self, text: str) -> None:
-        self._output.warning(text)
-        self._watcher.warning(text)
-
-    def trouble(self, text: str) -> None:
-        self._output.trouble(text)
-
-    def debug(self, text: str) -> None:
-        self._output.debug(text)
-
-    def finished(self, report: Report) -> None:
-        self._output.finished(report)
+def output_for(settings: Settings) -> Output:
+    """Lines for people on a terminal, JSON lines elsewhere."""
+    console = Console()
+    if settings.log_format == "text" or (settings.log_format == "auto" and console.is_terminal):
+        return TextOutput(console, settings.log_level)
+    return JsonOutput(sys.stdout, settings.log_level)

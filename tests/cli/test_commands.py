@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cleanup_job.cli import pod
 from cleanup_job.cli.main import main
+from cleanup_job.job import pod
 from cleanup_job.settings.model import Settings, env_name
 from clearml_sandbox.server import Fault, Request, Sandbox
 from tests.harness import state
