@@ -54,7 +54,7 @@ class SweepJob(Job[SweepReport]):
             sure=settings.sweep_i_know is not None,
         )
         Sweep(server, options, self._report, self._output.orphan, lambda: bool(stop.reason)).run(places)
-        for warning in {warning: None for storage, _ in places for warning in storage.doubts()}:
+        for warning in {warning: None for storage, _ in places for warning in storage.warnings()}:
             self._warn(warning)
         self._report.stopped_by = stop.reason
 

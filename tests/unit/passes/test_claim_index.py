@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cleanup_job.errors import SettingsError
-from cleanup_job.passes.claims import SAMPLE, Claims, Needs, check_model_tags
+from cleanup_job.passes.claim_index import SAMPLE, ClaimIndex, Needs, check_model_tags
 from cleanup_job.planning.claim import Claim
 from cleanup_job.planning.paths import Location, ModelId, TaskId
 from cleanup_job.planning.records import Claimant, Model
@@ -57,7 +57,7 @@ class Known:
     def __init__(self, **options: Any) -> None:
         self.server = Records()
         self.places = Places()
-        self.claims = Claims(self.server, self.places, options.pop("candidates", {A, B}), **options)
+        self.claims = ClaimIndex(self.server, self.places, options.pop("candidates", {A, B}), **options)
 
     def read(self) -> list[Needs]:
         return list(self.claims.read())

@@ -13,7 +13,7 @@ from threading import Lock
 
 from cleanup_job.errors import SettingsError
 from cleanup_job.passes.ports import Server, Storage
-from cleanup_job.planning.claim import Claim, Scope, task_ids_in
+from cleanup_job.planning.claim import Claim, ClaimScope, task_ids_in
 from cleanup_job.planning.outputs import INTERRUPTED
 from cleanup_job.planning.paths import Location, ModelId, TaskId, in_no_folder, is_clean
 from cleanup_job.planning.records import Claimant
@@ -48,11 +48,11 @@ class _Sample:
             self.places[at] = place
 
 
-class Claims:
+class ClaimIndex:
     """Who claims what of the tasks that are to be deleted. Safe to use from many threads."""
 
     def __init__(
-        self, server: Server, storage: Storage, tasks: Container[TaskId], scope: Scope = "all", *, links: bool = False
+        self, server: Server, storage: Storage, tasks: Container[TaskId], scope: ClaimScope = "all", *, links: bool = False
     ) -> None:
         """Nothing is read yet.
 
