@@ -18,12 +18,9 @@ from cleanup_job.passes.cleanup import Stop
 from cleanup_job.report import json_lines
 from cleanup_job.report.sweep import Orphan, SweepReport, finished_line, orphan_line, print_orphan, print_sum
 from cleanup_job.report.words import plain
-from cleanup_job.settings.model import Settings, group_name
+from cleanup_job.settings.model import Settings, names
 
-GROUPS = frozenset({"Connection", "Sweep"})
-MORE = ("page_size", "max_requests_in_flight", "request_timeout_seconds", "attempts", "lease", "lease_namespace",
-        "lease_wait_seconds", "stores_verify_certificate", "log_format", "log_level")  # fmt: skip
-FLAGS = [name for name in Settings.model_fields if group_name(name) in GROUPS or name in MORE]
+FLAGS = names(lambda entry: entry.sweeps)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +45,9 @@ class _Output:
 
     def __init__(self, settings: Settings) -> None:
         self._console = Console()
-        self._text = settings.log_format == "text" or (settings.log_format == "auto" and self._console.is_terminal)
+        self._text = settings.output.log_format == "text" or (
+            settings.output.log_format == "auto" and self._console.is_terminal
+        )
         self._lock = Lock()
 
     def __enter__(self) -> Self:

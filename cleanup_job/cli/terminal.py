@@ -172,6 +172,6 @@ class TextOutput:
 def output_for(settings: Settings) -> Output:
     """Lines for people on a terminal, JSON lines elsewhere."""
     console = Console()
-    if settings.log_format == "text" or (settings.log_format == "auto" and console.is_terminal):
-        return TextOutput(console, settings.log_level)
-    return JsonOutput(sys.stdout, settings.log_level)
+    if settings.output.log_format == "text" or (settings.output.log_format == "auto" and console.is_terminal):
+        return TextOutput(console, settings.output.log_level)
+    return JsonOutput(sys.stdout, settings.output.log_level)

@@ -21,7 +21,7 @@ from cleanup_job.service_task import parameters, service
 from cleanup_job.service_task.ports import ServiceTasks
 from cleanup_job.service_task.run_reporter import ServiceRun
 from cleanup_job.service_task.service import Keeper, Service, Skipped
-from cleanup_job.settings.model import Settings
+from cleanup_job.settings.model import Settings, names
 
 
 class Output(RunOutput[Report], Observer, Protocol):
@@ -69,7 +69,7 @@ class PassJob(Job[Report]):
         # fifth of the time of a pass, and freed nothing.
         gc.set_threshold(50_000, 20, 100)
         connection = wiring.log_in(self._settings, self._note_trouble)
-        if self._settings.task or self._settings.task_id is not None:
+        if self._settings.service_task.task or self._settings.service_task.task_id is not None:
             return self._clean_as_task(connection, holds_lease=holds_lease)
         self._warn_of_odd(self._settings, self._origins)
         self._clean(self._with_fileserver(self._settings, self._origins, connection), connection, self._output)
@@ -98,7 +98,7 @@ class PassJob(Job[Report]):
         """The pass with the settings that its task in ClearML has; or why there is none here."""
         tasks = wiring.service_tasks(self._settings, connection)
         keeper = Keeper(tasks, self._warn)
-        if self._settings.task_id is not None:
+        if self._settings.service_task.task_id is not None:
             mine = keeper.under_agent((self._settings, self._origins), self._read_with)
         else:
             lasting = {name: value for name, value in self._flags.items() if name not in parameters.TRANSFERABLE}
@@ -114,7 +114,7 @@ class PassJob(Job[Report]):
         if not mine.by_agent:
             keeper.alone_in_pod(mine, holds_lease=holds_lease)
             keeper.start(mine, self._report.started, pod.NAME)
-        if not mine.settings.dry_run:
+        if not mine.settings.run.dry_run:
             keeper.archive_old(mine)
         if mine.run is None:
             self._clean_around(mine, connection, self._output)
@@ -131,7 +131,7 @@ class PassJob(Job[Report]):
         """Why this pod has nothing to do: it is not due, or an agent runs the pass."""
         if skipped := service.not_due(mine, self._report.started):
             return skipped
-        if mine.settings.task_mode == "pod":
+        if mine.settings.service_task.task_mode == "pod":
             return None
         return keeper.hand_over(mine, self._report.started)
 
@@ -142,7 +142,7 @@ class PassJob(Job[Report]):
         reporter = ServiceRun(
             tasks,
             run,
-            folder=f"{mine.settings.task_project}/{service.run_name(mine.settings, self._report.started)}.{run}",
+            folder=f"{mine.settings.service_task.task_project}/{service.run_name(mine.settings, self._report.started)}.{run}",
             by_agent=mine.by_agent,
             worker=pod.NAME,
             uploads=wiring.uploads(mine.settings, connection),
@@ -184,11 +184,11 @@ class PassJob(Job[Report]):
 
     def _warn_of_odd(self, settings: Settings, origins: Mapping[str, str]) -> None:
         """Warn of settings that are allowed, and perhaps not meant."""
-        with_task = settings.task or settings.task_id is not None
-        for name in ("run_as_service", "cleanup_period_in_days") if not with_task else ():
+        with_task = settings.service_task.task or settings.service_task.task_id is not None
+        for name in names(lambda entry: entry.group == "schedule") if not with_task else ():
             if origins[name] != "default":
                 self._warn(f"{origins[name]} is set: it belongs to the CronJob's schedule. The job runs one pass and exits.")
-        if settings.statuses and "created" not in settings.statuses and not settings.force_delete:
+        if settings.filters.statuses and "created" not in settings.filters.statuses and not settings.filters.force_delete:
             self._warn(
                 "nothing can be found: CLEANUP_STATUSES leaves out drafts, and CLEANUP_FORCE_DELETE=false allows nothing else"
             )
@@ -197,7 +197,7 @@ class PassJob(Job[Report]):
         return bool(self._report.total().failed)
 
     def _publish(self) -> None:
-        report, path = self._report, self._settings.report
+        report, path = self._report, self._settings.output.report
         if path is not None:
             try:
                 document.write(report, path)
@@ -205,7 +205,12 @@ class PassJob(Job[Report]):
                 report.error = report.error or f"CLEANUP_REPORT={path} could not be written: {error}"
                 report.exit_code = report.exit_code or ExitCode.UNEXPECTED
         pod.write_termination_message(document.termination_message(report))
-        pod.leave_event(self._settings.cronjob, self._settings.lease_namespace, event.of_report(report, pod.NAME), self._warn)
+        pod.leave_event(
+            self._settings.cluster.cronjob,
+            self._settings.cluster.lease_namespace,
+            event.of_report(report, pod.NAME),
+            self._warn,
+        )
 
     def _explain_failure(self, error: str) -> None:
         pod.explain_failure(error, self._warn)
@@ -236,13 +241,20 @@ class _Observers:
 
 def _new_report(settings: Settings) -> Report:
     now = datetime.now(UTC)
-    report = Report(version("clearml-cleanup"), settings.dry_run, now, now, settings.api_host or "", settings.web_host or "")
-    report.shards = settings.shards
-    report.shard = settings.shard if settings.shards > 1 else None
+    report = Report(
+        version("clearml-cleanup"),
+        settings.run.dry_run,
+        now,
+        now,
+        settings.connection.api_host or "",
+        settings.connection.web_host or "",
+    )
+    report.shards = settings.run.shards
+    report.shard = settings.run.shard if settings.run.shards > 1 else None
     _update(report, settings)
     return report
 
 
 def _update(report: Report, settings: Settings) -> None:
-    report.dry_run = settings.dry_run
-    report.cutoff = report.started - timedelta(days=settings.delete_threshold_days)
+    report.dry_run = settings.run.dry_run
+    report.cutoff = report.started - timedelta(days=settings.filters.delete_threshold_days)

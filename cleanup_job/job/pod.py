@@ -44,7 +44,7 @@ def lease(settings: Settings, stop: Stop, warn: Callable[[str], None]) -> Any:
     Raises:
         LeaseHeldError: another pass held it for the whole wait, or the run was stopped while it waited.
     """
-    if settings.lease is None:
+    if settings.cluster.lease is None:
         return nullcontext()
     from cleanup_job.cluster.lease import hold  # noqa: PLC0415 -- kubernetes is slow to import
 
@@ -54,9 +54,9 @@ def lease(settings: Settings, stop: Stop, warn: Callable[[str], None]) -> Any:
         warn(reason)
 
     return hold(
-        settings.lease if settings.shards == 1 else f"{settings.lease}-{settings.shard}",
-        settings.lease_namespace,
-        wait=settings.lease_wait_seconds,
+        settings.cluster.lease if settings.run.shards == 1 else f"{settings.cluster.lease}-{settings.run.shard}",
+        settings.cluster.lease_namespace,
+        wait=settings.cluster.lease_wait_seconds,
         on_wait=warn,
         stopped=lambda: bool(stop.reason),
         on_lost=lost,

@@ -30,28 +30,28 @@ class SweepJob(Job[SweepReport]):
 
     def __init__(self, settings: Settings, output: SweepOutput, stop: Stop) -> None:
         """A sweep that has not begun."""
-        server = urlsplit(settings.api_host or "").hostname or ""
-        report = SweepReport(version("clearml-cleanup"), server, settings.sweep_delete, datetime.now(UTC))
+        server = urlsplit(settings.connection.api_host or "").hostname or ""
+        report = SweepReport(version("clearml-cleanup"), server, settings.sweep.sweep_delete, datetime.now(UTC))
         super().__init__(settings, report, output, stop)
 
     def _check(self) -> None:
         settings, server = self._settings, self._report.server
-        if not settings.sweep_stores:
+        if not settings.sweep.sweep_stores:
             raise SettingsError("no store to sweep: name one with --store URL, or in CLEANUP_SWEEP_STORES")
-        if settings.sweep_i_know not in {None, server}:
+        if settings.sweep.sweep_i_know not in {None, server}:
             raise SettingsError(
-                f"--i-know {settings.sweep_i_know}: the server is {server}. The name shows that you mean this one."
+                f"--i-know {settings.sweep.sweep_i_know}: the server is {server}. The name shows that you mean this one."
             )
 
     def _work(self, *, holds_lease: bool) -> None:  # noqa: ARG002 -- a sweep leaves no runs to tell apart
         settings, stop = self._settings, self._stop
         server, places = wiring.sweep_places(settings, self._warn, stop.before_deletion)
         options = Options(
-            settings.sweep_delete,
-            timedelta(days=settings.sweep_grace_days),
-            settings.sweep_known_one_in,
-            settings.sweep_refuse_above,
-            sure=settings.sweep_i_know is not None,
+            settings.sweep.sweep_delete,
+            timedelta(days=settings.sweep.sweep_grace_days),
+            settings.sweep.sweep_known_one_in,
+            settings.sweep.sweep_refuse_above,
+            sure=settings.sweep.sweep_i_know is not None,
         )
         Sweep(server, options, self._report, self._output.orphan, lambda: bool(stop.reason)).run(places)
         for warning in {warning: None for storage, _ in places for warning in storage.warnings()}:

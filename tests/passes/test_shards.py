@@ -9,7 +9,7 @@ from cleanup_job.errors import RefusedError
 from cleanup_job.job import pod
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.planning.outcome import Verdict
-from cleanup_job.settings.model import load
+from cleanup_job.settings.sources import load
 from cleanup_job.wiring import options
 from clearml_sandbox.server import Sandbox
 from clearml_sandbox.worlds.builder import World
@@ -19,7 +19,7 @@ SERVER = {"CLEARML_API_HOST": "http://any", "CLEARML_API_ACCESS_KEY": "any", "CL
 
 
 def settings(shard: int, shards: int, **variables: str) -> Any:
-    return load({}, SERVER | {"CLEANUP_SHARDS": str(shards), "JOB_COMPLETION_INDEX": str(shard)} | variables, {})[0]
+    return load({}, SERVER | {"CLEANUP_SHARDS": str(shards), "JOB_COMPLETION_INDEX": str(shard)} | variables)[0]
 
 
 def test_the_parts_are_the_whole_and_users_of_models_go_with_their_makers(sandbox: Sandbox) -> None:
