@@ -13,7 +13,7 @@ from cleanup_job.passes.cleanup import Stop
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """A flag for each setting of a pass."""
+    """Add a flag for each setting of a pass."""
     add_flags(parser, OF_A_PASS)
 
 
@@ -34,5 +34,5 @@ def run(options: argparse.Namespace) -> int:
 
 
 def explain(error: str) -> None:
-    """Say where Kubernetes shows it that there is no pass: its arguments or settings are wrong."""
+    """Explain in the termination message and in an Event why no pass ran."""
     pod.explain_failure(error, warn)

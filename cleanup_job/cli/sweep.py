@@ -24,7 +24,7 @@ FLAGS = names(lambda entry: entry.sweeps)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """A flag for each setting of a sweep."""
+    """Add a flag for each setting of a sweep."""
     add_flags(parser, FLAGS)
 
 
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 class _Output:
-    """Lines for people on a terminal, JSON lines elsewhere."""
+    """Text on a terminal, JSON lines elsewhere, unless the settings name one."""
 
     def __init__(self, settings: Settings) -> None:
         self._console = Console()
@@ -56,15 +56,15 @@ class _Output:
     def __exit__(self, *_: object) -> None: ...
 
     def orphan(self, orphan: Orphan) -> None:
-        """Called for each."""
+        """Print a task folder without a record."""
         self._print(lambda: print_orphan(orphan, self._console), lambda: orphan_line(orphan))
 
     def warning(self, text: str) -> None:
-        """Something that people should look at."""
+        """Print a warning."""
         self._print(lambda: self._console.print(f"warning: {plain(text)}", markup=False), lambda: json_lines.warning(text))
 
     def finished(self, report: SweepReport) -> None:
-        """The sum."""
+        """Print the totals."""
         self._print(lambda: print_sum(report, self._console), lambda: finished_line(report))
 
     def _print(self, text: Callable[[], None], line: Callable[[], json_lines.Line]) -> None:

@@ -1,4 +1,4 @@
-"""What a running pass says: progress and tables on a terminal, one JSON object a line elsewhere."""
+"""The output of a pass: progress and tables on a terminal, JSON lines elsewhere."""
 
 import sys
 import time
@@ -27,7 +27,7 @@ from cleanup_job.settings.model import Settings
 
 LEVELS = ("debug", "info", "warning", "error")
 EVERY = 60.0
-"""Seconds between two lines of progress."""
+"""Seconds between two progress lines."""
 
 
 def say(text: str) -> None:
@@ -41,16 +41,16 @@ def warn(text: str) -> None:
 
 
 class JsonOutput:
-    """One JSON object a line, as docs/log-schema.md describes them."""
+    """One JSON object per line, as docs/log-schema.md describes."""
 
     def __init__(self, stream: TextIO, level: str) -> None:
-        """``level`` is the least severe that is printed."""
+        """Lines below ``level`` are not printed."""
         self._stream = stream
         self._least = LEVELS.index(level)
         self._lock = Lock()
         self._report: Report | None = None
         self._total = self._done = 0
-        self._began = self._told = time.monotonic()
+        self._began = self._last_progress = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -73,16 +73,16 @@ class JsonOutput:
         self._print(json_lines.pass_started(report))
 
     def selected(self, total: int, projects: Mapping[str, int]) -> None:  # noqa: ARG002 -- the protocol's
-        self._total, self._done, self._began = total, 0, time.monotonic()  # those that stay by a rule were told of before
-        self._told = self._began
+        self._total, self._done, self._began = total, 0, time.monotonic()  # tasks kept by a rule were printed before
+        self._last_progress = self._began
         self._print(json_lines.selected(total))
 
     def outcome(self, outcome: TaskOutcome) -> None:
         self._print(json_lines.task(outcome, self._report))
         self._done += 1
         now = time.monotonic()
-        if now - self._told >= EVERY:
-            self._told = now
+        if now - self._last_progress >= EVERY:
+            self._last_progress = now
             self._print(json_lines.progress(self._done, max(self._total, self._done), now - self._began))
 
     def project(self, name: str) -> None:
@@ -102,10 +102,10 @@ class JsonOutput:
 
 
 class TextOutput:
-    """A progress bar, then a table."""
+    """A progress bar while the pass runs, then a table."""
 
     def __init__(self, console: Console, level: str) -> None:
-        """``level`` is the least severe that is printed as the pass goes."""
+        """Lines below ``level`` are not printed."""
         self._console = console
         self._least = LEVELS.index(level)
         self._failed = 0
@@ -170,7 +170,7 @@ class TextOutput:
 
 
 def output_for(settings: Settings) -> Output:
-    """Lines for people on a terminal, JSON lines elsewhere."""
+    """The output that the settings ask for: text on a terminal, JSON lines elsewhere, unless they name one."""
     console = Console()
     if settings.output.log_format == "text" or (settings.output.log_format == "auto" and console.is_terminal):
         return TextOutput(console, settings.output.log_level)

@@ -12,7 +12,7 @@ from cleanup_job.errors import CleanupError, LeaseHeldError
 from cleanup_job.exit_codes import ExitCode, StopReason
 from cleanup_job.job import pod
 from cleanup_job.passes.cleanup import Stop
-from cleanup_job.service_task.service import Skipped
+from cleanup_job.service_task.schedule import Skipped
 from cleanup_job.settings.model import Settings
 
 
@@ -42,17 +42,17 @@ class RunOutput(Protocol[ShownT_contra]):
 
 
 class Job(ABC, Generic[ReportT]):
-    """The life cycle of a run, whatever it does."""
+    """The life cycle of a run."""
 
     def __init__(self, settings: Settings, report: ReportT, output: RunOutput[ReportT], stop: Stop) -> None:
-        """``report`` is filled in as the run goes."""
+        """``report`` is filled in during the run."""
         self._settings = settings
         self._report: ReportT = report
         self._output: RunOutput[ReportT] = output
         self._stop = stop
 
     def run(self) -> int:
-        """Do it all; gives the exit code."""
+        """Run to the end and return the exit code."""
         skipped: Skipped | None = None
         try:
             self._check()
@@ -61,7 +61,7 @@ class Job(ABC, Generic[ReportT]):
         except CleanupError as error:
             self._note_error(error)
         except Exception as error:
-            # The traceback is on its way to the log; Kubernetes should show something as well.
+            # The traceback goes to the log; Kubernetes should show something, too.
             self._explain_failure(f"unexpected error: {type(error).__name__}: {error}")
             raise
         if skipped is not None:
@@ -106,20 +106,20 @@ class Job(ABC, Generic[ReportT]):
         self._output.warning(text)
 
     def _check(self) -> None:
-        """Look for mistakes before anything else is done."""
+        """Check the settings before anything else is done."""
 
     @abstractmethod
     def _work(self, *, holds_lease: bool) -> Skipped | None:
-        """Do the work; gives why there is none here, if that is so."""
+        """Do the work, or return why it is skipped."""
 
     @abstractmethod
     def _has_failures(self) -> bool:
-        """Whether something could not be deleted."""
+        """Whether anything could not be deleted."""
 
     @abstractmethod
     def _publish(self) -> None:
-        """Tell others than those who read the output."""
+        """Write the report and Kubernetes' termination message."""
 
     @abstractmethod
     def _explain_failure(self, error: str) -> None:
-        """Tell Kubernetes of a run that has no report."""
+        """Tell Kubernetes why the run has no report."""

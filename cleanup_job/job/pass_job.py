@@ -17,10 +17,14 @@ from cleanup_job.passes.ports import Observer
 from cleanup_job.planning.outcome import Report, TaskOutcome
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.report import document, event, json_lines
-from cleanup_job.service_task import parameters, service
+from cleanup_job.service_task import parameters
+from cleanup_job.service_task.draft_settings import DraftSettings
+from cleanup_job.service_task.own_task import OwnTask
 from cleanup_job.service_task.ports import ServiceTasks
-from cleanup_job.service_task.run_reporter import ServiceRun
-from cleanup_job.service_task.service import Keeper, Service, Skipped
+from cleanup_job.service_task.run_marks import run_name
+from cleanup_job.service_task.run_reporter import RunReporter
+from cleanup_job.service_task.runs import DraftRuns
+from cleanup_job.service_task.schedule import Skipped, too_early
 from cleanup_job.settings.model import Settings, names
 
 
@@ -28,19 +32,19 @@ class Output(RunOutput[Report], Observer, Protocol):
     """Shows a pass, and all that surrounds it, to people or programs."""
 
     def parameters(self, rows: Sequence[tuple[str, str, str]]) -> None:
-        """The settings that count, each with its value and where it came from."""
+        """Show the settings that count, each with its value and where it came from."""
 
     def skipped(self, text: str, line: json_lines.Line) -> None:
-        """There is no pass here, and why."""
+        """Show why there is no pass here."""
 
     def started(self, report: Report) -> None:
-        """The pass begins."""
+        """Show that the pass begins."""
 
     def trouble(self, text: str) -> None:
-        """A warning for the log alone: requests are tried again, servers slow down."""
+        """Show a warning that only the log gets: a request is tried again, a server slows down."""
 
     def debug(self, text: str) -> None:
-        """A detail that helps to find out what is going on."""
+        """Show a detail for troubleshooting."""
 
 
 class PassJob(Job[Report]):
@@ -51,22 +55,22 @@ class PassJob(Job[Report]):
     def __init__(
         self, settings: Settings, origins: dict[str, str], flags: Mapping[str, Any], output: Output, stop: Stop
     ) -> None:
-        """A pass that has not begun.
+        """Prepare a pass.
 
         Args:
-            settings: What the operator says.
+            settings: The operator's settings.
             origins: Where each setting came from.
-            flags: The settings that were given for this pass alone.
-            output: Shows it.
-            stop: Ends it early.
+            flags: The settings given for this pass alone.
+            output: Shows what happens.
+            stop: Ends the pass early.
         """
         super().__init__(settings, _new_report(settings), output, stop)
         self._origins = origins
         self._flags = flags
 
     def _work(self, *, holds_lease: bool) -> Skipped | None:
-        # Records come and go by the thousand, and not in cycles: looking for cycles as often as Python does by default took a
-        # fifth of the time of a pass, and freed nothing.
+        # A pass allocates many records and no cycles: searching for cycles as often as Python does by default took a fifth of
+        # its time and freed nothing.
         gc.set_threshold(50_000, 20, 100)
         connection = wiring.log_in(self._settings, self._note_trouble)
         if self._settings.service_task.task or self._settings.service_task.task_id is not None:
@@ -95,54 +99,54 @@ class PassJob(Job[Report]):
 
     # -- as a task in ClearML
     def _clean_as_task(self, connection: wiring.Connection, *, holds_lease: bool) -> Skipped | None:
-        """The pass with the settings that its task in ClearML has; or why there is none here."""
+        """Run the pass with the settings of its task in ClearML, or return why it is skipped here."""
         tasks = wiring.service_tasks(self._settings, connection)
-        keeper = Keeper(tasks, self._warn)
+        edits, runs = DraftSettings(tasks, self._warn), DraftRuns(tasks, self._warn)
         if self._settings.service_task.task_id is not None:
-            mine = keeper.under_agent((self._settings, self._origins), self._read_with)
+            mine = edits.under_agent((self._settings, self._origins), self._read_with)
         else:
             lasting = {name: value for name, value in self._flags.items() if name not in parameters.TRANSFERABLE}
-            mine = keeper.in_pod(self._settings, self._origins, wiring.read_settings(lasting), self._read_with)
+            mine = edits.in_pod((self._settings, self._origins), wiring.read_settings(lasting), self._read_with)
         _update(self._report, mine.settings)
         self._output.parameters(mine.rows)
         self._warn_of_odd(mine.settings, mine.origins)
-        skipped = None if mine.by_agent else self._why_not_here(keeper, mine)
+        skipped = None if mine.by_agent else self._why_not_here(runs, mine)
         if skipped is not None:
             self._output.skipped(skipped.text, skipped.line)
             return skipped
         mine.settings = self._with_fileserver(mine.settings, mine.origins, connection)
         if not mine.by_agent:
-            keeper.alone_in_pod(mine, holds_lease=holds_lease)
-            keeper.start(mine, self._report.started, pod.NAME)
+            runs.require_alone(mine, holds_lease=holds_lease)
+            runs.start(mine, self._report.started, pod.NAME)
         if not mine.settings.run.dry_run:
-            keeper.archive_old(mine)
+            runs.archive_old(mine)
         if mine.run is None:
             self._clean_around(mine, connection, self._output)
         else:
             self._report.run = mine.run
-            self._clean_and_report(keeper, tasks, mine, mine.run, connection)
+            self._clean_and_report(edits, tasks, mine, mine.run, connection)
         return None
 
     def _read_with(self, values: Mapping[str, tuple[object, str]]) -> tuple[Settings, dict[str, str]]:
-        """All settings, with values of a task in ClearML."""
+        """Read the settings again, with values of a task in ClearML."""
         return wiring.read_settings(self._flags, parameters=values)
 
-    def _why_not_here(self, keeper: Keeper, mine: Service) -> Skipped | None:
-        """Why this pod has nothing to do: it is not due, or an agent runs the pass."""
-        if skipped := service.not_due(mine, self._report.started):
+    def _why_not_here(self, runs: DraftRuns, mine: OwnTask) -> Skipped | None:
+        """Why this pod has nothing to do: the pass is not due, or an agent runs it."""
+        if skipped := too_early(mine, self._report.started):
             return skipped
         if mine.settings.service_task.task_mode == "pod":
             return None
-        return keeper.hand_over(mine, self._report.started)
+        return runs.hand_over(mine, self._report.started)
 
     def _clean_and_report(
-        self, keeper: Keeper, tasks: ServiceTasks, mine: Service, run: TaskId, connection: wiring.Connection
+        self, edits: DraftSettings, tasks: ServiceTasks, mine: OwnTask, run: TaskId, connection: wiring.Connection
     ) -> None:
-        """The pass, reported in ClearML as it goes. The run there is ended with the whole report, so that is closed first."""
-        reporter = ServiceRun(
+        """Run the pass and report it in ClearML. The report is closed before the run there is ended with it."""
+        reporter = RunReporter(
             tasks,
             run,
-            folder=f"{mine.settings.service_task.task_project}/{service.run_name(mine.settings, self._report.started)}.{run}",
+            folder=f"{mine.settings.service_task.task_project}/{run_name(mine.settings, self._report.started)}.{run}",
             by_agent=mine.by_agent,
             worker=pod.NAME,
             uploads=wiring.uploads(mine.settings, connection),
@@ -154,7 +158,7 @@ class PassJob(Job[Report]):
                 reporter.parameters(mine.rows)
                 self._clean_around(mine, connection, _Observers(self._output, reporter))
             except SettingsError as error:
-                keeper.complain(mine.edited, str(error))
+                edits.complain(mine.edited, str(error))
                 raise
             finally:
                 failure = sys.exc_info()[1]
@@ -166,8 +170,8 @@ class PassJob(Job[Report]):
                 else:
                     reporter.fail(f"{type(failure).__name__}: {failure}")
 
-    def _clean_around(self, mine: Service, connection: wiring.Connection, observer: Observer) -> None:
-        """The pass, which doesn't touch the job's own tasks but for old runs."""
+    def _clean_around(self, mine: OwnTask, connection: wiring.Connection, observer: Observer) -> None:
+        """Run the pass; of the job's own tasks, it touches only old runs."""
         self._clean(mine.settings, connection, observer, never=mine.never, runs_of=mine.draft.id if mine.draft else "")
 
     def _note_aborted(self) -> None:
@@ -183,14 +187,14 @@ class PassJob(Job[Report]):
         self._output.trouble(text)
 
     def _warn_of_odd(self, settings: Settings, origins: Mapping[str, str]) -> None:
-        """Warn of settings that are allowed, and perhaps not meant."""
+        """Warn of settings that are allowed but look like a mistake."""
         with_task = settings.service_task.task or settings.service_task.task_id is not None
         for name in names(lambda entry: entry.group == "schedule") if not with_task else ():
             if origins[name] != "default":
-                self._warn(f"{origins[name]} is set: it belongs to the CronJob's schedule. The job runs one pass and exits.")
+                self._warn(f"{origins[name]} has no effect here: it belongs to the CronJob's schedule. The job runs one pass.")
         if settings.filters.statuses and "created" not in settings.filters.statuses and not settings.filters.force_delete:
             self._warn(
-                "nothing can be found: CLEANUP_STATUSES leaves out drafts, and CLEANUP_FORCE_DELETE=false allows nothing else"
+                "nothing can match: CLEANUP_STATUSES leaves out drafts, and CLEANUP_FORCE_DELETE=false allows only drafts"
             )
 
     def _has_failures(self) -> bool:
@@ -217,7 +221,7 @@ class PassJob(Job[Report]):
 
 
 class _Observers:
-    """Several observers of a pass, as one."""
+    """Passes everything on to several observers."""
 
     def __init__(self, *observers: Observer) -> None:
         self._observers = observers

@@ -1,4 +1,4 @@
-"""What a run exchanges with Kubernetes, whatever it does: signals, the lease, the termination message and an Event."""
+"""What a run exchanges with Kubernetes: signals, the lease, the termination message and an Event."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ from cleanup_job.report.document import TERMINATION_BYTES
 from cleanup_job.settings.model import Settings
 
 NAME = socket.gethostname()
-"""The pod's name, or the machine's where there is no pod."""
+"""The pod's name; outside a pod, the machine's."""
 TERMINATION_LOG = Path("/dev/termination-log")
 """Where Kubernetes reads a container's termination message; it creates the file."""
 
@@ -39,7 +39,7 @@ def signals(stop: Stop) -> Iterator[None]:
 
 
 def lease(settings: Settings, stop: Stop, warn: Callable[[str], None]) -> Any:
-    """Hold the lease that keeps two passes apart; gives its guard, or None where no lease is set.
+    """Hold the lease that keeps two passes from running at once. Without a lease in the settings, hold nothing.
 
     Raises:
         LeaseHeldError: another pass held it for the whole wait, or the run was stopped while it waited.
@@ -64,14 +64,14 @@ def lease(settings: Settings, stop: Stop, warn: Callable[[str], None]) -> Any:
 
 
 def write_termination_message(text: str) -> None:
-    """Leave what Kubernetes shows of a container that has ended, where there is a place for it."""
+    """Write what Kubernetes shows of a container that has ended."""
     if TERMINATION_LOG.exists():
         with suppress(OSError):  # a disk may be full
             TERMINATION_LOG.write_bytes(redacted(text).encode()[:TERMINATION_BYTES])
 
 
 def leave_event(cronjob: str | None, namespace: str | None, what: event.Event, warn: Callable[[str], None]) -> None:
-    """Leave an Event on the CronJob, if there is one. If that fails, it is a warning, and not a failure of the run."""
+    """Leave an Event on the CronJob, if there is one. A failure to do so is only a warning."""
     if not cronjob:
         return
     from cleanup_job.cluster.k8s_events import EventError, leave  # noqa: PLC0415 -- kubernetes is slow to import
@@ -83,7 +83,7 @@ def leave_event(cronjob: str | None, namespace: str | None, what: event.Event, w
 
 
 def explain_failure(error: str, warn: Callable[[str], None]) -> None:
-    """Say why there was no pass: it has no report to say it, and perhaps no settings."""
+    """Tell Kubernetes why no pass ran. There is no report, and there may be no settings."""
     write_termination_message(f"error: {error}")
     cronjob, namespace = (os.environ.get(name) for name in ("CLEANUP_CRONJOB", "CLEANUP_LEASE_NAMESPACE"))
     leave_event(cronjob, namespace or None, event.of_error(error, NAME), warn)

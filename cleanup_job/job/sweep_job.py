@@ -20,16 +20,16 @@ class SweepOutput(RunOutput[SweepReport], Protocol):
     """Shows a sweep to people or programs."""
 
     def orphan(self, orphan: Orphan) -> None:
-        """A task folder without a record."""
+        """Show a task folder without a record."""
 
 
 class SweepJob(Job[SweepReport]):
-    """One sweep: it finds task folders without a record, and deletes the old ones if it is to."""
+    """One sweep: it finds task folders without a record and, with --delete, deletes the old ones."""
 
     _output: SweepOutput
 
     def __init__(self, settings: Settings, output: SweepOutput, stop: Stop) -> None:
-        """A sweep that has not begun."""
+        """Prepare a sweep."""
         server = urlsplit(settings.connection.api_host or "").hostname or ""
         report = SweepReport(version("clearml-cleanup"), server, settings.sweep.sweep_delete, datetime.now(UTC))
         super().__init__(settings, report, output, stop)
@@ -37,11 +37,9 @@ class SweepJob(Job[SweepReport]):
     def _check(self) -> None:
         settings, server = self._settings, self._report.server
         if not settings.sweep.sweep_stores:
-            raise SettingsError("no store to sweep: name one with --store URL, or in CLEANUP_SWEEP_STORES")
+            raise SettingsError("no store to sweep: name one with --store URL or in CLEANUP_SWEEP_STORES")
         if settings.sweep.sweep_i_know not in {None, server}:
-            raise SettingsError(
-                f"--i-know {settings.sweep.sweep_i_know}: the server is {server}. The name shows that you mean this one."
-            )
+            raise SettingsError(f"--i-know {settings.sweep.sweep_i_know}: the server is {server}. Give its name to confirm.")
 
     def _work(self, *, holds_lease: bool) -> None:  # noqa: ARG002 -- a sweep leaves no runs to tell apart
         settings, stop = self._settings, self._stop

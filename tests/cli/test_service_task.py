@@ -219,7 +219,7 @@ def test_a_value_that_nobody_edited_follows_the_environment(ui: WebUI, monkeypat
     assert len(ui.tasks(system_tags=["archived"])) == 5
     assert ui.values()["delete_threshold_days"] == "30", "a manual pass leaves the draft as it is"
     scheduled(monkeypatch)
-    monkeypatch.setattr("cleanup_job.service_task.service.not_due", lambda *_: None)
+    monkeypatch.setattr("cleanup_job.job.pass_job.too_early", lambda *_: None)
     assert main(["run"]) == 0
     assert ui.values()["delete_threshold_days"] == "10000"
 
@@ -646,7 +646,7 @@ def test_the_run_of_a_pod_that_was_killed_is_ended_by_the_next_pass(
     ui.call("tasks.started", task=killed, force=True)
     capsys.readouterr()
     assert main([]) == 0
-    assert f"run {killed} had ended without a word" in capsys.readouterr().out
+    assert f"run {killed} ended without saying so" in capsys.readouterr().out
     assert [run["status"] for run in ui.runs()] == ["failed", "completed"]
     assert ui.runs()[0]["status_reason"] == "its pod is gone"
 
