@@ -18,7 +18,7 @@ from cleanup_job.clearml_api.misread import Misread, Shape, page
 from cleanup_job.clearml_api.session import PassingError, Transport
 from cleanup_job.clearml_api.versions import DELETE_EXTERNAL, MODEL_EVENTS, MODELS_DELETE_MANY, TASKS_DELETE_MANY, Offer
 from cleanup_job.errors import AnswerError, LargeAnswerError
-from cleanup_job.planning.claim import Scope
+from cleanup_job.planning.claim import ClaimScope
 from cleanup_job.planning.paths import ModelId, TaskId
 from cleanup_job.planning.records import (
     Claimant,
@@ -193,7 +193,7 @@ class ClearMLServer:
         for entry in self._listings.stream("models", body, documents.ModelEntry, since):
             yield entry.model()
 
-    def claimants(self, scope: Scope, since: str = "") -> Iterator[Claimant]:
+    def claimants(self, scope: ClaimScope, since: str = "") -> Iterator[Claimant]:
         """Yield what the tasks in a scope name; with ``since`` those that were made or changed since that ``last_update``.
 
         No filter of the API finds an artifact by its address (recording ``list_parts``), so all tasks are read. One that

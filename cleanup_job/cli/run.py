@@ -15,15 +15,14 @@ from rich.console import Console
 
 from cleanup_job import wiring
 from cleanup_job.cli import pod
-from cleanup_job.cli.flags import given
-from cleanup_job.cli.terminal import Both, JsonOutput, Output, TextOutput
+from cleanup_job.cli.flags import OF_A_PASS, add_flags, given
+from cleanup_job.cli.terminal import Both, JsonOutput, Output, TextOutput, warn
 from cleanup_job.errors import CleanupError, LeaseHeldError, SettingsError
 from cleanup_job.exit_codes import ExitCode, StopReason
 from cleanup_job.passes.cleanup import Pass, Stop
 from cleanup_job.planning.outcome import Report
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.report import files, k8s_event, termination_message
-from cleanup_job.report.formatting import plain
 from cleanup_job.service_task import parameters, service
 from cleanup_job.service_task.ports import ServiceTasks
 from cleanup_job.service_task.run_reporter import ServiceRun
@@ -31,6 +30,11 @@ from cleanup_job.service_task.service import Keeper, Service, Skipped
 from cleanup_job.settings.model import Settings
 
 POD = socket.gethostname()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A flag for each setting of a pass."""
+    add_flags(parser, OF_A_PASS)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -277,11 +281,7 @@ def without_report(error: str) -> None:
     """Tell of a pass that has no report, and perhaps no settings."""
     pod.last_words(f"error: {error}")
     cronjob, namespace = (os.environ.get(name) for name in ("CLEANUP_CRONJOB", "CLEANUP_LEASE_NAMESPACE"))
-    _event(cronjob, namespace or None, k8s_event.of_error(error, POD), _warn)
-
-
-def _warn(text: str) -> None:
-    Console(stderr=True, soft_wrap=True).print(f"warning: {plain(text)}", style="yellow", markup=False, highlight=False)
+    _event(cronjob, namespace or None, k8s_event.of_error(error, POD), warn)
 
 
 def make_output(settings: Settings) -> Output:

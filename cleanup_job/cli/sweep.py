@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from threading import Lock
-from typing import Any
 from urllib.parse import urlsplit
 
 from rich.console import Console
@@ -37,13 +36,12 @@ MORE = ("page_size", "max_requests_in_flight", "request_timeout_seconds", "attem
 FLAGS = [name for name in Settings.model_fields if group_name(name) in GROUPS or name in MORE]
 
 
-def add_arguments(commands: Any) -> None:
-    """The command's own parser."""
-    text = "find task folders without a record in buckets and mounted folders; with --delete, delete the old ones"
-    add_flags(commands.add_parser("sweep", help=text, description=text, allow_abbrev=False), FLAGS)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A flag for each setting of a sweep."""
+    add_flags(parser, FLAGS)
 
 
-def sweep(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """One sweep; gives the exit code."""
     try:
         settings, _ = wiring.read_settings(given(options))
@@ -86,8 +84,8 @@ def _sweep(settings: Settings, report: SweepReport, output: "_Output") -> None:
                     sure=settings.sweep_i_know is not None,
                 )
                 Sweep(server, wanted, report, output.orphan, lambda: bool(stop.reason)).run(places)
-                for doubt in {doubt: None for storage, _ in places for doubt in storage.doubts()}:
-                    output.warning(doubt)
+                for warning in {warning: None for storage, _ in places for warning in storage.warnings()}:
+                    output.warning(warning)
         except LeaseHeldError:
             if not stop.reason:
                 raise

@@ -29,6 +29,16 @@ EVERY = 60.0
 """Seconds between two lines of progress."""
 
 
+def say(text: str) -> None:
+    """Print a line."""
+    Console(soft_wrap=True).print(plain(text), markup=False, highlight=False)
+
+
+def warn(text: str) -> None:
+    """Print a warning to standard error."""
+    Console(stderr=True, soft_wrap=True).print(f"warning: {plain(text)}", style="yellow", markup=False, highlight=False)
+
+
 class Output(Protocol):
     """Watches a pass and tells people or programs about it."""
 

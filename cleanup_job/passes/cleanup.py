@@ -22,12 +22,14 @@ from cleanup_job.passes.phases import Phases
 from cleanup_job.passes.ports import Observer, Server, Storage
 from cleanup_job.passes.rate import Rate
 from cleanup_job.planning import clock
-from cleanup_job.planning.claim import Scope
+from cleanup_job.planning.claim import ClaimScope
+from cleanup_job.planning.deleted_so_far import DeletedSoFar
 from cleanup_job.planning.filters import Filters, Known, needed_by, resolve
 from cleanup_job.planning.order import Order, Unit
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
-from cleanup_job.planning.outcomes import Outcomes
-from cleanup_job.planning.plan import Gone, Policy, Staying
+from cleanup_job.planning.outcome_builder import OutcomeBuilder
+from cleanup_job.planning.plan import Kept
+from cleanup_job.planning.policy import Policy
 from cleanup_job.planning.selection import Rules
 from cleanup_job.transport.splitting import Splitting
 
@@ -53,7 +55,7 @@ class Options:
     keep_on_file_error: bool = True
     keep_missing: bool = True
     protect_used_datasets: bool = False
-    protect_linked_artifacts: Scope = "all"
+    protect_linked_artifacts: ClaimScope = "all"
     keep_model_tags: tuple[str, ...] = ()
     delete_empty_projects: bool = False
     shard: int = 0
@@ -125,10 +127,10 @@ class Pass:
         with self._phases.phase("select"):
             names = self._server.projects()
             if self._options.dry_run:
-                for doubt in self._storage.check():  # what a real pass would stumble over
-                    self._warn(doubt)
+                for warning in self._storage.check():  # what a real pass would stumble over
+                    self._warn(warning)
             rules = self._rules(names)
-            self._outcomes = Outcomes(names, rules.rule_of)
+            self._outcomes = OutcomeBuilder(names, rules.rule_of)
             found = self._find(rules, names)
         every = len(found.tasks)
         found = candidates.of_shard(found, self._options.shard, self._options.shards)
@@ -140,22 +142,22 @@ class Pass:
             self._report.left = len(found.tasks)
             raise refusal
         if found.tasks:
-            gone = self._work(found, rules)
+            deleted = self._work(found, rules)
             if self._options.delete_empty_projects and not self._stop.reason:
-                self._empty_projects(found, gone, names)
-            for doubt in self._storage.doubts():
-                self._warn(doubt)
+                self._empty_projects(found, deleted, names)
+            for warning in self._storage.warnings():
+                self._warn(warning)
         if refusal is not None:
             raise refusal
 
     def _find(self, rules: Rules, projects: dict[str, str]) -> Candidates:
-        def note(staying: Staying) -> None:
-            if staying.task.id:
-                self._note(self._outcomes.stays(staying))
+        def note(kept: Kept) -> None:
+            if kept.task.id:
+                self._note(self._outcomes.kept(kept))
             else:  # nobody can say which task it is
-                self._warn(f"tasks.get_all: an archived task is left out, since its id can't be read: {staying.detail}")
+                self._warn(f"tasks.get_all: an archived task is left out, since its id can't be read: {kept.detail}")
 
-        tell = candidates.told_by_shard(note, self._options.shard, self._options.shards)
+        notify = candidates.of_shard_only(note, self._options.shard, self._options.shards)
         options = self._options
         protect = Protect(
             options.protect_linked_artifacts,
@@ -163,7 +165,7 @@ class Pass:
             frozenset(options.keep_model_tags),
             links=options.delete_external,
         )
-        return candidates.find(self._server, self._storage, rules, projects, tell, split=self._split, protect=protect)
+        return candidates.find(self._server, self._storage, rules, projects, notify, split=self._split, protect=protect)
 
     def _rules(self, projects: dict[str, str]) -> Rules:
         filters, server = self._options.filters, self._server
@@ -184,15 +186,15 @@ class Pass:
             f"If that is what you want, set CLEANUP_REFUSE_ABOVE={count} or higher for one pass; a dry run lists them."
         )
 
-    def _empty_projects(self, found: Candidates, gone: Gone, names: dict[str, str]) -> None:
+    def _empty_projects(self, found: Candidates, deleted: DeletedSoFar, names: dict[str, str]) -> None:
         """Delete the projects that this pass emptied. One that is refused is no failure: its tasks are gone."""
-        touched = {found.tasks[task].project for task in gone.tasks} - {""}
-        deleted: set[str] = set()
+        touched = {record.project for task, record in found.tasks.items() if deleted.has(task)} - {""}
+        emptied: set[str] = set()
         kept: list[str] = []
-        for project in projects.emptied(self._server, touched, gone):
+        for project in projects.emptied(self._server, touched, deleted):
             if any(name.startswith(project.name + "/") for name in kept):
                 continue
-            if needed := needed_by(self._options.filters, names, deleted | {project.id}):
+            if needed := needed_by(self._options.filters, names, emptied | {project.id}):
                 kept.append(project.name)
                 self._warn(f"project {project.name} is empty, and is kept since {needed} would name nothing without it")
                 continue
@@ -202,11 +204,11 @@ class Pass:
             except AnswerError as error:
                 self._warn(f"project {project.name}: it is empty, but was not deleted: {error}")
                 continue
-            deleted.add(project.id)
+            emptied.add(project.id)
             self._report.emptied.append(project.name)
             self._observer.project(project.name)
 
-    def _work(self, found: Candidates, rules: Rules) -> Gone:
+    def _work(self, found: Candidates, rules: Rules) -> DeletedSoFar:
         """Plan and delete in batches that overlap as far as references between their tasks allow; gives what is gone then."""
         batches = self._batches(found, rules)
         order = Order(found.tasks, found.holds)
@@ -232,7 +234,7 @@ class Pass:
         self._report.stopped_by = (self._stop.reason or StopReason.MAX_TASKS) if self._report.left else None
         if error is not None:
             raise error
-        return batches.gone
+        return batches.deleted
 
     def _batches(self, found: Candidates, rules: Rules) -> Batches:
         if not self._options.dry_run:
@@ -292,19 +294,19 @@ class Pass:
         known = {outcome.task for outcome in outcomes}
         deleted = {outcome.task for outcome in outcomes if outcome.verdict is Verdict.DELETED}
         gone = deleted | {outcome.task for outcome in outcomes if outcome.verdict is Verdict.GONE_ALREADY}
-        batches.gone.tasks.update(gone)
+        batches.deleted.add(gone)
         for outcome in outcomes:
             self._note(outcome)
         for unit in units:
             if gone.issuperset(unit):
-                order.gone(unit)
+                order.deleted(unit)
                 continue
             if known.isdisjoint(unit):  # it did not come to it
                 continue
-            needed = {task: holder[0] for maker, holder in order.stays(unit) for task in maker}
+            needed = {task: holder[0] for maker, holder in order.kept(unit) for task in maker}
             for task in candidates.with_names(self._server, [found.tasks[task] for task in needed]):
                 detail = f"task {needed[task.id]}, which needs something that this one made or keeps, is kept"
-                self._note(self._outcomes.stays(Staying(task, Reason.IN_USE, detail)))
+                self._note(self._outcomes.kept(Kept(task, Reason.IN_USE, detail)))
         return len(deleted)
 
     def _warn(self, text: str) -> None:

@@ -185,7 +185,7 @@ class FileServer:
                 "which can't exist. Nothing was deleted. Correct the address."
             )
 
-    def doubts(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """What is left behind since it can't delete folders; that not one path was there: it may be another server."""
         found = []
         if not self._batch:

@@ -71,7 +71,7 @@ class MountedFolders:
             raise SettingsError(f"{doubt} Nothing was deleted: files that can't be seen would be left behind.")
         self._mounted = {root: _identity(root) for root in self._roots}
 
-    def doubts(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """Not one folder was there."""
         if self._missing > UNFINISHED and not self._found:
             return [f"none of {self._missing} folders was below {', '.join(self._roots)}: is the right volume mounted?"]

@@ -128,7 +128,7 @@ class ObjectStores:
     def prepare(self) -> None:
         """Nothing, likewise."""
 
-    def doubts(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """Buckets where nothing was found, and such as keep what is deleted."""
         buckets = sorted(self._open.values(), key=lambda bucket: bucket.name)
         return [

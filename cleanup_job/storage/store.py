@@ -65,8 +65,8 @@ class Store(Protocol):
             UnreachableError: it gives no usable answer.
         """
 
-    def doubts(self) -> list[str]:
-        """What to tell at the end of a pass: files that were all elsewhere, bytes that are not freed."""
+    def warnings(self) -> list[str]:
+        """What people have to know at the end of a pass: files that were all elsewhere, bytes that are not freed."""
 
     def locate(self, uri: str) -> Location | None:
         """The place of this URI in the store, None where it lies elsewhere. No I/O."""
@@ -141,9 +141,9 @@ class Stores:
         """The one name of what a place really is."""
         return next((store.real(place) for store in self.stores if store.holds(place.store)), place)
 
-    def doubts(self) -> list[str]:
-        """What the stores have to tell at the end."""
-        return [doubt for store in self.stores for doubt in store.doubts()]
+    def warnings(self) -> list[str]:
+        """What people have to know at the end, of all stores."""
+        return [warning for store in self.stores for warning in store.warnings()]
 
     def locate(self, uri: str) -> Location | None:
         """The place of a URI in the first store that holds it; None where none does."""

@@ -68,15 +68,13 @@ def make(store: Store, files: str, max_version: str) -> Flask:
 
 
 def _answer(store: Store, files: str, max_version: str, path: str) -> Response:
-    found = _PATH.fullmatch(path)
-    zeros = bool(found and found[1] and re.match(r"0\d", found[1]))
-    version, name = (found[1] or max_version, found[2]) if found and not zeros else ("1.0", "")
+    bad_version, bad_path, version, name = _understood(path, max_version)
     since, handler = ENDPOINTS.get(name, ((1, 0), None))
     number = _number(version)
     server = _number(max_version)
     there = handler is not None and number >= (1, 0) and since <= server and not older.lacks(server, name)
     try:
-        _check(path if zeros else "", path if not found else "", f"name {name} and version {version}" if not there else "")
+        _check(bad_version, bad_path, "" if there else f"name {name} and version {version}")
         user = str(store.user["id"]) if name in _PUBLIC else _authenticate()
         body = older.understood(server, name, _body_of_request())
         call = Call(store, body, user, files, request.get_data(as_text=True), number, server)
@@ -84,21 +82,36 @@ def _answer(store: Store, files: str, max_version: str, path: str) -> Response:
             shown, status, subcode, message = json.dumps(handler(call) if handler else {}), 200, 0, "OK"
     except ApiError as error:
         shown, status, subcode, message = "{}", error.status, error.subcode, error.message
-    meta = {
+    endpoint = {
+        "name": name,
+        "requested_version": _as_number(version),
+        "actual_version": _actual(version, since) if there else None,
+    }
+    meta = _meta(endpoint, status, subcode, message)
+    return Response(f'{{"meta": {json.dumps(meta)}, "data": {shown}}}', status, mimetype="application/json")
+
+
+def _understood(path: str, max_version: str) -> tuple[str, str, str, str]:
+    """What is wrong with the version in a path and with the path, then the version and the name of the call."""
+    found = _PATH.fullmatch(path)
+    if not found:
+        return "", path, "1.0", ""
+    if found[1] and re.match(r"0\d", found[1]):
+        return path, "", "1.0", ""
+    return "", "", found[1] or max_version, found[2]
+
+
+def _meta(endpoint: Document, status: int, subcode: int, message: str) -> Document:
+    return {
         "id": new_id(),
         "trx": new_id(),
-        "endpoint": {
-            "name": name,
-            "requested_version": _as_number(version),
-            "actual_version": _actual(version, since) if there else None,
-        },
+        "endpoint": endpoint,
         "result_code": status,
         "result_subcode": subcode,
         "result_msg": message,
         "error_stack": None,
         "error_data": {},
     }
-    return Response(f'{{"meta": {json.dumps(meta)}, "data": {shown}}}', status, mimetype="application/json")
 
 
 def _check(bad_version: str, bad_path: str, missing: str) -> None:

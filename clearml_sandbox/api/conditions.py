@@ -32,22 +32,30 @@ def conditions_of(call: Call, kind: Kind) -> list[Condition]:
     found: list[Condition] = []
     if not body.get("search_hidden") and not values_of(body.get("id")) and kind is not MODEL:
         found.append(lambda document: "hidden" not in (document.get("system_tags") or ()))
-    for field in kind.lists & body.keys() - {"id"}:
-        found += _in_list(field, _widened(call, field, body[field]))
-    for field, rule in (body.get("filters") or {}).items():
-        if field in kind.lists:
-            found.append(partial(_in_filter, field, _filter(rule)))
-    for field, rule in body.items():
-        if field in kind.ranges or f"{field.partition('.')[0]}.*" in kind.ranges:
-            found.append(_in_range(field, rule))
-        elif field in kind.dates:
-            found += _in_dates(field, rule)
-        elif kind.equal and field.startswith(kind.equal):
-            found.append(partial(_is_equal, field, rule))
-    found += _texts(body, kind)
+    found += [*_lists(call, body, kind), *_values(body, kind), *_texts(body, kind)]
     if body.get("ready") is not None:
         found.append(lambda document: document.get("ready") is body["ready"])
     return found
+
+
+def _lists(call: Call, body: Document, kind: Kind) -> Iterator[Condition]:
+    """Lists of values, and the entries of `filters`."""
+    for field in kind.lists & body.keys() - {"id"}:
+        yield from _in_list(field, _widened(call, field, body[field]))
+    for field, rule in (body.get("filters") or {}).items():
+        if field in kind.lists:
+            yield partial(_in_filter, field, _filter(rule))
+
+
+def _values(body: Document, kind: Kind) -> Iterator[Condition]:
+    """Ranges, dates and single values."""
+    for field, rule in body.items():
+        if field in kind.ranges or f"{field.partition('.')[0]}.*" in kind.ranges:
+            yield _in_range(field, rule)
+        elif field in kind.dates:
+            yield from _in_dates(field, rule)
+        elif kind.equal and field.startswith(kind.equal):
+            yield partial(_is_equal, field, rule)
 
 
 def _texts(body: Document, kind: Kind) -> Iterator[Condition]:
@@ -77,13 +85,17 @@ def read_values(document: Document, path: str) -> Sequence[Any]:
     values: list[Any] = [document]
     before = ""
     for part in path.split("."):
-        if before == "artifacts":  # the server keeps them by key and mode, and shows a list
-            values = [value for value in values if isinstance(value, dict) and _artifact_id(value) == part]
-        else:
-            step = [value.get(part) for value in values if isinstance(value, dict)]
-            values = [item for value in step for item in (value if isinstance(value, list) else [value])]
+        documents = [value for value in values if isinstance(value, dict)]
+        # The server keeps artifacts by key and mode, and shows a list.
+        values = [one for one in documents if _artifact_id(one) == part] if before == "artifacts" else _below(documents, part)
         before = part
     return [value for value in values if value is not None]
+
+
+def _below(documents: Iterable[Document], field: str) -> list[Any]:
+    """The values of a field, those of lists one by one."""
+    step = (document.get(field) for document in documents)
+    return [item for value in step for item in (value if isinstance(value, list) else [value])]
 
 
 def _artifact_id(artifact: Document) -> str:
@@ -97,6 +109,20 @@ def _is_equal(field: str, wanted: Any, document: Document) -> bool:
 
 def _in_list(field: str, rule: Any) -> list[Condition]:
     """A list filter: OR by default; `-x` and `__$not` exclude, `__$all` and `__$and` want all, and make `-x` a plain value."""
+    include, exclude, every = _parts(rule)
+    found: list[Condition] = []
+    if exclude:
+        found.append(lambda document: not any(value in exclude for value in read_values(document, field)))
+    if include and every:
+        found.append(lambda document: all(value in read_values(document, field) for value in include))
+    elif include:
+        wanted = {value for value in include if isinstance(value, str)}  # documents hold texts alone in these fields
+        found.append(lambda document: not wanted.isdisjoint(read_values(document, field)))
+    return found
+
+
+def _parts(rule: Any) -> tuple[list[Any], list[Any], bool]:
+    """What a list filter wants, what it excludes, and whether it wants all."""
     include: list[Any] = []
     exclude: list[Any] = []
     every, plain, negate = False, False, False
@@ -112,15 +138,7 @@ def _in_list(field: str, rule: Any) -> list[Condition]:
             exclude.append(value[1:])
         else:
             include.append(value)
-    found: list[Condition] = []
-    if exclude:
-        found.append(lambda document: not any(value in exclude for value in read_values(document, field)))
-    if include and every:
-        found.append(lambda document: all(value in read_values(document, field) for value in include))
-    elif include:
-        wanted = {value for value in include if isinstance(value, str)}  # documents hold texts alone in these fields
-        found.append(lambda document: not wanted.isdisjoint(read_values(document, field)))
-    return found
+    return include, exclude, every
 
 
 def _filter(rule: Any) -> Document:
@@ -167,14 +185,19 @@ def _in_dates(field: str, rule: Any) -> Iterator[Condition]:
         return
     if None in bounds:
         raise ApiError(400, 16, f"Invalid value for fields (failed parsing query field): field={field}")
+    for how, limit in _limits(bounds).items():
+        yield partial(_in_date, field, how, limit)
+
+
+def _limits(bounds: Iterable[str]) -> dict[str, datetime]:
+    """The bounds that can be read, by their operators; of two with one operator the last counts."""
     limits: dict[str, datetime] = {}
     for bound in bounds:
         match = _MODIFIER.fullmatch(bound)
         limit = _time(match[2]) if match else None
         if match and limit and not re.fullmatch(r"\d+", match[2].strip()):
-            limits[match[1]] = limit  # of two with one operator the last counts
-    for how, limit in limits.items():
-        yield partial(_in_date, field, how, limit)
+            limits[match[1]] = limit
+    return limits
 
 
 def _in_date(field: str, how: str, limit: datetime, document: Document) -> bool:

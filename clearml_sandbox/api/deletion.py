@@ -59,6 +59,12 @@ def _refuse(store: Store, task: Document) -> None:
     children = [child for child in store.tasks.having("parent", [key]) if child["status"] == "published"]
     if children:
         _cannot("has children, use force=True", task=key, children=len(children))
+    _refuse_models(store, task)
+
+
+def _refuse_models(store: Store, task: Document) -> None:
+    """Published models keep their task: those that it made, and those that its record lists."""
+    key = task["id"]
     models = [model for model in store.models.having("task", [key]) if model.get("ready")]
     if models:
         _cannot("has output models, use force=True", task=key, models=len(models))

@@ -18,6 +18,7 @@ from clearml_sandbox.api.event_reading import (
     WINDOW,
     Wanted,
     is_wanted,
+    iteration_of,
     iterations,
     metric_of,
     owners,
@@ -116,7 +117,7 @@ def _overwritten(images: Iterable[Document]) -> int | None:
     """The last iteration but one that used a variant's newest URL: what was written until then is taken for overwritten."""
     used: dict[str, list[int]] = defaultdict(list)
     for image in images:
-        used[image["url"]].append(image.get("iter") or 0)
+        used[image["url"]].append(iteration_of(image))
     _, newest = min(used.items(), key=lambda url: (-max(url[1]), url[0]))
     return sorted(newest)[-2] if len(newest) > 1 else None
 
@@ -129,10 +130,7 @@ def _iterations(call: Call, kind: str, reading: _Reading, count: int) -> list[Do
     if room < 1:
         raise too_many()
     earlier = call.flag("navigate_earlier", default=True) or reading.newest is None
-    groups: dict[int, dict[str, dict[str, list[Document]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
-    for event in _usable(call, kind, reading.key):
-        if metric_of(event) in reading.metrics and event.get("iter") is not None and _goes_on(reading, event["iter"], earlier):
-            groups[event["iter"]][metric_of(event)][variant_of(event)].append(event)
+    groups = _following(call, kind, reading, earlier=earlier)
     found = []
     for number in sorted(sorted(groups, reverse=earlier)[:count], reverse=True):
         events = [
@@ -146,6 +144,15 @@ def _iterations(call: Call, kind: str, reading: _Reading, count: int) -> list[Do
     if found:
         reading.newest, reading.oldest = int(str(found[0]["iter"])), int(str(found[-1]["iter"]))
     return found
+
+
+def _following(call: Call, kind: str, reading: _Reading, *, earlier: bool) -> dict[int, dict[str, dict[str, list[Document]]]]:
+    """The events that were not read yet, by iteration, metric and variant."""
+    groups: dict[int, dict[str, dict[str, list[Document]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    for event in _usable(call, kind, reading.key):
+        if metric_of(event) in reading.metrics and event.get("iter") is not None and _goes_on(reading, event["iter"], earlier):
+            groups[event["iter"]][metric_of(event)][variant_of(event)].append(event)
+    return groups
 
 
 def _goes_on(reading: _Reading, number: int, earlier: bool) -> bool:
@@ -208,23 +215,28 @@ def _get_multi_task_plots(call: Call) -> Document:
 
 def _last_plots(call: Call, keys: list[str], count: int) -> list[Document]:
     """The plots of the last iterations, the latest first."""
-    wanted = wanted_metrics(call.body.get("metrics"))
     found: list[Document] = []
     apiece = call.flag("last_iters_per_task_metric", default=True)
     room = WINDOW // (len(keys) * count) if count > 0 else 0
     if count < 1 or (apiece and room < 1):
         raise too_many()
     for key in keys:
-        plots = [event for event in read(call, key, PLOT) if is_wanted(event, wanted)]
-        groups: dict[str, list[Document]] = defaultdict(list)
-        for event in plots:
-            groups[metric_of(event) if apiece else ""].append(event)
-        sizes = Counter({metric: len(events) for metric, events in groups.items()})
+        groups = _plots_of(call, key, apiece=apiece)
         # The metrics with the most plots come first, for Elasticsearch as here.
-        for metric in sorted(sizes, key=lambda name: (-sizes[name], name))[: room if apiece else None]:
-            last = set(sorted({e.get("iter") or 0 for e in groups[metric]}, reverse=True)[:count])
-            found += [event for event in groups[metric] if (event.get("iter") or 0) in last]
-    return sorted(found, key=lambda event: -(event.get("iter") or 0))
+        for metric in sorted(groups, key=lambda name: (-len(groups[name]), name))[: room if apiece else None]:
+            last = set(sorted({iteration_of(event) for event in groups[metric]}, reverse=True)[:count])
+            found += [event for event in groups[metric] if iteration_of(event) in last]
+    return sorted(found, key=lambda event: -iteration_of(event))
+
+
+def _plots_of(call: Call, key: str, *, apiece: bool) -> dict[str, list[Document]]:
+    """The plots of a task that a request asks for: by metric where each counts apart, else all together."""
+    wanted = wanted_metrics(call.body.get("metrics"))
+    groups: dict[str, list[Document]] = defaultdict(list)
+    for event in read(call, key, PLOT):
+        if is_wanted(event, wanted):
+            groups[metric_of(event) if apiece else ""].append(event)
+    return groups
 
 
 def _plots(call: Call, page: list[Document], total: int, scroll: str | None, count: int) -> Document:
@@ -239,6 +251,6 @@ def _plots(call: Call, page: list[Document], total: int, scroll: str | None, cou
             metric, variant, key = place
             entries = tree.setdefault(metric, {}).setdefault(variant, {}).setdefault(key, {})
             name = (names.get(key) or {}).get("name")
-            entry = entries.setdefault(str(event.get("iter") or 0), {"name": name, "plots": []})
+            entry = entries.setdefault(str(iteration_of(event)), {"name": name, "plots": []})
             entry["plots"].append(shown(event))
     return {"plots": tree, "returned": len(tree), "total": total, "scroll_id": scroll}

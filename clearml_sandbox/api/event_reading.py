@@ -47,7 +47,7 @@ def read(call: Call, key: str, kind: str) -> list[Document]:
     """The events of a task in order of iteration, as the server gives them."""
     models = call.flag("model_events")
     found = [e for e in call.store.events.get(key, ()) if e["type"] == kind and bool(e.get("model_event")) == models]
-    found.sort(key=lambda e: (e.get("iter") or 0, metric_of(e), variant_of(e)))
+    found.sort(key=lambda e: (iteration_of(e), metric_of(e), variant_of(e)))
     return found
 
 
@@ -59,6 +59,11 @@ def metric_of(event: Document) -> str:
 def variant_of(event: Document) -> str:
     """An event's variant; one that was sent without has an empty one."""
     return str(event.get("variant") or "")
+
+
+def iteration_of(event: Document) -> int:
+    """The iteration of an event; one that was sent without has 0."""
+    return int(event.get("iter") or 0)
 
 
 def shown(event: Document) -> Document:
@@ -109,24 +114,39 @@ def iterations(call: Call) -> int:
 @endpoint("events.get_task_events")
 def _get_task_events(call: Call) -> Document:
     key, body = call.text("task"), call.body
-    kind, order = body.get("event_type"), body.get("order") or "asc"
-    if kind is not None and kind not in TYPES:
-        raise ApiError(400, 12, f"Validation error (error for field 'event_type': {kind!r})")
-    if order not in {"asc", "desc"}:
-        raise ApiError(400, 12, f"Validation error (error for field 'order': {order!r})")
+    kind, order = _kind_and_order(body)
     owners(call, [key])
     size = body.get("batch_size", 500)
     if call.server <= BY_TIME:
         return _by_time(call, key, str(kind), min(size, WINDOW), backwards=order == "desc")
     if kind is None or kind == "log":
-        raise ApiError(500, 0, f"'{kind}' is no kind of event that this call reads")
+        raise ApiError(500, 0, f"'{kind}' is not a type of event that this call reads")
     request = {
         "event_type": kind,
         "order": order,
         "metrics": body.get("metrics"),
         "count": body.get("count_total") is not False,
     }
-    last = total = None
+    return _by_iteration(call, key, request, size)
+
+
+def _kind_and_order(body: Document) -> tuple[Any, str]:
+    """Which events a request asks for, and in which order.
+
+    Raises:
+        ApiError: the server knows no such type or order.
+    """
+    kind, order = body.get("event_type"), body.get("order") or "asc"
+    if kind is not None and kind not in TYPES:
+        raise ApiError(400, 12, f"Validation error (error for field 'event_type': {kind!r})")
+    if order not in {"asc", "desc"}:
+        raise ApiError(400, 12, f"Validation error (error for field 'order': {order!r})")
+    return kind, order
+
+
+def _by_iteration(call: Call, key: str, request: Document, size: int) -> Document:
+    """Read on from an iteration, as servers since 2.1 do."""
+    body, last, total = call.body, None, None
     if body.get("scroll_id"):  # goes on with the first request, whatever this one asks for
         last, total, request = _scrolled(body["scroll_id"])
         if last is None:
@@ -138,7 +158,7 @@ def _get_task_events(call: Call) -> Document:
     if request["count"] and total is None:
         total = len(events)
     page = _page(events, size, last, backwards=request["order"] == "desc")
-    last = (page[-1].get("iter") or 0) if page else None
+    last = iteration_of(page[-1]) if page else None
     return {"returned": len(page), "total": total, "scroll_id": _scroll([last, total, request]), "events": [*map(shown, page)]}
 
 
@@ -156,15 +176,14 @@ def _by_time(call: Call, key: str, kind: str, size: int, *, backwards: bool) -> 
 
 
 def _page(events: list[Document], size: int, last: int | None, *, backwards: bool) -> list[Document]:
-    """The next events. 0 is no bound for the real server either: after iteration 0 the first page comes again, for ever."""
+    """The next events. As on the real server 0 isn't a bound: after iteration 0 the first page comes again and again."""
     if backwards:
-        events = sorted(events, key=lambda e: -(e.get("iter") or 0))
+        events = sorted(events, key=lambda e: -iteration_of(e))
     if last:
-        events = [e for e in events if ((e.get("iter") or 0) < last if backwards else (e.get("iter") or 0) > last)]
+        events = [e for e in events if (iteration_of(e) < last if backwards else iteration_of(e) > last)]
     page = events[:size]
     if page:  # an iteration is never split, but for what is over the window
-        final = page[-1].get("iter") or 0
-        same = [e for e in events if (e.get("iter") or 0) == final][:WINDOW]
+        same = [e for e in events if iteration_of(e) == iteration_of(page[-1])][:WINDOW]
         there = {id(e) for e in page}
         page += [e for e in same if id(e) not in there]
     return page

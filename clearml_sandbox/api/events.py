@@ -35,24 +35,30 @@ def add(store: Store, events: list[Document], user: str) -> Document:
     stats: dict[str, Document] = defaultdict(dict)
     values = Counter((e.get("task"), e.get("metric"), e.get("variant")) for e in events if e.get("type") == SCALAR)
     logs = {e.get("task") for e in events if e.get("type") == "log"}
-    for event in events:
-        problem = _problem(store, event)
+    for sent in events:
+        problem = _problem(store, sent)
         if problem:
             errors[problem] += 1
             continue
         added += 1
-        event = {"timestamp": int(time() * 1000), **event}  # noqa: PLW2901 -- with its default
-        same = ("type", "metric", "variant", "iter", "key")
-        kept = store.events[event["task"]]
-        if event["type"] in {IMAGE, PLOT}:
-            kept[:] = [e for e in kept if any(e.get(name) != event.get(name) for name in same)]
-        kept.append(event)
+        event = _put(store, sent)
         if not event.get("model_event"):
             several = values[event["task"], event.get("metric"), event.get("variant")] > 1
             _note(store, event, user, stats[event["task"]], bare=several and event["task"] in logs)
     if not added:
         raise ApiError(400, 131, "Events not added: " + ", ".join(f"{text}={n}" for text, n in errors.items()))
     return {"added": added, "errors": sum(errors.values()), "errors_info": dict(errors)}
+
+
+def _put(store: Store, sent: Document) -> Document:
+    """Add an event with its default time; an image or a plot replaces the one of the same name and iteration."""
+    event = {"timestamp": int(time() * 1000), **sent}
+    there = store.events[event["task"]]
+    if event["type"] in {IMAGE, PLOT}:
+        same = ("type", "metric", "variant", "iter", "key")
+        there[:] = [e for e in there if any(e.get(name) != event.get(name) for name in same)]
+    there.append(event)
+    return event
 
 
 def _problem(store: Store, event: Document) -> str:

@@ -22,8 +22,8 @@ def projection(only: Any, kind: Kind, call: Call, *, extended: bool) -> Callable
     """The fields asked for, and in `get_all_ex` links to other documents as `{"id": …}` with the fields asked of them."""
     paths: Sequence[str] = list(only) if only else []
     wanted = [re.sub(r"\.model\..*", "", path) if extended else path for path in paths if not path.startswith("-")]
-    if not extended and any(("." in path and path.partition(".")[0] in kind.links) or ".model." in path for path in wanted):
-        raise ApiError(400, 14, "Lookup error (probably an invalid field name or unsupported nested field): err=Cannot resolve")
+    if not extended:
+        _check_links(wanted, kind)
     tree = _tree(path.partition(".")[0] if path.partition(".")[0] in kind.links else path for path in wanted)
     dropped = {path[1:] for path in paths} | {"unique_metrics"}
 
@@ -37,6 +37,12 @@ def projection(only: Any, kind: Kind, call: Call, *, extended: bool) -> Callable
         return {"id": document["id"], **cut} if extended else cut
 
     return project
+
+
+def _check_links(paths: Iterable[str], kind: Kind) -> None:
+    """Fields of linked documents are shown by `get_all_ex` alone."""
+    if any(("." in path and path.partition(".")[0] in kind.links) or ".model." in path for path in paths):
+        raise ApiError(400, 14, "Lookup error (probably an invalid field name or unsupported nested field): err=Cannot resolve")
 
 
 Tree = dict[str, Any]
@@ -68,23 +74,29 @@ def _pick(value: Any, tree: Tree) -> Any:
 
 
 def _linked(document: Document, paths: Sequence[str], kind: Kind, call: Call) -> Document:
-    shown = dict(document)
+    links = {field: _link(field, document[field], paths, call) for field in kind.links if field in document}
+    return document | links | (_links_of_task(document, paths, call) if kind is TASK else {})
+
+
+def _link(field: str, key: Any, paths: Sequence[str], call: Call) -> Document:
+    """A link as `{"id": …}`, with the fields that are asked of the document it leads to."""
     others = {"project": call.store.projects, "parent": call.store.tasks, "task": call.store.tasks, "user": call.store.users}
-    for field in kind.links:
-        if field not in document:
-            continue
-        key = document[field]
-        shown[field] = {"id": key} if key else {}
-        below = [path.partition(".")[2] for path in paths if path.startswith(field + ".")]
-        other = others.get(field, {}).get(key)
-        if below and other:
-            shown[field] = {"id": key, **_pick(other, _tree(below))}
-    if kind is TASK and (document.get("execution") or {}).get("queue"):
-        shown["execution"] = {**document["execution"], "queue": {"id": document["execution"]["queue"]}}
-    if kind is TASK and "models" in document:
+    below = [path.partition(".")[2] for path in paths if path.startswith(field + ".")]
+    other = others.get(field, {}).get(key)
+    if below and other:
+        return {"id": key, **_pick(other, _tree(below))}
+    return {"id": key} if key else {}
+
+
+def _links_of_task(task: Document, paths: Sequence[str], call: Call) -> Document:
+    """The links inside a task's fields: its queue and its models."""
+    shown: Document = {}
+    if (task.get("execution") or {}).get("queue"):
+        shown["execution"] = {**task["execution"], "queue": {"id": task["execution"]["queue"]}}
+    if "models" in task:
         shown["models"] = {
             direction: [_entry(entry, paths, direction, call) for entry in entries]
-            for direction, entries in document["models"].items()
+            for direction, entries in task["models"].items()
         }
     return shown
 

@@ -26,24 +26,39 @@ def _get_all(call: Call) -> Document:
 
 @endpoint("projects.get_all_ex")
 def _get_all_ex(call: Call) -> Document:
-    body = call.body
     found = query(call, call.store.projects, PROJECT, extended=True)
     for shown in found["projects"]:
         project = call.store.projects[shown["id"]]
         if "parent" in project and "parent" in shown:
             shown["parent"] = {"id": project["parent"]}
         shown.pop("path", None)
-        if "hidden" in (project.get("system_tags") or ()) and body.get("search_hidden"):
+        if _hidden(project) and call.body.get("search_hidden"):
             shown["hidden"] = True
         if call.flag("check_own_contents"):
-            shown["own_tasks"] = sum(not _archived(t) for t in _in(call.store.tasks.values(), {project["id"]}))
-            shown["own_models"] = sum(not _archived(m) for m in _in(call.store.models.values(), {project["id"]}))
+            shown.update(_own_contents(call.store, project["id"]))
         if call.flag("include_stats"):
-            below = _below(call.store, project)
-            shown["stats"] = {"active": _stats(call, {project["id"], *(p["id"] for p in below)})}
-            visible = [p for p in below if body.get("search_hidden") or "hidden" not in (p.get("system_tags") or ())]
-            shown["sub_projects"] = [{"id": p["id"], "name": p["name"]} for p in sorted(visible, key=lambda p: p["name"])]
+            shown.update(_with_stats(call, project))
     return found
+
+
+def _own_contents(store: Store, project: str) -> Document:
+    """How many tasks and models that are not archived lie in a project itself."""
+    kinds = {"own_tasks": store.tasks, "own_models": store.models}
+    return {name: sum(not _archived(one) for one in _in(of.values(), {project})) for name, of in kinds.items()}
+
+
+def _with_stats(call: Call, project: Document) -> Document:
+    """The statistics of a project with its sub-projects, and the names of those."""
+    below = _below(call.store, project)
+    visible = [p for p in below if call.body.get("search_hidden") or not _hidden(p)]
+    return {
+        "stats": {"active": _stats(call, {project["id"], *(p["id"] for p in below)})},
+        "sub_projects": [{"id": p["id"], "name": p["name"]} for p in sorted(visible, key=lambda p: p["name"])],
+    }
+
+
+def _hidden(document: Document) -> bool:
+    return "hidden" in (document.get("system_tags") or ())
 
 
 def _below(store: Store, project: Document) -> list[Document]:
@@ -58,12 +73,14 @@ def _archived(document: Document) -> bool:
     return "archived" in (document.get("system_tags") or ())
 
 
+def _counted(call: Call, projects: set[str]) -> list[Document]:
+    """The tasks that statistics count: those that are not archived, and hidden ones only where asked for."""
+    visible = (t for t in _in(call.store.tasks.values(), projects) if call.body.get("search_hidden") or not _hidden(t))
+    return [task for task in visible if not _archived(task)]
+
+
 def _stats(call: Call, projects: set[str]) -> Document:
-    tasks = [
-        t
-        for t in _in(call.store.tasks.values(), projects)
-        if not _archived(t) and (call.body.get("search_hidden") or "hidden" not in (t.get("system_tags") or ()))
-    ]
+    tasks = _counted(call, projects)
     counts = Counter(task["status"] for task in tasks)
     day_ago = (datetime.now(UTC) - timedelta(days=1)).isoformat()
     runs = [task["started"] for task in tasks if task.get("started")]
@@ -168,38 +185,45 @@ def _delete(call: Call) -> Document:
     keys = {project["id"], *(p["id"] for p in _below(store, project))}
     tasks, models = _in(store.tasks.values(), keys), _in(store.models.values(), keys)
     if not call.flag("force"):
-        for what, subcode, found in (("tasks", 402, tasks), ("models", 405, models)):
-            if not all(_archived(document) for document in found):
-                raise ApiError(400, subcode, f"Project has associated {what} (use force=true): id={project['id']}")
-    contents = call.flag("delete_contents")
-    answer: Document = {
-        "disassociated_tasks": 0 if contents else len(tasks),
-        "deleted_models": 0,
-        "deleted_tasks": 0,
-        "urls": None,
-    }
-    if contents:
-        urls = {
-            uri
-            for task in tasks
-            for uri in artifact_urls(task)
-            if not uri.startswith((call.files + "/", "s3://", "gs://", "azure://"))
-        }
-        for task in tasks:
-            delete_task(store, task, models=True, queues=False)
-        for model in _in(store.models.values(), keys):
-            del store.models[model["id"]]
-        answer |= {
-            "deleted_models": len(models),
-            "deleted_tasks": len(tasks),
-            "urls": {"model_urls": [], "artifact_urls": sorted(urls), "event_urls": []},
-        }
-    for documents, found in ((store.tasks, tasks), (store.models, models)):
-        for document in found if not contents else ():
-            documents.change(document["id"], project=None)
+        _refuse_living(project, tasks, models)
+    if call.flag("delete_contents"):
+        answer = _delete_contents(call, keys, tasks, models)
+    else:
+        answer = _release_contents(store, tasks, models)
     for key in keys:
         del store.projects[key]
     return {"deleted": len(keys), **answer}
+
+
+def _refuse_living(project: Document, tasks: Iterable[Document], models: Iterable[Document]) -> None:
+    """A project with anything that is not archived is not deleted without `force`."""
+    for what, subcode, found in (("tasks", 402, tasks), ("models", 405, models)):
+        if not all(_archived(document) for document in found):
+            raise ApiError(400, subcode, f"Project has associated {what} (use force=true): id={project['id']}")
+
+
+def _delete_contents(call: Call, keys: set[str], tasks: list[Document], models: list[Document]) -> Document:
+    """Delete the tasks and models of some projects; only the URLs of artifacts elsewhere come back."""
+    own = (call.files + "/", "s3://", "gs://", "azure://")
+    urls = {uri for task in tasks for uri in artifact_urls(task) if not uri.startswith(own)}
+    for task in tasks:
+        delete_task(call.store, task, models=True, queues=False)
+    for model in _in(call.store.models.values(), keys):
+        del call.store.models[model["id"]]
+    return {
+        "disassociated_tasks": 0,
+        "deleted_models": len(models),
+        "deleted_tasks": len(tasks),
+        "urls": {"model_urls": [], "artifact_urls": sorted(urls), "event_urls": []},
+    }
+
+
+def _release_contents(store: Store, tasks: list[Document], models: list[Document]) -> Document:
+    """Leave the tasks and models of some projects without a project."""
+    for documents, found in ((store.tasks, tasks), (store.models, models)):
+        for document in found:
+            documents.change(document["id"], project=None)
+    return {"disassociated_tasks": len(tasks), "deleted_models": 0, "deleted_tasks": 0, "urls": None}
 
 
 @endpoint("projects.get_unique_metric_variants")

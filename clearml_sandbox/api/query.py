@@ -19,12 +19,7 @@ def query(call: Call, documents: Documents, kind: Kind, *, extended: bool = Fals
     """The documents that a body asks for, and the scroll id where one was given; `also` is what a call asks by itself."""
     check_fields(call.body.get("only_fields"), kind, call.server)
     conditions = [*conditions_of(call, kind), *also]
-    candidates, last = _candidates(call, documents), None
-    if call.body.get("order_by") == ["last_update"] and call.body.get("page") == 0 and candidates is documents and not extended:
-        # The real server has an index for it: no page of a listing by time costs more than another.
-        candidates, last = documents.by_time(_since(call.body.get("last_update"))), CAP
-    elif candidates is documents:
-        candidates = documents.values()
+    candidates, last = _candidates(call, documents, extended=extended)
     found = list(islice((document for document in candidates if _matches(document, conditions)), last))
     if extended and call.body.get("allow_public") is False:
         found = [document for document in found if document.get("company")]
@@ -34,8 +29,19 @@ def query(call: Call, documents: Documents, kind: Kind, *, extended: bool = Fals
     return {kind.name.lower() + "s": [show(document) for document in page], **scroll}
 
 
-def _candidates(call: Call, documents: Documents) -> Iterable[Any]:
-    """A few documents found by an index, or all of them."""
+def _candidates(call: Call, documents: Documents, *, extended: bool) -> tuple[Iterable[Document], int | None]:
+    """The documents to look through, and after how many that match to stop."""
+    few = _by_index(call, documents)
+    if few is not None:
+        return few, None
+    if call.body.get("order_by") == ["last_update"] and call.body.get("page") == 0 and not extended:
+        # The real server has an index for it: no page of a listing by time costs more than another.
+        return documents.by_time(_since(call.body.get("last_update"))), CAP
+    return documents.values(), None
+
+
+def _by_index(call: Call, documents: Documents) -> list[Document] | None:
+    """A few documents found by an index; None where no index helps."""
     ids = values_of(call.body.get("id"))
     if ids:
         return [documents[key] for key in dict.fromkeys(ids) if isinstance(key, str) and key in documents]
@@ -43,7 +49,7 @@ def _candidates(call: Call, documents: Documents) -> Iterable[Any]:
         values = values_of(call.body.get(field))
         if values and documents.indexed(index) and all(isinstance(v, str) and not v.startswith(("-", "__$")) for v in values):
             return list(documents.having(index, values))
-    return documents
+    return None
 
 
 def _since(rule: Any) -> str:

@@ -88,6 +88,12 @@ def _edit(call: Call) -> Document:
     fields = {f: v for f, v in call.body.items() if f in TASK.fields - {"id", "company"} and v is not None}
     if call.body.get("output_dest"):
         fields["output"] = {"destination": call.body["output_dest"]}
+    _merge(task, fields)
+    return _save(call, task, fields, last_update=bool(fields.keys() - {"tags", "system_tags"}))
+
+
+def _merge(task: Document, fields: Document) -> None:
+    """Complete given fields by what a task has of them, and write models and artifacts as the server does."""
     blank = _blank()
     for field in _MERGED & fields.keys():
         if isinstance(fields[field], dict):
@@ -96,7 +102,6 @@ def _edit(call: Call) -> Document:
         fields["models"] = {direction: [*map(model_entry, of or ())] for direction, of in fields["models"].items()}
     if "execution" in fields:
         fields["execution"]["artifacts"] = [*map(artifact_record, fields["execution"].get("artifacts") or ())]
-    return _save(call, task, fields, last_update=bool(fields.keys() - {"tags", "system_tags"}))
 
 
 _MERGED = {"execution", "script", "models", "output"}

@@ -30,7 +30,8 @@ from random import Random
 from typing import Any
 
 from clearml_sandbox.store import Document
-from clearml_sandbox.worlds.builder import TaskBuilder, World
+from clearml_sandbox.worlds.builder import World
+from clearml_sandbox.worlds.task_builder import TaskBuilder
 
 _PROJECTS = (
     "vision/classification",

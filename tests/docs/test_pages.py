@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cleanup_job.cli.main import _COMMANDS
+from cleanup_job.cli.main import COMMANDS
 from cleanup_job.exit_codes import ExitCode
 from cleanup_job.planning.outcome import REASON_TEXTS, Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
@@ -86,7 +86,7 @@ def test_make_targets_that_a_page_names_exist(page: Path) -> None:
 
 def test_exactly_the_commands_are_documented() -> None:
     table = text("docs/index.md").split("## Commands")[1].split("\n## ")[0]
-    assert set(re.findall(r"^\| `clearml-cleanup (\w+)", table, re.MULTILINE)) == set(_COMMANDS)
+    assert set(re.findall(r"^\| `clearml-cleanup (\w+)", table, re.MULTILINE)) == set(COMMANDS)
 
 
 @pytest.mark.parametrize(("page", "title"), [("README.md", "## What you see"), ("docs/index.md", "## Exit codes")])

@@ -11,7 +11,8 @@ from cleanup_job.planning.outcome import Reason
 from clearml_sandbox.api.answer import ENDPOINTS, Call
 from clearml_sandbox.server import Fault, Request, Sandbox
 from clearml_sandbox.store import Document
-from clearml_sandbox.worlds.builder import TaskBuilder, World
+from clearml_sandbox.worlds.builder import World
+from clearml_sandbox.worlds.task_builder import TaskBuilder
 from tests.harness import NOW, clean, state
 
 IMAGE = "training_debug_image"

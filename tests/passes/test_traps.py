@@ -19,7 +19,8 @@ from clearml_sandbox.api import events, query
 from clearml_sandbox.api.answer import ENDPOINTS
 from clearml_sandbox.server import Fault, Request, Sandbox
 from clearml_sandbox.store import Document, now
-from clearml_sandbox.worlds.builder import TaskBuilder, World
+from clearml_sandbox.worlds.builder import World
+from clearml_sandbox.worlds.task_builder import TaskBuilder
 from tests.harness import NOW, clean, state
 
 

@@ -10,7 +10,8 @@ from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.planning.outcome import Reason
 from clearml_sandbox.server import Fault, Request, Sandbox
-from clearml_sandbox.worlds.builder import TaskBuilder, World
+from clearml_sandbox.worlds.builder import World
+from clearml_sandbox.worlds.task_builder import TaskBuilder
 from tests.harness import NOW, clean, state
 
 STEPS = {"include_pipeline_steps": True}

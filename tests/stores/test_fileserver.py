@@ -121,7 +121,7 @@ def test_with_too_few_files_to_look_for_nothing_is_said(sandbox: Sandbox) -> Non
     found.prove(places(PROVEN_BY - 1) * 3)
     found.prove([])
     found.delete([TOP])
-    assert "is its address the right one?" in found.doubts()[0]
+    assert "is its address the right one?" in found.warnings()[0]
 
 
 def test_no_more_than_a_sample_is_looked_for(sandbox: Sandbox) -> None:
@@ -136,7 +136,7 @@ def test_one_file_is_enough_and_then_nothing_doubts_the_address(sandbox: Sandbox
     found.prove([*places(10), Location(NAME, f"{TOP.path}/models/ü + %41.pt"), *places(40, "not asked for")])
     assert len(sent(sandbox)) == 12, "ten that are not there, the one that is, and one that can't be"
     assert found.delete([TaskFolder(NAME, f"lab/gone.{ONE}", ONE)]).missing
-    assert found.doubts() == []
+    assert found.warnings() == []
 
 
 def test_only_stores_that_can_not_list_are_asked(sandbox: Sandbox) -> None:

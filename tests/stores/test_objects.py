@@ -66,7 +66,7 @@ def test_a_folder_goes_with_all_in_it_and_nothing_beside_it(bucket: Bucket, monk
     assert done.failed == {}
     assert (done.sizes[top].files, done.sizes[top].bytes) == (len(ODD), 5 * len(ODD))
     assert bucket.keys() == beside
-    assert found.doubts() == []
+    assert found.warnings() == []
 
 
 @pytest.mark.parametrize("name", ["exp %231 a+b", "näme", "n%C3%A4me", "a?b", "a*b", "what#", "100%"])
@@ -118,9 +118,9 @@ def test_what_is_gone_already_is_no_failure(bucket: Bucket, monkeypatch: pytest.
     done = found.delete([top, file])
     assert done.failed == {}
     assert [size.files for size in done.sizes.values()] == [0, 0]
-    assert found.doubts() == [], "as after a pass that was interrupted"
+    assert found.warnings() == [], "as after a pass that was interrupted"
     monkeypatch.setattr(objects, "UNFINISHED", 1)
-    assert "is this the right server and bucket?" in found.doubts()[0]
+    assert "is this the right server and bucket?" in found.warnings()[0]
 
 
 def test_a_single_file_goes_alone(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,7 +83,7 @@ def test_a_key_that_can_not_be_read_hides_no_more_than_it_must(
     left = s3_one.keys()
     assert keep <= left
     assert left - keep <= orphans
-    hidden: Any = [doubt for doubt in storage.doubts() if "not looked at" in doubt]
+    hidden: Any = [warning for warning in storage.warnings() if "not looked at" in warning]
     assert left == keep or hidden
     assert all(orphan.verdict is Verdict.ODD for orphan in told if GONE[3] in orphan.path)
 

@@ -262,7 +262,7 @@ def test_a_bucket_that_keeps_versions_is_named(s3: str) -> None:
     bucket.put(f"{top.path}/models/x", b"1")
     assert found.delete([top]).failed == {}
     assert bucket.keys() == set()
-    assert "keeps versions" in found.doubts()[0]
+    assert "keeps versions" in found.warnings()[0]
 
 
 # -- where, and with which credentials

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cleanup_job.cli.cluster_commands import result
+from cleanup_job.cli.status import result
 from cleanup_job.cluster.connection import CallError
 from cleanup_job.cluster.status import LeaseStatus, PassResult, Status, next_run, read
 from tests.unit.cluster.kubernetes_fake import FakeCluster, refused
