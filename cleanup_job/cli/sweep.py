@@ -17,11 +17,10 @@ from cleanup_job.errors import CleanupError, LeaseHeldError, SettingsError
 from cleanup_job.exit_codes import ExitCode, StopReason
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.passes.sweep import Options, Sweep
+from cleanup_job.planning.sweep_outcome import Orphan, SweepReport
 from cleanup_job.report import json_lines
 from cleanup_job.report.formatting import plain
 from cleanup_job.report.sweep import (
-    Orphan,
-    SweepReport,
     finished_line,
     orphan_line,
     print_orphan,
