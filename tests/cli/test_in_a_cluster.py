@@ -18,6 +18,7 @@ from cleanup_job.cluster.connection import CallError
 from cleanup_job.errors import LeaseHeldError
 from cleanup_job.job import pod
 from cleanup_job.job.pass_job import PassJob
+from cleanup_job.report import files
 from clearml_sandbox.server import Fault, Request, Sandbox
 
 
