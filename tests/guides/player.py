@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]  # has no types
 
-from cleanup_job.cli import cluster_commands
+from cleanup_job.cli import installed_release
 from cleanup_job.cli import main as command_line
 from clearml_sandbox.server import Sandbox
 from tests.chart.charts import CHART, CONTAINER, ENOUGH, Object, at, merged, nested, one, render
@@ -304,7 +304,7 @@ class Player:
             list_namespaced_pod={"items": [pod_of(name, step) for name, step in ours]},
             read_namespaced_lease={"metadata": {"name": release.name}, "spec": {}},
         )
-        self.monkeypatch.setattr(cluster_commands, "connect_as_user", lambda _: cluster)
+        self.monkeypatch.setattr(installed_release, "connect_as_user", lambda _: cluster)
         with self._environment({}):
             code = command_line.main([word for word in words if word != "--follow"])
         shown = self.capsys.readouterr()
