@@ -151,6 +151,12 @@ class Player:
         }
         output = ""
         for words in command.programs:
+            if "=" in words[0] and len(words) > 1:  # NAME=value for this command alone
+                given = dict(self.environment)
+                self._export(words[:1])
+                self.run(Command((words[1:],)))
+                self.environment = given
+                continue
             assert words[0] in programs, f"{command}: nothing is known of {words[0]}"
             output = programs[words[0]](words[1:], output)
         if command.target:
@@ -264,10 +270,10 @@ class Player:
 
     # -- clearml-cleanup
     def _clearml_cleanup(self, words: tuple[str, ...]) -> str:
-        if words[0] == "sandbox":
+        if words[:1] == ("sandbox",):
             self._start_sandbox(words)
             return ""
-        if words[0] in {"trigger", "status"}:
+        if words[:1] in {("trigger",), ("status",)}:
             return self._in_the_cluster(words)
         line = f"clearml-cleanup {' '.join(words)}"
         return self._pass(line, words, self.environment)
@@ -284,9 +290,10 @@ class Player:
 
     def _in_the_cluster(self, words: tuple[str, ...]) -> str:
         options = cli_options(words)
-        release = self.release(options.cronjob or "clearml-cleanup", options.namespace)
+        namespace = options.namespace or "default"
+        release = self.release(options.cronjob or "clearml-cleanup", namespace)
         if not options.cronjob:
-            assert len(self.known(options.namespace)) == 1, f"{words}: of several CronJobs one has to be named"
+            assert len(self.known(namespace)) == 1, f"{words}: of several CronJobs one has to be named"
         made: list[Object] = []
 
         def create(_: str, job: Object, *__: Any) -> Object:
@@ -326,7 +333,7 @@ class Player:
         after = self.sandbox.tasks() if isinstance(self.sandbox, Elsewhere) else tasks(self.sandbox)
         wanted = next((number for word, number in self.expected.items() if word in line), 0)
         assert code == wanted, f"{line}: exit code {code}\n{shown.out}{shown.err}"
-        self.steps.append(Step(line, code, shown.out, before, after))
+        self.steps.append(Step(line, code, shown.out or shown.err, before, after))
         return shown.out
 
     def run_release(self, name: str = "clearml-cleanup") -> Step:
