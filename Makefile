@@ -142,9 +142,8 @@ DOCS := .venv/docs/installed
 
 # The site's generator, in an environment of its own: nothing else needs it.
 $(DOCS): requirements/docs.txt
-	@echo "== installing what builds the documentation's site (18 MB)"
-	@$(PYTHON) -m venv --clear .venv/docs
-	@.venv/docs/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/docs.txt
+	@rm -rf .venv/docs
+	@$(INSTALL) .venv/docs requirements/docs.txt --what "what builds the documentation's site (18 MB to download)"
 	@touch $@
 
 site: $(DOCS) ## build the documentation's site, strictly, into build/site

@@ -11,7 +11,7 @@ from cleanup_job.cli.streams import watched
 from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.redaction import redacted
-from cleanup_job.report.document import TERMINATION_BYTES
+from cleanup_job.report.termination_message import MOST_BYTES
 from cleanup_job.settings.model import Settings
 
 TERMINATION_LOG = Path("/dev/termination-log")
@@ -66,4 +66,4 @@ def last_words(text: str) -> None:
     """What Kubernetes shows of a container that ended."""
     if TERMINATION_LOG.exists():
         with suppress(OSError):  # a disk may be full
-            TERMINATION_LOG.write_bytes(redacted(text).encode()[:TERMINATION_BYTES])
+            TERMINATION_LOG.write_bytes(redacted(text).encode()[:MOST_BYTES])

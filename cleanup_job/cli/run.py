@@ -22,7 +22,7 @@ from cleanup_job.exit_codes import ExitCode, StopReason
 from cleanup_job.passes.cleanup import Pass, Stop
 from cleanup_job.planning.outcome import Report
 from cleanup_job.planning.paths import TaskId
-from cleanup_job.report import document, event
+from cleanup_job.report import files, k8s_event, termination_message
 from cleanup_job.service_task import parameters, service
 from cleanup_job.service_task.ports import ServiceTasks
 from cleanup_job.service_task.run_reporter import ServiceRun
@@ -66,12 +66,12 @@ def run(options: argparse.Namespace) -> int:
         _close(report, None)
     if settings.report is not None:
         try:
-            document.write(report, settings.report)
+            files.write(report, settings.report)
         except OSError as error:
             report.error = report.error or f"CLEANUP_REPORT={settings.report} could not be written: {error}"
             report.exit_code = report.exit_code or ExitCode.UNEXPECTED
-    pod.last_words(document.termination_message(report))
-    _event(settings.cronjob, settings.lease_namespace, event.of_report(report, POD), partial(_warned, report, output))
+    pod.last_words(termination_message.of_report(report))
+    _event(settings.cronjob, settings.lease_namespace, k8s_event.of_report(report, POD), partial(_warned, report, output))
     output.finished(report)
     return report.exit_code
 
@@ -265,7 +265,7 @@ def _exit_code(report: Report) -> int:
     return decided or (ExitCode.IN_PART if report.total().failed else ExitCode.DONE)
 
 
-def _event(cronjob: str | None, namespace: str | None, told: event.Event, warn: Callable[[str], None]) -> None:
+def _event(cronjob: str | None, namespace: str | None, told: k8s_event.Event, warn: Callable[[str], None]) -> None:
     """Tell of the pass on its CronJob, where there is one. Not being able to is no failure of the pass."""
     if not cronjob:
         return
@@ -281,7 +281,7 @@ def without_report(error: str) -> None:
     """Tell of a pass that has no report, and perhaps no settings."""
     pod.last_words(f"error: {error}")
     cronjob, namespace = (os.environ.get(name) for name in ("CLEANUP_CRONJOB", "CLEANUP_LEASE_NAMESPACE"))
-    _event(cronjob, namespace or None, event.of_error(error, POD), warn)
+    _event(cronjob, namespace or None, k8s_event.of_error(error, POD), warn)
 
 
 def make_output(settings: Settings) -> Output:

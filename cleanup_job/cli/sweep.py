@@ -18,6 +18,7 @@ from cleanup_job.exit_codes import ExitCode, StopReason
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.passes.sweep import Options, Sweep
 from cleanup_job.report import json_lines
+from cleanup_job.report.formatting import plain
 from cleanup_job.report.sweep import (
     Orphan,
     SweepReport,
@@ -27,7 +28,6 @@ from cleanup_job.report.sweep import (
     print_sum,
     summary,
 )
-from cleanup_job.report.words import plain
 from cleanup_job.settings.model import Settings, group_name
 
 GROUPS = frozenset({"Connection", "Sweep"})

@@ -22,7 +22,7 @@ from cleanup_job.passes.ports import Observer
 from cleanup_job.planning.outcome import Report, TaskOutcome, Verdict
 from cleanup_job.redaction import redacted
 from cleanup_job.report import json_lines, table
-from cleanup_job.report.words import plain
+from cleanup_job.report.formatting import plain
 
 LEVELS = ("debug", "info", "warning", "error")
 EVERY = 60.0
