@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from threading import Lock
 
 from cleanup_job.planning.paths import TaskId
 
@@ -141,7 +142,7 @@ class ReasonSum:
 
 @dataclass(slots=True)
 class Report:
-    """The sum of a pass; ``add`` is the only thing that changes it."""
+    """The sum of a pass. Warnings may come from many threads; everything else is changed by the one that runs the pass."""
 
     version: str
     dry_run: bool
@@ -187,6 +188,7 @@ class Report:
     """The task in ClearML that this pass is, or is reported in; empty where there is none."""
     clock_ahead: timedelta = timedelta()
     """How far ``started`` is ahead of the clock that ages count by."""
+    _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     def add(self, outcome: TaskOutcome) -> None:
         """Count one task in."""
@@ -221,10 +223,16 @@ class Report:
             self.unknown_stores[address] += files
 
     def warn(self, text: str) -> None:
-        """Note something that people should look at."""
-        self.warned += 1
-        if len(self.warnings) < EXAMPLES:
-            self.warnings.append(text)
+        """Note something that people should look at. Safe to call from many threads."""
+        with self._lock:
+            self.warned += 1
+            if len(self.warnings) < EXAMPLES:
+                self.warnings.append(text)
+
+    def warn_in_log(self) -> None:
+        """Count a line of warning that only the log has. Safe to call from many threads."""
+        with self._lock:
+            self.warned += 1
 
     def total(self) -> ProjectSum:
         """All projects in one row."""
