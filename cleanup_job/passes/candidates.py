@@ -203,28 +203,37 @@ class _Pipelines:
         self._keep_steps_of_others()
 
     def _add_steps(self) -> None:
+        """Add the steps of the controllers, and keep the controllers of which a step is kept or can't be read."""
         children, failed = self._split.each(
             "children", list(self._listed.controllers), lambda server, some: list(server.children(some))
         )
         found = [child for some in children for child in some]
         steps = [task for task in found if isinstance(task, Task) and self._rules.is_step(task)]
-        stay: dict[TaskId, str] = {
-            TaskId(one.parent): f"its step {one.id} can't be read ({one.field})"
-            for one in found
-            if isinstance(one, Unreadable) and one.parent in self._tasks
-        }
-        stay |= {controller: f"the server does not say which steps it has: {error}" for controller, error in failed.items()}
+        kept = self._controllers_with_unreadable_steps(found)
+        kept |= {controller: f"the server does not say which steps it has: {error}" for controller, error in failed.items()}
         for step in steps:
-            why = self._rules.keeps(step)
-            if (step.public or why or not self._rules.allows(step, is_step=True)) and step.parent in self._tasks:
-                why = why or "it is active, too young, or left out by a filter"
-                stay.setdefault(TaskId(step.parent), f"its step {step.id} has to stay: {why}")
-        self._keep(stay, Reason.IN_USE)
+            if step.parent in self._tasks and (why := self._why_kept(step)):
+                kept.setdefault(TaskId(step.parent), f"its step {step.id} is kept: {why}")
+        self._keep(kept, Reason.IN_USE)
         for step in steps:
             if step.parent in self._tasks:
                 self._listed.add(step)
                 self.steps.add(step.id)
                 self.holds[step.id].add(TaskId(step.parent))
+
+    def _controllers_with_unreadable_steps(self, children: Iterable[Task | Unreadable]) -> dict[TaskId, str]:
+        return {
+            TaskId(one.parent): f"its step {one.id} can't be read ({one.field})"
+            for one in children
+            if isinstance(one, Unreadable) and one.parent in self._tasks
+        }
+
+    def _why_kept(self, step: Task) -> str:
+        """Why a step is kept; empty if it may be deleted."""
+        if why := self._rules.keeps(step):
+            return why
+        allowed = not step.public and self._rules.allows(step, is_step=True)
+        return "" if allowed else "it is active, too young, or left out by a filter"
 
     def _keep_steps_of_others(self) -> None:
         steps = [self._tasks[task] for task in sorted(self._listed.steps) if task in self._tasks]

@@ -140,9 +140,8 @@ class ClaimIndex:
             place = self._storage.locate(uri)
             real = self._real(place)
             claim = Claim(by, maker, uri, real, is_model=is_model)
-            for task in task_ids_in(uri) | (task_ids_in(real) if real else set()):
-                if task != maker and task in self._tasks:
-                    found[task].append(claim)
+            for task in self._hosts(uri, real, maker):
+                found[task].append(claim)
             if place is not None and maker not in self._tasks:
                 self._see(place)
             if self._links and (place is None or in_no_folder(place.path)):
@@ -153,11 +152,15 @@ class ClaimIndex:
             self._on_links[name][by] = tuple(claims)
         return frozenset(found)
 
+    def _hosts(self, uri: str, real: str, maker: TaskId) -> frozenset[TaskId]:
+        """The candidates in whose folders an address can be, other than its maker."""
+        ids = task_ids_in(uri) | (task_ids_in(real) if real else set())
+        return frozenset(task for task in ids if task != maker and task in self._tasks)
+
     def _note_destination(self, claimant: Claimant) -> frozenset[TaskId]:
         uri = claimant.destination
         real = self._real(self._storage.locate(f"{uri}/x")) if uri else ""
-        ids = task_ids_in(uri) | (task_ids_in(real) if real else set())
-        hosts = frozenset(task for task in ids if task != claimant.id and task in self._tasks)
+        hosts = self._hosts(uri, real, claimant.id)
         for task in hosts:
             claim = Claim(claimant.id, claimant.id, uri, real.removesuffix("/x"), writes=True)
             on = self._on.setdefault(task, {})

@@ -17,14 +17,14 @@ from cleanup_job.planning.orphans import FoundFolder
 from cleanup_job.planning.paths import Location, TaskFolder, TaskId
 from cleanup_job.report.sweep import Orphan, Sum, SweepReport, Verdict
 
-MANY = 500
+CHUNK = 500
 """Folders whose tasks are asked for together."""
-FEW = 3
+FEWEST = 3
 """So many young folders without a record, or more, can be a sign of the wrong server; fewer are not."""
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class SweepOptions:
     """What the settings say of one sweep."""
 
     delete: bool = False
@@ -63,7 +63,7 @@ class Sweep:
     def __init__(
         self,
         server: SweepServer,
-        options: Options,
+        options: SweepOptions,
         report: SweepReport,
         notify: Callable[[Orphan], None],
         stopped: Callable[[], bool] = lambda: False,
@@ -97,22 +97,29 @@ class Sweep:
         self._notify(orphan)
 
     def _orphans(self, storage: SweepStorage, place: Location, *, count: bool) -> Iterator[Orphan]:
-        """The folders of a place that nobody knows, each with what may become of it."""
+        """The folders of a place whose tasks have no record, each with what may become of it."""
         claimed = self._claimed()
         listing = storage.folders(place)
-        while (chunk := list(islice(listing, MANY))) and not self._stopped():
-            ids = {found.folder.task for found in chunk}
-            unknown = ids - self._server.existing(ids) - claimed
-            unknown -= self._server.models_of(unknown).keys() if unknown else set()
+        while (chunk := list(islice(listing, CHUNK))) and not self._stopped():
+            unknown = self._without_a_record({found.folder.task for found in chunk}, claimed)
+            judged = [(found, self._judged(found) if found.folder.task in unknown else None) for found in chunk]
             if count:
-                self._report.folders += len(chunk)
-                self._report.known += sum(found.folder.task not in unknown for found in chunk)
-            for found in chunk:
-                orphan = self._judged(found) if found.folder.task in unknown else None
-                if count and found.files:
-                    self._census.add(orphan.verdict if orphan else None, young=self._is_young(found))
+                self._count(judged)
+            for _, orphan in judged:
                 if orphan is not None and not self._stopped():
                     yield orphan
+
+    def _without_a_record(self, tasks: set[TaskId], claimed: set[TaskId]) -> set[TaskId]:
+        """Those of which the server has neither a record nor a model, and in whose folders no other record names a file."""
+        unknown = tasks - self._server.existing(tasks) - claimed
+        return unknown - self._server.models_of(unknown).keys() if unknown else unknown
+
+    def _count(self, judged: list[tuple[FoundFolder, Orphan | None]]) -> None:
+        self._report.folders += len(judged)
+        self._report.known += sum(orphan is None for _, orphan in judged)
+        for found, orphan in judged:
+            if found.files:
+                self._census.add(orphan.verdict if orphan else None, young=self._is_young(found))
 
     def _claimed(self) -> set[TaskId]:
         """Find the tasks in whose folders a record that is not theirs names a file, or writes: what a pass has kept there."""
@@ -153,7 +160,7 @@ class Sweep:
                 f"knows {there.known} of {there.folders} tasks whose folders are there, fewer than one in "
                 f"{options.known_one_in} (CLEANUP_SWEEP_KNOWN_ONE_IN)"
             )
-        if there.young_unknown >= max(FEW, there.young // 2 + 1):
+        if there.young_unknown >= max(FEWEST, there.young // 2 + 1):
             return (
                 f"does not know {there.young_unknown} of {there.young} tasks in whose folders files changed within the last "
                 f"{options.grace.total_seconds() / 86400:g} days (CLEANUP_SWEEP_GRACE_DAYS)"

@@ -43,14 +43,23 @@ class FoundFolder:
         self._see(path, below=False)
 
     def _see(self, path: str, *, below: bool) -> None:
-        """Whether the SDK could have made this: a file ``below`` one of its folders, or a folder. For reports: a file."""
-        kind, *rest = path[len(self.folder.path) + 1 :].split("/")
-        if self.folder.is_report:
-            self.odd = self.odd or ("" if below and not rest and is_clean(path) else path)
-            return
-        folders = rest[:-1] if below else rest
-        if not (kind in KINDS and (rest or not below) and is_clean(path) and not any(map(names_a_task, folders))):
+        """Note a path that the SDK can't have made: a file ``below`` one of its folders, or a folder."""
+        rest = path[len(self.folder.path) + 1 :].split("/")
+        made = _is_an_image(rest, below=below) if self.folder.is_report else _is_made_by_the_sdk(rest, below=below)
+        if not (made and is_clean(path)):
             self.odd = self.odd or path
+
+
+def _is_an_image(rest: list[str], *, below: bool) -> bool:
+    """Whether a path in a report's folder is a file that is not in a folder there."""
+    return below and len(rest) == 1
+
+
+def _is_made_by_the_sdk(rest: list[str], *, below: bool) -> bool:
+    """Whether a path in a task's folder is one of the ``KINDS``, or below one and not in the folder of another task."""
+    kind, *inside = rest
+    folders = inside[:-1] if below else inside
+    return kind in KINDS and bool(inside or not below) and not any(map(names_a_task, folders))
 
 
 def folder_of(store: str, path: str) -> TaskFolder | None:

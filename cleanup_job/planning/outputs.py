@@ -78,11 +78,20 @@ def classify(uri: str, task: TaskId, locate: Locate, *, asset: bool = False) -> 
         return UnknownStore(address_of(uri)) if _names(uri, task, asset=asset) else External(None)
     file = owned_file(place, task) or (report_file(place, task) if asset else None)
     if file is not None:
-        readings = (owned_file(Location(place.store, path), task) for path in place.others)
-        others = tuple(other for other in readings if other is not None)
+        others = _other_files(place, task)
         return Owned(file, others, doubtful=place.doubtful and bool(others))
-    in_doubt = not is_clean(place.path) or any("\\" in form for form in _forms(place.path))
-    return Unusable() if in_doubt and _names(place.path, task, asset=asset) else External(place)
+    return Unusable() if _is_unsafe(place.path) and _names(place.path, task, asset=asset) else External(place)
+
+
+def _other_files(place: Location, task: TaskId) -> tuple[TaskFile, ...]:
+    """What else in folders of the task the URI of a place can mean."""
+    readings = (owned_file(Location(place.store, path), task) for path in place.others)
+    return tuple(other for other in readings if other is not None)
+
+
+def _is_unsafe(path: str) -> bool:
+    """Whether a store, or its system, may read a path in more than one way."""
+    return not is_clean(path) or any("\\" in form for form in _forms(path))
 
 
 def address_of(uri: str) -> str:
