@@ -7,6 +7,9 @@ from typing import Any
 from cleanup_job.settings.model import Settings, env_name, flag_name, group_name
 from cleanup_job.settings.text import SECRETS
 
+OF_A_PASS = [name for name in Settings.model_fields if group_name(name) != "Sweep"]
+"""The settings of a pass: all but those of `sweep` alone."""
+
 
 def add_flags(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
     """A flag for each of these settings but the secrets, which have no place on a command line."""

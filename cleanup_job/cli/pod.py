@@ -8,9 +8,10 @@ from types import FrameType
 from typing import Any
 
 from cleanup_job.cli.streams import watched
+from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.redaction import redacted
-from cleanup_job.report.document import TERMINATION_BYTES
+from cleanup_job.report.termination_message import MOST_BYTES
 from cleanup_job.settings.model import Settings
 
 TERMINATION_LOG = Path("/dev/termination-log")
@@ -25,11 +26,11 @@ def signals(stop: Stop) -> Iterator[None]:
     """
 
     def ask(number: int, _: FrameType | None) -> None:
-        stop.reason = stop.reason or signal.Signals(number).name
+        stop.reason = stop.reason or StopReason(signal.Signals(number).name)
         signal.signal(number, signal.SIG_DFL)
 
     def no_output() -> None:
-        stop.reason = stop.reason or "output"
+        stop.reason = stop.reason or StopReason.OUTPUT
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -48,7 +49,7 @@ def lease(settings: Settings, stop: Stop, warn: Callable[[str], None]) -> Any:
 
     def lost(reason: str) -> None:
         stop.lost = reason
-        stop.reason = stop.reason or "lease"
+        stop.reason = stop.reason or StopReason.LEASE
         warn(reason)
 
     return hold(
@@ -65,4 +66,4 @@ def last_words(text: str) -> None:
     """What Kubernetes shows of a container that ended."""
     if TERMINATION_LOG.exists():
         with suppress(OSError):  # a disk may be full
-            TERMINATION_LOG.write_bytes(redacted(text).encode()[:TERMINATION_BYTES])
+            TERMINATION_LOG.write_bytes(redacted(text).encode()[:MOST_BYTES])

@@ -15,14 +15,14 @@ from rich.console import Console
 
 from cleanup_job import wiring
 from cleanup_job.cli import pod
-from cleanup_job.cli.flags import given
-from cleanup_job.cli.terminal import Both, JsonOutput, Output, TextOutput
-from cleanup_job.errors import CleanupError, LeaseHeldError, LeaseLostError, SettingsError
+from cleanup_job.cli.flags import OF_A_PASS, add_flags, given
+from cleanup_job.cli.terminal import Both, JsonOutput, Output, TextOutput, warn
+from cleanup_job.errors import CleanupError, LeaseHeldError, SettingsError
+from cleanup_job.exit_codes import ExitCode, StopReason
 from cleanup_job.passes.cleanup import Pass, Stop
 from cleanup_job.planning.outcome import Report
 from cleanup_job.planning.paths import TaskId
-from cleanup_job.report import document, event
-from cleanup_job.report.words import plain
+from cleanup_job.report import files, k8s_event, termination_message
 from cleanup_job.service_task import parameters, service
 from cleanup_job.service_task.ports import ServiceTasks
 from cleanup_job.service_task.run_reporter import ServiceRun
@@ -30,9 +30,11 @@ from cleanup_job.service_task.service import Keeper, Service, Skipped
 from cleanup_job.settings.model import Settings
 
 POD = socket.gethostname()
-UNEXPECTED = 1
-IN_PART = 3
-STOPPED = {"SIGTERM": 143, "SIGINT": 130, "aborted": 143, "output": UNEXPECTED, "lease": LeaseLostError.exit_code}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A flag for each setting of a pass."""
+    add_flags(parser, OF_A_PASS)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -64,12 +66,12 @@ def run(options: argparse.Namespace) -> int:
         _close(report, None)
     if settings.report is not None:
         try:
-            document.write(report, settings.report)
+            files.write(report, settings.report)
         except OSError as error:
             report.error = report.error or f"CLEANUP_REPORT={settings.report} could not be written: {error}"
-            report.exit_code = report.exit_code or UNEXPECTED
-    pod.last_words(document.termination_message(report))
-    _event(settings.cronjob, settings.lease_namespace, event.of_report(report, POD), partial(_warned, report, output))
+            report.exit_code = report.exit_code or ExitCode.UNEXPECTED
+    pod.last_words(termination_message.of_report(report))
+    _event(settings.cronjob, settings.lease_namespace, k8s_event.of_report(report, POD), partial(_warned, report, output))
     output.finished(report)
     return report.exit_code
 
@@ -187,7 +189,7 @@ class _Tasked:
                     watcher.fail(f"{type(failure).__name__}: {failure}")
 
     def _aborted(self) -> None:
-        self._stop.reason = self._stop.reason or "aborted"
+        self._stop.reason = self._stop.reason or StopReason.ABORTED
 
     def _pass(self, mine: Service, output: Output) -> None:
         own = {"never": mine.never, "runs_of": mine.draft.id if mine.draft else ""}
@@ -218,8 +220,8 @@ def _close(report: Report, error: BaseException | None) -> None:
 
 def _note_lost(report: Report, stop: Stop) -> None:
     """How the lease was lost, where that ended the pass."""
-    if report.exit_code == LeaseLostError.exit_code or report.stopped_by == "lease":
-        report.stopped_by = "lease"
+    if report.exit_code == ExitCode.LEASE_LOST or report.stopped_by is StopReason.LEASE:
+        report.stopped_by = StopReason.LEASE
         report.error = report.error or stop.lost
 
 
@@ -259,12 +261,11 @@ def _update(report: Report, settings: Settings) -> None:
 
 
 def _exit_code(report: Report) -> int:
-    if report.stopped_by in STOPPED:
-        return STOPPED[report.stopped_by]
-    return IN_PART if report.total().failed else 0
+    decided = report.stopped_by.exit_code if report.stopped_by else None
+    return decided or (ExitCode.IN_PART if report.total().failed else ExitCode.DONE)
 
 
-def _event(cronjob: str | None, namespace: str | None, told: event.Event, warn: Callable[[str], None]) -> None:
+def _event(cronjob: str | None, namespace: str | None, told: k8s_event.Event, warn: Callable[[str], None]) -> None:
     """Tell of the pass on its CronJob, where there is one. Not being able to is no failure of the pass."""
     if not cronjob:
         return
@@ -280,11 +281,7 @@ def without_report(error: str) -> None:
     """Tell of a pass that has no report, and perhaps no settings."""
     pod.last_words(f"error: {error}")
     cronjob, namespace = (os.environ.get(name) for name in ("CLEANUP_CRONJOB", "CLEANUP_LEASE_NAMESPACE"))
-    _event(cronjob, namespace or None, event.of_error(error, POD), _warn)
-
-
-def _warn(text: str) -> None:
-    Console(stderr=True, soft_wrap=True).print(f"warning: {plain(text)}", style="yellow", markup=False, highlight=False)
+    _event(cronjob, namespace or None, k8s_event.of_error(error, POD), warn)
 
 
 def make_output(settings: Settings) -> Output:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from threading import Lock
-from typing import Any
 from urllib.parse import urlsplit
 
 from rich.console import Console
@@ -14,10 +13,12 @@ from rich.console import Console
 from cleanup_job import wiring
 from cleanup_job.cli import pod
 from cleanup_job.cli.flags import add_flags, given
-from cleanup_job.errors import CleanupError, LeaseHeldError, LeaseLostError, SettingsError
+from cleanup_job.errors import CleanupError, LeaseHeldError, SettingsError
+from cleanup_job.exit_codes import ExitCode, StopReason
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.passes.sweep import Sweep, SweepOptions
 from cleanup_job.report import json_lines
+from cleanup_job.report.formatting import plain
 from cleanup_job.report.sweep import (
     Orphan,
     SweepReport,
@@ -27,24 +28,20 @@ from cleanup_job.report.sweep import (
     print_sum,
     summary,
 )
-from cleanup_job.report.words import plain
 from cleanup_job.settings.model import Settings, group_name
 
 GROUPS = frozenset({"Connection", "Sweep"})
 MORE = ("page_size", "max_requests_in_flight", "request_timeout_seconds", "attempts", "lease", "lease_namespace",
         "lease_wait_seconds", "stores_verify_certificate", "log_format", "log_level")  # fmt: skip
 FLAGS = [name for name in Settings.model_fields if group_name(name) in GROUPS or name in MORE]
-IN_PART = 3
-STOPPED = {"SIGTERM": 143, "SIGINT": 130, "lease": LeaseLostError.exit_code}
 
 
-def add_arguments(commands: Any) -> None:
-    """The command's own parser."""
-    text = "find task folders without a record in buckets and mounted folders; with --delete, delete the old ones"
-    add_flags(commands.add_parser("sweep", help=text, description=text, allow_abbrev=False), FLAGS)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A flag for each setting of a sweep."""
+    add_flags(parser, FLAGS)
 
 
-def sweep(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """One sweep; gives the exit code."""
     try:
         settings, _ = wiring.read_settings(given(options))
@@ -55,7 +52,8 @@ def sweep(options: argparse.Namespace) -> int:
     output = _Output(settings)
     try:
         _sweep(settings, report, output)
-        report.exit_code = STOPPED.get(report.stopped_by, IN_PART if report.left() else 0)
+        decided = report.stopped_by.exit_code if report.stopped_by else None
+        report.exit_code = decided or (ExitCode.IN_PART if report.left() else ExitCode.DONE)
     except CleanupError as error:
         report.error, report.exit_code = str(error), error.exit_code
     report.finished = datetime.now(UTC)
@@ -92,7 +90,7 @@ def _sweep(settings: Settings, report: SweepReport, output: "_Output") -> None:
             if not stop.reason:
                 raise
     report.stopped_by = stop.reason
-    if stop.reason == "lease":
+    if stop.reason is StopReason.LEASE:
         report.error = stop.lost
 
 

@@ -16,7 +16,7 @@ from cleanup_job.planning.outcome import Reason
 from cleanup_job.planning.paths import KINDS, ModelId, TaskId
 from cleanup_job.planning.plan import Kept, unreadable
 from cleanup_job.planning.records import Task, Unreadable
-from cleanup_job.planning.selection import Rules, Selected, is_controller
+from cleanup_job.planning.selection import Rules, Selected
 from cleanup_job.planning.sharding import own, shard_of
 from cleanup_job.transport.splitting import Splitting
 
@@ -173,7 +173,7 @@ class _Listed:
     def add(self, task: Task) -> None:
         """One that goes: judged here, or a step that its controller brings along."""
         self.tasks[task.id] = Selected.of(task)
-        if is_controller(task):
+        if task.is_controller:
             self.controllers.add(task.id)
         elif task.parent and self._rules.is_step(task):
             self.steps.add(task.id)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from cleanup_job.errors import CleanupError, LeaseLostError, RefusedError
+from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes import candidates
 from cleanup_job.passes.batch import Batches, Worked
 from cleanup_job.passes.candidates import Candidates, Protect
@@ -66,9 +67,9 @@ class Options:
 
 @dataclass(slots=True)
 class Stop:
-    """Asks a pass to end after the batches in progress; ``reason`` says why, empty as long as nobody asked."""
+    """Asks a pass to end after the batches in progress; ``reason`` says why; None until then."""
 
-    reason: str = ""
+    reason: StopReason | None = None
     holds_lease: Callable[[], bool] = field(default=lambda: True)
     """Whether no other pass can have begun by now."""
     lost: str = "The lease was lost: another pass may have begun, and this one deletes nothing any more."
@@ -81,7 +82,7 @@ class Stop:
             LeaseLostError: it lost it.
         """
         if not self.holds_lease():
-            self.reason = self.reason or "lease"
+            self.reason = self.reason or StopReason.LEASE
             raise LeaseLostError(self.lost)
 
 
@@ -212,7 +213,7 @@ class Pass:
             budget=self._options.max_tasks if self._options.max_tasks is not None else len(order),
         ).run()
         self._report.left = len(order) + ends.dropped
-        self._report.stopped_by = (self._stop.reason or "max_tasks") if self._report.left else ""
+        self._report.stopped_by = (self._stop.reason or StopReason.MAX_TASKS) if self._report.left else None
         if ends.error is not None:
             raise ends.error
 
@@ -263,14 +264,14 @@ class Pass:
     def _time_to_stop(self) -> bool:
         deadline = self._options.deadline
         if deadline is not None and time.monotonic() - self._began >= deadline and not self._stop.reason:
-            self._stop.reason = "deadline"
+            self._stop.reason = StopReason.DEADLINE
         return bool(self._stop.reason)
 
     def _settle(self, found: Candidates, order: Order, ends: "_Ends", units: Sequence[Unit], worked: Worked) -> int:
         """Note what became of a batch, release or hold back what waited for it; gives the number of tasks deleted."""
         ends.dropped += worked.dropped
         if worked.error is not None:
-            ends.error, self._stop.reason = worked.error, self._stop.reason or "unreachable"
+            ends.error, self._stop.reason = worked.error, self._stop.reason or StopReason.UNREACHABLE
         deleted = _tasks_with(Verdict.DELETED, worked)
         gone = deleted | _tasks_with(Verdict.GONE_ALREADY, worked)
         known = {outcome.task for outcome in worked.outcomes}

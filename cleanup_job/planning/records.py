@@ -41,6 +41,11 @@ class Task:
         """Whether the task is in the archive."""
         return "archived" in self.system_tags
 
+    @property
+    def is_controller(self) -> bool:
+        """Whether the task is the controller of a pipeline."""
+        return self.type == "controller" or "pipeline" in self.system_tags
+
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:

@@ -174,7 +174,7 @@ class Rules:
 
     def is_step(self, task: Task) -> bool:
         """Whether a task is a step if its parent is a controller: a clone of a controller has that as its parent, too."""
-        return not is_controller(task) and ("hidden" in task.system_tags or task.project in self.pipeline_projects)
+        return not task.is_controller and ("hidden" in task.system_tags or task.project in self.pipeline_projects)
 
     def _threshold(self, task: Task | Selected | Unreadable) -> Threshold | None:
         return next((threshold for threshold in self.thresholds if task.project in threshold.projects), None)
@@ -203,11 +203,6 @@ class Rules:
             and task.status not in self.exclude_statuses
             and task.user not in self.exclude_users
         )
-
-
-def is_controller(task: Task) -> bool:
-    """Whether a task is a pipeline's controller."""
-    return task.type == "controller" or "pipeline" in task.system_tags
 
 
 def age_from(task: Task) -> datetime | None:

@@ -17,7 +17,7 @@ from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import LEFT_TAG, Run, ServiceTask
 from cleanup_job.redaction import redacted
 from cleanup_job.report import json_lines
-from cleanup_job.report.words import moment
+from cleanup_job.report.formatting import moment
 from cleanup_job.service_task import parameters
 from cleanup_job.service_task.draft import named, register, statement_of, unread, warn_of_secret
 from cleanup_job.service_task.edits import Known, Read, beside, handed_over

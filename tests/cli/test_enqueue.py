@@ -5,10 +5,10 @@ from importlib.metadata import version
 from typing import Any
 
 import pytest
-from test_service_task import FIRST, began, scheduled
 
 from cleanup_job.cli.main import main
 from clearml_sandbox.server import Fault, Request, Sandbox
+from tests.cli.test_service_task import FIRST, began, scheduled
 from tests.web_ui import WebUI
 
 

@@ -12,8 +12,8 @@ import pytest
 from cleanup_job import wiring
 from cleanup_job.cli.main import main
 from cleanup_job.settings.model import load
-from clearml_sandbox.builder import World
 from clearml_sandbox.server import Fault, Sandbox
+from clearml_sandbox.worlds.builder import World
 from tests.harness import state
 
 Log = list[dict[str, Any]]

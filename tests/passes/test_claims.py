@@ -8,8 +8,9 @@ import pytest
 
 from cleanup_job.errors import SettingsError
 from cleanup_job.planning.outcome import Reason
-from clearml_sandbox.builder import TaskBuilder, World
 from clearml_sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.worlds.builder import World
+from clearml_sandbox.worlds.task_builder import TaskBuilder
 from tests.harness import NOW, clean, state
 
 

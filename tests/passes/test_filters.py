@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from cleanup_job.errors import SettingsError
-from clearml_sandbox.builder import World
 from clearml_sandbox.server import Sandbox
+from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, clean, state
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from cleanup_job.planning.outcome import Reason
-from clearml_sandbox.builder import World
 from clearml_sandbox.server import Sandbox
+from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, clean, state
 
 ADDRESSES = (

@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes import cleanup
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.passes.rate import BURST, Rate
-from clearml_sandbox.builder import World
 from clearml_sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, clean
 
 
@@ -71,7 +72,7 @@ def test_a_pass_that_waits_for_its_rate_stops_when_it_is_told_to(
 
     def sleep(seconds: float) -> None:
         clock.sleep(seconds)
-        stop.reason = "SIGTERM"
+        stop.reason = StopReason.SIGTERM
 
     monkeypatch.setattr(cleanup.time, "sleep", sleep)
     report = clean(sandbox, tasks_per_second=0.001, stop=stop).report

@@ -11,8 +11,8 @@ from cleanup_job.passes.cleanup import Stop
 from cleanup_job.planning.outcome import Verdict
 from cleanup_job.settings.model import load
 from cleanup_job.wiring import options
-from clearml_sandbox.builder import World
 from clearml_sandbox.server import Sandbox
+from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, clean
 
 SERVER = {"CLEARML_API_HOST": "http://any", "CLEARML_API_ACCESS_KEY": "any", "CLEARML_API_SECRET_KEY": "any"}

@@ -10,8 +10,9 @@ from cleanup_job.planning.outcome import Reason, Verdict
 from cleanup_job.retry import Retry
 from cleanup_job.storage.folders import MountedFolders
 from cleanup_job.storage.store import Store
-from clearml_sandbox.builder import TaskBuilder, World
 from clearml_sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.worlds.builder import World
+from clearml_sandbox.worlds.task_builder import TaskBuilder
 from tests.harness import NOW, Done, clean, state
 
 AS_WRITTEN = [

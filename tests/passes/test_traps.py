@@ -9,16 +9,18 @@ import pytest
 from cleanup_job.clearml_api import event_files as reader
 from cleanup_job.clearml_api.session import Connection, Transport
 from cleanup_job.errors import CleanupError, SettingsError, UnreachableError
+from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.planning.outcome import Reason
 from cleanup_job.retry import Retry
 from cleanup_job.storage.fileserver import FileServer
 from cleanup_job.storage.fileserver_calls import Calls
-from clearml_sandbox import events, query
-from clearml_sandbox.answer import ENDPOINTS
-from clearml_sandbox.builder import TaskBuilder, World
+from clearml_sandbox.api import events, query
+from clearml_sandbox.api.answer import ENDPOINTS
 from clearml_sandbox.server import Fault, Request, Sandbox
 from clearml_sandbox.store import Document, now
+from clearml_sandbox.worlds.builder import World
+from clearml_sandbox.worlds.task_builder import TaskBuilder
 from tests.harness import NOW, clean, state
 
 
@@ -447,7 +449,7 @@ def test_a_stop_ends_the_pass_after_the_batches_in_progress(sandbox: Sandbox, wo
 
     def ask(request: Request) -> None:
         if request.call == "tasks.delete_many":
-            stop.reason = "SIGTERM"
+            stop.reason = StopReason.SIGTERM
 
     sandbox.fault = ask
     report = clean(sandbox, batch_size=3, workers=1, stop=stop).report

@@ -6,8 +6,8 @@ import pytest
 
 from cleanup_job.errors import UnreachableError
 from cleanup_job.planning.outcome import Reason
-from clearml_sandbox.builder import World
 from clearml_sandbox.server import Fault, Sandbox
+from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, clean, state
 
 

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from cleanup_job.errors import LeaseHeldError, SettingsError
+from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.planning.outcome import Reason
-from clearml_sandbox.builder import TaskBuilder, World
 from clearml_sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.worlds.builder import World
+from clearml_sandbox.worlds.task_builder import TaskBuilder
 from tests.harness import NOW, clean, state
 
 STEPS = {"include_pipeline_steps": True}
@@ -363,7 +365,7 @@ def test_no_project_goes_once_the_lease_is_lost_or_the_pass_was_stopped(sandbox:
     assert "gone" in names(sandbox)
     sandbox.fault = None
     sandbox.load(world.as_dict())
-    clean(sandbox, delete_empty_projects=True, stop=Stop(reason="SIGTERM"))
+    clean(sandbox, delete_empty_projects=True, stop=Stop(reason=StopReason.SIGTERM))
     assert "gone" in names(sandbox)
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from cleanup_job.errors import AnswerError
 from cleanup_job.planning.outcome import Reason
-from clearml_sandbox.answer import ENDPOINTS, Call
-from clearml_sandbox.builder import World
+from clearml_sandbox.api.answer import ENDPOINTS, Call
 from clearml_sandbox.server import Sandbox
+from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, clean, state
 from tests.property.scenario import PUBLIC
 from tests.property.worlds import worlds

@@ -7,8 +7,9 @@ import pytest
 
 from cleanup_job.errors import AnswerError, DownError, UnreachableError
 from cleanup_job.transport.splitting import IN_A_LONG_ROW, IN_A_ROW, Splitting
-from clearml_sandbox.builder import TaskBuilder, World
 from clearml_sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.worlds.builder import World
+from clearml_sandbox.worlds.task_builder import TaskBuilder
 from tests.harness import NOW, Done, clean, state
 
 FAULTS = {

@@ -12,7 +12,8 @@ from urllib.parse import quote, unquote
 
 from hypothesis import strategies as st
 
-from clearml_sandbox.builder import ModelBuilder, TaskBuilder, World
+from clearml_sandbox.worlds.builder import World
+from clearml_sandbox.worlds.task_builder import ModelBuilder, TaskBuilder
 from tests.harness import NOW
 from tests.property.scenario import AGAIN, BUCKET, MOUNT, PUBLIC, Document, Scenario
 

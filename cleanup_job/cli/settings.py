@@ -1,0 +1,35 @@
+"""``clearml-cleanup settings``: the effective values and where each came from."""
+
+import argparse
+
+from rich.console import Console
+from rich.table import Table
+
+from cleanup_job import wiring
+from cleanup_job.cli.flags import OF_A_PASS, add_flags, given
+from cleanup_job.settings import text as settings_text
+from cleanup_job.settings.model import Settings, env_name, group_name
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A flag for each setting of a pass, to see what it would change."""
+    add_flags(parser, OF_A_PASS)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the settings."""
+    settings, origins = wiring.read_settings(given(options))
+    table = Table(title="Settings", title_justify="left")
+    table.add_column("setting", no_wrap=True)  # whole, also where the terminal is narrow: people copy them
+    table.add_column("value", overflow="fold")
+    table.add_column("from", overflow="fold")
+    group = ""
+    for name in Settings.model_fields:
+        if group_name(name) != group:
+            group = group_name(name)
+            table.add_section()
+        value = getattr(settings, name)
+        text = "" if value is None else ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        table.add_row(env_name(name), settings_text.shown(name, text) if text else "", origins[name])
+    Console(markup=False, highlight=False).print(table)
+    return 0
