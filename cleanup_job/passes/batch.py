@@ -113,7 +113,7 @@ class Batches:
         return [self.outcomes.of(task, Verdict.FAILED, reason, str(error)) for task in tasks]
 
     def _kept(self, kept: Kept) -> TaskOutcome:
-        """A task that is kept by plan, or whose record somebody else deleted: then the server says so when it is asked."""
+        """A task that is kept by plan; or gone, if the server says so: its record was deleted by someone else."""
         if kept.absent:
             gone, _ = self.split.each("looking", [kept.task.id], lambda server, some: server.is_gone(some[0]))
             if any(gone):

@@ -2,8 +2,8 @@
 
     settings -> select -> plan -> delete files -> delete records -> report
 
-Each batch is read, re-checked, and deleted files first, record last: a record that is there says that there may be files, so
-whatever interrupts a pass, the next one finds the rest.
+Each batch is read, checked again, and deleted: files first, records last. A record that is there says that there may be files,
+so the next pass finds the rest, no matter what interrupted this one.
 """
 
 import time
@@ -72,14 +72,14 @@ class Stop:
     reason: StopReason | None = None
     holds_lease: Callable[[], bool] = field(default=lambda: True)
     """Whether no other pass can have begun by now."""
-    lost: str = "The lease was lost: another pass may have begun, and this one deletes nothing any more."
-    """How it lost its lease, where it did."""
+    lost: str = "The lease was lost: another pass may have begun, so this one deletes nothing more."
+    """How it lost its lease, if it did."""
 
     def before_deletion(self) -> None:
-        """Asked before each request that deletes: a pass that lost its lease sends none any more.
+        """Called before each request that deletes: a pass that lost its lease sends no more of them.
 
         Raises:
-            LeaseLostError: it lost it.
+            LeaseLostError: the lease was lost.
         """
         if not self.holds_lease():
             self.reason = self.reason or StopReason.LEASE
@@ -89,10 +89,10 @@ class Stop:
 class Pass:
     """One pass over one ClearML Server."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 -- the rooms around a pass
+    def __init__(  # noqa: PLR0913, PLR0917 -- all that is around a pass
         self, server: Server, storage: Storage, options: Options, report: Report, observer: Observer, stop: Stop
     ) -> None:
-        """``report`` is filled in as the pass goes."""
+        """``report`` is filled in during the pass."""
         self._server = server
         self._storage = storage
         self._options = options
@@ -165,7 +165,7 @@ class Pass:
         def note(kept: Kept) -> None:
             if kept.task.id:
                 self._note(self._outcomes.kept(kept))
-            else:  # nobody can say which task it is
+            else:  # which task it is can't be known
                 self._warn(f"tasks.get_all: an archived task is left out, since its id can't be read: {kept.detail}")
 
         notify = candidates.of_shard_only(note, self._options.shard, self._options.shards)
@@ -184,7 +184,7 @@ class Pass:
         self._observers.selected(len(found.tasks), {names.get(project, project): count for project, count in counts.items()})
 
     def _refusal(self, count: int) -> RefusedError | None:
-        """The valve's word: it ends a pass before its first deletion, and a dry run once all tasks are listed.
+        """The safety limit: it ends a pass before its first deletion, and a dry run once all tasks are listed.
 
         It counts the tasks of all shards: they refuse together, or not at all.
         """

@@ -1,4 +1,4 @@
-"""Several observers of a pass, called for one event at a time, whatever thread it comes from."""
+"""Several observers of a pass, called for one event at a time, even if events come from several threads."""
 
 from collections.abc import Mapping
 from threading import RLock

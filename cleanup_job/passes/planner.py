@@ -44,7 +44,7 @@ class _Look:
 
 @dataclass(frozen=True, slots=True)
 class _Settled:
-    """The look that counts, with the outputs that were read anew where they, or claims on them, had changed."""
+    """The look that counts, with the outputs, read again if they, or claims on them, had changed."""
 
     look: _Look
     ids: Sequence[TaskId]
@@ -96,7 +96,7 @@ class Planner:
         return plan
 
     def _look_until_unchanged(self, server: Server, units: Sequence[Unit], read: Read) -> _Settled:
-        """Look at tasks, and read the outputs anew of those whose models or claims have changed meanwhile."""
+        """Look at tasks, and read again the outputs of those whose models or claims have changed meanwhile."""
         ids = [task for unit in units for task in unit if task in read.outputs]
         outputs, made = dict(read.outputs), dict(read.models)
         for _ in range(LOOKS):

@@ -13,7 +13,7 @@ def emptied(server: Server, touched: Collection[str], deleted: DeletedSoFar) -> 
     """The projects to delete, sub-projects before those that they are in.
 
     These are the touched ones in which nothing is left but what was deleted (in a dry run: would be), and hidden sub-projects
-    of theirs that are empty. Read when all else is done; the server refuses to delete what somebody used since.
+    of theirs that are empty. Read when all else is done; the server refuses to delete one that was used since.
 
     Args:
         server: Where they are.

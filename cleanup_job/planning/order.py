@@ -1,6 +1,6 @@
-"""In which order tasks go: whoever holds on to a task's outputs goes first, record and all.
+"""The order in which tasks are deleted: a task that needs another one's outputs is deleted first, with its record.
 
-Tasks that hold on to each other go as one unit. Pure: no I/O.
+Tasks that need each other's outputs are deleted as one unit. Pure: no I/O.
 """
 
 from collections import defaultdict, deque
@@ -12,7 +12,7 @@ Unit = tuple[TaskId, ...]
 
 
 class Order:
-    """Hands out units whose holders are all gone, most recent first, and holds back those whose holders stay."""
+    """Hands out units whose holders are all deleted, most recent first, and holds back those whose holders are kept."""
 
     def __init__(self, tasks: Iterable[TaskId], holds: Mapping[TaskId, Iterable[TaskId]]) -> None:
         """``tasks`` in the order wanted; ``holds``: for a task, those whose outputs it needs (others are ignored)."""
@@ -41,23 +41,23 @@ class Order:
     def take(self, limit: int, at_most: int) -> list[Unit]:
         """Units that are ready now, of at most ``limit`` tasks together; a larger one comes alone, if ``at_most`` allows."""
         taken: list[Unit] = []
-        room = min(limit, at_most)
-        while self._ready and (len(self._ready[0]) <= room or (not taken and len(self._ready[0]) <= at_most)):
+        left = min(limit, at_most)
+        while self._ready and (len(self._ready[0]) <= left or (not taken and len(self._ready[0]) <= at_most)):
             unit = self._ready.popleft()
             taken.append(unit)
-            room -= len(unit)
+            left -= len(unit)
             self._left -= len(unit)
         return taken
 
     def deleted(self, unit: Unit) -> None:
-        """A unit's records are gone: what waited for it may go."""
+        """A unit's records are deleted: what waited for it may be deleted."""
         for maker in sorted(self._held.pop(unit, ())):
             self._waiting[maker] -= 1
             if not self._waiting[maker]:
                 self._ready.append(maker)
 
     def kept(self, unit: Unit) -> Iterator[tuple[Unit, Unit]]:
-        """A unit stays: yields each unit that has to stay because of it, with the unit that needs it."""
+        """A unit is kept: yields each unit that has to be kept because of it, with the unit that needs it."""
         pending = deque([unit])
         while pending:
             holder = pending.popleft()

@@ -24,11 +24,11 @@ class FoundFolder:
     files: int = 0
     bytes: int = 0
     youngest: datetime | None = None
-    """When the file in it that changed last did so."""
+    """When a file in it was last changed."""
     changed: datetime | None = None
-    """When the folder in it, or it itself, that changed last did so; for folders without files, where a store has such."""
+    """When it, or a folder in it, was last changed; for folders without files, in stores that have such."""
     odd: str = ""
-    """A path in it that the SDK would not have made, if there is one: then nobody touches it."""
+    """A path in it that the SDK would not have made, if there is one: then the folder is never deleted."""
 
     def add(self, entry: Entry) -> None:
         """Count in a file of this folder."""
