@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
         rest = {name: value for name, value in flags.items() if name not in parameters.TRANSFERABLE}
         draft = register(tasks, draft, *wiring.read_settings(rest), warn)
     # What the draft's release said counts where nothing is said here: nobody has a release's whole environment at hand.
-    if not settings.task_requirement:
+    if not settings.service_task.task_requirement:
         tasks.install_as(draft)
     release = registered(operator, dict(draft.registered), draft.words)
     operator = wiring.read_settings(flags, parameters=release)
@@ -39,6 +39,6 @@ def run(options: argparse.Namespace) -> int:
     keeper.remark(draft, notes)
     done = keeper.enqueue(draft, known, parameters.statement_of(*operator), datetime.now(UTC))
     say(done.text)
-    if settings.web_host:
-        say(f"{settings.web_host}/projects/{draft.project}/experiments/{done.line['run']}/output/log")
+    if settings.connection.web_host:
+        say(f"{settings.connection.web_host}/projects/{draft.project}/experiments/{done.line['run']}/output/log")
     return 0

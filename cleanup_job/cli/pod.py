@@ -43,7 +43,7 @@ def signals(stop: Stop) -> Iterator[None]:
 
 def lease(settings: Settings, stop: Stop, warn: Callable[[str], None]) -> Any:
     """The one-pass-at-a-time guard, where there is one."""
-    if settings.lease is None:
+    if settings.cluster.lease is None:
         return nullcontext()
     from cleanup_job.cluster.lease import hold  # noqa: PLC0415 -- kubernetes is slow to import
 
@@ -53,9 +53,9 @@ def lease(settings: Settings, stop: Stop, warn: Callable[[str], None]) -> Any:
         warn(reason)
 
     return hold(
-        settings.lease if settings.shards == 1 else f"{settings.lease}-{settings.shard}",
-        settings.lease_namespace,
-        wait=settings.lease_wait_seconds,
+        settings.cluster.lease if settings.run.shards == 1 else f"{settings.cluster.lease}-{settings.run.shard}",
+        settings.cluster.lease_namespace,
+        wait=settings.cluster.lease_wait_seconds,
         on_wait=warn,
         stopped=lambda: bool(stop.reason),
         on_lost=lost,

@@ -9,7 +9,7 @@ from cleanup_job.service_task import parameters
 from cleanup_job.service_task.draft import found, preview, register
 from cleanup_job.service_task.ports import ServiceTasks
 from cleanup_job.service_task.service import Keeper
-from cleanup_job.settings.text import shown
+from cleanup_job.settings.model import shown
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,11 +32,13 @@ def run(options: argparse.Namespace) -> int:
             say(f"  {change}")
         return 0
     draft = register(tasks, draft, *known, warn)
-    say(f"task {draft.id}: draft {draft.name!r} in project {settings.task_project!r}")
+    say(f"task {draft.id}: draft {draft.name!r} in project {settings.service_task.task_project!r}")
     for name, value in parameters.read(draft.hyperparams, draft.words).items():
         changed = " (edited in ClearML)" if draft.registered.get(name) != value else ""
         say(f"  {parameters.section_of(name)}/{name}={shown(name, value)}{changed}")
     keeper.remark(draft, keeper.with_edits(known, draft, lambda values: wiring.read_settings(flags, parameters=values))[1])
-    if settings.web_host:
-        say(f"{settings.web_host}/projects/{draft.project}/experiments/{draft.id}/info-output/hyper-params/hyper-param/General")
+    if settings.connection.web_host:
+        say(
+            f"{settings.connection.web_host}/projects/{draft.project}/experiments/{draft.id}/info-output/hyper-params/hyper-param/General"
+        )
     return 0

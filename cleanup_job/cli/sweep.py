@@ -12,7 +12,7 @@ from rich.console import Console
 
 from cleanup_job import wiring
 from cleanup_job.cli import pod
-from cleanup_job.cli.flags import add_flags, given
+from cleanup_job.cli.flags import OF_A_SWEEP, add_flags, given
 from cleanup_job.errors import CleanupError, LeaseHeldError, SettingsError
 from cleanup_job.exit_codes import ExitCode, StopReason
 from cleanup_job.passes.cleanup import Stop
@@ -28,17 +28,12 @@ from cleanup_job.report.sweep import (
     print_sum,
     summary,
 )
-from cleanup_job.settings.model import Settings, group_name
-
-GROUPS = frozenset({"Connection", "Sweep"})
-MORE = ("page_size", "max_requests_in_flight", "request_timeout_seconds", "attempts", "lease", "lease_namespace",
-        "lease_wait_seconds", "stores_verify_certificate", "log_format", "log_level")  # fmt: skip
-FLAGS = [name for name in Settings.model_fields if group_name(name) in GROUPS or name in MORE]
+from cleanup_job.settings.model import Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A flag for each setting of a sweep."""
-    add_flags(parser, FLAGS)
+    add_flags(parser, OF_A_SWEEP)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -48,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     except CleanupError as error:
         pod.last_words(f"error: {error}")
         raise
-    report = SweepReport(version("clearml-cleanup"), _host(settings), settings.sweep_delete, datetime.now(UTC))
+    report = SweepReport(version("clearml-cleanup"), _host(settings), settings.sweep.sweep_delete, datetime.now(UTC))
     output = _Output(settings)
     try:
         _sweep(settings, report, output)
@@ -63,11 +58,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _sweep(settings: Settings, report: SweepReport, output: "_Output") -> None:
-    if not settings.sweep_stores:
+    if not settings.sweep.sweep_stores:
         raise SettingsError("no store to sweep: name one with --store URL, or in CLEANUP_SWEEP_STORES")
-    if settings.sweep_i_know not in {None, report.server}:
+    if settings.sweep.sweep_i_know not in {None, report.server}:
         raise SettingsError(
-            f"--i-know {settings.sweep_i_know}: the server is {report.server}. The name shows that you mean this one."
+            f"--i-know {settings.sweep.sweep_i_know}: the server is {report.server}. The name shows that you mean this one."
         )
     stop = Stop()
     with pod.signals(stop):
@@ -77,11 +72,11 @@ def _sweep(settings: Settings, report: SweepReport, output: "_Output") -> None:
                     stop.holds_lease = held.is_safe
                 server, places = wiring.sweep_places(settings, output.warning, stop.before_deletion)
                 wanted = SweepOptions(
-                    settings.sweep_delete,
-                    timedelta(days=settings.sweep_grace_days),
-                    settings.sweep_known_one_in,
-                    settings.sweep_refuse_above,
-                    sure=settings.sweep_i_know is not None,
+                    settings.sweep.sweep_delete,
+                    timedelta(days=settings.sweep.sweep_grace_days),
+                    settings.sweep.sweep_known_one_in,
+                    settings.sweep.sweep_refuse_above,
+                    sure=settings.sweep.sweep_i_know is not None,
                 )
                 Sweep(server, wanted, report, output.orphan, lambda: bool(stop.reason)).run(places)
                 for warning in {warning: None for storage, _ in places for warning in storage.warnings()}:
@@ -95,7 +90,7 @@ def _sweep(settings: Settings, report: SweepReport, output: "_Output") -> None:
 
 
 def _host(settings: Settings) -> str:
-    return urlsplit(settings.api_host or "").hostname or ""
+    return urlsplit(settings.connection.api_host).hostname or ""
 
 
 class _Output:
@@ -103,7 +98,9 @@ class _Output:
 
     def __init__(self, settings: Settings) -> None:
         self._console = Console()
-        self._text = settings.log_format == "text" or (settings.log_format == "auto" and self._console.is_terminal)
+        self._text = settings.output.log_format == "text" or (
+            settings.output.log_format == "auto" and self._console.is_terminal
+        )
         self._lock = Lock()
 
     def orphan(self, orphan: Orphan) -> None:

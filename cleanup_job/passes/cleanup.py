@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 
 from cleanup_job.errors import CleanupError, LeaseLostError, RefusedError
 from cleanup_job.exit_codes import StopReason
@@ -27,42 +28,18 @@ from cleanup_job.passes.rate import Rate
 from cleanup_job.passes.reading import Reader
 from cleanup_job.passes.scheduler import Scheduler
 from cleanup_job.planning import clock
-from cleanup_job.planning.claim import ClaimScope
 from cleanup_job.planning.deleted_so_far import DeletedSoFar
-from cleanup_job.planning.filters import Filters, Known, needed_by, resolve
+from cleanup_job.planning.filters import Known, needed_by
 from cleanup_job.planning.order import Order, Unit
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.outcome_builder import OutcomeBuilder
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.plan import Kept
 from cleanup_job.planning.policy import Policy
-from cleanup_job.planning.selection import Rules
+from cleanup_job.planning.selection import OwnTasks, Rules, resolve
+from cleanup_job.planning.sharding import share
+from cleanup_job.settings.model import Settings
 from cleanup_job.transport.splitting import Splitting
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the settings say of one pass. Times are in seconds."""
-
-    filters: Filters
-    dry_run: bool = False
-    batch_size: int = 500
-    workers: int = 4
-    max_tasks: int | None = None
-    refuse_above: int | None = None
-    deadline: float | None = None
-    tasks_per_second: float | None = None
-    keep_unknown: bool = True
-    delete_external: bool = False
-    keep_on_file_error: bool = True
-    keep_missing: bool = True
-    protect_used_datasets: bool = False
-    protect_linked_artifacts: ClaimScope = "all"
-    keep_model_tags: tuple[str, ...] = ()
-    delete_empty_projects: bool = False
-    shard: int = 0
-    """Which part of the tasks this pass takes, of ``shards``."""
-    shards: int = 1
 
 
 @dataclass(slots=True)
@@ -90,18 +67,27 @@ class Pass:
     """One pass over one ClearML Server."""
 
     def __init__(  # noqa: PLR0913, PLR0917 -- all that is around a pass
-        self, server: Server, storage: Storage, options: Options, report: Report, observer: Observer, stop: Stop
+        self,
+        server: Server,
+        storage: Storage,
+        settings: Settings,
+        report: Report,
+        observer: Observer,
+        stop: Stop,
+        *,
+        own: OwnTasks | None = None,
     ) -> None:
-        """``report`` is filled in during the pass."""
+        """``report`` is filled in during the pass; ``own`` are the job's own tasks in ClearML."""
         self._server = server
         self._storage = storage
-        self._options = options
+        self._settings = settings
+        self._own = own or OwnTasks()
         self._report = report
         self._observers = Observers(observer)
         self._deleted = DeletedSoFar()
         self._stop = stop
         self._began = time.monotonic()
-        self._rate = Rate(options.tasks_per_second)
+        self._rate = Rate(settings.limits.tasks_per_second(settings.run.shards))
         self._split = Splitting(server, server.hasty, server.answers)
         self._phases = Phases()
         report.phases = self._phases.seconds
@@ -129,20 +115,20 @@ class Pass:
         """
         with self._phases.phase("select"):
             names = self._server.projects()
-            if self._options.dry_run:
+            if self._settings.run.dry_run:
                 self._warn_of_stores()
             rules = self._rules(names)
             self._outcomes = OutcomeBuilder(names, rules.rule_of)
             every = self._find(rules, names)
-        found = candidates.of_shard(every, self._options.shard, self._options.shards)
+        found = candidates.of_shard(every, self._settings.run.shard or 0, self._settings.run.shards)
         self._report_selection(found, names)
         refusal = self._refusal(len(every.tasks))
-        if refusal is not None and not self._options.dry_run:
+        if refusal is not None and not self._settings.run.dry_run:
             self._report.left = len(found.tasks)
             raise refusal
         if found.tasks:
             self._work(found, rules)
-            if self._options.delete_empty_projects and not self._stop.reason:
+            if self._settings.related.delete_empty_projects and not self._stop.reason:
                 self._delete_emptied_projects(found, names)
             for warning in self._storage.warnings():
                 self._warn(warning)
@@ -156,10 +142,10 @@ class Pass:
             self._warn(warning)
 
     def _rules(self, projects: dict[str, str]) -> Rules:
-        filters, server = self._options.filters, self._server
-        users = server.users() if filters.users or filters.exclude_users else {}
-        known = Known(projects, users, server.tag_exists, server.has_tasks)
-        return resolve(filters, self._report.started - self._report.clock_ahead, known, self._warn)
+        server, report = self._server, self._report
+        known = Known(projects, cache(server.users), server.tag_exists, server.has_tasks)
+        now = report.started - report.clock_ahead
+        return resolve(self._settings.filters, now, known, self._warn, cutoff=report.cutoff, own=self._own)
 
     def _find(self, rules: Rules, projects: dict[str, str]) -> Candidates:
         def note(kept: Kept) -> None:
@@ -168,13 +154,13 @@ class Pass:
             else:  # which task it is can't be known
                 self._warn(f"tasks.get_all: an archived task is left out, since its id can't be read: {kept.detail}")
 
-        notify = candidates.of_shard_only(note, self._options.shard, self._options.shards)
-        options = self._options
+        notify = candidates.of_shard_only(note, self._settings.run.shard or 0, self._settings.run.shards)
+        related = self._settings.related
         protect = Protect(
-            options.protect_linked_artifacts,
-            options.protect_used_datasets,
-            frozenset(options.keep_model_tags),
-            links=options.delete_external,
+            related.protect_linked_artifacts,
+            related.protect_used_datasets,
+            frozenset(related.keep_model_tags),
+            links=self._settings.files.external_files == "delete",
         )
         return candidates.find(self._server, self._storage, rules, projects, notify, split=self._split, protect=protect)
 
@@ -188,7 +174,7 @@ class Pass:
 
         It counts the tasks of all shards: they refuse together, or not at all.
         """
-        limit = self._options.refuse_above
+        limit = self._settings.limits.refuse_above
         if limit is None or count <= limit:
             return None
         return RefusedError(
@@ -204,35 +190,40 @@ class Pass:
         ends = _Ends()
         Scheduler(
             order=order,
-            work=batches.dry_run if self._options.dry_run else batches.delete,
+            work=batches.dry_run if self._settings.run.dry_run else batches.delete,
             settle=lambda units, worked: self._settle(found, order, ends, units, worked),
             time_to_stop=self._time_to_stop,
             rate=self._rate,
-            workers=self._options.workers,
-            batch_size=self._options.batch_size,
-            budget=self._options.max_tasks if self._options.max_tasks is not None else len(order),
+            workers=self._settings.run.workers,
+            batch_size=self._settings.run.batch_size,
+            budget=self._budget(len(order)),
         ).run()
         self._report.left = len(order) + ends.dropped
         self._report.stopped_by = (self._stop.reason or StopReason.MAX_TASKS) if self._report.left else None
         if ends.error is not None:
             raise ends.error
 
+    def _budget(self, tasks: int) -> int:
+        """How many of these tasks may be deleted: this shard's share of the limit."""
+        limit, run = self._settings.limits.max_tasks, self._settings.run
+        return tasks if limit is None else share(limit, run.shard or 0, run.shards)
+
     def _policy(self, found: Candidates, rules: Rules) -> Policy:
         """What the settings allow, and what the stores can do."""
-        if not self._options.dry_run:
+        if not self._settings.run.dry_run:
             self._storage.prepare()
         self._storage.prove(found.claims.sample)
         return Policy(
             rules,
-            force=not rules.drafts_only,
-            keep_unknown=self._options.keep_unknown,
-            links=self._storage.links if self._options.delete_external else frozenset(),
+            force=rules.force_delete,
+            keep_unknown=self._settings.files.unknown_stores == "keep_record",
+            links=self._storage.links if self._settings.files.external_files == "delete" else frozenset(),
             by_file=self._storage.by_file,
             lists=self._storage.lists,
             shared=found.shared,
             steps=found.steps,
             needed_datasets=found.needed_datasets,
-            keep_model_tags=frozenset(self._options.keep_model_tags),
+            keep_model_tags=frozenset(self._settings.related.keep_model_tags),
         )
 
     def _batches(self, policy: Policy, found: Candidates) -> Batches:
@@ -252,8 +243,8 @@ class Pass:
             ),
             files=FileResults(
                 outcomes=self._outcomes,
-                keep_on_file_error=self._options.keep_on_file_error,
-                keep_missing=self._options.keep_missing,
+                keep_on_file_error=self._settings.files.on_file_error == "keep_record",
+                keep_missing=self._settings.files.missing_files == "keep_record",
             ),
             outcomes=self._outcomes,
             split=self._split,
@@ -262,7 +253,7 @@ class Pass:
         )
 
     def _time_to_stop(self) -> bool:
-        deadline = self._options.deadline
+        deadline = self._settings.limits.deadline_seconds
         if deadline is not None and time.monotonic() - self._began >= deadline and not self._stop.reason:
             self._stop.reason = StopReason.DEADLINE
         return bool(self._stop.reason)
@@ -297,8 +288,8 @@ class Pass:
         touched = {record.project for task, record in found.tasks.items() if self._deleted.has(task)} - {""}
         deletion = ProjectDeletion(
             server=self._server,
-            dry_run=self._options.dry_run,
-            needed_by=lambda without: needed_by(self._options.filters, names, without),
+            dry_run=self._settings.run.dry_run,
+            needed_by=lambda without: needed_by(self._settings.filters, names, without),
             warn=self._warn,
         )
         for project in deletion.delete(touched, self._deleted):

@@ -237,13 +237,13 @@ def test_what_is_said_for_one_pass_wins_and_does_not_stay_in_the_draft(ui: WebUI
 @pytest.mark.parametrize(
     ("name", "value", "section", "said"),
     [
-        ("delete_threshold_days", "soon", "General", "should be a valid number"),
-        ("delete_threshold_days", "-1", "General", "should be greater than or equal to 0"),
-        ("cleanup_period_in_days", "0", "General", "should be greater than 0"),
-        ("force_delete", "perhaps", "General", "should be a valid boolean"),
+        ("delete_threshold_days", "soon", "General", "use a number"),
+        ("delete_threshold_days", "-1", "General", "use 0 or more"),
+        ("cleanup_period_in_days", "0", "General", "use more than 0"),
+        ("force_delete", "perhaps", "General", "use true or false"),
         ("delete_treshold_days", "30", "General", "did you mean delete_threshold_days?"),
         ("keep_tags", " ", "Settings", "is empty"),
-        ("dry_run", "perhaps", "Settings", "should be a valid boolean"),
+        ("dry_run", "perhaps", "Settings", "use true or false"),
         ("keep_projects", "nosuch", "Settings", "no project is called 'nosuch'"),
     ],
 )
