@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cleanup_job import redaction
-from cleanup_job.clearml_api import conf
-from cleanup_job.concurrency_limit import InFlight
+from cleanup_job.clearml_api import clearml_conf
+from cleanup_job.concurrency_limit import ConcurrencyLimit
 from cleanup_job.errors import CleanupError, SettingsError
 from cleanup_job.passes.cleanup import Options
 from cleanup_job.passes.ports import Server
@@ -23,8 +23,9 @@ from cleanup_job.service_task.ports import Uploads
 from cleanup_job.settings.model import Settings, load
 from cleanup_job.settings.text import folder, threshold_of
 from cleanup_job.storage.fileserver import FileServer
-from cleanup_job.storage.folders import SCHEME, MountedFolders
-from cleanup_job.storage.store import Store, Stores
+from cleanup_job.storage.interface import Store
+from cleanup_job.storage.mounted_folders import SCHEME, MountedFolders
+from cleanup_job.storage.stores import Stores
 
 DERIVED = "derived from the API server's"
 """The source of an address that nobody named."""
@@ -48,7 +49,7 @@ def read_settings(
     path = environ.get("CLEARML_CONFIG_FILE", "").strip()
     file = config_file(Path(path) if path else None)
     if file is not None:
-        lower = {name: (value, str(file)) for name, value in conf.read(file).items()}
+        lower = {name: (value, str(file)) for name, value in clearml_conf.read(file).items()}
     elif path:
         message = f"CLEARML_CONFIG_FILE={path}: there is no such file. Correct it, or unset it."
         raise SettingsError(message)
@@ -155,8 +156,8 @@ class Connection:
 
     transport: Any
     retry: Retry
-    api: InFlight
-    files: InFlight
+    api: ConcurrencyLimit
+    files: ConcurrencyLimit
 
 
 def log_in(settings: Settings, warn: Callable[[str], None]) -> Connection:
@@ -167,13 +168,15 @@ def log_in(settings: Settings, warn: Callable[[str], None]) -> Connection:
         UnreachableError: no answer.
     """
     # Imported here: clearml takes a second to import, and `--help` or a wrong setting should not wait for it.
-    from cleanup_job.clearml_api import session  # noqa: PLC0415 -- see above
+    from cleanup_job.clearml_api import api_client, session  # noqa: PLC0415 -- see above
 
     retry = Retry(settings.attempts, on_retry=warn)
-    api, files = (InFlight(settings.max_requests_in_flight, name, warn) for name in ("ClearML Server", "ClearML's fileserver"))
+    api, files = (
+        ConcurrencyLimit(settings.max_requests_in_flight, name, warn) for name in ("ClearML Server", "ClearML's fileserver")
+    )
     assert settings.api_host and settings.access_key and settings.secret_key  # noqa: S101, PT018 -- Settings saw to it
-    transport = session.Transport(
-        session.Connection(
+    transport = api_client.ApiClient(
+        session.ServerAccess(
             settings.api_host,
             settings.access_key.get_secret_value(),
             settings.secret_key.get_secret_value(),
@@ -284,10 +287,10 @@ def _fileserver(
 def object_stores(settings: Settings, retry: Retry, before_deletion: Callable[[], None], named: Iterable[str] = ()) -> Any:
     """The buckets that clearml.conf and the environment open, and those that the operator named elsewhere."""
     from cleanup_job.storage.buckets import Buckets  # noqa: PLC0415 -- clearml, likewise
-    from cleanup_job.storage.objects import ObjectStores  # noqa: PLC0415 -- likewise
+    from cleanup_job.storage.object_stores import ObjectStores  # noqa: PLC0415 -- likewise
 
     file = config_file(settings.config_file)
-    credentials = conf.stores(file) if file else {}
+    credentials = clearml_conf.stores(file) if file else {}
     redaction.hide_all(credentials)
     buckets = Buckets(
         credentials,
@@ -325,7 +328,7 @@ def sweep_places(
                 "absolute path of a mounted folder. A fileserver can't be listed through its address: mount its volume."
             )
             raise SettingsError(message) from None
-        mounted = MountedFolders([path], before_deletion=before_deletion)
+        mounted = MountedFolders([path], setting="--store", before_deletion=before_deletion)
         if doubt := mounted.check():
             raise SettingsError(doubt)
         places.append((mounted, Location(SCHEME + path, "")))

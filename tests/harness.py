@@ -5,15 +5,17 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cleanup_job.clearml_api.api_client import ApiClient
 from cleanup_job.clearml_api.clearml_server import ClearMLServer
-from cleanup_job.clearml_api.session import Connection, Transport
+from cleanup_job.clearml_api.session import ServerAccess
 from cleanup_job.passes.cleanup import Options, Pass, Stop
 from cleanup_job.planning.filters import Filters
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.retry import Retry
 from cleanup_job.storage.fileserver import FileServer
-from cleanup_job.storage.store import Store, Stores
+from cleanup_job.storage.interface import Store
+from cleanup_job.storage.stores import Stores
 from clearml_sandbox.server import Sandbox
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -80,8 +82,8 @@ def clean(
 ) -> Done:
     """One pass as the CLI assembles it, but with retries that don't wait; with ``stores`` beside the fileserver."""
     retry = Retry(attempts, wait=0)
-    connection = Connection(sandbox.api_url, sandbox.key, sandbox.secret, timeout=timeout, retry=retry)
-    transport = Transport(connection)
+    connection = ServerAccess(sandbox.api_url, sandbox.key, sandbox.secret, timeout=timeout, retry=retry)
+    transport = ApiClient(connection)
     stop = stop or Stop()
     gate = stop.before_deletion
     files = FileServer(sandbox.files_url, prefixes, transport.token, timeout=timeout, retry=retry, before_deletion=gate)

@@ -86,8 +86,8 @@ def _sweep(settings: Settings, report: SweepReport, output: "_Output") -> None:
                     sure=settings.sweep_i_know is not None,
                 )
                 Sweep(server, wanted, report, output.orphan, lambda: bool(stop.reason)).run(places)
-                for doubt in {doubt: None for storage, _ in places for doubt in storage.doubts()}:
-                    output.warning(doubt)
+                for warning in {warning: None for storage, _ in places for warning in storage.warnings()}:
+                    output.warning(warning)
         except LeaseHeldError:
             if not stop.reason:
                 raise

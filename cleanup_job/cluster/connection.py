@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cleanup_job.transport.connection_errors import words
+from cleanup_job.transport.connection_errors import failure_reason
 
 POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 UNKNOWN_USER, FORBIDDEN, NOT_FOUND, CONFLICT = 401, 403, 404, 409
@@ -26,7 +26,7 @@ class NoClusterError(Exception):
 
 
 class CallError(Exception):
-    """A call that failed; ``status`` is HTTP's, 0 where there was no answer. ``str()`` is the server's own words."""
+    """A call that failed; ``status`` is HTTP's, 0 where there was no answer. ``str()`` is the server's own failure_reason."""
 
     def __init__(self, status: int, said: str) -> None:
         super().__init__(said)
@@ -99,13 +99,13 @@ def _failures() -> Iterator[None]:
     except ApiException as error:
         raise CallError(error.status or 0, _said(error)) from error
     except HTTPError as error:
-        raise CallError(0, words(error)) from error
+        raise CallError(0, failure_reason(error)) from error
     except ValueError as error:
         raise CallError(0, str(error)) from error
 
 
 def _said(error: Any) -> str:
-    """The API server's own words: the `message` of its Status document."""
+    """The API server's own failure_reason: the `message` of its Status document."""
     try:
         return str(json.loads(error.body)["message"])
     except (TypeError, ValueError, KeyError):

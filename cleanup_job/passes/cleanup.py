@@ -96,7 +96,7 @@ class Pass:
         self._stop = stop
         self._began = time.monotonic()
         self._rate = Rate(options.tasks_per_second)
-        self._split = Splitting(server, server.hasty, server.answers)
+        self._split = Splitting(server, server.with_few_tries, server.probe)
         self._phases = Phases()
         report.phases = self._phases.seconds
 
@@ -142,8 +142,8 @@ class Pass:
             gone = self._work(found, rules)
             if self._options.delete_empty_projects and not self._stop.reason:
                 self._empty_projects(found, gone, names)
-            for doubt in self._storage.doubts():
-                self._warn(doubt)
+            for warning in self._storage.warnings():
+                self._warn(warning)
         if refusal is not None:
             raise refusal
 

@@ -7,7 +7,7 @@ import pytest
 
 from cleanup_job.errors import SettingsError
 from cleanup_job.planning.paths import PartOfFolder, TaskFile, TaskFolder, TaskId
-from cleanup_job.storage.folders import MountedFolders
+from cleanup_job.storage.mounted_folders import MountedFolders
 from clearml_sandbox.builder import World
 from clearml_sandbox.server import Sandbox
 from tests.harness import NOW, clean, state
@@ -46,7 +46,7 @@ def test_what_the_sdk_makes_goes_with_a_folder_and_nothing_beside_it(folder: Pat
     assert there(folder) == {"README", f"{top.path}2", f"lab/exp.{OTHER}/models/x.pt"}
     again = stores.delete([top])
     assert (again.failed, again.missing) == ({}, {top})
-    assert stores.doubts() == []
+    assert stores.warnings() == []
 
 
 def test_what_lies_beside_what_the_sdk_makes_stays_unless_it_is_named(folder: Path) -> None:

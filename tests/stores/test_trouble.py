@@ -19,7 +19,7 @@ from cleanup_job.planning.paths import TaskFolder, TaskId
 from cleanup_job.retry import Retry
 from cleanup_job.storage import buckets
 from cleanup_job.storage.buckets import Buckets, region_of
-from cleanup_job.storage.objects import ObjectStores
+from cleanup_job.storage.object_stores import ObjectStores
 from clearml_sandbox.builder import World
 from clearml_sandbox.server import Sandbox
 from tests.harness import NOW, clean, state
@@ -262,7 +262,7 @@ def test_a_bucket_that_keeps_versions_is_named(s3: str) -> None:
     bucket.put(f"{top.path}/models/x", b"1")
     assert found.delete([top]).failed == {}
     assert bucket.keys() == set()
-    assert "keeps versions" in found.doubts()[0]
+    assert "keeps versions" in found.warnings()[0]
 
 
 # -- where, and with which credentials

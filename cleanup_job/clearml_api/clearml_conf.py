@@ -17,7 +17,7 @@ STORES = ("aws.s3", "google.storage", "azure.storage")
 
 
 def read(path: Path) -> dict[str, str]:
-    """The settings that a clearml.conf has, by their names here.
+    """The settings in a clearml.conf, by the names that they have here.
 
     Raises:
         SettingsError: it can't be read.
@@ -28,7 +28,7 @@ def read(path: Path) -> dict[str, str]:
 
 
 def stores(path: Path) -> dict[str, dict[str, Any]]:
-    """The parts of ``sdk`` that have to do with object stores, such as ``aws.s3``; those that are missing are left out.
+    """The parts of ``sdk`` about object stores, such as ``aws.s3``, without those that are missing.
 
     Raises:
         SettingsError: the file can't be read.
@@ -44,6 +44,6 @@ def _parse(path: Path) -> Any:
 
     try:
         return ConfigFactory.parse_file(str(path))
-    except Exception as error:  # noqa: BLE001 -- pyhocon raises whatever its parser does
-        message = f"CLEARML_CONFIG_FILE={path} can't be read: {type(error).__name__}. It must be ClearML's HOCON format."
+    except Exception as error:  # noqa: BLE001 -- pyhocon lets the errors of its parser through
+        message = f"CLEARML_CONFIG_FILE={path} can't be read: {type(error).__name__}. Write it in ClearML's HOCON format."
         raise SettingsError(message) from None
