@@ -7,7 +7,7 @@ FROM ${BASE_IMAGE} AS build
 WORKDIR /src
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 COPY requirements/build.txt requirements/runtime.txt requirements/
-# pip stays outside: the second environment is all that the images get. What the locks name is what is installed, but for the
+# pip stays outside: the second environment is all that the images get. What the locks name is what is installed, except for the
 # Kubernetes client's asyncio half, 40 MB that are never imported.
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
     python3 -m venv /opt/build \
@@ -53,7 +53,7 @@ ARG SOURCE=unknown
 # Behind the arguments, since older buildahs look at their values for RUN alone, and would take labels from an earlier build.
 RUN echo 'cleanup:x:65532:65532:ClearML Cleanup:/nonexistent:/usr/sbin/nologin' >> /etc/passwd \
  && echo 'cleanup:x:65532:' >> /etc/group
-# The clearml package wants a place for temporary files when it is imported; this one is there on a read-only root as well.
+# The clearml package wants a place for temporary files when it is imported; this one exists on a read-only root too.
 ENV TMPDIR=/dev/shm
 ENV PATH=/opt/clearml-cleanup/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
     PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1

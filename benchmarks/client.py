@@ -22,7 +22,8 @@ def ours(workers: int) -> Callable[[], None]:
     """A pass as the CronJob's pod runs it."""
     # The job imports them when it needs them; a deletion that takes a second should not be measured by that.
     import clearml  # noqa: F401, PLC0415 -- see above
-    from cleanup_job.cli.main.main import main  # noqa: PLC0415 -- see above
+
+    from cleanup_job.cli.main import main  # noqa: PLC0415 -- see above
 
     def delete() -> None:
         code = main(["run", "--force-delete", "--workers", str(workers), "--log-format", "json"])

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from clearml_sandbox.builder import World
 from clearml_sandbox.server import Sandbox, Work
+from clearml_sandbox.worlds.builder import World
 
 IMAGES = 20
 PLOTS = 2

@@ -5,7 +5,7 @@ import signal
 import sys
 from typing import Any
 
-INTERRUPTED = 130
+from cleanup_job.exit_codes import ExitCode
 
 
 def main() -> int:
@@ -17,13 +17,13 @@ def main() -> int:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         return command()
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return ExitCode.SIGINT
     finally:
         signal.signal(signal.SIGINT, _quit)
 
 
 def _quit(*_: Any) -> None:
-    os._exit(INTERRUPTED)
+    os._exit(ExitCode.SIGINT)
 
 
 if __name__ == "__main__":

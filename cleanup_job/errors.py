@@ -5,29 +5,31 @@ An error names its cause, the setting or task it concerns, and the way out; only
 
 from typing import ClassVar
 
+from cleanup_job.exit_codes import ExitCode
+
 
 class CleanupError(Exception):
     """Why a pass ended. ``str()`` is the whole message for the user."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: ClassVar[ExitCode] = ExitCode.UNEXPECTED
 
 
 class SettingsError(CleanupError):
     """A setting, or the credentials, are wrong: trying again can't help."""
 
-    exit_code = 2
+    exit_code = ExitCode.REFUSED
 
 
 class RefusedError(CleanupError):
     """The pass found more than ``refuse_above`` allows, and deleted nothing."""
 
-    exit_code = 2
+    exit_code = ExitCode.REFUSED
 
 
 class UnreachableError(CleanupError):
     """ClearML Server or its fileserver gave no usable answer, retries included."""
 
-    exit_code = 4
+    exit_code = ExitCode.UNREACHABLE
 
 
 class DownError(UnreachableError):
@@ -37,13 +39,13 @@ class DownError(UnreachableError):
 class LeaseHeldError(CleanupError):
     """Another pass of this release holds the lease."""
 
-    exit_code = 5
+    exit_code = ExitCode.LEASE_HELD
 
 
 class LeaseLostError(LeaseHeldError):
     """This pass held the lease, and lost it: another one may have begun. Trying again helps."""
 
-    exit_code = 6
+    exit_code = ExitCode.LEASE_LOST
 
 
 class AnswerError(CleanupError):
@@ -68,4 +70,4 @@ class LargeAnswerError(AnswerError):
 class ForeignAnswerError(AnswerError):
     """What answered is not ClearML's API server: a login page, a proxy, another server. The address is wrong if it lasts."""
 
-    exit_code = 2
+    exit_code = ExitCode.REFUSED

@@ -13,9 +13,10 @@ from typing import Any, Self
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from clearml_sandbox import api, files
-from clearml_sandbox.builder import World
+from clearml_sandbox.api import app as api
+from clearml_sandbox.fileserver import app as fileserver
 from clearml_sandbox.store import Document, Store
+from clearml_sandbox.worlds.builder import World
 
 HOST = "127.0.0.1"
 _EVERYWHERE = {"", "0.0.0.0"}  # noqa: S104 -- what to look for, not where to listen
@@ -161,7 +162,7 @@ class Sandbox:
         self._number = 0
         self._host = host
         known = HOST if host in _EVERYWHERE else host
-        self._files = self._serve(files_port, "files", files.make(self.store, auth=files_auth, allow_batch=allow_batch))
+        self._files = self._serve(files_port, "files", fileserver.make(self.store, auth=files_auth, allow_batch=allow_batch))
         self.files_url = files_url or f"http://{known}:{self._files.server_port}"
         self._api = self._serve(api_port, "api", api.make(self.store, self.files_url, max_api_version))
         self.api_url = api_url or f"http://{known}:{self._api.server_port}"

@@ -13,7 +13,7 @@ from threading import RLock
 from typing import Any
 from uuid import uuid4
 
-from clearml_sandbox.file_tree import Files
+from clearml_sandbox.fileserver.file_tree import Files
 
 Document = dict[str, Any]
 """A record as the API returns it."""
@@ -151,21 +151,27 @@ class Store:
         with self.lock:
             self.clear()
             loaded = json.loads(text)
-            self.company = loaded.get("company") or self.company
-            self.user = loaded.get("user") or self.user
-            self.users = {user["id"]: user for user in loaded.get("users") or [self.user]}
-            credentials = loaded.get("credentials") or {}
-            self.credentials = {credentials["key"]: credentials["secret"]} if credentials else {}
+            self._load_people(loaded)
             kinds = {"tasks": self.tasks, "models": self.models, "projects": self.projects, "queues": self.queues}
             for name, documents in kinds.items():
                 for document in expand(loaded.get(name) or []):
                     documents.put(document)
             for event in expand(loaded.get("events") or []):
                 self.events[event["task"]].append(event)
-            for file in expand(loaded.get("files") or []):
-                self.files.put(file["path"], file["size"])
-            for folder in loaded.get("folders") or []:
-                self.files.restrict(folder["path"], folder["mode"])
+            self._load_files(loaded)
+
+    def _load_people(self, world: Document) -> None:
+        self.company = world.get("company") or self.company
+        self.user = world.get("user") or self.user
+        self.users = {user["id"]: user for user in world.get("users") or [self.user]}
+        credentials = world.get("credentials") or {}
+        self.credentials = {credentials["key"]: credentials["secret"]} if credentials else {}
+
+    def _load_files(self, world: Document) -> None:
+        for file in expand(world.get("files") or []):
+            self.files.put(file["path"], file["size"])
+        for folder in world.get("folders") or []:
+            self.files.restrict(folder["path"], folder["mode"])
 
     def state(self) -> Document:
         """What is there, as `GET /_sandbox/state` gives it."""

@@ -1,26 +1,25 @@
-"""Prints docs/settings.md from the settings model: `make docs` writes it, and a test holds it there."""
+"""Prints docs/settings.md from the settings model. `make docs` writes the file; a test compares it."""
 
 from typing import Any, Literal, get_args, get_origin
 
-from cleanup_job.settings.model import Settings, env_name, flag_name, group_name
-from cleanup_job.settings.text import SECRETS
+from cleanup_job.settings.model import TABLE, Entry
 
 HEAD = """# Settings
 
-Made from `cleanup_job/settings/model.py` by `make docs`; do not edit it by hand.
+Generated from the groups in `cleanup_job/settings/` by `make docs`. Don't edit it by hand.
 
-A value is taken from the flag of `clearml-cleanup run` (those under Sweep: of `clearml-cleanup sweep`), else from the
-environment, else (for the connection) from a `clearml.conf`, else it is the default. `clearml-cleanup settings` prints the
-effective values and where each came from.
+The flag of `clearml-cleanup run` takes precedence (for those under Sweep, the flag of `clearml-cleanup sweep`), then the
+environment, then, for the connection only, a `clearml.conf`, then the default. `clearml-cleanup settings` prints the effective
+values and where each came from.
 
-Nothing that is empty, misspelled or out of bounds is read as "no limit": it ends the job with exit code 2 before anything is
-deleted. So does a name of a project, user or tag that matches nothing, and a variable that begins with `CLEANUP_` and is no
-setting. Lists are written `a,b` or `["a", "b"]`; flags may be repeated.
+A value that is empty, misspelled or out of bounds is never read as "no limit": it ends the job with exit code 2 before anything
+is deleted. So does an unknown variable that begins with `CLEANUP_`, and an exclusion, keep rule or threshold that names a
+project, user or tag that does not exist. Lists are written `a,b` or `["a", "b"]`; flags may be repeated.
 """
 
 
 def kind(annotation: Any) -> str:
-    """What may be written, in words."""
+    """Describes the values that an annotation allows."""
     annotation = annotation.__origin__ if hasattr(annotation, "__metadata__") else annotation
     if get_origin(annotation) is Literal:
         return " or ".join(f"`{choice}`" for choice in get_args(annotation))
@@ -35,41 +34,42 @@ def kind(annotation: Any) -> str:
 
 
 def bounds(metadata: list[Any]) -> str:
-    """Limits of a number, in words."""
+    """The limits of a number, such as `≥ 0`."""
     words = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
     found = [
-        f"{sign} {getattr(item, name):g}" for item in flat(metadata) for name, sign in words.items() if hasattr(item, name)
+        f"{sign} {getattr(item, name):,.10g}" for item in flat(metadata) for name, sign in words.items() if hasattr(item, name)
     ]
     return ", ".join(found)
 
 
 def flat(metadata: list[Any]) -> list[Any]:
-    """Constraints, also those that stand in a Field of an Annotated type."""
+    """All constraints, including those inside a Field of an Annotated type."""
     return [inner for item in metadata for inner in (item.metadata if hasattr(item, "metadata") else [item])]
 
 
 def default(value: Any) -> str:
-    """A default as it would be written."""
+    """A default, as a user would write it."""
     if value is None or value == ():
         return "none"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
+def row(entry: Entry) -> str:
+    """A setting's row in its table."""
+    flag = "" if entry.secret else f"<br>`{entry.flag}`"
+    limits = bounds(entry.field.metadata)
+    value = kind(entry.field.annotation) + (f", {limits}" if limits else "")
+    return f"| `{entry.env}`{flag} | {value} | {default(entry.default)} | {entry.field.description} |"
+
+
 def page() -> str:
-    """The whole page."""
-    lines, group = [HEAD], ""
-    for name, field in Settings.model_fields.items():
-        if group_name(name) != group:
-            group = group_name(name)
-            lines += [f"## {group}", "", "| variable | flag | value | default | meaning |", "|---|---|---|---|---|"]
-        flag = "" if name in SECRETS else f"`{flag_name(name)}`"
-        limits = bounds(field.metadata)
-        value = kind(field.annotation) + (f", {limits}" if limits else "")
-        lines.append(f"| `{env_name(name)}` | {flag} | {value} | {default(field.default)} | {field.description} |")
-        following = list(Settings.model_fields)
-        last = following.index(name) + 1 == len(following) or group_name(following[following.index(name) + 1]) != group
-        if last:
-            lines.append("")
+    """The whole page: a table for each heading, in the order of the model."""
+    groups: dict[str, list[str]] = {}
+    for entry in TABLE.values():
+        groups.setdefault(entry.heading, []).append(row(entry))
+    lines = [HEAD]
+    for group, rows in groups.items():
+        lines += [f"## {group}", "", "| variable and flag | value | default | meaning |", "|---|---|---|---|", *rows, ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

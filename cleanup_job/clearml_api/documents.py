@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from cleanup_job.clearml_api.answer_json import DECODING_ERRORS, decoded
 from cleanup_job.clearml_api.capabilities import REPORT_ASSETS, REPORTS
-from cleanup_job.planning.claim import Scope
+from cleanup_job.planning.claim import ClaimScope
 from cleanup_job.planning.paths import ModelId, TaskId
 from cleanup_job.planning.records import Artifact, Claimant, Detail, Listed, Model, Project, Task
 
@@ -41,7 +41,7 @@ REPORT_FIELDS = {REPORTS: "report", REPORT_ASSETS: "report_assets"}
 REPORT = "report"
 """The type of a report."""
 MODEL_FIELDS = ["id", "task", "uri", "ready", "last_update", "tags"]
-SCOPES: dict[Scope, list[dict[str, Any]]] = {
+SCOPES: dict[ClaimScope, list[dict[str, Any]]] = {
     "all": [{}],
     "pipelines": [{"type": ["controller", REPORT]}, {"system_tags": ["pipeline"]}, {"status": ["created"]}],
     "off": [{"type": [REPORT]}],

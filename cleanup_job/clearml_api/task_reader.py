@@ -13,7 +13,7 @@ from cleanup_job.clearml_api.deletion_answers import MISSING_TASK
 from cleanup_job.clearml_api.listed_documents import Malformed
 from cleanup_job.clearml_api.listing import PAGE_CAP, chunks
 from cleanup_job.errors import AnswerError
-from cleanup_job.planning.claim import Scope
+from cleanup_job.planning.claim import ClaimScope
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import Claimant, Detail, Task, Unreadable
 from cleanup_job.planning.selection import Query
@@ -98,7 +98,7 @@ class TaskReader(ApiReader):
             yield TaskId(owner), found
 
     # -- what depends on other tasks
-    def claimants(self, scope: Scope, since: str = "") -> Iterator[Claimant]:
+    def claimants(self, scope: ClaimScope, since: str = "") -> Iterator[Claimant]:
         """Yield what the tasks in a scope name; with ``since``, only of tasks changed since that ``last_update``.
 
         No filter of the API finds an artifact by its address (recording ``list_parts``), so all tasks are read. A task that

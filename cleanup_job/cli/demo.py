@@ -1,4 +1,4 @@
-"""``clearml-cleanup demo``: a whole cleanup on an embedded ClearML Server, with what was there before and after.
+"""``clearml-cleanup demo``: a whole cleanup on an embedded ClearML Server, told in five steps.
 
 The passes are processes of their own, called as a user would call them.
 """
@@ -16,18 +16,20 @@ from urllib.parse import unquote
 from rich.console import Console
 from rich.table import Table
 
-from clearml_sandbox.seed import seeded_world
 from clearml_sandbox.server import Sandbox
+from clearml_sandbox.worlds.seed import seeded_world
 
 THRESHOLD_DAYS = 30
+STEPS = 5
 _TASK = re.compile(r"\.([0-9a-f]{32})(?:/|$)")
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What stands on a server."""
+    """What is on a server."""
 
     tasks: int
+    archived: int
     past: int
     """Archived, of this user's company, visible, and past the threshold."""
     models: int
@@ -40,54 +42,96 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The demo's flags."""
     parser.add_argument("--tasks", type=int, default=3000, help="tasks on the embedded server (default: 3000)")
     parser.add_argument("--seed", type=int, default=7, help="number that the world is made from (default: 7)")
-    parser.add_argument("--report", type=Path, default=Path("demo-report.html"), help="where the HTML report goes")
+    parser.add_argument("--report", type=Path, default=Path("demo-report.html"), help="where the HTML report is written")
 
 
 def run(options: argparse.Namespace) -> int:
     """Show it; gives 0 if the second pass found nothing and no file was left without a record."""
-    console = Console()
+    console = Console(highlight=False)
     now = datetime.now(UTC)
-    console.rule("An embedded ClearML Server")
+    _step(console, 1, "A ClearML Server that has grown for a year")
+    console.print(
+        f"Making {options.tasks:,} tasks on an embedded server. It lives in this process; no other server is touched."
+    )
     with Sandbox(seeded_world(options.seed, options.tasks, now)) as sandbox:
         before = _count(sandbox, now)
-        console.print(
-            f"{before.tasks} tasks, {before.past} of them archived and older than {THRESHOLD_DAYS} days; "
-            f"{before.models} models and {before.files} files at {sandbox.api_url}"
-        )
-        codes = [_pass(console, sandbox, "What a pass would delete", "--dry-run")]
+        console.print(_on_the_server(before))
+        _step(console, 2, "A dry run: what would be deleted, and what is kept for which reason")
+        codes = [_pass(sandbox, _command(console, "--dry-run"))]
         planned = _count(sandbox, now)
-        codes.append(_pass(console, sandbox, "The pass", "--report", str(options.report)))
+        _step(console, 3, "The pass: files first, then the records whose files are gone")
+        codes.append(_pass(sandbox, _command(console, "--report", str(options.report))))
         after = _count(sandbox, now)
         sent = len(sandbox.requests)
-        codes.append(_pass(console, sandbox, "A second pass finds nothing"))
+        _step(console, 4, "A second pass finds nothing more to delete")
+        codes.append(_pass(sandbox, _command(console), brief=True))
         again = _count(sandbox, now)
-    console.rule("Before and after")
-    table = Table("", "before", "after the dry run", "after the pass", "after a second")
+    _step(console, 5, "Before and after")
+    console.print(_comparison(before, planned, after, again))
+    good = not any(codes) and before == planned and after == again and after.orphans == before.orphans
+    if not good:
+        console.print("Something went wrong: see above.", style="red")
+        return 1
+    console.print(
+        f"The dry run changed nothing. The pass deleted {before.past - after.past:,} tasks with {sent:,} requests in all."
+    )
+    if after.past:
+        console.print(f"{after.past:,} archived tasks were kept, for the reasons above.")
+    console.print(f"Report: {options.report.resolve()} (open it in a browser)", style="green", soft_wrap=True)
+    console.print("On your own server, start with: clearml-cleanup run --dry-run", style="green")
+    return 0
+
+
+def _step(console: Console, number: int, title: str) -> None:
+    console.print()
+    console.rule(f"{number}/{STEPS} {title}")
+
+
+def _on_the_server(count: Count) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    table.add_column(justify="right")
+    for number, what in (
+        (count.tasks - count.archived, "tasks in use: never touched"),
+        (count.archived - count.past, f"archived tasks that changed in the last {THRESHOLD_DAYS} days, or are not ours: kept"),
+        (count.past, f"archived tasks older than {THRESHOLD_DAYS} days: what this is about"),
+        (count.models, "models"),
+        (count.files, "files on the fileserver"),
+    ):
+        table.add_row(f"{number:,}", what)
+    return table
+
+
+def _comparison(before: Count, planned: Count, after: Count, again: Count) -> Table:
+    table = Table("", "before", "dry run", "pass", "second pass")
     for title, name in (
         ("tasks", "tasks"),
-        (f"archived, past {THRESHOLD_DAYS} days", "past"),
+        (f"archived, older than {THRESHOLD_DAYS} days", "past"),
         ("models", "models"),
         ("files", "files"),
         ("files without a record", "orphans"),
     ):
-        table.add_row(title, *(str(getattr(count, name)) for count in (before, planned, after, again)))
-    console.print(table)
-    if after.past:
-        console.print(f"The {after.past} that are left stay for the reasons named above.")
-    console.print(f"{sent} requests in the dry run and the pass together. The report is in {options.report}.")
-    good = not any(codes) and before == planned and after == again and after.orphans == before.orphans
-    console.print("It works." if good else "Something went wrong: see above.", style="green" if good else "red")
-    return 0 if good else 1
+        table.add_row(title, *(f"{getattr(count, name):,}" for count in (before, planned, after, again)))
+    return table
 
 
-def _pass(console: Console, sandbox: Sandbox, title: str, *flags: str) -> int:
+def _command(console: Console, *flags: str) -> list[str]:
     words = ["run", "--force-delete", *flags]
-    console.rule(title)
-    console.print(f"$ clearml-cleanup {' '.join(words)}", style="bold", highlight=False)
+    console.print(f"$ clearml-cleanup {' '.join(words)}", style="bold")
+    sys.stdout.flush()
+    return words
+
+
+def _pass(sandbox: Sandbox, words: list[str], *, brief: bool = False) -> int:
+    """Run the command, and give its exit code. Brief: without the tables and lists of a pass that ends well."""
     others = {name: value for name, value in os.environ.items() if not name.startswith(("CLEARML_", "CLEANUP_"))}
     command = [sys.executable, "-m", "cleanup_job", *words, "--log-format", "text", "--workers", "8"]
-    sys.stdout.flush()
-    return subprocess.run(command, env=others | sandbox.environment(), check=False).returncode  # noqa: S603 -- ourselves
+    done = subprocess.run(  # noqa: S603 -- ourselves
+        command, env=others | sandbox.environment(), check=False, stdout=subprocess.PIPE if brief else None, text=True
+    )
+    if brief:
+        lines = [line for line in done.stdout.splitlines() if line.strip()]
+        sys.stdout.write("\n".join(lines if done.returncode else [lines[0], lines[-1]]) + "\n")
+    return done.returncode
 
 
 def _count(sandbox: Sandbox, now: datetime) -> Count:
@@ -98,6 +142,7 @@ def _count(sandbox: Sandbox, now: datetime) -> Count:
     files = sandbox.state()["files"]
     return Count(
         tasks=len(tasks),
+        archived=sum("archived" in (task.get("system_tags") or ()) for task in tasks),
         past=sum(_is_past(task, now) for task in tasks),
         models=len(store.models),
         files=len(files),

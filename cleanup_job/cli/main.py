@@ -1,207 +1,165 @@
-"""The commands. The only place that prints and exits."""
+"""The command line. Only this package prints, and only it turns an error into an exit code."""
 
 import argparse
 import logging
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from importlib.metadata import version
+from collections.abc import Sequence
+from importlib import import_module
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
-import stamina.instrumentation
-from rich.console import Console
-from rich.table import Table
-
-from cleanup_job import wiring
-from cleanup_job.cli import cluster_commands, run, service_commands, sweep
-from cleanup_job.cli.flags import add_flags, given
 from cleanup_job.cli.streams import OutputError, guarded
 from cleanup_job.errors import CleanupError, SettingsError
+from cleanup_job.exit_codes import ExitCode
 from cleanup_job.redaction import redacted
-from cleanup_job.report.words import EXIT_CODES
-from cleanup_job.settings import text as settings_text
-from cleanup_job.settings.model import Settings, env_name, group_name
 
-INTERRUPTED = 130
-FLAGS = [name for name in Settings.model_fields if group_name(name) != "Sweep"]
+DEFAULT = "run"
+COMMANDS = {
+    "run": "delete archived tasks in one pass (the default)",
+    "settings": "print the effective settings and where each came from",
+    "sweep": "find task folders without a record in buckets and mounted folders; with --delete, delete the old ones",
+    "register": "create or update the draft task in ClearML, whose parameters people edit in the Web UI",
+    "enqueue": "clone that draft and enqueue the clone for a ClearML Agent; settings given here are for this clone alone",
+    "trigger": "start a pass now: a Job from the installed CronJob, as kubectl makes it",
+    "status": "show the installed CronJob: schedule, last and next run, results of the last passes, who holds the lease",
+    "demo": "show a pass on an embedded ClearML Server",
+    "sandbox": "run an embedded ClearML Server to try things out",
+    "version": "print the version",
+}
+"""Each command, with its help. A command is the module of its name in this package; it is imported when it is called, so that
+`--help` and a typing error don't wait for libraries."""
+NEEDS_SANDBOX = {"demo", "sandbox"}
+"""Commands that need the extra `sandbox`."""
+
+
+class Command(Protocol):
+    """What a command's module has."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the command's own flags."""
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Do it; gives the exit code."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; gives the exit code. Without one, a pass: that is how the CronJob calls it."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or words[0] not in {*_COMMANDS, "-h", "--help", "--version"}:
-        words.insert(0, "run")
+    if words[:1] == ["--version"]:
+        words[0] = "version"
+    if not words or words[0] not in {*COMMANDS, "-h", "--help"}:
+        words.insert(0, DEFAULT)
     with guarded() as out:
         try:
             try:
-                code = _command(words)
+                code = _run(words)
             finally:
                 out.flush()
         except KeyboardInterrupt:
-            return INTERRUPTED
+            return ExitCode.SIGINT
         except OutputError:
-            code = run.UNEXPECTED
-        if out.error is not None and not isinstance(out.error, BrokenPipeError):  # then whoever read it is gone, as `| head`
+            code = ExitCode.UNEXPECTED
+        if out.error is not None and not isinstance(out.error, BrokenPipeError):  # a reader that left, as `| head` does, knows
             _complain(f"the output can't be written: {out.error.strerror}")
-        return code or (run.UNEXPECTED if out.error is not None else 0)
+        return code or (ExitCode.UNEXPECTED if out.error is not None else ExitCode.DONE)
 
 
-def _command(words: Sequence[str]) -> int:
-    options = _parser(words).parse_args(words)
-    _guard_output()
-    stamina.instrumentation.set_on_retry_hooks([])  # the pass tells of its retries itself
+def _run(words: Sequence[str]) -> int:
+    name = words[0]
     try:
-        return _COMMANDS[options.command](options)
+        command = _load(name) if name in COMMANDS else None
+        options = _parser(name, command).parse_args(words)
+        assert command is not None  # noqa: S101 -- without a command the parser prints its help and exits
+        _redact_what_others_print()
+        return command.run(options)
     except CleanupError as error:
         _complain(str(error))
         return error.exit_code
 
 
+def _load(name: str) -> Command:
+    """Import a command's module.
+
+    Raises:
+        SettingsError: the command needs an extra that is not installed.
+    """
+    try:
+        command: Any = import_module(f"cleanup_job.cli.{name}")
+    except ModuleNotFoundError as missing:
+        if name not in NEEDS_SANDBOX:
+            raise
+        message = f"this needs `pip install 'clearml-cleanup[sandbox]'`: {missing.name} is not installed"
+        raise SettingsError(message) from None
+    loaded: Command = command
+    return loaded
+
+
 def _complain(text: str) -> None:
+    from rich.console import Console  # noqa: PLC0415 -- only where something is wrong
+
     console = Console(stderr=True, soft_wrap=True)
     console.print(f"error: {redacted(text)}", style="red", markup=False, highlight=False)
 
 
-# -- the other commands
-def _settings(options: argparse.Namespace) -> int:
-    """Print the effective values and where each came from."""
-    settings, origins = wiring.read_settings(given(options))
-    table = Table(title="Settings", title_justify="left")
-    table.add_column("setting", no_wrap=True)  # whole, also where the terminal is narrow: people copy them
-    table.add_column("value", overflow="fold")
-    table.add_column("from", overflow="fold")
-    group = ""
-    for name in Settings.model_fields:
-        if group_name(name) != group:
-            group = group_name(name)
-            table.add_section()
-        value = getattr(settings, name)
-        text = "" if value is None else ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        table.add_row(env_name(name), settings_text.shown(name, text) if text else "", origins[name])
-    Console(markup=False, highlight=False).print(table)
-    return 0
-
-
-def _demo(options: argparse.Namespace) -> int:
-    """A pass on the embedded sandbox, before and after."""
-    with _extra():
-        from cleanup_job.cli import demo  # noqa: PLC0415 -- needs the extra `sandbox`
-    return demo.run(options)
-
-
-def _sandbox(options: argparse.Namespace) -> int:
-    """The embedded ClearML Server, in the foreground."""
-    with _extra():
-        from clearml_sandbox import command  # noqa: PLC0415 -- needs the extra `sandbox`
-    try:
-        return command.run(options)
-    except command.CommandError as error:
-        raise SettingsError(str(error)) from None
-
-
-@contextmanager
-def _extra() -> Iterator[None]:
-    """Around imports that need the extra `sandbox`."""
-    try:
-        yield
-    except ModuleNotFoundError as missing:
-        message = f"this needs `pip install 'clearml-cleanup[sandbox]'`: {missing.name} is not installed"
-        raise SettingsError(message) from None
-
-
-def _version(_: argparse.Namespace) -> int:
-    """Print the version."""
-    Console().print(version("clearml-cleanup"), highlight=False)
-    return 0
-
-
-_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
-    "run": run.run,
-    "settings": _settings,
-    "sweep": sweep.sweep,
-    "register": service_commands.register,
-    "enqueue": service_commands.enqueue,
-    "trigger": cluster_commands.trigger,
-    "status": cluster_commands.status,
-    "demo": _demo,
-    "sandbox": _sandbox,
-    "version": _version,
-}
-
-
 # -- arguments
 class _Parser(argparse.ArgumentParser):
-    """Words that a command can't take."""
+    """Says what is wrong with the arguments, without secrets."""
 
     def error(self, message: str) -> NoReturn:
         super().error(redacted(message))
 
 
 class _PassParser(_Parser):
-    """Words that a pass can't take end it before it began: told of where Kubernetes shows it."""
+    """Says it where Kubernetes shows it, too: the pass ends before it began."""
 
     def error(self, message: str) -> NoReturn:
-        run.without_report(message)
+        from cleanup_job.cli.run import without_report  # noqa: PLC0415 -- the command's module, imported by now
+
+        without_report(message)
         super().error(message)
 
 
-def _tell(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
-    """What nobody thought of, with its traceback, and without the secrets that a library's error may hold."""
-    sys.stderr.write(redacted("".join(traceback.format_exception(kind, error, trace))))
+def _parser(name: str, command: Command | None) -> argparse.ArgumentParser:
+    """The parser: all commands with their help, and the flags of the one that is called."""
+    parser = (_PassParser if name == DEFAULT else _Parser)(
+        "clearml-cleanup",
+        description="Deletes archived ClearML tasks past a threshold, with their models, artifacts and debug samples.",
+        epilog=f"Without a command, `run`. Exit codes: {'; '.join(f'{code} {code.text}' for code in ExitCode)}.",
+    )
+    parser.add_argument("--version", action="store_true", help="print the version")
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    for known, text in COMMANDS.items():
+        own = commands.add_parser(known, help=text, description=text, allow_abbrev=False)
+        if known == name and command is not None:
+            command.add_arguments(own)
+    return parser
 
 
-def _tell_of_thread(raised: threading.ExceptHookArgs) -> None:
-    if not isinstance(raised.exc_value, OutputError):
-        _tell(raised.exc_type, raised.exc_value, raised.exc_traceback)
+# -- what others print
+def _redact_what_others_print() -> None:
+    """Keep secrets out of what Python and libraries print, and retries out of it altogether: the job reports its own."""
+    import stamina.instrumentation  # noqa: PLC0415 -- `--help` doesn't need it
 
-
-class _Formatter(logging.Formatter):
-    """What libraries have to say goes through the same sieve."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return redacted(super().format(record))
-
-
-def _guard_output() -> None:
-    """Put in place what shows errors that are not ours."""
-    sys.excepthook = _tell
-    threading.excepthook = _tell_of_thread
+    stamina.instrumentation.set_on_retry_hooks([])
+    sys.excepthook = _print_traceback
+    threading.excepthook = _print_traceback_of_thread
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_Formatter())
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    parser = (_PassParser if words[0] == "run" else _Parser)(
-        "clearml-cleanup",
-        description="Deletes archived ClearML tasks past a threshold, with their models, artifacts and debug samples.",
-        epilog=f"Without a command, `run`. Exit codes: {'; '.join(f'{code} {text}' for code, text in EXIT_CODES.items())}.",
-    )
-    parser.add_argument("--version", action="version", version=version("clearml-cleanup"))
-    commands = parser.add_subparsers(dest="command", metavar="command")
-    for name, text in (
-        ("run", "one cleanup pass (the default)"),
-        ("settings", "print the effective settings and where each came from"),
-    ):
-        add_flags(commands.add_parser(name, help=text, description=text, allow_abbrev=False), FLAGS)
-    sweep.add_arguments(commands)
-    service_commands.add_arguments(commands, FLAGS)
-    cluster_commands.add_arguments(commands)
-    commands.add_parser("version", help="print the version")
-    _add_sandbox_commands(commands, words)
-    return parser
+def _print_traceback(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    sys.stderr.write(redacted("".join(traceback.format_exception(kind, error, trace))))
 
 
-def _add_sandbox_commands(commands: Any, words: Sequence[str]) -> None:
-    texts = {"demo": "show a pass on an embedded ClearML Server", "sandbox": "run an embedded ClearML Server to try things out"}
-    parsers = {name: commands.add_parser(name, help=text, description=text) for name, text in texts.items()}
-    if not parsers.keys() & set(words):  # their imports take half a second
-        return
-    with suppress(ModuleNotFoundError):  # said when the command is called
-        from cleanup_job.cli import demo  # noqa: PLC0415 -- see above
-        from clearml_sandbox import command  # noqa: PLC0415 -- see above
+def _print_traceback_of_thread(raised: threading.ExceptHookArgs) -> None:
+    if not isinstance(raised.exc_value, OutputError):
+        _print_traceback(raised.exc_type, raised.exc_value, raised.exc_traceback)
 
-        demo.add_arguments(parsers["demo"])
-        command.add_arguments(parsers["sandbox"])
+
+class _Formatter(logging.Formatter):
+    """A library's log line without secrets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))

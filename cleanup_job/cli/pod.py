@@ -8,9 +8,10 @@ from types import FrameType
 from typing import Any
 
 from cleanup_job.cli.streams import watched
+from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.redaction import redacted
-from cleanup_job.report.document import TERMINATION_BYTES
+from cleanup_job.report.termination_message import MOST_BYTES
 from cleanup_job.settings.model import Settings
 
 TERMINATION_LOG = Path("/dev/termination-log")
@@ -25,11 +26,11 @@ def signals(stop: Stop) -> Iterator[None]:
     """
 
     def ask(number: int, _: FrameType | None) -> None:
-        stop.reason = stop.reason or signal.Signals(number).name
+        stop.reason = stop.reason or StopReason(signal.Signals(number).name)
         signal.signal(number, signal.SIG_DFL)
 
     def no_output() -> None:
-        stop.reason = stop.reason or "output"
+        stop.reason = stop.reason or StopReason.OUTPUT
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -42,19 +43,19 @@ def signals(stop: Stop) -> Iterator[None]:
 
 def lease(settings: Settings, stop: Stop, warn: Callable[[str], None]) -> Any:
     """The one-pass-at-a-time guard, where there is one."""
-    if settings.lease is None:
+    if settings.cluster.lease is None:
         return nullcontext()
     from cleanup_job.cluster.lease import hold  # noqa: PLC0415 -- kubernetes is slow to import
 
     def lost(reason: str) -> None:
         stop.lost = reason
-        stop.reason = stop.reason or "lease"
+        stop.reason = stop.reason or StopReason.LEASE
         warn(reason)
 
     return hold(
-        settings.lease if settings.shards == 1 else f"{settings.lease}-{settings.shard}",
-        settings.lease_namespace,
-        wait=settings.lease_wait_seconds,
+        settings.cluster.lease if settings.run.shards == 1 else f"{settings.cluster.lease}-{settings.run.shard}",
+        settings.cluster.lease_namespace,
+        wait=settings.cluster.lease_wait_seconds,
         on_wait=warn,
         stopped=lambda: bool(stop.reason),
         on_lost=lost,
@@ -65,4 +66,4 @@ def last_words(text: str) -> None:
     """What Kubernetes shows of a container that ended."""
     if TERMINATION_LOG.exists():
         with suppress(OSError):  # a disk may be full
-            TERMINATION_LOG.write_bytes(redacted(text).encode()[:TERMINATION_BYTES])
+            TERMINATION_LOG.write_bytes(redacted(text).encode()[:MOST_BYTES])

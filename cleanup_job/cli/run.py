@@ -15,24 +15,27 @@ from rich.console import Console
 
 from cleanup_job import wiring
 from cleanup_job.cli import pod
-from cleanup_job.cli.flags import given
-from cleanup_job.cli.terminal import Both, JsonOutput, Output, TextOutput
-from cleanup_job.errors import CleanupError, LeaseHeldError, LeaseLostError, SettingsError
+from cleanup_job.cli.flags import OF_A_PASS, add_flags, given
+from cleanup_job.cli.terminal import Both, JsonOutput, Output, TextOutput, warn
+from cleanup_job.errors import CleanupError, LeaseHeldError, SettingsError
+from cleanup_job.exit_codes import ExitCode, StopReason
 from cleanup_job.passes.cleanup import Pass, Stop
 from cleanup_job.planning.outcome import Report
 from cleanup_job.planning.paths import TaskId
-from cleanup_job.report import document, event
-from cleanup_job.report.words import plain
+from cleanup_job.planning.selection import OwnTasks
+from cleanup_job.report import files, k8s_event, termination_message
 from cleanup_job.service_task import parameters, service
 from cleanup_job.service_task.ports import ServiceTasks
 from cleanup_job.service_task.run_reporter import ServiceRun
 from cleanup_job.service_task.service import Keeper, Service, Skipped
-from cleanup_job.settings.model import Settings
+from cleanup_job.settings.model import Settings, names
 
 POD = socket.gethostname()
-UNEXPECTED = 1
-IN_PART = 3
-STOPPED = {"SIGTERM": 143, "SIGINT": 130, "aborted": 143, "output": UNEXPECTED, "lease": LeaseLostError.exit_code}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A flag for each setting of a pass."""
+    add_flags(parser, OF_A_PASS)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -62,14 +65,19 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if report.finished is None:  # a pass that was reported in ClearML is closed before that
         _close(report, None)
-    if settings.report is not None:
+    if settings.output.report is not None:
         try:
-            document.write(report, settings.report)
+            files.write(report, settings.output.report)
         except OSError as error:
-            report.error = report.error or f"CLEANUP_REPORT={settings.report} could not be written: {error}"
-            report.exit_code = report.exit_code or UNEXPECTED
-    pod.last_words(document.termination_message(report))
-    _event(settings.cronjob, settings.lease_namespace, event.of_report(report, POD), partial(_warned, report, output))
+            report.error = report.error or f"CLEANUP_REPORT={settings.output.report} could not be written: {error}"
+            report.exit_code = report.exit_code or ExitCode.UNEXPECTED
+    pod.last_words(termination_message.of_report(report))
+    _event(
+        settings.cluster.cronjob,
+        settings.cluster.lease_namespace,
+        k8s_event.of_report(report, POD),
+        partial(_warned, report, output),
+    )
     output.finished(report)
     return report.exit_code
 
@@ -86,7 +94,7 @@ def _guarded(
                 if held is not None:
                     stop.holds_lease = held.is_safe
                 connection = wiring.log_in(settings, partial(_troubled, report, output))
-                if settings.task or settings.task_id is not None:
+                if settings.service_task.task or settings.service_task.task_id is not None:
                     return _Tasked(flags, connection, report, output, stop).run(settings, origins, holds_lease=held is not None)
                 _doubts(settings, origins, warn)
                 settings, doubt = wiring.with_fileserver(settings, origins, connection)
@@ -118,7 +126,7 @@ class _Tasked:
         """The pass; or why there is none here."""
         tasks = wiring.service_tasks(settings, self._connection)
         keeper = Keeper(tasks, self._warn)
-        if settings.task_id is not None:
+        if settings.service_task.task_id is not None:
             mine = keeper.under_agent((settings, origins), self._read)
         else:
             rest = {name: value for name, value in self._flags.items() if name not in parameters.TRANSFERABLE}
@@ -136,7 +144,7 @@ class _Tasked:
         if not mine.by_agent:
             keeper.alone_in_pod(mine, holds_lease=holds_lease)
             keeper.start(mine, self._report.started, POD)
-        if not mine.settings.dry_run:
+        if not mine.settings.run.dry_run:
             keeper.archive_old(mine)
         if mine.run is None:
             self._pass(mine, self._output)
@@ -155,7 +163,7 @@ class _Tasked:
         """Why this pod has nothing to do: it is not due, or an agent runs the pass."""
         if skipped := service.not_due(mine, self._report.started):
             return skipped
-        if mine.settings.task_mode == "pod":
+        if mine.settings.service_task.task_mode == "pod":
             return None
         return keeper.hand_over(mine, self._report.started)
 
@@ -163,7 +171,7 @@ class _Tasked:
         watcher = ServiceRun(
             tasks,
             run,
-            folder=f"{mine.settings.task_project}/{service.run_name(mine.settings, self._report.started)}.{run}",
+            folder=f"{mine.settings.service_task.task_project}/{service.run_name(mine.settings, self._report.started)}.{run}",
             by_agent=mine.by_agent,
             worker=POD,
             uploads=wiring.uploads(mine.settings, self._connection),
@@ -187,19 +195,19 @@ class _Tasked:
                     watcher.fail(f"{type(failure).__name__}: {failure}")
 
     def _aborted(self) -> None:
-        self._stop.reason = self._stop.reason or "aborted"
+        self._stop.reason = self._stop.reason or StopReason.ABORTED
 
     def _pass(self, mine: Service, output: Output) -> None:
-        own = {"never": mine.never, "runs_of": mine.draft.id if mine.draft else ""}
-        _pass(mine.settings, self._connection, self._report, output, self._stop, **own)
+        own = OwnTasks(mine.never, mine.draft.id if mine.draft else "")
+        _pass(mine.settings, self._connection, self._report, output, self._stop, own)
 
 
-def _pass(
-    settings: Settings, connection: wiring.Connection, report: Report, output: Output, stop: Stop, **own_tasks: Any
+def _pass(  # noqa: PLR0913, PLR0917 -- all that is around a pass
+    settings: Settings, connection: wiring.Connection, report: Report, output: Output, stop: Stop, own: OwnTasks | None = None
 ) -> None:
     parts = wiring.connect(settings, connection, stop.before_deletion)
     try:
-        doing = Pass(parts.server, parts.stores, wiring.options(settings, **own_tasks), report, output, stop)
+        doing = Pass(parts.server, parts.stores, settings, report, output, stop, own=own)
         remark = doing.set_clock()
         output.started(report)
         if remark:
@@ -218,8 +226,8 @@ def _close(report: Report, error: BaseException | None) -> None:
 
 def _note_lost(report: Report, stop: Stop) -> None:
     """How the lease was lost, where that ended the pass."""
-    if report.exit_code == LeaseLostError.exit_code or report.stopped_by == "lease":
-        report.stopped_by = "lease"
+    if report.exit_code == ExitCode.LEASE_LOST or report.stopped_by is StopReason.LEASE:
+        report.stopped_by = StopReason.LEASE
         report.error = report.error or stop.lost
 
 
@@ -236,35 +244,41 @@ def _troubled(report: Report, output: Output, text: str) -> None:
 
 def _doubts(settings: Settings, origins: Mapping[str, str], warn: Callable[[str], None]) -> None:
     """Settings that are allowed, and perhaps not meant."""
-    with_task = settings.task or settings.task_id is not None
-    for name in ("run_as_service", "cleanup_period_in_days") if not with_task else ():
+    with_task = settings.service_task.task or settings.service_task.task_id is not None
+    for name in names(lambda entry: entry.group == "schedule") if not with_task else ():
         if origins[name] != "default":
             warn(f"{origins[name]} is set: it belongs to the CronJob's schedule. The job runs one pass and exits.")
-    if settings.statuses and "created" not in settings.statuses and not settings.force_delete:
+    if settings.filters.statuses and "created" not in settings.filters.statuses and not settings.filters.force_delete:
         warn("nothing can be found: CLEANUP_STATUSES leaves out drafts, and CLEANUP_FORCE_DELETE=false allows nothing else")
 
 
 def _new_report(settings: Settings) -> Report:
     now = datetime.now(UTC)
-    report = Report(version("clearml-cleanup"), settings.dry_run, now, now, settings.api_host or "", settings.web_host or "")
-    report.shards = settings.shards
-    report.shard = settings.shard if settings.shards > 1 else None
+    report = Report(
+        version("clearml-cleanup"),
+        settings.run.dry_run,
+        now,
+        now,
+        settings.connection.api_host,
+        settings.connection.web_host or "",
+    )
+    report.shards = settings.run.shards
+    report.shard = settings.run.shard if settings.run.shards > 1 else None
     _update(report, settings)
     return report
 
 
 def _update(report: Report, settings: Settings) -> None:
-    report.dry_run = settings.dry_run
-    report.cutoff = report.started - timedelta(days=settings.delete_threshold_days)
+    report.dry_run = settings.run.dry_run
+    report.cutoff = report.started - timedelta(days=settings.filters.delete_threshold_days)
 
 
 def _exit_code(report: Report) -> int:
-    if report.stopped_by in STOPPED:
-        return STOPPED[report.stopped_by]
-    return IN_PART if report.total().failed else 0
+    decided = report.stopped_by.exit_code if report.stopped_by else None
+    return decided or (ExitCode.IN_PART if report.total().failed else ExitCode.DONE)
 
 
-def _event(cronjob: str | None, namespace: str | None, told: event.Event, warn: Callable[[str], None]) -> None:
+def _event(cronjob: str | None, namespace: str | None, told: k8s_event.Event, warn: Callable[[str], None]) -> None:
     """Tell of the pass on its CronJob, where there is one. Not being able to is no failure of the pass."""
     if not cronjob:
         return
@@ -280,16 +294,12 @@ def without_report(error: str) -> None:
     """Tell of a pass that has no report, and perhaps no settings."""
     pod.last_words(f"error: {error}")
     cronjob, namespace = (os.environ.get(name) for name in ("CLEANUP_CRONJOB", "CLEANUP_LEASE_NAMESPACE"))
-    _event(cronjob, namespace or None, event.of_error(error, POD), _warn)
-
-
-def _warn(text: str) -> None:
-    Console(stderr=True, soft_wrap=True).print(f"warning: {plain(text)}", style="yellow", markup=False, highlight=False)
+    _event(cronjob, namespace or None, k8s_event.of_error(error, POD), warn)
 
 
 def make_output(settings: Settings) -> Output:
     """Lines for people on a terminal, JSON lines elsewhere."""
     console = Console()
-    if settings.log_format == "text" or (settings.log_format == "auto" and console.is_terminal):
-        return TextOutput(console, settings.log_level)
-    return JsonOutput(sys.stdout, settings.log_level)
+    if settings.output.log_format == "text" or (settings.output.log_format == "auto" and console.is_terminal):
+        return TextOutput(console, settings.output.log_level)
+    return JsonOutput(sys.stdout, settings.output.log_level)

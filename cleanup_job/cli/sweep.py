@@ -6,18 +6,19 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from threading import Lock
-from typing import Any
 from urllib.parse import urlsplit
 
 from rich.console import Console
 
 from cleanup_job import wiring
 from cleanup_job.cli import pod
-from cleanup_job.cli.flags import add_flags, given
-from cleanup_job.errors import CleanupError, LeaseHeldError, LeaseLostError, SettingsError
+from cleanup_job.cli.flags import OF_A_SWEEP, add_flags, given
+from cleanup_job.errors import CleanupError, LeaseHeldError, SettingsError
+from cleanup_job.exit_codes import ExitCode, StopReason
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.passes.sweep import Options, Sweep
 from cleanup_job.report import json_lines
+from cleanup_job.report.formatting import plain
 from cleanup_job.report.sweep import (
     Orphan,
     SweepReport,
@@ -27,35 +28,27 @@ from cleanup_job.report.sweep import (
     print_sum,
     summary,
 )
-from cleanup_job.report.words import plain
-from cleanup_job.settings.model import Settings, group_name
-
-GROUPS = frozenset({"Connection", "Sweep"})
-MORE = ("page_size", "max_requests_in_flight", "request_timeout_seconds", "attempts", "lease", "lease_namespace",
-        "lease_wait_seconds", "stores_verify_certificate", "log_format", "log_level")  # fmt: skip
-FLAGS = [name for name in Settings.model_fields if group_name(name) in GROUPS or name in MORE]
-IN_PART = 3
-STOPPED = {"SIGTERM": 143, "SIGINT": 130, "lease": LeaseLostError.exit_code}
+from cleanup_job.settings.model import Settings
 
 
-def add_arguments(commands: Any) -> None:
-    """The command's own parser."""
-    text = "find task folders without a record in buckets and mounted folders; with --delete, delete the old ones"
-    add_flags(commands.add_parser("sweep", help=text, description=text, allow_abbrev=False), FLAGS)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A flag for each setting of a sweep."""
+    add_flags(parser, OF_A_SWEEP)
 
 
-def sweep(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """One sweep; gives the exit code."""
     try:
         settings, _ = wiring.read_settings(given(options))
     except CleanupError as error:
         pod.last_words(f"error: {error}")
         raise
-    report = SweepReport(version("clearml-cleanup"), _host(settings), settings.sweep_delete, datetime.now(UTC))
+    report = SweepReport(version("clearml-cleanup"), _host(settings), settings.sweep.sweep_delete, datetime.now(UTC))
     output = _Output(settings)
     try:
         _sweep(settings, report, output)
-        report.exit_code = STOPPED.get(report.stopped_by, IN_PART if report.left() else 0)
+        decided = report.stopped_by.exit_code if report.stopped_by else None
+        report.exit_code = decided or (ExitCode.IN_PART if report.left() else ExitCode.DONE)
     except CleanupError as error:
         report.error, report.exit_code = str(error), error.exit_code
     report.finished = datetime.now(UTC)
@@ -65,11 +58,11 @@ def sweep(options: argparse.Namespace) -> int:
 
 
 def _sweep(settings: Settings, report: SweepReport, output: "_Output") -> None:
-    if not settings.sweep_stores:
+    if not settings.sweep.sweep_stores:
         raise SettingsError("no store to sweep: name one with --store URL, or in CLEANUP_SWEEP_STORES")
-    if settings.sweep_i_know not in {None, report.server}:
+    if settings.sweep.sweep_i_know not in {None, report.server}:
         raise SettingsError(
-            f"--i-know {settings.sweep_i_know}: the server is {report.server}. The name shows that you mean this one."
+            f"--i-know {settings.sweep.sweep_i_know}: the server is {report.server}. The name shows that you mean this one."
         )
     stop = Stop()
     with pod.signals(stop):
@@ -79,11 +72,11 @@ def _sweep(settings: Settings, report: SweepReport, output: "_Output") -> None:
                     stop.holds_lease = held.is_safe
                 server, places = wiring.sweep_places(settings, output.warning, stop.before_deletion)
                 wanted = Options(
-                    settings.sweep_delete,
-                    timedelta(days=settings.sweep_grace_days),
-                    settings.sweep_known_one_in,
-                    settings.sweep_refuse_above,
-                    sure=settings.sweep_i_know is not None,
+                    settings.sweep.sweep_delete,
+                    timedelta(days=settings.sweep.sweep_grace_days),
+                    settings.sweep.sweep_known_one_in,
+                    settings.sweep.sweep_refuse_above,
+                    sure=settings.sweep.sweep_i_know is not None,
                 )
                 Sweep(server, wanted, report, output.orphan, lambda: bool(stop.reason)).run(places)
                 for warning in {warning: None for storage, _ in places for warning in storage.warnings()}:
@@ -92,12 +85,12 @@ def _sweep(settings: Settings, report: SweepReport, output: "_Output") -> None:
             if not stop.reason:
                 raise
     report.stopped_by = stop.reason
-    if stop.reason == "lease":
+    if stop.reason is StopReason.LEASE:
         report.error = stop.lost
 
 
 def _host(settings: Settings) -> str:
-    return urlsplit(settings.api_host or "").hostname or ""
+    return urlsplit(settings.connection.api_host).hostname or ""
 
 
 class _Output:
@@ -105,7 +98,9 @@ class _Output:
 
     def __init__(self, settings: Settings) -> None:
         self._console = Console()
-        self._text = settings.log_format == "text" or (settings.log_format == "auto" and self._console.is_terminal)
+        self._text = settings.output.log_format == "text" or (
+            settings.output.log_format == "auto" and self._console.is_terminal
+        )
         self._lock = Lock()
 
     def orphan(self, orphan: Orphan) -> None:

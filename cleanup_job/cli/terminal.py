@@ -22,11 +22,21 @@ from cleanup_job.passes.ports import Observer
 from cleanup_job.planning.outcome import Report, TaskOutcome, Verdict
 from cleanup_job.redaction import redacted
 from cleanup_job.report import json_lines, table
-from cleanup_job.report.words import plain
+from cleanup_job.report.formatting import plain
 
 LEVELS = ("debug", "info", "warning", "error")
 EVERY = 60.0
 """Seconds between two lines of progress."""
+
+
+def say(text: str) -> None:
+    """Print a line."""
+    Console(soft_wrap=True).print(plain(text), markup=False, highlight=False)
+
+
+def warn(text: str) -> None:
+    """Print a warning to standard error."""
+    Console(stderr=True, soft_wrap=True).print(f"warning: {plain(text)}", style="yellow", markup=False, highlight=False)
 
 
 class Output(Protocol):

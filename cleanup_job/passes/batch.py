@@ -14,24 +14,17 @@ from cleanup_job.passes.phases import Phases
 from cleanup_job.passes.ports import Server, Storage
 from cleanup_job.passes.record_deletion import RecordDeletion
 from cleanup_job.planning.claim import Claim
+from cleanup_job.planning.deleted_so_far import DeletedSoFar
+from cleanup_job.planning.deletion import Deletion, kinds_apart
+from cleanup_job.planning.facts import Batch
 from cleanup_job.planning.order import Unit
 from cleanup_job.planning.outcome import Reason, TaskOutcome, Verdict
-from cleanup_job.planning.outcomes import Outcomes
+from cleanup_job.planning.outcome_builder import OutcomeBuilder
 from cleanup_job.planning.outputs import Outputs
 from cleanup_job.planning.paths import KINDS, ModelId, OwnedPath, TaskFile, TaskId
-from cleanup_job.planning.plan import (
-    Batch,
-    Going,
-    Gone,
-    Plan,
-    Policy,
-    Protection,
-    References,
-    Staying,
-    kinds_apart,
-    plan_batch,
-    protection,
-)
+from cleanup_job.planning.plan import Kept, Plan, plan_batch
+from cleanup_job.planning.policy import Policy
+from cleanup_job.planning.protection import Protection, References, protection
 from cleanup_job.planning.records import Detail, Listed, Model, Removed, Size, Unreadable
 from cleanup_job.transport.splitting import Splitting
 
@@ -80,14 +73,14 @@ class Batches:
     storage: Storage
     policy: Policy
     warn: Callable[[str], None]
-    outcomes: Outcomes
+    outcomes: OutcomeBuilder
     found: Candidates
     split: Splitting[Server]
     keep_on_file_error: bool = True
     keep_missing: bool = True
     """Whether a task is kept of which nothing was there, where its files may have another name."""
     phases: Phases = field(default_factory=Phases)
-    gone: Gone = field(default_factory=Gone)
+    deleted: DeletedSoFar = field(default_factory=DeletedSoFar)
 
     def dry_run(self, units: Sequence[Unit]) -> Worked:
         """Say what would become of a batch; only reads."""
@@ -117,7 +110,7 @@ class Batches:
                     plan, unplanned = self._plan_all(chunk, read)
                 for unit, why in unplanned.items():
                     outcomes += self._failed([unit], Reason.SERVER_ERROR, why)
-                outcomes += [self._stays(staying) for staying in plan.staying]
+                outcomes += [self._stays(kept) for kept in plan.kept]
                 outcomes += act(plan)
             except LeaseHeldError:  # the next pass finds what is left of them
                 return Worked(tuple(outcomes), dropped=sum(map(len, left)))
@@ -134,13 +127,13 @@ class Batches:
         tasks = [self.found.tasks[task] for unit in units for task in unit]
         return [self.outcomes.of(task, Verdict.FAILED, reason, str(error)) for task in tasks]
 
-    def _stays(self, staying: Staying) -> TaskOutcome:
+    def _stays(self, kept: Kept) -> TaskOutcome:
         """A task that is kept by plan, or whose record somebody else deleted: then the server says so when it is asked."""
-        if staying.absent:
-            gone, _ = self.split.each("looking", [staying.task.id], lambda server, some: server.is_gone(some[0]))
+        if kept.absent:
+            gone, _ = self.split.each("looking", [kept.task.id], lambda server, some: server.is_gone(some[0]))
             if any(gone):
-                return self.outcomes.gone_already(staying.task)
-        return self.outcomes.stays(staying)
+                return self.outcomes.gone_already(kept.task)
+        return self.outcomes.kept(kept)
 
     # -- read
     def _read_all(self, ids: Sequence[TaskId]) -> tuple[_Read, dict[TaskId, Exception]]:
@@ -189,8 +182,8 @@ class Batches:
     def _plan_all(self, units: Sequence[Unit], read: _Read) -> tuple[Plan, dict[Unit, Exception]]:
         """What is deleted and what is kept of a chunk, and the units of which something can't be read; reads only."""
         plans, failed = self.split.each("planning", units, lambda server, some: self._plan(server, some, read))
-        going = tuple(going for plan in plans for going in plan.going)
-        return Plan(going, tuple(staying for plan in plans for staying in plan.staying)), failed
+        deletion = tuple(deletion for plan in plans for deletion in plan.deletions)
+        return Plan(deletion, tuple(kept for plan in plans for kept in plan.kept)), failed
 
     def _plan(self, server: Server, units: Sequence[Unit], read: _Read) -> Plan:
         ids = [task for unit in units for task in unit if task in read.outputs]
@@ -222,7 +215,7 @@ class Batches:
             unreadable=self._unreadable(look, ids),
         )
         plan = plan_batch(batch, self.policy)
-        self.gone.kept_models.update(model for going in plan.going for model in going.kept_models)
+        self.deleted.add(kept_models=(model for deletion in plan.deletions for model in deletion.kept_models))
         return plan
 
     def _look(self, server: Server, units: Sequence[Unit], ids: Sequence[TaskId]) -> _Look:
@@ -239,7 +232,7 @@ class Batches:
         )
         children = frozenset() if self.policy.force else server.published_children(ids)
         details = server.details(ids)
-        guard = protection(own, references, _units_of(units), self.gone, self.storage.locate)
+        guard = protection(own, references, _units_of(units), self.deleted, self.storage.locate)
         listed = self._listed(server, details, {model.id for model in own})
         return _Look(details, models, references, guard, listed, children)
 
@@ -289,7 +282,7 @@ class Batches:
             return look.guard
         references = replace(look.references, on_links=self.found.claims.on_links(links))
         own = [model for made in look.models.values() for model in made]
-        return protection(own, references, _units_of(units), self.gone, self.storage.locate)
+        return protection(own, references, _units_of(units), self.deleted, self.storage.locate)
 
     @staticmethod
     def _add_records(found: Outputs, detail: Detail | Unreadable | None, models: Sequence[Model]) -> None:
@@ -306,79 +299,79 @@ class Batches:
     def _measure(self, plan: Plan) -> list[TaskOutcome]:
         """What would become of a plan: reads how much is there and what would be refused, in stores that can tell."""
         outcomes, ready = self._after_files(
-            plan.going, self.storage.measure(path for going in plan.going for path in going.paths)
+            plan.deletions, self.storage.measure(path for deletion in plan.deletions for path in deletion.paths)
         )
-        return outcomes + [self.outcomes.goes(going) for going in ready]
+        return outcomes + [self.outcomes.deleted(deletion) for deletion in ready]
 
     def _delete(self, plan: Plan) -> list[TaskOutcome]:
         """Files first, record last; a unit with a file that can't be deleted keeps its records."""
         records = RecordDeletion(self.policy, self.found.tasks, self.outcomes, self.split, self.warn)
         with self.phases.phase("records"):
-            outcomes, plans = records.prepare(plan.going)
+            outcomes, plans = records.prepare(plan.deletions)
         with self.phases.phase("files"):
             removed = self.storage.delete(
-                (path for going in plans for path in going.paths),
-                (link for going in plans for link in going.linked),
+                (path for deletion in plans for path in deletion.paths),
+                (link for deletion in plans for link in deletion.linked),
             )
         kept, ready = self._after_files(plans, removed)
-        for going in ready:
-            for path in (*going.paths, *going.linked):
+        for deletion in ready:
+            for path in (*deletion.paths, *deletion.linked):
                 if path in removed.failed:
                     left = f"{path.path}: {removed.failed[path]}"
-                    self.warn(f"task {going.task.id}: a file is left behind without a record: {left}")
+                    self.warn(f"task {deletion.task.id}: a file is left behind without a record: {left}")
         with self.phases.phase("records"):
             return outcomes + kept + records.delete(ready)
 
-    def _after_files(self, plans: Sequence[Going], removed: Removed) -> tuple[list[TaskOutcome], list[Going]]:
+    def _after_files(self, plans: Sequence[Deletion], removed: Removed) -> tuple[list[TaskOutcome], list[Deletion]]:
         """Those that are kept because of a file, and those whose records may be deleted, with what their stores counted."""
         outcomes: list[TaskOutcome] = []
-        ready: list[Going] = []
-        broken = {going.unit for going in plans if any(path in removed.failed for path in going.paths)}
-        lost = {going.unit: going for going in plans if self.keep_missing and _is_lost(going, removed)}
-        for going in plans:
-            if going.unit in lost and going.unit not in broken:
-                outcomes.append(self.outcomes.stays(_not_found(going, lost[going.unit])))
-            elif going.unit in broken and self.keep_on_file_error:
-                reasons = [f"{path.path}: {removed.failed[path]}" for path in going.paths if path in removed.failed]
+        ready: list[Deletion] = []
+        broken = {deletion.unit for deletion in plans if any(path in removed.failed for path in deletion.paths)}
+        lost = {deletion.unit: deletion for deletion in plans if self.keep_missing and _is_lost(deletion, removed)}
+        for deletion in plans:
+            if deletion.unit in lost and deletion.unit not in broken:
+                outcomes.append(self.outcomes.kept(_not_found(deletion, lost[deletion.unit])))
+            elif deletion.unit in broken and self.keep_on_file_error:
+                reasons = [f"{path.path}: {removed.failed[path]}" for path in deletion.paths if path in removed.failed]
                 detail = "; ".join(reasons[:3]) or "a file of a task that it is deleted with could not be deleted"
-                outcomes.append(self.outcomes.of(going.task, Verdict.FAILED, Reason.FILE_ERROR, detail))
+                outcomes.append(self.outcomes.of(deletion.task, Verdict.FAILED, Reason.FILE_ERROR, detail))
             else:
-                ready.append(_counted(going, removed))
+                ready.append(_counted(deletion, removed))
         return outcomes, ready
 
 
-def _is_lost(going: Going, removed: Removed) -> bool:
+def _is_lost(deletion: Deletion, removed: Removed) -> bool:
     """Whether nothing of a task was there, and its files may be there all the same, under another name."""
-    return going.doubtful and bool(going.paths) and removed.missing.issuperset(going.paths)
+    return deletion.doubtful and bool(deletion.paths) and removed.missing.issuperset(deletion.paths)
 
 
-def _not_found(going: Going, lost: Going) -> Staying:
-    if going is not lost:
-        return Staying(
-            going.task, Reason.FILES_NOT_FOUND, f"task {lost.task.id}, with which it is deleted, has files like that"
+def _not_found(deletion: Deletion, lost: Deletion) -> Kept:
+    if deletion is not lost:
+        return Kept(
+            deletion.task, Reason.FILES_NOT_FOUND, f"task {lost.task.id}, with which it is deleted, has files like that"
         )
     detail = (
         f"{lost.paths[0].path}: neither this nor another reading of its address is there. If its files are gone, "
         "CLEANUP_MISSING_FILES=delete_record deletes the record; if they are there under another name, remove them first"
     )
-    return Staying(going.task, Reason.FILES_NOT_FOUND, detail)
+    return Kept(deletion.task, Reason.FILES_NOT_FOUND, detail)
 
 
-def _counted(going: Going, removed: Removed) -> Going:
+def _counted(deletion: Deletion, removed: Removed) -> Deletion:
     """A task with what its stores counted, and without what was not there under any of its names."""
-    sizes = [removed.sizes[path] for path in going.paths if path in removed.sizes]
+    sizes = [removed.sizes[path] for path in deletion.paths if path in removed.sizes]
     known: list[Size] = []
-    for path in going.paths:
-        if path in removed.sizes or path in going.guesses:
+    for path in deletion.paths:
+        if path in removed.sizes or path in deletion.guesses:
             continue
-        absent = _absent(path, removed).intersection(*(_absent(other, removed) for other in going.others.get(path, ())))
-        parts = {"": Size(1)} if isinstance(path, TaskFile) else going.recorded.get(path, {})
+        absent = _absent(path, removed).intersection(*(_absent(other, removed) for other in deletion.others.get(path, ())))
+        parts = {"": Size(1)} if isinstance(path, TaskFile) else deletion.recorded.get(path, {})
         known += [size for kind, size in parts.items() if kind in absent]
-    missing = min(going.files, sum(one.files for one in known))
+    missing = min(deletion.files, sum(one.files for one in known))
     return replace(
-        going,
-        files=going.files - missing + sum(one.files for one in sizes),
-        bytes=going.bytes - sum(one.bytes for one in known) + sum(one.bytes for one in sizes),
+        deletion,
+        files=deletion.files - missing + sum(one.files for one in sizes),
+        bytes=deletion.bytes - sum(one.bytes for one in known) + sum(one.bytes for one in sizes),
         files_missing=missing,
     )
 

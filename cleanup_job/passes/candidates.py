@@ -1,6 +1,6 @@
 """The tasks that a pass may delete, and who of them needs whose outputs: all pages are read before the first deletion.
 
-Of a task no more is remembered than its id, what its place in the order needs, and how to tell whether it was touched since.
+Of a task no more is remembered than its id, what its place in the order needs, and how to see whether it was touched since.
 """
 
 from collections import defaultdict
@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from cleanup_job.errors import CleanupError
-from cleanup_job.passes.claims import Claims, check_model_tags
+from cleanup_job.passes.claim_index import ClaimIndex, check_model_tags
 from cleanup_job.passes.ports import Server, Storage
-from cleanup_job.planning.claim import Scope
+from cleanup_job.planning.claim import ClaimScope
 from cleanup_job.planning.outcome import Reason
 from cleanup_job.planning.paths import KINDS, ModelId, TaskId
-from cleanup_job.planning.plan import Staying, unreadable
+from cleanup_job.planning.plan import Kept, unreadable
 from cleanup_job.planning.records import Task, Unreadable
 from cleanup_job.planning.selection import Rules, Selected, is_controller
 from cleanup_job.planning.sharding import own, shard_of
@@ -27,7 +27,7 @@ class Candidates:
 
     tasks: dict[TaskId, Selected]
     """Most recently active first."""
-    claims: Claims
+    claims: ClaimIndex
     shared: Mapping[TaskId, frozenset[str]] = field(default_factory=dict)
     """Those whose id a project's name ends in, with those of the ``KINDS`` that a sub-project of it is called like."""
     steps: frozenset[TaskId] = frozenset()
@@ -42,15 +42,15 @@ class Candidates:
 class Protect:
     """What is looked up to protect what others need."""
 
-    linked_artifacts: Scope = "all"
+    linked_artifacts: ClaimScope = "all"
     used_datasets: bool = False
     keep_model_tags: frozenset[str] = frozenset()
     links: bool = False
     """Whether files outside of all task folders may be deleted."""
 
 
-Tell = Callable[[Staying], None]
-"""Is told of each task that is old enough, but stays by a rule, as a part of a pipeline, or as a public example."""
+Notify = Callable[[Kept], None]
+"""Gets each task that is old enough, but is kept by a rule, as a part of a pipeline, or as a public example."""
 
 
 def find(  # noqa: PLR0913 -- the rooms, what is wanted, and who is told
@@ -58,7 +58,7 @@ def find(  # noqa: PLR0913 -- the rooms, what is wanted, and who is told
     storage: Storage,
     rules: Rules,
     projects: Mapping[str, str],
-    tell: Tell = lambda _: None,
+    notify: Notify = lambda _: None,
     *,
     split: Splitting[Server],
     protect: Protect | None = None,
@@ -69,15 +69,15 @@ def find(  # noqa: PLR0913 -- the rooms, what is wanted, and who is told
         SettingsError: no model has a tag that models are to be kept by.
     """
     protect = protect or Protect()
-    listed = _Listed(rules, tell)
+    listed = _Listed(rules, notify)
     listed.read(server)
-    pipelines = _Pipelines(server, rules, listed, tell, split)
+    pipelines = _Pipelines(server, rules, listed, notify, split)
     pipelines.sort_out()
     ours = listed.tasks
     shared = _shared_folders(projects.values(), ours)
     ordered = {one.id: one for one in sorted(ours.values(), key=lambda one: (one.order, one.id))}
     steps = frozenset((pipelines.steps | listed.hidden_steps) & ours.keys())
-    claims = Claims(server, storage, ordered, protect.linked_artifacts, links=protect.links)
+    claims = ClaimIndex(server, storage, ordered, protect.linked_artifacts, links=protect.links)
     found = Candidates(ordered, claims, shared, steps, pipelines.holds)
     if ours:
         _add_claims(found, listed.consumers)
@@ -108,24 +108,24 @@ def of_shard(found: Candidates, shard: int, shards: int) -> Candidates:
     return replace(found, tasks={task: record for task, record in found.tasks.items() if task in mine})
 
 
-def told_by_shard(tell: Tell, shard: int, shards: int) -> Tell:
+def of_shard_only(notify: Notify, shard: int, shards: int) -> Notify:
     """Tells of the tasks of one shard alone."""
 
-    def tell_own(staying: Staying) -> None:
-        if shard_of(staying.task.id, shards) == shard:
-            tell(staying)
+    def notify_of_own(kept: Kept) -> None:
+        if shard_of(kept.task.id, shards) == shard:
+            notify(kept)
 
-    return tell_own
+    return notify_of_own
 
 
 class _Listed:
     """The candidates of a listing, with what the records say of their part in pipelines, datasets and each other."""
 
-    def __init__(self, rules: Rules, tell: Tell) -> None:
+    def __init__(self, rules: Rules, notify: Notify) -> None:
         self._rules = rules
-        self._tell = tell
+        self._notify = notify
         self.tasks: dict[TaskId, Selected] = {}
-        self._told: set[TaskId] = set()
+        self._reported: set[TaskId] = set()
         """Those that can't be read."""
         self.controllers: set[TaskId] = set()
         self.steps: set[TaskId] = set()
@@ -139,7 +139,8 @@ class _Listed:
 
     def read(self, server: Server) -> None:
         """Judge each archived task, and each run of the job itself."""
-        runs = list(server.children([TaskId(self._rules.runs_of)])) if self._rules.runs_of else []
+        draft = self._rules.own.runs_of
+        runs = list(server.children([TaskId(draft)])) if draft else []
         for task in runs:
             self._judge(task)
         if self._rules.finds_nothing:  # the server reads an empty list as no filter at all
@@ -151,9 +152,9 @@ class _Listed:
 
     def _judge(self, task: Task | Unreadable) -> None:
         if isinstance(task, Unreadable):
-            if task.id not in self._told:
-                self._tell(unreadable(task, task.field))
-            self._told.add(task.id)
+            if task.id not in self._reported:
+                self._notify(unreadable(task, task.field))
+            self._reported.add(task.id)
             return
         rules = self._rules
         allowed = rules.allows(task)
@@ -162,9 +163,9 @@ class _Listed:
             if not (may_be_step and rules.allows(task, is_step=True)):
                 return
         if task.public:
-            self._tell(Staying(task, Reason.PUBLIC, "it belongs to the server, not to its users"))
+            self._notify(Kept(task, Reason.PUBLIC, "it belongs to the server, not to its users"))
         elif why := rules.keeps(task):
-            self._tell(Staying(task, Reason.KEEP_RULE, why))
+            self._notify(Kept(task, Reason.KEEP_RULE, why))
         else:
             self.add(task)
             if not allowed:
@@ -186,13 +187,13 @@ class _Listed:
 class _Pipelines:
     """Steps stay as long as their controller does; with ``include_pipeline_steps`` they go with it, all of them or none."""
 
-    def __init__(self, server: Server, rules: Rules, listed: _Listed, tell: Tell, split: Splitting[Server]) -> None:
+    def __init__(self, server: Server, rules: Rules, listed: _Listed, notify: Notify, split: Splitting[Server]) -> None:
         self._server = server
         self._split = split
         self._rules = rules
         self._listed = listed
         self._tasks = listed.tasks
-        self._tell = tell
+        self._notify = notify
         self.steps: set[TaskId] = set()
         self.holds: dict[TaskId, set[TaskId]] = defaultdict(set)
 
@@ -243,7 +244,7 @@ class _Pipelines:
 
     def _keep(self, stay: Mapping[TaskId, str], reason: Reason) -> None:
         for task in with_names(self._server, [self._tasks.pop(task) for task in stay]):
-            self._tell(Staying(task, reason, stay[task.id]))
+            self._notify(Kept(task, reason, stay[task.id]))
 
 
 def with_names(server: Server, tasks: Iterable[Selected]) -> Iterator[Task | Selected | Unreadable]:

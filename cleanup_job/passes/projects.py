@@ -1,34 +1,51 @@
 """Projects that a pass emptied."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from cleanup_job.passes.ports import Server
-from cleanup_job.planning.plan import Gone
+from cleanup_job.planning.deleted_so_far import DeletedSoFar
 from cleanup_job.planning.records import Project
 
 
-def emptied(server: Server, touched: Iterable[str], gone: Gone) -> list[Project]:
+def emptied(server: Server, touched: Collection[str], deleted: DeletedSoFar) -> list[Project]:
     """The projects to delete, sub-projects before those that they are in.
 
-    These are the touched ones in which nothing is left but what is ``gone`` (in a dry run: would be), and hidden sub-projects
+    These are the touched ones in which nothing is left but what was deleted (in a dry run: would be), and hidden sub-projects
     of theirs that are empty. Read when all else is done; the server refuses to delete what somebody used since.
 
     Args:
         server: Where they are.
         touched: The ids of projects of which this pass deleted a task.
-        gone: What it deleted.
+        deleted: What it deleted.
     """
     by_name = {project.name: project for project in server.project_tree()}
-    ours = {project.name for project in by_name.values() if project.id in set(touched) and not project.public}
-    below = {name for name in by_name if any(name.startswith(top + "/") for top in ours)}
-    known = {by_name[name].id: name for name in ours | below}
-    full = {known[project] for project, there in server.left_in(known) if not gone.takes(there)}
-    # From the leaves up: a project with anything in it keeps those that it is in.
-    going: set[str] = set()
-    for name in sorted(known.values(), key=lambda name: (-name.count("/"), name)):
-        inside = [other for other in known.values() if other.startswith(name + "/")]
-        if name not in full and going.issuperset(inside) and (name in ours or by_name[name].hidden):
-            going.add(name)
-    # A hidden one goes with the project that this pass emptied, not by itself.
-    wanted = [name for name in going if name in ours or any(name.startswith(top + "/") for top in going & ours)]
-    return [by_name[name] for name in sorted(wanted, key=lambda name: (-name.count("/"), name))]
+    ours = {project.name for project in by_name.values() if project.id in touched and not project.public}
+    with_sub_projects = {name: project for name, project in by_name.items() if name in ours or _is_below(name, ours)}
+    full = _full(server, with_sub_projects.values(), deleted)
+    empty = _empty_from_the_leaves_up(with_sub_projects, full, ours)
+    # A hidden one is deleted with the project that this pass emptied, not by itself.
+    return [by_name[name] for name in _leaves_first(empty) if name in ours or _is_below(name, empty & ours)]
+
+
+def _full(server: Server, projects: Iterable[Project], deleted: DeletedSoFar) -> set[str]:
+    """The names of those in which a task or model is left."""
+    name_of = {project.id: project.name for project in projects}
+    return {name_of[project] for project, found in server.left_in(name_of) if not deleted.includes(found)}
+
+
+def _empty_from_the_leaves_up(projects: Mapping[str, Project], full: Collection[str], ours: Collection[str]) -> set[str]:
+    """Those of ours, and hidden ones, with nothing in them; any other project keeps those that it is in."""
+    empty: set[str] = set()
+    for name in _leaves_first(projects):
+        inside = [other for other in projects if _is_below(other, [name])]
+        if name not in full and empty.issuperset(inside) and (name in ours or projects[name].hidden):
+            empty.add(name)
+    return empty
+
+
+def _leaves_first(names: Iterable[str]) -> list[str]:
+    return sorted(names, key=lambda name: (-name.count("/"), name))
+
+
+def _is_below(name: str, tops: Iterable[str]) -> bool:
+    return any(name.startswith(top + "/") for top in tops)

@@ -65,14 +65,14 @@ class Sweep:
         server: SweepServer,
         options: Options,
         report: SweepReport,
-        tell: Callable[[Orphan], None],
+        notify: Callable[[Orphan], None],
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``report`` is filled in as the sweep goes; ``tell`` hears of each orphan once."""
+        """``report`` is filled in as the sweep goes; ``notify`` gets each orphan once."""
         self._server = server
         self._options = options
         self._report = report
-        self._tell = tell
+        self._notify = notify
         self._stopped = stopped
         self._census = _Census()
 
@@ -94,7 +94,7 @@ class Sweep:
 
     def _note(self, orphan: Orphan) -> None:
         self._report.sums.setdefault(orphan.verdict, Sum()).add(orphan)
-        self._tell(orphan)
+        self._notify(orphan)
 
     def _orphans(self, storage: SweepStorage, place: Location, *, count: bool) -> Iterator[Orphan]:
         """The folders of a place that nobody knows, each with what may become of it."""

@@ -14,7 +14,7 @@ from urllib.parse import unquote, unquote_plus
 from cleanup_job.planning.paths import KINDS, Locate, TaskFolder, TaskId, is_clean
 from cleanup_job.planning.records import Model
 
-Scope = Literal["all", "pipelines", "off"]
+ClaimScope = Literal["all", "pipelines", "off"]
 """Which tasks' artifacts, destinations and lists of models are read as claims: those of all tasks, those of pipeline
 controllers and drafts (tasks are imported as drafts), or of none."""
 _ID = re.compile(r"(?:\.|reports[/\\]+(?:\.[/\\]+)*)([0-9a-f]{32})(?![0-9a-f])")

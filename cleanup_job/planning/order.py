@@ -53,14 +53,14 @@ class Order:
             self._left -= len(unit)
         return taken
 
-    def gone(self, unit: Unit) -> None:
+    def deleted(self, unit: Unit) -> None:
         """A unit's records are gone: what waited for it may go."""
         for maker in sorted(self._held.pop(unit, ())):
             self._waiting[maker] -= 1
             if not self._waiting[maker]:
                 self._ready.append(maker)
 
-    def stays(self, unit: Unit) -> Iterator[tuple[Unit, Unit]]:
+    def kept(self, unit: Unit) -> Iterator[tuple[Unit, Unit]]:
         """A unit stays: yields each unit that has to stay because of it, with the unit that needs it."""
         pending = deque([unit])
         while pending:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from cleanup_job.exit_codes import StopReason
 from cleanup_job.planning.paths import TaskId
 
 EXAMPLES = 100
@@ -156,8 +157,8 @@ class Report:
     selected: int = 0
     left: int = 0
     """Selected tasks that this pass did not come to: its budget or deadline ended, or it was stopped."""
-    stopped_by: str = ""
-    """Why it ended early, a key of ``words.STOPPED``; else empty."""
+    stopped_by: StopReason | None = None
+    """Why it ended early, if it did."""
     error: str = ""
     exit_code: int = 0
     requests: int = 0

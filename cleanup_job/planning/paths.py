@@ -173,7 +173,7 @@ class LinkedFile:
             raise ValueError(message)
 
 
-class Kept:
+class KeptPaths:
     """Paths in a folder that are kept, each with everything below: asked for each file in it, however many they are."""
 
     __slots__ = ("_above", "_all", "_paths")
@@ -211,11 +211,11 @@ class PartOfFolder:
 
     folder: TaskFolder
     keep: tuple[str, ...]
-    kept: Kept = field(init=False, repr=False, compare=False)
+    kept: KeptPaths = field(init=False, repr=False, compare=False)
     """The same, to be asked."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "kept", Kept(self.keep))
+        object.__setattr__(self, "kept", KeptPaths(self.keep))
         if not self.keep or not all(is_clean(path) for path in self.keep):
             message = f"{self.keep!r} are not paths in {self.folder.path!r}"
             raise ValueError(message)
@@ -231,7 +231,7 @@ class PartOfFolder:
         return self.folder.path
 
 
-_NOTHING_KEPT = Kept(())
+_NOTHING_KEPT = KeptPaths(())
 OwnedPath = TaskFolder | TaskFile | PartOfFolder
 """What the storage room accepts."""
 
@@ -255,7 +255,7 @@ def left_alone_whole(path: OwnedPath, rest: str) -> bool:
     return beside or kept.holds(rest) or _in_folder_of_another(f"{rest}/", folder.task)
 
 
-def _folder_and_kept(path: OwnedPath) -> tuple[TaskFolder, Kept]:
+def _folder_and_kept(path: OwnedPath) -> tuple[TaskFolder, KeptPaths]:
     if isinstance(path, PartOfFolder):
         return path.folder, path.kept
     assert isinstance(path, TaskFolder)  # noqa: S101 -- a single file has nothing below it

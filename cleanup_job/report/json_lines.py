@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from cleanup_job.exit_codes import DID_WELL
 from cleanup_job.planning.outcome import NAMED, Report, TaskOutcome, Verdict
 from cleanup_job.redaction import cleaned, redacted
-from cleanup_job.report.words import IN_PART, link, seconds, seconds_left, shortened, store_hint, store_setting
+from cleanup_job.report.formatting import shortened
+from cleanup_job.report.phrases import link, seconds, seconds_left, store_hint, store_setting
 
 SCHEMA = 1
 """Goes up when a field changes its meaning or goes away; new fields don't raise it."""
@@ -124,7 +126,7 @@ def project(name: str, *, dry_run: bool) -> Line:
 
 def pass_finished(report: Report) -> Line:
     """The sum of a pass."""
-    level = "info" if report.exit_code == 0 else "warning" if report.exit_code in IN_PART else "error"
+    level = "info" if report.exit_code == 0 else "warning" if report.exit_code in DID_WELL else "error"
     return line("pass_finished", level, **summary(report))
 
 
@@ -135,7 +137,7 @@ def summary(report: Report) -> Line:
         "dry_run": report.dry_run,
         "exit_code": report.exit_code,
         "error": report.error or None,
-        "stopped_by": report.stopped_by or None,
+        "stopped_by": report.stopped_by,
         "selected": report.selected,
         "deleted": total.tasks,
         "models": total.models,

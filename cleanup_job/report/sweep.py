@@ -8,9 +8,10 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from cleanup_job.exit_codes import StopReason
 from cleanup_job.planning.paths import TaskId
+from cleanup_job.report.formatting import counted, plain, size
 from cleanup_job.report.json_lines import Line, line
-from cleanup_job.report.words import counted, plain, size
 
 
 class Verdict(StrEnum):
@@ -75,7 +76,7 @@ class SweepReport:
     known: int = 0
     """Those whose task, or a model in them, has a record."""
     sums: dict[Verdict, Sum] = field(default_factory=dict)
-    stopped_by: str = ""
+    stopped_by: StopReason | None = None
     error: str = ""
     exit_code: int = 0
 
@@ -103,7 +104,7 @@ def summary(report: SweepReport) -> dict[str, Any]:
         "delete": report.delete,
         "exit_code": report.exit_code,
         "error": report.error or None,
-        "stopped_by": report.stopped_by or None,
+        "stopped_by": report.stopped_by,
         "server": report.server,
         "folders": report.folders,
         "known": report.known,

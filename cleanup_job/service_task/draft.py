@@ -8,8 +8,7 @@ from cleanup_job.planning.records import ServiceTask
 from cleanup_job.redaction import redacted
 from cleanup_job.service_task import parameters
 from cleanup_job.service_task.ports import ServiceTasks
-from cleanup_job.settings.model import Settings
-from cleanup_job.settings.text import shown
+from cleanup_job.settings.model import Settings, shown
 
 GENERATIONS = 20
 """Clones of clones that are followed up to a draft."""
@@ -68,7 +67,7 @@ def register(
 
 def warn_of_secret(settings: Settings, warn: Callable[[str], None]) -> None:
     """Warn of credentials in what agents install: they stand in the draft and in its clones."""
-    if redacted(settings.task_requirement) != settings.task_requirement:
+    if redacted(settings.service_task.task_requirement) != settings.service_task.task_requirement:
         warn(
             "CLEANUP_TASK_REQUIREMENT holds credentials, and everybody who may see the draft in ClearML can read them there. "
             "Give them to the agents instead, in agent.package_manager.extra_index_url of their clearml.conf or in a netrc file"
@@ -129,4 +128,4 @@ def _parameter(name: str, value: str) -> str:
 
 def named(settings: Settings) -> str:
     """The draft in a message."""
-    return f"task {settings.task_name!r} in project {settings.task_project!r}"
+    return f"task {settings.service_task.task_name!r} in project {settings.service_task.task_project!r}"

@@ -11,12 +11,14 @@ from threading import Event, Lock, Thread
 from typing import Any, Self
 
 from cleanup_job.errors import CleanupError
+from cleanup_job.exit_codes import BY_REQUEST, meaning
 from cleanup_job.planning.outcome import REASON_TEXTS, ProjectSum, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import LEFT_TAG
 from cleanup_job.redaction import redacted
-from cleanup_job.report import document, html, plots
-from cleanup_job.report.words import EXIT_CODES, headline, plain
+from cleanup_job.report import files, plots
+from cleanup_job.report.formatting import plain
+from cleanup_job.report.phrases import headline
 from cleanup_job.service_task.ports import ServiceTasks, Uploads
 
 EVERY = 3.0
@@ -29,7 +31,6 @@ FAILURES = 3
 """Deliveries that may fail in a row before reporting ends."""
 REPORT = "report"
 RUNNING, UNKNOWN = "in_progress", "?"
-STOPPED = {"SIGTERM", "SIGINT", "aborted"}
 
 
 class ServiceRun:
@@ -136,8 +137,8 @@ class ServiceRun:
         self._try(lambda: self._add_report(report))
         if report.left:
             self._try(lambda: self._runs.tag(self._task, LEFT_TAG))
-        status = "completed" if report.exit_code == 0 else "stopped" if report.stopped_by in STOPPED else "failed"
-        reason = f"exit code {report.exit_code}: {EXIT_CODES.get(report.exit_code, 'unknown')}"
+        status = "completed" if report.exit_code == 0 else "stopped" if report.stopped_by in BY_REQUEST else "failed"
+        reason = f"exit code {report.exit_code}: {meaning(report.exit_code)}"
         self._end(status, reason, redacted(report.error) or headline(report))
 
     def fail(self, text: str) -> None:
@@ -163,7 +164,7 @@ class ServiceRun:
         """Note the report in the record, then upload it: a file that no record names would stay for ever."""
         if self._uploads is None:
             return
-        content = html.render(document.as_document(report)).encode()
+        content = files.render(report, ".html").encode()
         path = f"{self._folder}/artifacts/{REPORT}/report.html"
         artifact = {
             "key": REPORT,

@@ -17,13 +17,12 @@ from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import LEFT_TAG, Run, ServiceTask
 from cleanup_job.redaction import redacted
 from cleanup_job.report import json_lines
-from cleanup_job.report.words import moment
+from cleanup_job.report.formatting import moment
 from cleanup_job.service_task import parameters
 from cleanup_job.service_task.draft import named, register, statement_of, unread, warn_of_secret
 from cleanup_job.service_task.edits import Known, Read, beside, handed_over
 from cleanup_job.service_task.ports import ServiceTasks
-from cleanup_job.settings.model import Settings, env_name
-from cleanup_job.settings.text import shown
+from cleanup_job.settings.model import Settings, env_name, shown
 
 TOLERANCE = 0.1
 """Of the period: a daily schedule must not skip a day because a pass began some minutes earlier than the one before."""
@@ -68,7 +67,7 @@ class Service:
     @property
     def never(self) -> frozenset[str]:
         """Tasks that the pass must not touch."""
-        return frozenset(str(i) for i in (self.draft and self.draft.id, self.run, self.settings.task_id) if i)
+        return frozenset(str(i) for i in (self.draft and self.draft.id, self.run, self.settings.service_task.task_id) if i)
 
     @property
     def rows(self) -> list[tuple[str, str, str]]:
@@ -110,7 +109,7 @@ class Keeper:
         try:
             draft = self._find(settings)
         except (AnswerError, SettingsError) as error:
-            if settings.task_required:
+            if settings.service_task.task_required:
                 raise unread(named(settings), error) if isinstance(error, AnswerError) else error from None
             self._warn(f"{named(settings)} can't be read, so the environment's settings count and no run is left: {error}")
             return service
@@ -119,13 +118,15 @@ class Keeper:
         (service.settings, service.origins), notes = self.with_edits((settings, origins), draft, read)
         try:
             # What was said for a manual Job alone has no place in the draft: the schedule's Jobs keep it up to date.
-            current = draft is not None and draft.is_draft and (bool(settings.shard) or not is_scheduled(settings))
+            current = draft is not None and draft.is_draft and (bool(settings.run.shard) or not is_scheduled(settings))
             service.draft = draft if current else register(self._tasks, draft, *environment, self._warn)
             if service.draft is not None:
                 service.runs = [run for run in self._tasks.runs(service.draft.id) if _same_shard(run, settings)]
                 self.remark(service.draft, notes)
         except AnswerError as error:
-            if draft is None and settings.task_required and error.subcode == PROJECT_EXISTS:  # not shown, but there
+            if (
+                draft is None and settings.service_task.task_required and error.subcode == PROJECT_EXISTS
+            ):  # not shown, but there
                 raise unread(named(settings), error) from None
             self._warn(f"{named(settings)} could not be brought up to date: {error}")
             service.draft = service.draft or draft
@@ -157,7 +158,7 @@ class Keeper:
     def _find(self, settings: Settings) -> ServiceTask | None:
         """The draft. The first shard makes it where there is none; the others wait for it a moment."""
         draft = self._tasks.find()
-        for _ in range(_MOMENTS if settings.shard else 0):
+        for _ in range(_MOMENTS if settings.run.shard else 0):
             if draft is not None and draft.is_draft:
                 break
             self._sleep(1)
@@ -181,7 +182,7 @@ class Keeper:
             UnreachableError: the task can't be read.
             LeaseHeldError: another pass runs.
         """
-        key = environment[0].task_id or ""
+        key = environment[0].service_task.task_id or ""
         try:
             own = self._tasks.read(key)
         except AnswerError as error:
@@ -256,7 +257,7 @@ class Keeper:
                 self._warn(f"run {waiting[0].id} {doing}: does an agent listen on it?")
             return _not_due(f"run {waiting[0].id} {doing}; nothing was enqueued", run=waiting[0].id)
         began = [run for run in service.runs if _began(run)]
-        if is_scheduled(service.settings) and not service.settings.run_as_service and began:
+        if is_scheduled(service.settings) and not service.settings.schedule.run_as_service and began:
             last = began[0].id
             return _not_due(
                 f"run_as_service is False, and it ran once (run {last}); set it to True to run on each schedule", run=last
@@ -276,7 +277,7 @@ class Keeper:
             SettingsError: there is no such queue.
         """
         settings = known[0]
-        queue = self._tasks.queue(settings.task_queue)
+        queue = self._tasks.queue(settings.service_task.task_queue)
         if self._tasks.outdated(draft):
             warn_of_secret(settings, self._warn)
         found = parameters.read(draft.hyperparams, draft.words)
@@ -301,7 +302,7 @@ class Keeper:
 
     def archive_old(self, service: Service) -> None:
         """Put runs beyond the number to keep into the archive: passes find them there, and delete them."""
-        kept = service.settings.task_runs_kept - 1  # this pass has one, too
+        kept = service.settings.service_task.task_runs_kept - 1  # this pass has one, too
         old = [run.id for run in service.runs if run.status in ENDED][kept:]
         try:
             self._tasks.archive(old)
@@ -329,7 +330,7 @@ def _same_shard(run: Run, settings: Settings) -> bool:
 
 
 def _shard_tag(settings: Settings) -> str:
-    return f"{SHARD}{settings.shard}/{settings.shards}" if settings.shards > 1 else ""
+    return f"{SHARD}{settings.run.shard}/{settings.run.shards}" if settings.run.shards > 1 else ""
 
 
 def _began(run: Run) -> bool:
@@ -347,7 +348,7 @@ def _rank(run: Run) -> tuple[float, str]:
 
 def is_scheduled(settings: Settings) -> bool:
     """Whether a CronJob's schedule made this Job: its name is the CronJob's, and the minute at which it was due."""
-    found = re.fullmatch(r".+-(\d{8,9})", settings.job or "")
+    found = re.fullmatch(r".+-(\d{8,9})", settings.cluster.job or "")
     due = datetime.fromtimestamp(int(found[1]) * 60, UTC) if found else None
     return due is not None and abs(datetime.now(UTC) - due) < timedelta(days=30)
 
@@ -356,7 +357,7 @@ def not_due(service: Service, now: datetime) -> Skipped | None:
     """Whether a scheduled pass comes too early."""
     if not is_scheduled(service.settings):
         return None
-    period = timedelta(days=service.settings.cleanup_period_in_days)
+    period = timedelta(days=service.settings.schedule.cleanup_period_in_days)
     ended = [run for run in service.runs if run.status == "completed" and _began(run)]
     whole = [run for run in ended if not {DRY_RUN, LEFT_TAG} & set(run.tags)]
     began = [run.started for run in whole if run.started]
@@ -365,7 +366,7 @@ def not_due(service: Service, now: datetime) -> Skipped | None:
         return None
     text = (
         f"the last completed pass began at {moment(last.isoformat())}, and cleanup_period_in_days is "
-        f"{service.settings.cleanup_period_in_days:g} (from {service.origins['cleanup_period_in_days']}); "
+        f"{service.settings.schedule.cleanup_period_in_days:g} (from {service.origins['cleanup_period_in_days']}); "
         f"the next one is due at {moment((last + period).isoformat())}"
     )
     return _not_due(text, last=last.isoformat(), due=(last + period).isoformat())
@@ -377,16 +378,16 @@ def _not_due(text: str, **fields: str) -> Skipped:
 
 def run_name(settings: Settings, now: datetime) -> str:
     """The name of a run: the draft's, and when."""
-    part = f" ({(settings.shard or 0) + 1} of {settings.shards})" if settings.shards > 1 else ""
-    return f"{settings.task_name} {now:%Y-%m-%d %H:%M}{part}"
+    part = f" ({(settings.run.shard or 0) + 1} of {settings.run.shards})" if settings.run.shards > 1 else ""
+    return f"{settings.service_task.task_name} {now:%Y-%m-%d %H:%M}{part}"
 
 
 def tags_of(settings: Settings, pod: str) -> list[str]:
     """What a run is tagged with."""
     where = [POD + pod if pod else AGENT]
-    shard = [_shard_tag(settings)] if settings.shards > 1 else []
-    return _release_tags(settings) + where + shard + ([DRY_RUN] if settings.dry_run else [])
+    shard = [_shard_tag(settings)] if settings.run.shards > 1 else []
+    return _release_tags(settings) + where + shard + ([DRY_RUN] if settings.run.dry_run else [])
 
 
 def _release_tags(settings: Settings) -> list[str]:
-    return [f"release:{settings.release}"] if settings.release else []
+    return [f"release:{settings.cluster.release}"] if settings.cluster.release else []

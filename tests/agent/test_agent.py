@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from cleanup_job.cli.main import main
-from clearml_sandbox.builder import World
 from clearml_sandbox.server import Sandbox
+from clearml_sandbox.worlds.builder import World
 from tests.web_ui import WebUI
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -70,7 +70,7 @@ def test_the_chart_is_the_packages_version() -> None:
     assert version
     assert chart["appVersion"] == version[1]
     images = yaml.safe_load(chart["annotations"]["artifacthub.io/images"])
-    assert [image["image"] for image in images] == [f"clearml-cleanup:{version[1]}", f"clearml-cleanup:{version[1]}-sandbox"]
+    assert [image["image"].rpartition(":")[2] for image in images] == [version[1], f"{version[1]}-sandbox"]
 
 
 def test_names_of_digits_stay_names() -> None:

@@ -18,10 +18,25 @@ SHOWS: list[tuple[str, Any, str, str, Any]] = [
     ("nameOverride", "sweeper", "CronJob", "metadata.name", "clearml-cleanup-sweeper"),
     ("fullnameOverride", "sweeper", "CronJob", "metadata.name", "sweeper"),
     ("commonLabels", LABELS, "ServiceAccount", "metadata.labels.team", "ml"),
-    ("image.registry", "registry.example.com", "CronJob", f"{CONTAINER}.image", "registry.example.com/clearml-cleanup:0.1.0"),
-    ("image.repository", "own/image", "CronJob", f"{CONTAINER}.image", "own/image:0.1.0"),
-    ("image.tag", "1.2.3", "CronJob", f"{CONTAINER}.image", "clearml-cleanup:1.2.3"),
-    ("image.digest", "sha256:" + "a" * 64, "CronJob", f"{CONTAINER}.image", "clearml-cleanup@sha256:" + "a" * 64),
+    (
+        "image.registry",
+        "registry.example.com",
+        "CronJob",
+        f"{CONTAINER}.image",
+        "registry.example.com/clearml-cleanup/clearml-cleanup:0.1.0",
+    ),
+    ("image.repository", "own/image", "CronJob", f"{CONTAINER}.image", "ghcr.io/own/image:0.1.0"),
+    ("image.repository", "registry.example.com/own", "CronJob", f"{CONTAINER}.image", "registry.example.com/own:0.1.0"),
+    ("image.repository", "localhost/own", "CronJob", f"{CONTAINER}.image", "localhost/own:0.1.0"),
+    ("image.repository", "mirror:5000/own", "CronJob", f"{CONTAINER}.image", "mirror:5000/own:0.1.0"),
+    ("image.tag", "1.2.3", "CronJob", f"{CONTAINER}.image", "ghcr.io/clearml-cleanup/clearml-cleanup:1.2.3"),
+    (
+        "image.digest",
+        "sha256:" + "a" * 64,
+        "CronJob",
+        f"{CONTAINER}.image",
+        "ghcr.io/clearml-cleanup/clearml-cleanup@sha256:" + "a" * 64,
+    ),
     ("image.pullPolicy", "Always", "CronJob", f"{CONTAINER}.imagePullPolicy", "Always"),
     ("imagePullSecrets", [{"name": "pull"}], "CronJob", f"{POD}.imagePullSecrets.0.name", "pull"),
     ("schedule", "0 4 * * 1", "CronJob", "spec.schedule", "0 4 * * 1"),
@@ -141,16 +156,23 @@ WITH = [
     (NETWORK, "networkPolicy.apiServerPeers", [{"ipBlock": {}}], "NetworkPolicy", "spec.egress.2.to", [{"ipBlock": {}}]),
     (NETWORK, "networkPolicy.extraEgress", [{"to": []}], "NetworkPolicy", "spec.egress.3", {"to": []}),
     ({}, "sandbox.enabled", True, "Deployment", "metadata.name", "clearml-cleanup-sandbox"),
-    (SANDBOX, "sandbox.image.registry", "other", "Deployment", f"{DEPLOYMENT}.image", "other/clearml-cleanup:0.1.0-sandbox"),
-    (SANDBOX, "sandbox.image.repository", "own", "Deployment", f"{DEPLOYMENT}.image", "own:0.1.0-sandbox"),
-    (SANDBOX, "sandbox.image.tag", "1", "Deployment", f"{DEPLOYMENT}.image", "clearml-cleanup:1"),
+    (
+        SANDBOX,
+        "sandbox.image.registry",
+        "other",
+        "Deployment",
+        f"{DEPLOYMENT}.image",
+        "other/clearml-cleanup/clearml-cleanup:0.1.0-sandbox",
+    ),
+    (SANDBOX, "sandbox.image.repository", "own", "Deployment", f"{DEPLOYMENT}.image", "ghcr.io/own:0.1.0-sandbox"),
+    (SANDBOX, "sandbox.image.tag", "1", "Deployment", f"{DEPLOYMENT}.image", "ghcr.io/clearml-cleanup/clearml-cleanup:1"),
     (
         SANDBOX,
         "sandbox.image.digest",
         "sha256:" + "b" * 64,
         "Deployment",
         f"{DEPLOYMENT}.image",
-        "clearml-cleanup@sha256:" + "b" * 64,
+        "ghcr.io/clearml-cleanup/clearml-cleanup@sha256:" + "b" * 64,
     ),
     (SANDBOX, "sandbox.tasks", 1000000, "Deployment", f"{DEPLOYMENT}.args.4", "--tasks=1000000"),
     (SANDBOX, "sandbox.seed", 2000000, "Deployment", f"{DEPLOYMENT}.args.5", "--seed=2000000"),
@@ -239,7 +261,10 @@ def test_null_leaves_a_field_to_kubernetes(value: str) -> None:
 
 def test_the_sandbox_takes_the_registry_of_the_job() -> None:
     objects = render(SANDBOX, nested("image.registry", "registry.example.com"))
-    assert at(one("Deployment", objects), f"{DEPLOYMENT}.image") == "registry.example.com/clearml-cleanup:0.1.0-sandbox"
+    assert (
+        at(one("Deployment", objects), f"{DEPLOYMENT}.image")
+        == "registry.example.com/clearml-cleanup/clearml-cleanup:0.1.0-sandbox"
+    )
 
 
 def test_the_sandbox_is_placed_like_the_job() -> None:

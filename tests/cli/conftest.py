@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from clearml_sandbox.builder import World
 from clearml_sandbox.server import Sandbox
+from clearml_sandbox.worlds.builder import World
 
 
 @pytest.fixture

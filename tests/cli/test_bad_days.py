@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import cleanup_job
-from cleanup_job.cli import pod
-from cleanup_job.cli.main import _COMMANDS, main
+from cleanup_job.cli import pod, version
+from cleanup_job.cli.main import main
 from cleanup_job.report import document
 from clearml_sandbox.server import Fault, Request, Sandbox
 from tests.harness import state
@@ -55,12 +55,12 @@ def interrupted_at(module: str, folder: Path) -> dict[str, str]:
 @pytest.mark.parametrize("command", [COMMAND, SCRIPT], ids=["module", "script"])
 @pytest.mark.parametrize("module", ["cleanup_job.cli.main", "rich.console", "pydantic_settings", "cleanup_job.settings.model"])
 def test_an_interrupt_in_an_import_is_quiet(command: list[str], module: str, tmp_path: Path) -> None:
-    done = ends([*command, "version"], env=interrupted_at(module, tmp_path), stdout=subprocess.PIPE)
+    done = ends([*command, "settings"], env=interrupted_at(module, tmp_path), stdout=subprocess.PIPE)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_an_interrupt_of_a_command_is_quiet(tmp_path: Path) -> None:
-    done = ends([*COMMAND, "sandbox", "--tasks", "1"], env=interrupted_at("clearml_sandbox.seed", tmp_path))
+    done = ends([*COMMAND, "sandbox", "--tasks", "1"], env=interrupted_at("clearml_sandbox.worlds.seed", tmp_path))
     assert (done.returncode, done.stderr) == (130, "")
 
 
@@ -79,7 +79,7 @@ def test_an_interrupt_that_a_command_lets_through_is_quiet(
     def interrupt(_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(_COMMANDS, "version", interrupt)
+    monkeypatch.setattr(version, "run", interrupt)
     assert main(["version"]) == 130
     assert capsys.readouterr() == ("", "")
 

@@ -78,9 +78,9 @@ def test_an_event_that_cannot_be_left_is_a_warning_and_no_failure(
     monkeypatch.setenv("CLEANUP_CRONJOB", "nightly")
     monkeypatch.setenv("KUBECONFIG", "/nowhere/config")
     assert main(["run", "--force-delete"]) == 0
-    assert "no event was left on CronJob nightly (CLEANUP_CRONJOB)" in capsys.readouterr().out
+    assert "no event was created on CronJob nightly (CLEANUP_CRONJOB)" in capsys.readouterr().out
     assert main(["run", "--workers", "0"]) == 2
-    assert "no event was left on CronJob nightly (CLEANUP_CRONJOB)" in " ".join(capsys.readouterr().err.split())
+    assert "no event was created on CronJob nightly (CLEANUP_CRONJOB)" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_missing_right_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +170,7 @@ def test_a_report_that_cannot_be_written_is_said_in_the_end(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(run.document, "write", full)
+    monkeypatch.setattr(run.files, "write", full)
     assert main(["run", "--force-delete", "--report", str(tmp_path / "report.html")]) == 1
     assert "No space left on device" in json.loads(last_words.read_text())["error"]
     assert "No space left on device" in left[0]["message"]
@@ -267,7 +267,7 @@ def test_a_lease_that_is_lost_ends_with_6_and_everything_says_why(
         assert "is held by pod-2" in said["error"]
         assert said["left"] > 0
     assert log[-1]["level"] == "error"
-    assert written["meaning"] == "the lease was lost in mid-pass"
+    assert written["meaning"] == "the lease was lost during the pass"
     assert (left[0]["kind"], left[0]["reason"]) == ("Warning", "CleanupFailed")
     assert "is held by pod-2" in left[0]["message"]
     if task == "true":
@@ -339,6 +339,6 @@ def test_without_a_cluster_the_commands_say_what_to_set(
     monkeypatch.setenv("KUBECONFIG", "/nowhere/config")
     assert main([command]) == 2
     text = " ".join(capsys.readouterr().err.split())
-    assert "No cluster to ask" in text
+    assert "No cluster was found" in text
     assert "KUBECONFIG" in text
     assert "--context" in text

@@ -13,8 +13,8 @@ import pytest
 from cleanup_job.cli import run as run_command
 from cleanup_job.cli.main import main
 from cleanup_job.service_task import run_reporter
-from clearml_sandbox.builder import World
 from clearml_sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.worlds.builder import World
 from tests.web_ui import WebUI
 
 FIRST = {
@@ -237,13 +237,13 @@ def test_what_is_said_for_one_pass_wins_and_does_not_stay_in_the_draft(ui: WebUI
 @pytest.mark.parametrize(
     ("name", "value", "section", "said"),
     [
-        ("delete_threshold_days", "soon", "General", "should be a valid number"),
-        ("delete_threshold_days", "-1", "General", "should be greater than or equal to 0"),
-        ("cleanup_period_in_days", "0", "General", "should be greater than 0"),
-        ("force_delete", "perhaps", "General", "should be a valid boolean"),
+        ("delete_threshold_days", "soon", "General", "use a number"),
+        ("delete_threshold_days", "-1", "General", "use 0 or more"),
+        ("cleanup_period_in_days", "0", "General", "use more than 0"),
+        ("force_delete", "perhaps", "General", "use true or false"),
         ("delete_treshold_days", "30", "General", "did you mean delete_threshold_days?"),
         ("keep_tags", " ", "Settings", "is empty"),
-        ("dry_run", "perhaps", "Settings", "should be a valid boolean"),
+        ("dry_run", "perhaps", "Settings", "use true or false"),
         ("keep_projects", "nosuch", "Settings", "no project is called 'nosuch'"),
     ],
 )
@@ -487,7 +487,7 @@ def test_a_pass_leaves_a_run_with_all_that_it_did(
     tables = {(e["metric"], e["variant"]): json.loads(e["plot_str"])["data"][0] for e in events if e["type"] == "plot"}
     assert tables["Plan", "tasks selected"]["cells"]["values"] == [["all", "lab"], ["5", "5"]]
     assert tables["Result", "projects"]["cells"]["values"][1] == ["4", "4"]
-    assert tables["Result", "tasks that stay"]["cells"]["values"][1] == ["1"]
+    assert tables["Result", "tasks not deleted"]["cells"]["values"][1] == ["1"]
     assert tables["All projects", "tasks"]["y"] == [4]
     assert tables["Project", "lab"]["x"] == ["lab"]
     scalars = {e["variant"]: e["value"] for e in events if e["type"] == "training_stats_scalar" and e["metric"] == "Summary"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cleanup_job.cli import cluster_commands
+from cleanup_job.cli import installed_release, status
 from cleanup_job.cli.main import main
 from cleanup_job.cluster.status import LeaseStatus, PassResult, Status
 
@@ -50,9 +50,9 @@ def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
         namespace = "ml"
 
     def show(*flags: str, **known: Any) -> str:
-        monkeypatch.setattr(cluster_commands, "connect_as_user", lambda _: Cluster())
-        monkeypatch.setattr(cluster_commands, "find", lambda *_: {})
-        monkeypatch.setattr(cluster_commands, "read", lambda *_: Status(**KNOWN | known))
+        monkeypatch.setattr(installed_release, "connect_as_user", lambda _: Cluster())
+        monkeypatch.setattr(installed_release, "find", lambda *_: {})
+        monkeypatch.setattr(status, "read", lambda *_: Status(**KNOWN | known))
         assert main(["status", *flags]) == 0
         return capsys.readouterr().out
 

@@ -8,8 +8,8 @@ import pytest
 
 from cleanup_job.cli import pod
 from cleanup_job.cli.main import main
-from clearml_sandbox.builder import World
 from clearml_sandbox.server import Sandbox
+from clearml_sandbox.worlds.builder import World
 
 GONE = "a" * 32
 OLD = 1_700_000_000

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cleanup_job.cli import cluster_commands
+from cleanup_job.cli import installed_release
 from cleanup_job.cli.main import main
 from tests.unit.cluster.kubernetes_fake import FakeCluster
 
@@ -20,7 +20,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     found = FakeCluster(
         list_namespaced_cron_job={"items": [cronjob()]}, create_namespaced_job={"metadata": {"name": "nightly-manual-1"}}
     )
-    monkeypatch.setattr(cluster_commands, "connect_as_user", lambda _: found)
+    monkeypatch.setattr(installed_release, "connect_as_user", lambda _: found)
     return found
 
 

@@ -7,8 +7,8 @@ id; what the conversation itself makes is left out. Fields that it never shows a
 import json
 import re
 
-from clearml_sandbox.builder_records import model_record, project_record, queue_record, task_record
 from clearml_sandbox.store import Document, now
+from clearml_sandbox.worlds.records import model_record, project_record, queue_record, task_record
 
 SERVICES = {"task": "tasks", "model": "models", "project": "projects", "queue": "queues"}
 MAKING = ("create", "clone")

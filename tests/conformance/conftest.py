@@ -6,7 +6,7 @@ from types import ModuleType
 import pytest
 
 from clearml_sandbox.server import Sandbox
-from tests.conformance.recordings import KEY, SECRET, replayer
+from tests.conformance.recorded import KEY, SECRET, replayer
 
 
 @pytest.fixture(scope="module")

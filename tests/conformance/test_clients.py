@@ -17,7 +17,7 @@ import pytest
 from clearml_sandbox.server import Sandbox
 from clearml_sandbox.store import Document
 from tests.conformance.before import Before
-from tests.conformance.recordings import KEY, SECRET, recorded, title
+from tests.conformance.recorded import KEY, SECRET, recorded, title
 
 FREE = {"active_duration": "<now>", "last_worker": "<any>", "result_msg": "<any>"}
 """Fields that must be there; "<now>" is any number."""

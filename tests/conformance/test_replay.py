@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from clearml_sandbox.server import Sandbox
-from tests.conformance.recordings import FOLDER, KEY, SECRET, recorded, title
+from tests.conformance.recorded import FOLDER, KEY, SECRET, recorded, title
 
 
 @pytest.mark.parametrize("path", recorded("scenarios"), ids=title)

@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+import yaml  # type: ignore[import-untyped]  # has no types
 
 T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm" / "clearml-cleanup"
+_VALUES, _CHART = (yaml.safe_load((CHART / name).read_text(encoding="utf-8")) for name in ("values.yaml", "Chart.yaml"))
+IMAGE = f"{_VALUES['image']['registry']}/{_VALUES['image']['repository']}:{_CHART['appVersion']}"
+"""The job's image, as the chart names it."""
 PATIENCE = 240.0
 """Seconds after which something that should happen is taken for broken. Nothing waits so long when all is well."""
 

@@ -9,8 +9,8 @@
 #                          old). Its build takes minutes once, and stays in ~/.cache.
 #
 # The cluster of a KUBECONFIG must have kubectl and helm beside it, and the two
-# images clearml-cleanup:VERSION and clearml-cleanup:VERSION-sandbox on its nodes;
-# the one that is started here gets them built and loaded.
+# images that the chart names on its nodes (`make image` builds them); the one that
+# is started here gets them built and loaded.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -42,7 +42,7 @@ own=$([ ! -x "$cluster" ] || { eval "$("$cluster" env)" && echo "$KUBECONFIG"; }
 if [ -z "$KUBECONFIG" ] || [ "$KUBECONFIG" = "$own" ]; then
   # KUBECONFIG, and the cluster's own kubectl and helm.
   eval "$("$cluster" env)"
-  built=$(IMAGE=clearml-cleanup tests/image/build.sh)
+  built=$(tests/image/build.sh)
   { read -r job; read -r sandbox; } <<<"$built"
   "$cluster" load-image "$job"
   "$cluster" load-image "$sandbox"

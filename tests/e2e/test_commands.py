@@ -14,12 +14,11 @@ import pytest
 from kubernetes import client
 
 from tests.e2e.line import Line
-from tests.e2e.release import ROOT, command, until
+from tests.e2e.release import IMAGE, ROOT, command, until
 
 pytestmark = pytest.mark.e2e
 
 NAME = "nightly"
-VERSION = next(line.split('"')[1] for line in (ROOT / "pyproject.toml").read_text().splitlines() if line.startswith("version"))
 # A pass is a matter of other tests; this one says what it should say, and ends as it should end.
 SCRIPT = """
 import json, os, time
@@ -58,7 +57,7 @@ class Installed:
         environment = {"LINES": lines, "PAUSE": pause, "CODE": code, "CLEANUP_LEASE": NAME, "CLEANUP_CRONJOB": NAME}
         container = {
             "name": "clearml-cleanup",
-            "image": f"clearml-cleanup:{VERSION}",
+            "image": IMAGE,
             "imagePullPolicy": "IfNotPresent",
             "command": ["python3", "-c", SCRIPT],
             "env": [{"name": name, "value": str(value)} for name, value in environment.items()],

@@ -76,9 +76,9 @@ def test_nothing_of_the_build_is_left(target: str, pattern: str) -> None:
 
 
 def test_the_job_carries_nothing_of_the_sandbox() -> None:
-    assert not found("job", r"cleanup_job/(sandbox/|demo)|site-packages/(flask|werkzeug|jinja2)/")
+    assert not found("job", r"clearml_sandbox/|cleanup_job/cli/demo|site-packages/(flask|werkzeug)/")
     assert found("sandbox", r"clearml_sandbox/server\.py")
-    assert found("job", r"cleanup_job/cleanup\.py")
+    assert found("job", r"cleanup_job/passes/cleanup\.py")
 
 
 @pytest.mark.parametrize("target", ["job", "sandbox"])

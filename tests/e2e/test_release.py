@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from clearml_sandbox.builder import World
+from clearml_sandbox.worlds.builder import World
 from tests.e2e.release import CHART, Release, command, until
 
 pytestmark = pytest.mark.e2e

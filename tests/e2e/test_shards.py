@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cleanup_job.planning.sharding import shard_of
-from clearml_sandbox.builder import World
+from clearml_sandbox.worlds.builder import World
 from tests.e2e.release import Release, until
 
 pytestmark = pytest.mark.e2e

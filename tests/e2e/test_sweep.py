@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from clearml_sandbox.builder import World
-from tests.e2e.release import Release
+from clearml_sandbox.worlds.builder import World
+from tests.e2e.release import IMAGE, Release
 
 pytestmark = pytest.mark.e2e
 
@@ -33,7 +33,7 @@ def values(living: str, *, delete: bool) -> dict[str, Any]:
     }
     fill = {
         "name": "fill",
-        "image": "clearml-cleanup:0.1.0",
+        "image": IMAGE,
         "command": ["python3", "-c", FILL, living, GONE],
         "volumeMounts": [mount],
         "securityContext": context,

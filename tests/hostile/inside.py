@@ -18,8 +18,9 @@ from moto.server import ThreadedMotoServer
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from clearml_sandbox.builder import TaskBuilder, World
 from clearml_sandbox.server import Sandbox
+from clearml_sandbox.worlds.builder import World
+from clearml_sandbox.worlds.task_builder import TaskBuilder
 from tests.hostile.namespace import ELSEWHERE, Recorder, make_everything_local
 
 STORE, BUCKET = "minio", "team"  # of a name with a dot moto takes the first part for the bucket

@@ -16,9 +16,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from clearml_sandbox.builder_records import queue_record
 from clearml_sandbox.server import Sandbox
 from clearml_sandbox.store import now
+from clearml_sandbox.worlds.records import queue_record
 from tests.harness import Done, clean, state
 
 WRITER = Path(__file__).with_name("written_by_clearml.py")

@@ -34,9 +34,9 @@ def empty(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     uv = Path(sys.executable).parent / "uv"
     for command in (
         (uv, "venv", "--quiet", "--python", sys.executable, folder),
-        (uv, "pip", "install", "--quiet", "--python", folder / "bin" / "python", "--require-hashes", "-r",
+        (uv, "pip", "install", "--quiet", "--system-certs", "--python", folder / "bin" / "python", "--require-hashes", "-r",
          ROOT / "requirements" / "runtime.txt"),
-        (uv, "pip", "install", "--quiet", "--python", folder / "bin" / "python", "--no-deps", wheel),
+        (uv, "pip", "install", "--quiet", "--system-certs", "--python", folder / "bin" / "python", "--no-deps", wheel),
     ):  # fmt: skip
         done = call(*command)
         assert done.returncode == 0, done.stderr
@@ -48,9 +48,10 @@ def test_the_wheel_holds_the_packages_and_no_tests(wheel: Path) -> None:
     assert {
         "cleanup_job/py.typed",
         "cleanup_job/passes/cleanup.py",
-        "cleanup_job/report/page.css",
-        "cleanup_job/report/page.html",
-        "cleanup_job/report/page.js",
+        "cleanup_job/report/templates/report.css",
+        "cleanup_job/report/templates/report.html.jinja",
+        "cleanup_job/report/templates/report.js",
+        "cleanup_job/report/templates/report.md.jinja",
         "clearml_sandbox/server.py",
     } <= set(names)
     assert not [
@@ -59,6 +60,7 @@ def test_the_wheel_holds_the_packages_and_no_tests(wheel: Path) -> None:
     metadata = zipfile.ZipFile(wheel).read(next(n for n in names if n.endswith("METADATA"))).decode()
     assert "Requires-Python: >=3.11" in metadata
     assert "License-Expression: Apache-2.0" in metadata
+    assert "Project-URL: Repository, https://" in metadata
 
 
 def test_it_runs_without_the_extras(empty: Path) -> None:

@@ -5,8 +5,8 @@ from threading import Barrier, BrokenBarrierError, Thread
 import pytest
 
 from cleanup_job.planning.outcome import Verdict
-from clearml_sandbox.builder import World
 from clearml_sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, Done, clean, state
 
 

@@ -8,10 +8,11 @@ import pytest
 from cleanup_job.clearml_api import event_files as reader
 from cleanup_job.clearml_api import event_pages
 from cleanup_job.planning.outcome import Reason
-from clearml_sandbox.answer import ENDPOINTS, Call
-from clearml_sandbox.builder import TaskBuilder, World
+from clearml_sandbox.api.answer import ENDPOINTS, Call
 from clearml_sandbox.server import Fault, Request, Sandbox
 from clearml_sandbox.store import Document
+from clearml_sandbox.worlds.builder import World
+from clearml_sandbox.worlds.task_builder import TaskBuilder
 from tests.harness import NOW, clean, state
 
 IMAGE = "training_debug_image"

@@ -15,8 +15,8 @@ from cleanup_job.errors import LeaseHeldError
 from cleanup_job.planning.paths import ModelId, TaskId, owned_file
 from cleanup_job.retry import Retry
 from cleanup_job.storage.fileserver import FileServer
-from clearml_sandbox.builder import World
 from clearml_sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, clean, state
 
 WORKERS = 8

@@ -13,9 +13,9 @@ from cleanup_job.clearml_api.api_client import ApiClient
 from cleanup_job.clearml_api.documents import Entry
 from cleanup_job.clearml_api.listing import Listings
 from cleanup_job.clearml_api.session import ServerAccess
-from clearml_sandbox.builder import World
 from clearml_sandbox.server import Fault, Request, Sandbox
 from clearml_sandbox.store import api_time
+from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, clean
 
 
@@ -125,7 +125,7 @@ def test_a_server_that_ignores_the_bound_is_read_by_offsets(sandbox: Sandbox, mo
     for n in range(60):
         world.task(f"exp {n}", days_old=40 + n)
     sandbox.load(world.as_dict())
-    monkeypatch.setattr("clearml_sandbox.conditions._in_dates", lambda *_: iter(()))
+    monkeypatch.setattr("clearml_sandbox.api.conditions._in_dates", lambda *_: iter(()))
     assert len(listed(sandbox, 7)) == 60
     assert len(clean(sandbox, page_size=7).watcher.deleted) == 60
 

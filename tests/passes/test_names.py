@@ -1,8 +1,8 @@
 """A pass forgets the names of its tasks until it looks at them again: people read them all the same."""
 
 from cleanup_job.planning.outcome import Reason
-from clearml_sandbox.builder import World
 from clearml_sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, clean
 
 

@@ -19,9 +19,9 @@ from cleanup_job.planning.outcome import Reason
 from cleanup_job.retry import Retry
 from cleanup_job.transport import bounded_http
 from cleanup_job.transport.bounded_http import BoundedAdapter, UnreadableError
-from clearml_sandbox.answer import ENDPOINTS, Call
-from clearml_sandbox.builder import World
+from clearml_sandbox.api.answer import ENDPOINTS, Call
 from clearml_sandbox.server import Sandbox
+from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, clean, state
 
 Serve = Callable[[socket.socket, Event], None]

@@ -8,9 +8,9 @@ from cleanup_job.clearml_api.api_client import ApiClient
 from cleanup_job.clearml_api.clearml_server import ClearMLServer
 from cleanup_job.clearml_api.session import ServerAccess
 from cleanup_job.errors import RefusedError
-from clearml_sandbox.builder import World
 from clearml_sandbox.server import Sandbox
 from clearml_sandbox.store import api_time
+from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, clean, state
 
 

@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes import cleanup
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.passes.rate import BURST, Rate
-from clearml_sandbox.builder import World
 from clearml_sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, clean
 
 
@@ -50,14 +51,14 @@ def test_batches_are_spread_over_time(sandbox: Sandbox, clock: Clock) -> None:
         return None
 
     sandbox.fault = note
-    assert len(clean(sandbox, tasks_per_second=0.5, batch_size=4, workers=1).watcher.deleted) == 20
+    assert len(clean(sandbox, max_tasks_per_second=0.5, batch_size=4, workers=1).watcher.deleted) == 20
     assert begun == [(1000.0 + 8 * n, 4) for n in range(5)]
 
 
 def test_a_low_rate_makes_small_batches(sandbox: Sandbox, clock: Clock) -> None:
     tasks(sandbox, 6)
     sandbox.requests.clear()
-    assert len(clean(sandbox, tasks_per_second=0.2).watcher.deleted) == 6
+    assert len(clean(sandbox, max_tasks_per_second=0.2).watcher.deleted) == 6
     calls = [request.body["ids"] for request in sandbox.requests if request.call == "tasks.delete_many"]
     assert [len(ids) for ids in calls] == [2, 2, 2]
     assert clock.now == pytest.approx(1020.0, abs=0.01)
@@ -71,10 +72,10 @@ def test_a_pass_that_waits_for_its_rate_stops_when_it_is_told_to(
 
     def sleep(seconds: float) -> None:
         clock.sleep(seconds)
-        stop.reason = "SIGTERM"
+        stop.reason = StopReason.SIGTERM
 
     monkeypatch.setattr(cleanup.time, "sleep", sleep)
-    report = clean(sandbox, tasks_per_second=0.001, stop=stop).report
+    report = clean(sandbox, max_tasks_per_second=0.001, stop=stop).report
     assert (report.total().tasks, report.left, report.stopped_by) == (1, 2, "SIGTERM")
     assert clock.now < 1001
 

@@ -6,8 +6,9 @@ import pytest
 
 from cleanup_job.planning.outcome import Reason
 from cleanup_job.storage.mounted_folders import MountedFolders
-from clearml_sandbox.builder import TaskBuilder, World
 from clearml_sandbox.server import Sandbox
+from clearml_sandbox.worlds.builder import World
+from clearml_sandbox.worlds.task_builder import TaskBuilder
 from tests.harness import NOW, clean, state
 
 

@@ -10,8 +10,9 @@ from cleanup_job.planning.outcome import Reason, Verdict
 from cleanup_job.retry import Retry
 from cleanup_job.storage.interface import Store
 from cleanup_job.storage.mounted_folders import MountedFolders
-from clearml_sandbox.builder import TaskBuilder, World
 from clearml_sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.worlds.builder import World
+from clearml_sandbox.worlds.task_builder import TaskBuilder
 from tests.harness import NOW, Done, clean, state
 
 AS_WRITTEN = [
@@ -112,7 +113,7 @@ def test_where_no_reading_is_there_the_record_is_kept(sandbox: Sandbox, world: W
     assert "CLEANUP_MISSING_FILES=delete_record" in done.watcher.outcomes[task.id].detail
     assert state(sandbox)[0] == [task.id]
     assert clean(sandbox).watcher.kept == {task.id: Reason.FILES_NOT_FOUND}
-    assert clean(sandbox, keep_missing=False).watcher.deleted == {task.id}
+    assert clean(sandbox, missing_files="delete_record").watcher.deleted == {task.id}
 
 
 @pytest.mark.parametrize(("address", "path"), AS_WRITTEN[:2])

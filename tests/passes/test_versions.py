@@ -14,10 +14,10 @@ from cleanup_job.clearml_api.session import ServerAccess
 from cleanup_job.planning.outcome import Reason
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import Deleted, GoneAlready, NotDeleted
-from clearml_sandbox import older
-from clearml_sandbox.builder import World
+from clearml_sandbox.api import older
 from clearml_sandbox.server import Fault, Request, Sandbox
 from clearml_sandbox.store import Document
+from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, clean, state
 
 VERSIONS = [f"2.{minor}" for minor in range(13, 35)]

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from clearml_sandbox.builder import World
 from clearml_sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, clean, state
 
 

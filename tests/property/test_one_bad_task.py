@@ -7,8 +7,9 @@ import pytest
 
 from cleanup_job.errors import AnswerError, DownError, UnreachableError
 from cleanup_job.transport.splitting import IN_A_LONG_ROW, IN_A_ROW, Splitting
-from clearml_sandbox.builder import TaskBuilder, World
 from clearml_sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.worlds.builder import World
+from clearml_sandbox.worlds.task_builder import TaskBuilder
 from tests.harness import NOW, Done, clean, state
 
 FAULTS = {
@@ -58,7 +59,7 @@ def names_of(made: World, task: TaskBuilder) -> set[str]:
 
 
 def run(sandbox: Sandbox, fault: Fault) -> Done:
-    return clean(sandbox, workers=1, attempts=2, timeout=0.15 if fault.delay else 30)
+    return clean(sandbox, workers=1, attempts=2, request_timeout_seconds=0.15 if fault.delay else 30)
 
 
 @pytest.mark.parametrize("kind", FAULTS)

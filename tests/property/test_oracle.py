@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from clearml_sandbox.builder import TaskBuilder, World
+from clearml_sandbox.worlds.builder import World
+from clearml_sandbox.worlds.task_builder import TaskBuilder
 from tests.harness import NOW
 from tests.property.oracle import After, Claim, File, Oracle, claim
 from tests.property.scenario import MOUNT, PUBLIC, Happened, Scenario, Seen

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clearml_sandbox.builder import World
+from clearml_sandbox.worlds.builder import World
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, 287_000, tzinfo=UTC)
 

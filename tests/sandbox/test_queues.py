@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import requests
 
-from clearml_sandbox.builder import World
 from clearml_sandbox.server import Sandbox
 from clearml_sandbox.store import Document, api_time
+from clearml_sandbox.worlds.builder import World
 
 
 @pytest.fixture

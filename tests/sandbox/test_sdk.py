@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from clearml_sandbox.builder_records import queue_record
 from clearml_sandbox.server import Sandbox
 from clearml_sandbox.store import now
+from clearml_sandbox.worlds.records import queue_record
 from tests.harness import state
 
 MAKE = """

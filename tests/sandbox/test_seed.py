@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from clearml_sandbox.seed import seeded_world
+from clearml_sandbox.worlds.seed import seeded_world
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 KINDS = {

@@ -15,8 +15,8 @@ from cleanup_job.planning.paths import LinkedFile, Location, TaskFile, TaskFolde
 from cleanup_job.retry import Retry
 from cleanup_job.storage.fileserver import NAME, PROVEN_BY, SAMPLE, FileServer
 from cleanup_job.storage.stores import Stores
-from clearml_sandbox.builder import World
 from clearml_sandbox.server import Sandbox
+from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, clean
 
 ONE, OTHER = (TaskId(digit * 32) for digit in "ab")

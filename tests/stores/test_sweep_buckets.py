@@ -14,8 +14,8 @@ from cleanup_job.report.sweep import Orphan, SweepReport, Verdict
 from cleanup_job.retry import Retry
 from cleanup_job.storage.buckets import Buckets
 from cleanup_job.storage.object_stores import ObjectStores
-from clearml_sandbox.builder import World
 from clearml_sandbox.server import Sandbox
+from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW
 from tests.stores.servers import Bucket
 

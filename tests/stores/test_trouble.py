@@ -20,8 +20,8 @@ from cleanup_job.retry import Retry
 from cleanup_job.storage import buckets
 from cleanup_job.storage.buckets import Buckets, region_of
 from cleanup_job.storage.object_stores import ObjectStores
-from clearml_sandbox.builder import World
 from clearml_sandbox.server import Sandbox
+from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, clean, state
 from tests.stores.servers import Bucket, Certificate, s3_bucket, s3_server
 

@@ -21,9 +21,9 @@ from cleanup_job.planning.paths import Location
 from cleanup_job.report.sweep import Orphan, SweepReport, Verdict
 from cleanup_job.retry import Retry
 from cleanup_job.storage.mounted_folders import SCHEME, MountedFolders
-from clearml_sandbox import query
-from clearml_sandbox.builder import World
+from clearml_sandbox.api import query
 from clearml_sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.worlds.builder import World
 
 NOW = datetime.now(UTC)
 LONG_AGO = NOW - timedelta(days=100)

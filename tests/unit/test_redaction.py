@@ -18,12 +18,13 @@ from rich.console import Console
 
 from cleanup_job import redaction
 from cleanup_job.cli.main import main
+from cleanup_job.exit_codes import StopReason
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.redaction import MASK, cleaned, hide_all, hide_login, redacted
-from cleanup_job.report import document, event, html, json_lines, markdown, table
-from cleanup_job.report.words import plain
-from cleanup_job.settings.text import shown
+from cleanup_job.report import document, html, json_lines, k8s_event, markdown, table, termination_message
+from cleanup_job.report.formatting import plain
+from cleanup_job.settings.model import shown
 
 SECRET = "hunter2SIGNATURE"
 
@@ -80,8 +81,8 @@ def test_urls_are_cut_to_their_path_and_secrets_masked(text: str, safe: str) -> 
         "CLEARML_API_HOST=http://clearml:8008: no answer from http://[::1]:8008/x, ask admin@example.com",
         "s3://bucket/stores/n%C3%A4me proj/exp %231 a+b/models/w@2.pt",
         "file://C:/Users/x, C:\\data\\x, \\\\nas\\share",
-        "CLEARML_API_ACCESS_KEY, CLEARML_API_SECRET_KEY not set: name your ClearML Server and its credentials",
-        "CLEARML_API_SECRET_KEY: set but empty. Give a value, or unset it to have the default.",
+        "CLEARML_API_ACCESS_KEY, CLEARML_API_SECRET_KEY not set: set the address of your ClearML Server and its credentials",
+        "CLEARML_API_SECRET_KEY: set but empty. Give a value, or unset it to use the default.",
         "vision=90, playground/*=7; did you mean CLEANUP_KEEP_TAGS? Basic facts: 100% of it",
         "Check CLEARML_API_SECRET_KEY: the web server makes keys under Settings",
     ],
@@ -176,7 +177,7 @@ def renderings(text: str) -> Iterator[str]:
     report = Report("1", False, now, now, text, "http://web", error=text, finished=now, exit_code=4)
     report.warn(text)
     report.emptied.append(text)
-    report.stopped_by = text
+    report.stopped_by = StopReason.DEADLINE
     for one in (outcome, gone):
         report.add(one)
         yield json_lines.dumps(json_lines.task(one, report))
@@ -188,9 +189,9 @@ def renderings(text: str) -> Iterator[str]:
     yield markdown.render(found)
     yield json_lines.dumps(found, indent=2)
     yield json_lines.dumps(json_lines.pass_finished(report))
-    yield document.termination_message(report)
-    yield event.of_report(report, "pod").message
-    yield event.of_error(text, "pod").message
+    yield termination_message.of_report(report)
+    yield k8s_event.of_report(report, "pod").message
+    yield k8s_event.of_error(text, "pod").message
     yield json_lines.dumps(json_lines.warning(text))
     yield json_lines.dumps(json_lines.parameters([("CLEANUP_TASK_REQUIREMENT", shown("task_requirement", text), text)]))
     yield plain(text)
@@ -207,8 +208,8 @@ def test_a_text_that_is_cut_short_does_not_lose_what_makes_a_secret_known() -> N
     report = next(iter([Report("1", False, datetime.now(UTC), datetime.now(UTC), "http://h", "")]))
     for room in range(4_000, 4_200):
         report.error = "x" * room + f" http://user:{SECRET}@host/x"
-        assert SECRET[:4] not in document.termination_message(report)
-        assert SECRET[:4] not in event.of_error("y" * (room - 3_200) + f" http://user:{SECRET}@host/x", "pod").message
+        assert SECRET[:4] not in termination_message.of_report(report)
+        assert SECRET[:4] not in k8s_event.of_error("y" * (room - 3_200) + f" http://user:{SECRET}@host/x", "pod").message
 
 
 # -- the job's own

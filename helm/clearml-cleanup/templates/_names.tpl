@@ -48,9 +48,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end -}}
 
-{{- /* An image's whole name: a dict of `registry`, `repository`, `digest` and `tag`. */ -}}
+{{- /*
+An image's whole name: a dict of `registry`, `repository`, `digest` and `tag`. As in a container runtime, a repository whose first
+part has a dot or a port, or is `localhost`, names its registry itself.
+*/ -}}
 {{- define "clearml-cleanup.image" -}}
-{{- with .registry }}{{ . }}/{{ end }}{{ .repository }}{{ with .digest }}@{{ . }}{{ else }}:{{ .tag }}{{ end -}}
+{{- $whole := regexMatch "^(localhost|[^/]*[.:][^/]*)/" .repository -}}
+{{- if and .registry (not $whole) }}{{ .registry }}/{{ end }}{{ .repository }}{{ with .digest }}@{{ . }}{{ else }}:{{ .tag }}{{ end -}}
 {{- end -}}
 
 {{- define "clearml-cleanup.jobImage" -}}

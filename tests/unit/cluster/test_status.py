@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cleanup_job.cli.cluster_commands import result
+from cleanup_job.cli.status import result
 from cleanup_job.cluster.connection import CallError
 from cleanup_job.cluster.status import LeaseStatus, PassResult, Status, next_run, read
 from tests.unit.cluster.kubernetes_fake import FakeCluster, refused
@@ -244,7 +244,7 @@ def test_the_shards_of_a_pass_are_summed_up_in_one_line() -> None:
     assert (entry.exit_code, entry.summary["deleted"], entry.summary["failed"], entry.summary["seconds"]) == (3, 3600, 3, 9.5)
     assert [(one["shard"], one["exit_code"]) for one in entry.shards or []] == [(0, 0), (1, 0), (2, 3)]
     assert result(entry) == (
-        "done in part: what is left or failed waits for the next pass (exit code 3): deleted 3,600 tasks, 9 files, kept 6, "
+        "done in part: the next pass continues with the rest (exit code 3): deleted 3,600 tasks, 9 files, kept 6, "
         "failed 3; x [3 of 3 shards ended, not well: 2]"
     )
 

@@ -7,9 +7,13 @@ from typing import Any, NoReturn
 
 import pytest
 
+from cleanup_job.planning.deleted_so_far import DeletedSoFar
+from cleanup_job.planning.facts import Batch
 from cleanup_job.planning.outputs import Outputs
 from cleanup_job.planning.paths import KINDS, Location, ModelId, PartOfFolder, TaskFolder, TaskId, left_alone, left_alone_whole
-from cleanup_job.planning.plan import Batch, Gone, Policy, References, plan_batch, protection
+from cleanup_job.planning.plan import plan_batch
+from cleanup_job.planning.policy import Policy
+from cleanup_job.planning.protection import References, protection
 from cleanup_job.planning.records import Model, Task
 from cleanup_job.planning.selection import Rules, Selected
 
@@ -53,7 +57,7 @@ def models(count: int, **fields: Any) -> list[Model]:
 @pytest.mark.parametrize("ready", [False, True])
 def test_a_task_with_many_models(ready: bool, lists: bool) -> None:
     task = Task(TASK, "exp", "completed", system_tags=("archived",), status_changed=OLD, last_update=OLD, last_change=OLD)
-    policy = Policy(Rules(OLD + timedelta(days=30), None, drafts_only=False), force=True, lists=lambda _: lists)
+    policy = Policy(Rules(OLD + timedelta(days=30), force_delete=True), force=True, lists=lambda _: lists)
 
     def plan(count: int) -> Callable[[], object]:
         made = models(count, ready=ready)
@@ -61,7 +65,7 @@ def test_a_task_with_many_models(ready: bool, lists: bool) -> None:
         for model in made:
             found.add(model.uri)
             found.add(f"{FOLDER}/artifacts/{model.id}", 1)
-        guard = protection(made, References(), {TASK: frozenset({TASK})}, Gone(), locate)
+        guard = protection(made, References(), {TASK: frozenset({TASK})}, DeletedSoFar(), locate)
         batch = Batch(((TASK,),), {TASK: Selected.of(task)}, {TASK: task}, {TASK: found}, {TASK: made}, guard)
         return lambda: plan_batch(batch, policy)
 
@@ -88,5 +92,7 @@ def test_nobody_copies_all_that_a_pass_has_deleted_for_each_model() -> None:
     user = TaskId("b" * 32)
     made = models(2)
     used = References(used_by={model.id: frozenset({user}) for model in made})
-    for gone, kept in ((Deleted(), 2), (Deleted({user}), 0)):
-        assert len(protection(made, used, {TASK: frozenset({TASK})}, Gone(gone), locate).models) == kept
+    for tasks, kept in ((Deleted(), 2), (Deleted({user}), 0)):
+        deleted = DeletedSoFar()
+        deleted._tasks = tasks
+        assert len(protection(made, used, {TASK: frozenset({TASK})}, deleted, locate).models) == kept

@@ -29,14 +29,14 @@ def test_the_maker_waits_until_its_user_is_gone() -> None:
     order = Order(ids("maker", "user"), holds(user=["maker"]))
     assert order.take(9, EVERYTHING) == [("user",)]
     assert order.take(9, EVERYTHING) == []
-    order.gone(("user",))
+    order.deleted(("user",))
     assert order.take(9, EVERYTHING) == [("maker",)]
 
 
 def test_a_user_that_stays_keeps_its_maker_and_the_makers_maker() -> None:
     order = Order(ids("user", "maker", "first"), holds(user=["maker"], maker=["first"]))
     order.take(9, EVERYTHING)
-    assert list(order.stays(("user",))) == [(("maker",), ("user",)), (("first",), ("maker",))]
+    assert list(order.kept(("user",))) == [(("maker",), ("user",)), (("first",), ("maker",))]
     assert len(order) == 0
     assert order.take(9, EVERYTHING) == []
 
@@ -44,7 +44,7 @@ def test_a_user_that_stays_keeps_its_maker_and_the_makers_maker() -> None:
 def test_tasks_that_hold_on_to_each_other_go_as_one_unit() -> None:
     order = Order(ids("a", "b", "c"), holds(a=["b"], b=["a"], c=["a"]))
     assert order.take(9, EVERYTHING) == [("c",)]
-    order.gone(("c",))
+    order.deleted(("c",))
     assert order.take(1, EVERYTHING) == [("a", "b")]
 
 
@@ -75,7 +75,7 @@ def test_in_any_graph_all_come_once_and_no_task_before_its_holders(edges: list[t
                 assert holders <= set(gone) | set(unit)
         for unit in units:
             gone += unit
-            order.gone(unit)
+            order.deleted(unit)
     assert sorted(gone) == sorted(names)
     assert len(order) == 0
 
@@ -83,10 +83,10 @@ def test_in_any_graph_all_come_once_and_no_task_before_its_holders(edges: list[t
 def test_a_unit_that_waits_comes_only_when_all_that_hold_on_to_it_are_gone() -> None:
     order = Order(ids("one", "two", "maker"), holds(one=["maker", "maker"], two=["maker"]))
     assert order.take(9, EVERYTHING) == [("one",), ("two",)]
-    order.gone(("one",))
+    order.deleted(("one",))
     assert order.take(9, EVERYTHING) == []
-    order.gone(("two",))
-    order.gone(("two",))
+    order.deleted(("two",))
+    order.deleted(("two",))
     assert order.take(9, EVERYTHING) == [("maker",)]
     assert len(order) == 0
 
@@ -94,7 +94,7 @@ def test_a_unit_that_waits_comes_only_when_all_that_hold_on_to_it_are_gone() -> 
 def test_what_is_not_wanted_holds_nothing_and_is_not_waited_for() -> None:
     order = Order(ids("a", "b"), holds(stranger=["a"], a=["stranger", "a"], b=[]))
     assert order.take(9, EVERYTHING) == [("a",), ("b",)]
-    order.gone(("a",))
+    order.deleted(("a",))
     assert order.take(9, EVERYTHING) == []
     assert len(order) == 0
 
@@ -128,17 +128,17 @@ def test_units_fill_a_call_to_its_limit_and_no_further() -> None:
 def test_makers_that_are_released_together_come_in_a_fixed_order_after_what_is_ready() -> None:
     order = Order(ids("user", "z", "m", "b", "a"), holds(user=["b", "a", "m"]))
     assert order.take(1, EVERYTHING) == [("user",)]
-    order.gone(("user",))
+    order.deleted(("user",))
     assert order.take(9, EVERYTHING) == [("z",), ("a",), ("b",), ("m",)]
 
 
 def test_a_maker_that_two_hold_on_to_stays_once_and_takes_its_own_along() -> None:
     order = Order(ids("one", "two", "maker", "first", "free"), holds(one=["maker"], two=["maker"], maker=["first"]))
     order.take(2, EVERYTHING)
-    assert list(order.stays(("one",))) == [(("maker",), ("one",)), (("first",), ("maker",))]
+    assert list(order.kept(("one",))) == [(("maker",), ("one",)), (("first",), ("maker",))]
     assert len(order) == 1
-    assert list(order.stays(("two",))) == []
-    order.gone(("two",))
+    assert list(order.kept(("two",))) == []
+    order.deleted(("two",))
     assert order.take(9, EVERYTHING) == [("free",)]
     assert order.take(9, EVERYTHING) == []
 
@@ -146,7 +146,7 @@ def test_a_maker_that_two_hold_on_to_stays_once_and_takes_its_own_along() -> Non
 def test_cycles_that_touch_are_one_unit_and_cycles_that_only_hold_on_are_two() -> None:
     order = Order(ids("a", "b", "c", "d", "e"), holds(a=["b"], b=["a", "c"], c=["b"], d=["e", "a"], e=["d"]))
     assert order.take(9, EVERYTHING) == [("d", "e")]
-    order.gone(("d", "e"))
+    order.deleted(("d", "e"))
     assert order.take(9, EVERYTHING) == [("a", "b", "c")]
 
 
@@ -156,5 +156,5 @@ def test_a_unit_is_found_from_wherever_one_begins() -> None:
         edges = {"a": ["b"], "b": ["c"], "c": ["a", "d"], "d": ["e"], "e": ["f"], "f": ["d"]}
         order = Order(ids(*names), {TaskId(name): ids(*edges[name]) for name in names})
         assert order.take(9, EVERYTHING) == [("a", "b", "c")]
-        order.gone((TaskId("a"), TaskId("b"), TaskId("c")))
+        order.deleted((TaskId("a"), TaskId("b"), TaskId("c")))
         assert order.take(9, EVERYTHING) == [("d", "e", "f")]

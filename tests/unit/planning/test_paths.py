@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from cleanup_job.planning.outputs import External, classify
 from cleanup_job.planning.paths import (
-    Kept,
+    KeptPaths,
     LinkedFile,
     Location,
     OwnedPath,
@@ -150,12 +150,12 @@ def test_a_linked_file_needs_a_folder_and_must_not_lie_in_a_tasks(path: str) -> 
 
 
 def test_what_is_kept_is_kept_with_everything_below_and_whole_segments_count() -> None:
-    kept = Kept(["a/b", "c/d/e"])
+    kept = KeptPaths(["a/b", "c/d/e"])
     inside, beside = ["a/b", "a/b/c", "a/b/c/d", "c/d/e"], ["a", "a/bc", "a/b c", "b", "c", "c/d", ""]
     assert [rest for rest in (*inside, *beside) if kept.holds(rest)] == inside
     assert [rest for rest in (*inside, *beside) if kept.touches(rest)] == [*inside, "a", "c", "c/d"]
-    assert Kept([""]).holds("anything")
-    assert not Kept([]).touches("anything")
+    assert KeptPaths([""]).holds("anything")
+    assert not KeptPaths([]).touches("anything")
 
 
 SEGMENTS = st.lists(st.sampled_from(["a", "ab", "b", "a b"]), min_size=1, max_size=4).map("/".join)
@@ -163,7 +163,7 @@ SEGMENTS = st.lists(st.sampled_from(["a", "ab", "b", "a b"]), min_size=1, max_si
 
 @given(st.lists(SEGMENTS, max_size=5), SEGMENTS)
 def test_what_is_kept_is_found_as_by_comparing_each(paths: list[str], rest: str) -> None:
-    kept = Kept(paths)
+    kept = KeptPaths(paths)
     assert kept.holds(rest) is any(rest == path or rest.startswith(path + "/") for path in paths)
     assert kept.touches(rest) is (kept.holds(rest) or any(path.startswith(rest + "/") for path in paths))
 

@@ -1,34 +1,37 @@
 """The plan: what goes, what stays, and why."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from cleanup_job.planning.claim import Claim
+from cleanup_job.planning.deleted_so_far import DeletedSoFar
+from cleanup_job.planning.deletion import kinds_apart
+from cleanup_job.planning.facts import Batch
+from cleanup_job.planning.filters import ActiveFilter
 from cleanup_job.planning.outcome import Reason
 from cleanup_job.planning.outputs import Outputs
 from cleanup_job.planning.paths import KINDS, LinkedFile, Location, ModelId, PartOfFolder, TaskFile, TaskFolder, TaskId
-from cleanup_job.planning.plan import (
-    STORES_NAMED,
-    Batch,
-    Gone,
-    Plan,
-    Policy,
-    Protection,
-    References,
-    kinds_apart,
-    plan_batch,
-    protection,
-)
+from cleanup_job.planning.plan import STORES_NAMED, Plan, plan_batch
+from cleanup_job.planning.policy import Policy
+from cleanup_job.planning.protection import Protection, References, protection
 from cleanup_job.planning.records import Listed, Model, NotDeleted, Size, Task, Unreadable
 from cleanup_job.planning.selection import Rules, Selected
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 OLD = NOW - timedelta(days=60)
-RULES = Rules(NOW - timedelta(days=30), NOW, drafts_only=False)
+KEEP_X = ActiveFilter("keep_tags", frozenset({"x"}))
+RULES = Rules(NOW - timedelta(days=30), NOW, force_delete=True)
 FORCE = Policy(RULES, force=True)
 A, B = TaskId("a" * 32), TaskId("b" * 32)
+
+
+def deleted(tasks: Iterable[TaskId] = (), kept_models: Iterable[ModelId] = ()) -> DeletedSoFar:
+    found = DeletedSoFar()
+    found.add(tasks, kept_models=kept_models)
+    return found
 
 
 def locate(uri: str) -> Location | None:
@@ -69,14 +72,14 @@ def claimed(*uris: str, one: TaskId = A, model: str = "m", **more: object) -> Pr
 
 
 def reason(plan: Plan) -> Reason:
-    assert not plan.going
-    return plan.staying[0].reason
+    assert not plan.deletions
+    return plan.kept[0].reason
 
 
 def test_a_task_goes_with_its_whole_folder() -> None:
-    going = plan().going[0]
-    assert going.paths == (TaskFolder("files", f"p/exp.{A}", A),)
-    assert (going.files, going.bytes) == (1, 7)
+    deletion = plan().deletions[0]
+    assert deletion.paths == (TaskFolder("files", f"p/exp.{A}", A),)
+    assert (deletion.files, deletion.bytes) == (1, 7)
 
 
 def test_a_restored_task_stays() -> None:
@@ -100,13 +103,13 @@ def test_a_file_on_an_unknown_store_keeps_the_record_unless_the_settings_leave_i
     found = outputs(A, f"s3://bucket/p/exp.{A}/models/w.pt")
     stays = plan(found=found)
     assert reason(stays) is Reason.UNKNOWN_STORE
-    assert stays.staying[0].unknown_stores == (("s3://bucket", 1),)
-    assert plan(replace(FORCE, keep_unknown=False), found=found).going[0].unknown_stores == (("s3://bucket", 1),)
+    assert stays.kept[0].unknown_stores == (("s3://bucket", 1),)
+    assert plan(replace(FORCE, keep_unknown=False), found=found).deletions[0].unknown_stores == (("s3://bucket", 1),)
 
 
 def test_of_many_unknown_stores_some_are_named_and_the_others_counted() -> None:
     found = outputs(A, *(f"s3://bucket-{n}/p/exp.{A}/models/w.pt" for n in range(STORES_NAMED + 2000)))
-    stays = plan(found=found).staying[0]
+    stays = plan(found=found).kept[0]
     assert stays.detail.endswith(f"s3://bucket-{STORES_NAMED - 1} (1 files) and 2,000 more stores")
     assert len(stays.unknown_stores) == STORES_NAMED + 2000
 
@@ -116,39 +119,39 @@ def test_a_path_that_is_not_safe_keeps_the_record() -> None:
 
 
 def test_an_external_file_stays_and_the_record_goes() -> None:
-    going = plan(found=outputs(A, "s3://bucket/raw.csv", "http://files/zoo/base.pt")).going[0]
-    assert (going.paths, going.linked, going.external_count) == ((), (), 2)
+    deletion = plan(found=outputs(A, "s3://bucket/raw.csv", "http://files/zoo/base.pt")).deletions[0]
+    assert (deletion.paths, deletion.linked, deletion.external_count) == ((), (), 2)
 
 
 def test_external_files_go_one_by_one_where_the_settings_say_so_and_nobody_needs_them() -> None:
     policy = replace(FORCE, links=frozenset({"files"}))
     found = outputs(A, "http://files/zoo/base.pt", "http://files/zoo/other.pt")
     guard = Protection(on_links=(Claim("m", B, "http://elsewhere/zoo//base.pt?x=1"),), locate=locate)
-    assert [link.path for link in plan(policy, found=found, guard=guard).going[0].linked] == ["zoo/other.pt"]
+    assert [link.path for link in plan(policy, found=found, guard=guard).deletions[0].linked] == ["zoo/other.pt"]
 
 
 def test_without_force_published_children_and_models_keep_the_task_and_its_files() -> None:
-    policy = Policy(replace(RULES, drafts_only=True))
+    policy = Policy(replace(RULES, force_delete=False))
     draft = task(status="created")
     known = {"before": {A: Selected.of(draft)}, "now": draft}
     assert reason(plan(policy, **known, published_children=frozenset({A}))) is Reason.NEEDS_FORCE
     assert reason(plan(policy, **known, models={A: [Model(ModelId("m"), "", A, ready=True)]})) is Reason.NEEDS_FORCE
-    assert plan(policy, **known).going
+    assert plan(policy, **known).deletions
 
 
 def test_what_holds_a_claimed_file_is_deleted_file_by_file_and_the_rest_as_a_whole() -> None:
     weights, other, data = (f"{folder(A)}/{rest}" for rest in ("models/w.pt", "models/other.pt", "artifacts/x"))
     guard = claimed(weights)
-    going = plan(found=outputs(A, weights, other, data, apart=frozenset({"models"})), guard=guard).going[0]
+    deletion = plan(found=outputs(A, weights, other, data, apart=frozenset({"models"})), guard=guard).deletions[0]
     place = TaskFolder("files", f"p/exp.{A}", A)
-    assert going.paths == (PartOfFolder(place, ("models",)), TaskFile(place, "models/other.pt"))
-    assert (going.files, going.protected) == (2, (weights,))
+    assert deletion.paths == (PartOfFolder(place, ("models",)), TaskFile(place, "models/other.pt"))
+    assert (deletion.files, deletion.protected) == (2, (weights,))
 
 
 def test_in_a_store_that_can_list_all_but_the_claimed_file_is_deleted() -> None:
     weights = f"{folder(A)}/models/w.pt"
     policy = replace(FORCE, lists=lambda _: True)
-    assert plan(policy, found=outputs(A, weights), guard=claimed(weights)).going[0].paths == (
+    assert plan(policy, found=outputs(A, weights), guard=claimed(weights)).deletions[0].paths == (
         PartOfFolder(TaskFolder("files", f"p/exp.{A}", A), ("models/w.pt",)),
     )
 
@@ -156,32 +159,32 @@ def test_in_a_store_that_can_list_all_but_the_claimed_file_is_deleted() -> None:
 def test_a_claimed_folder_keeps_all_below_it() -> None:
     inside, beside, data = (f"{folder(A)}/{rest}" for rest in ("models/bert/config.json", "models/other.pt", "artifacts/x"))
     found = outputs(A, inside, beside, data, apart=frozenset({"models"}))
-    paths = plan(found=found, guard=claimed(f"{folder(A)}/models/bert")).going[0].paths
+    paths = plan(found=found, guard=claimed(f"{folder(A)}/models/bert")).deletions[0].paths
     assert [path.path for path in paths] == [f"p/exp.{A}", f"p/exp.{A}/models/other.pt"]
 
 
 def test_a_claim_on_the_whole_folder_keeps_all_of_it() -> None:
     for lists in (False, True):
         policy = replace(FORCE, lists=lambda _, lists=lists: lists)
-        assert plan(policy, found=outputs(apart=KINDS), guard=claimed(folder(A))).going[0].paths == ()
+        assert plan(policy, found=outputs(apart=KINDS), guard=claimed(folder(A))).deletions[0].paths == ()
 
 
 def test_only_the_folder_with_the_claimed_file_is_taken_apart() -> None:
     kept, new = f"http://files/p/old.{A}/models/w.pt", f"http://files/p/new.{A}/models/x"
-    paths = plan(found=outputs(A, kept, new, apart=frozenset({"models"})), guard=claimed(kept)).going[0].paths
+    paths = plan(found=outputs(A, kept, new, apart=frozenset({"models"})), guard=claimed(kept)).deletions[0].paths
     assert [path.path for path in paths] == [f"p/new.{A}", f"p/old.{A}"]
     assert isinstance(paths[1], PartOfFolder)
 
 
 def test_a_place_that_a_living_task_writes_to_is_deleted_file_by_file() -> None:
-    paths = plan(found=outputs(apart=KINDS), guard=claimed(folder(A), writes=True)).going[0].paths
+    paths = plan(found=outputs(apart=KINDS), guard=claimed(folder(A), writes=True)).deletions[0].paths
     assert paths == (TaskFile(TaskFolder("files", f"p/exp.{A}", A), "artifacts/x"),)
 
 
 def test_a_folder_that_living_tasks_write_to_below_is_kept() -> None:
     uris = [f"{folder(A)}/artifacts/x", f"{folder(A)}/models/mine.pt"]
     found = outputs(A, *uris, apart=KINDS)
-    paths = plan(found=found, guard=claimed(f"{folder(A)}/models", writes=True)).going[0].paths
+    paths = plan(found=found, guard=claimed(f"{folder(A)}/models", writes=True)).deletions[0].paths
     assert [path.path for path in paths] == [f"p/exp.{A}"]
     assert paths == (PartOfFolder(TaskFolder("files", f"p/exp.{A}", A), ("models",)),)
 
@@ -191,9 +194,9 @@ def test_what_a_project_of_the_folders_name_may_hold_is_deleted_file_by_file() -
     assert kinds_apart(A, (), policy) == {"models"}
     found = outputs(A, f"{folder(A)}/models/mine.pt", f"{folder(A)}/artifacts/x", apart=frozenset({"models"}))
     place = TaskFolder("files", f"p/exp.{A}", A)
-    assert plan(policy, found=found).going[0].paths == (PartOfFolder(place, ("models",)), TaskFile(place, "models/mine.pt"))
+    assert plan(policy, found=found).deletions[0].paths == (PartOfFolder(place, ("models",)), TaskFile(place, "models/mine.pt"))
     listing = replace(policy, lists=lambda _: True)
-    assert plan(listing, found=found).going[0].paths == (place,)
+    assert plan(listing, found=found).deletions[0].paths == (place,)
 
 
 def test_a_task_that_changes_each_time_it_is_read_is_kept() -> None:
@@ -203,26 +206,26 @@ def test_a_task_that_changes_each_time_it_is_read_is_kept() -> None:
 def test_a_record_that_cannot_be_read_keeps_the_task_and_names_the_field() -> None:
     stays = plan(unreadable={A: Unreadable(A, "tags")})
     assert reason(stays) is Reason.UNREADABLE
-    assert "tags" in stays.staying[0].detail
+    assert "tags" in stays.kept[0].detail
 
 
 def test_models_of_others_leave_the_list_before_the_record_is_deleted() -> None:
     own, other = Listed("own", ModelId("m1")), Listed("other", ModelId("m2"))
     models = {A: [Model(ModelId("m1"), "", A)]}
-    assert plan(models=models, listed={A: [own, other]}).going[0].listed == (own,)
-    assert plan(models=models, listed={A: [own]}).going[0].listed is None
+    assert plan(models=models, listed={A: [own, other]}).deletions[0].listed == (own,)
+    assert plan(models=models, listed={A: [own]}).deletions[0].listed is None
 
 
 @pytest.mark.parametrize(("ready", "used", "detached"), [(False, False, True), (True, False, False), (False, True, False)])
 def test_a_kept_model_is_detached_where_the_server_would_delete_it(ready: bool, used: bool, detached: bool) -> None:
     model = Model(ModelId("m"), f"{folder(A)}/models/w.pt", A, ready=ready)
     guard = replace(claimed(model.uri), used=frozenset({model.id} if used else ()))
-    going = plan(models={A: [model]}, guard=guard).going[0]
-    assert (going.models, going.kept_models, going.detached) == ((), (model.id,), detached)
+    deletion = plan(models={A: [model]}, guard=guard).deletions[0]
+    assert (deletion.models, deletion.kept_models, deletion.detached) == ((), (model.id,), detached)
 
 
 def test_a_store_that_deletes_no_folders_gets_files() -> None:
-    paths = plan(replace(FORCE, by_file=frozenset({"files"})), found=outputs(apart=KINDS)).going[0].paths
+    paths = plan(replace(FORCE, by_file=frozenset({"files"})), found=outputs(apart=KINDS)).deletions[0].paths
     assert [path.path for path in paths] == [f"p/exp.{A}/artifacts/x"]
 
 
@@ -238,13 +241,13 @@ def test_a_unit_stays_whole() -> None:
         ),
         FORCE,
     )
-    assert not stays.going
-    assert {staying.task.id: staying.reason for staying in stays.staying} == {A: Reason.IN_USE, B: Reason.CHANGED}
+    assert not stays.deletions
+    assert {staying.task.id: staying.reason for staying in stays.kept} == {A: Reason.IN_USE, B: Reason.CHANGED}
 
 
-def guard(models: list[Model], references: References, gone: Gone | None = None, *, unit: bool = False) -> Protection:
+def guard(models: list[Model], references: References, gone: DeletedSoFar | None = None, *, unit: bool = False) -> Protection:
     unit_of = {A: frozenset({A, B} if unit else {A})} | ({B: frozenset({A, B})} if unit else {})
-    return protection(models, references, unit_of, gone or Gone(), locate)
+    return protection(models, references, unit_of, gone or deleted(), locate)
 
 
 def test_published_models_and_those_that_a_surviving_task_uses_or_lists_are_protected() -> None:
@@ -269,7 +272,7 @@ def test_a_use_that_ends_with_this_pass_does_not_keep_a_model() -> None:
     tagged = Model(ModelId("m"), f"{folder(A)}/models/1", A, tags=("production",))
     references = References({tagged.id: frozenset({B})}, keep_tags=frozenset({"production"}))
     assert guard([tagged], references).used == {tagged.id}
-    assert guard([tagged], references, Gone({B})).used == frozenset()
+    assert guard([tagged], references, deleted({B})).used == frozenset()
     assert guard([tagged], references, unit=True).used == frozenset()
     assert guard([tagged], references, unit=True).models == {tagged.id}
 
@@ -279,7 +282,7 @@ def test_what_a_user_in_the_same_pass_releases_is_deleted_in_the_same_pass(how: 
     used = Model(ModelId("m"), f"{folder(A)}/models/1", A)
     references = References(**{how: {used.id: frozenset({B})}})
     assert guard([used], references).models
-    assert not guard([used], references, Gone({B})).models
+    assert not guard([used], references, deleted({B})).models
     assert not guard([used], references, unit=True).models
 
 
@@ -290,10 +293,10 @@ def claims(is_model: bool, maker: TaskId = B) -> References:
 @pytest.mark.parametrize("is_model", [True, False])
 def test_a_surviving_record_that_names_a_file_in_the_folder_protects_it(is_model: bool) -> None:
     assert guard([], claims(is_model)).claims
-    assert not guard([], claims(is_model), Gone({B})).claims
+    assert not guard([], claims(is_model), deleted({B})).claims
     assert not guard([], claims(is_model), unit=True).claims
     assert guard([], claims(is_model, TaskId(""))).claims
-    assert bool(guard([], claims(is_model), Gone({B}, {ModelId("o")})).claims) is is_model
+    assert bool(guard([], claims(is_model), deleted({B}, {ModelId("o")})).claims) is is_model
 
 
 def test_a_kept_model_of_a_task_in_the_same_unit_protects_its_file() -> None:
@@ -304,7 +307,7 @@ def test_a_kept_model_of_a_task_in_the_same_unit_protects_its_file() -> None:
 def test_a_claim_on_a_linked_file_ends_with_its_record() -> None:
     references = References(on_links=(Claim("o", B, "http://files/zoo/base.pt"),))
     assert guard([], references).on_links
-    assert not guard([], references, Gone({B})).on_links
+    assert not guard([], references, deleted({B})).on_links
 
 
 @pytest.mark.parametrize(
@@ -328,8 +331,8 @@ LISTING = replace(FORCE, lists=lambda store: store == "files")
 
 
 def stays(found: Plan) -> tuple[Reason, str]:
-    assert not found.going
-    (one,) = found.staying
+    assert not found.deletions
+    (one,) = found.kept
     assert one.task.id == A
     return one.reason, one.detail
 
@@ -348,11 +351,11 @@ def test_each_reason_says_what_to_know_about_it() -> None:
     assert stays(plan(found=unknown)) == (Reason.UNKNOWN_STORE, "s3://b (2 files), gs://c (1 files)")
     needed = replace(FORCE, needed_datasets={A: "version x is built on it"})
     assert stays(plan(needed)) == (Reason.DATASET_IN_USE, "version x is built on it")
-    assert plan(replace(FORCE, needed_datasets={B: "x"})).going
+    assert plan(replace(FORCE, needed_datasets={B: "x"})).deletions
     broken = "models is not what ClearML's API promises; open the task in ClearML and correct it"
     assert stays(plan(unreadable={A: Unreadable(A, "models")})) == (Reason.UNREADABLE, broken)
-    assert plan(unreadable={B: Unreadable(B, "models")}).going
-    assert plan(changing=frozenset({B})).going
+    assert plan(unreadable={B: Unreadable(B, "models")}).deletions
+    assert plan(changing=frozenset({B})).deletions
 
 
 def test_without_force_it_says_what_needs_it() -> None:
@@ -361,21 +364,21 @@ def test_without_force_it_says_what_needs_it() -> None:
     ending = "; CLEANUP_FORCE_DELETE=true deletes it"
     assert stays(plan(policy, models=model)) == (Reason.NEEDS_FORCE, f"it has a published model m2{ending}")
     assert stays(plan(policy, published_children=frozenset({A}))) == (Reason.NEEDS_FORCE, f"it has a published child{ending}")
-    assert plan(policy, published_children=frozenset({B})).going
-    assert plan(policy, models={A: model[A][:1]}).going
-    assert plan(models=model, published_children=frozenset({A})).going
+    assert plan(policy, published_children=frozenset({B})).deletions
+    assert plan(policy, models={A: model[A][:1]}).deletions
+    assert plan(models=model, published_children=frozenset({A})).deletions
 
 
 def test_a_task_that_is_kept_is_told_of_as_it_is_now_where_it_is_still_there() -> None:
     now = task(tags=("x",))
-    assert plan(now=now).staying[0].task is now
-    assert plan(now=now, unreadable={A: Unreadable(A, "models")}).staying[0].task is now
+    assert plan(now=now).kept[0].task is now
+    assert plan(now=now, unreadable={A: Unreadable(A, "models")}).kept[0].task is now
 
 
 def test_a_record_that_is_gone_and_unreadable_is_told_of_as_unreadable() -> None:
     broken = Unreadable(A, "tags", "its name")
     batch = Batch(((A,),), {A: Selected.of(task())}, {}, {}, {}, Protection(), unreadable={A: broken})
-    assert plan_batch(batch, FORCE).staying[0].task is broken
+    assert plan_batch(batch, FORCE).kept[0].task is broken
 
 
 def test_an_output_that_cannot_be_read_keeps_the_task() -> None:
@@ -389,15 +392,15 @@ def test_the_rest_of_a_unit_says_who_keeps_it() -> None:
     before = {one: Selected.of(task(one)) for one in (A, B)}
     found = {one: outputs(one) for one in (A, B)}
     kept = plan_batch(Batch(((A, B),), before, {A: task(A)}, found, {}, Protection()), FORCE)
-    assert [(one.task.id, one.reason, one.detail) for one in kept.staying] == [
+    assert [(one.task.id, one.reason, one.detail) for one in kept.kept] == [
         (A, Reason.IN_USE, f"task {B} and this one use each other's outputs, and {B} is kept"),
         (B, Reason.CHANGED, "the server does not list it any more; the next pass looks again"),
     ]
-    assert kept.staying[0].task == task(A)
+    assert kept.kept[0].task == task(A)
     gone = plan_batch(Batch(((A,), (B,)), before, {A: task(A), B: task(B, tags=("x",))}, found, {}, Protection()), FORCE)
-    assert [one.task.id for one in gone.going] == [A]
-    assert gone.going[0].unit == (A,)
-    assert [one.task.id for one in gone.staying] == [B]
+    assert [one.task.id for one in gone.deletions] == [A]
+    assert gone.deletions[0].unit == (A,)
+    assert [one.task.id for one in gone.kept] == [B]
 
 
 @pytest.mark.parametrize(
@@ -407,7 +410,7 @@ def test_the_rest_of_a_unit_says_who_keeps_it() -> None:
         ({}, {"tags": ("x",)}, None, False),
         ({}, {"system_tags": ()}, None, False),
         ({"steps": frozenset({A})}, {"system_tags": ()}, None, False),
-        ({"rules": replace(RULES, keep_tags=frozenset({"x"}))}, {"tags": ("x",)}, {"tags": ("x",)}, False),
+        ({"rules": replace(RULES, keep=(KEEP_X,))}, {"tags": ("x",)}, {"tags": ("x",)}, False),
         ({}, {"last_update": NOW}, None, False),
         ({}, {"last_update": NOW, "last_change": NOW}, {}, True),
         ({}, {"last_update": NOW, "tags": ("x",)}, {}, False),
@@ -443,11 +446,11 @@ def test_an_age_that_the_deletion_of_models_moved_is_that_of_the_plan() -> None:
 
 
 def test_what_is_gone() -> None:
-    gone = Gone({A}, {ModelId("kept")})
-    assert (gone.takes(A), gone.takes(B)) == (True, False)
-    assert gone.takes(Model(ModelId("m"), "", A))
-    assert not gone.takes(Model(ModelId("kept"), "", A))
-    assert not gone.takes(Model(ModelId("m"), "", B))
+    gone = deleted({A}, {ModelId("kept")})
+    assert (gone.includes(A), gone.includes(B)) == (True, False)
+    assert gone.includes(Model(ModelId("m"), "", A))
+    assert not gone.includes(Model(ModelId("kept"), "", A))
+    assert not gone.includes(Model(ModelId("m"), "", B))
 
 
 def test_what_is_claimed_of_a_folder() -> None:
@@ -473,16 +476,16 @@ def test_several_claims_on_a_folder_add_up() -> None:
     uris = [f"{folder(A)}/models/w.pt", f"{folder(A)}/artifacts/x"]
     found = claimed(*uris).of(PLACE)
     assert (set(found.inside), found.apart) == ({"models/w.pt", "artifacts/x"}, {"models", "artifacts"})
-    going = plan(LISTING, found=outputs(A, *uris), guard=claimed(*uris)).going[0]
-    assert going.paths == (PartOfFolder(PLACE, ("artifacts/x", "models/w.pt")),)
-    assert going.protected == tuple(sorted(uris))
+    deletion = plan(LISTING, found=outputs(A, *uris), guard=claimed(*uris)).deletions[0]
+    assert deletion.paths == (PartOfFolder(PLACE, ("artifacts/x", "models/w.pt")),)
+    assert deletion.protected == tuple(sorted(uris))
 
 
 def test_a_claim_beside_the_kinds_keeps_the_file_that_it_names() -> None:
     notes, other = f"{folder(A)}/notes.txt", f"{folder(A)}/other.txt"
-    going = plan(found=outputs(A, notes, other, f"{folder(A)}/artifacts/x"), guard=claimed(notes)).going[0]
-    assert going.paths == (PLACE, TaskFile(PLACE, "other.txt"))
-    assert (going.files, going.protected) == (2, (notes,))
+    deletion = plan(found=outputs(A, notes, other, f"{folder(A)}/artifacts/x"), guard=claimed(notes)).deletions[0]
+    assert deletion.paths == (PLACE, TaskFile(PLACE, "other.txt"))
+    assert (deletion.files, deletion.protected) == (2, (notes,))
 
 
 def test_when_claims_are_counted_apart() -> None:
@@ -495,21 +498,21 @@ def test_when_claims_are_counted_apart() -> None:
 
 def test_a_folder_all_of_which_is_taken_apart_goes_by_its_files_alone() -> None:
     policy = replace(FORCE, shared={A: KINDS})
-    going = plan(policy, found=outputs(apart=KINDS)).going[0]
-    assert going.paths == (TaskFile(PLACE, "artifacts/x"),)
-    assert going.recorded == {}
+    deletion = plan(policy, found=outputs(apart=KINDS)).deletions[0]
+    assert deletion.paths == (TaskFile(PLACE, "artifacts/x"),)
+    assert deletion.recorded == {}
 
 
 def test_shared_kinds_of_another_task_change_nothing() -> None:
-    assert plan(replace(FORCE, shared={B: KINDS})).going[0].paths == (PLACE,)
-    assert plan(replace(FORCE, by_file=frozenset({"other"}))).going[0].paths == (PLACE,)
+    assert plan(replace(FORCE, shared={B: KINDS})).deletions[0].paths == (PLACE,)
+    assert plan(replace(FORCE, by_file=frozenset({"other"}))).deletions[0].paths == (PLACE,)
 
 
 def test_only_links_in_stores_that_the_settings_name_are_deleted_in_their_order() -> None:
     found = outputs(A, "http://files/zoo/b.pt", "http://files/zoo/a.pt")
-    assert plan(found=found).going[0].linked == ()
-    assert plan(replace(FORCE, links=frozenset({"other"})), found=found).going[0].linked == ()
-    linked = plan(replace(FORCE, links=frozenset({"files"})), found=found).going[0].linked
+    assert plan(found=found).deletions[0].linked == ()
+    assert plan(replace(FORCE, links=frozenset({"other"})), found=found).deletions[0].linked == ()
+    linked = plan(replace(FORCE, links=frozenset({"files"})), found=found).deletions[0].linked
     assert [link.path for link in linked] == ["zoo/a.pt", "zoo/b.pt"]
 
 
@@ -518,49 +521,49 @@ def test_what_a_report_tells_of_a_task() -> None:
     found = outputs(A, f"{folder(A)}/artifacts/x", f"{folder(A)}/artifacts/y", *external, f"gs://b/p/exp.{A}/z")
     models = {A: [Model(ModelId(name), "", A) for name in ("m", "n", "o")]}
     guard = Protection(frozenset({ModelId("n"), ModelId("elsewhere")}), locate=locate)
-    going = plan(replace(FORCE, keep_unknown=False), found=found, models=models, guard=guard).going[0]
-    assert (going.task, going.unit, going.files, going.bytes) == (task(), (A,), 2, 14)
-    assert ([model.id for model in going.models], going.kept_models, going.detached) == (["m", "o"], ("n",), True)
-    assert (going.listed, going.files_missing, going.protected) == (None, 0, ())
-    assert (going.external, going.external_count, going.unknown_stores) == (tuple(external), 2, (("gs://b", 1),))
-    assert going.recorded == {PLACE: {"artifacts": Size(2, 14)}}
+    deletion = plan(replace(FORCE, keep_unknown=False), found=found, models=models, guard=guard).deletions[0]
+    assert (deletion.task, deletion.unit, deletion.files, deletion.bytes) == (task(), (A,), 2, 14)
+    assert ([model.id for model in deletion.models], deletion.kept_models, deletion.detached) == (["m", "o"], ("n",), True)
+    assert (deletion.listed, deletion.files_missing, deletion.protected) == (None, 0, ())
+    assert (deletion.external, deletion.external_count, deletion.unknown_stores) == (tuple(external), 2, (("gs://b", 1),))
+    assert deletion.recorded == {PLACE: {"artifacts": Size(2, 14)}}
 
 
 def test_what_records_say_of_a_folder_is_without_the_files_that_are_named() -> None:
     weights, data, notes = (f"{folder(A)}/{rest}" for rest in ("models/w.pt", "artifacts/x", "notes.txt"))
     found = outputs(A, weights, data, notes, apart=frozenset({"models"}))
-    going = plan(found=found, guard=claimed(f"{folder(A)}/models/other.pt")).going[0]
-    assert going.recorded == {PartOfFolder(PLACE, ("models",)): {"artifacts": Size(1, 7)}}
-    assert (going.files, going.bytes) == (3, 21)
+    deletion = plan(found=found, guard=claimed(f"{folder(A)}/models/other.pt")).deletions[0]
+    assert deletion.recorded == {PartOfFolder(PLACE, ("models",)): {"artifacts": Size(1, 7)}}
+    assert (deletion.files, deletion.bytes) == (3, 21)
 
 
 def test_of_a_store_that_counts_itself_records_say_nothing() -> None:
     found = Outputs(A, locate, measured=lambda _: True)
     found.add(f"{folder(A)}/artifacts/x", 7)
-    going = plan(LISTING, found=found).going[0]
-    assert (going.files, going.bytes, going.recorded) == (0, 0, {PLACE: {}})
+    deletion = plan(LISTING, found=found).deletions[0]
+    assert (deletion.files, deletion.bytes, deletion.recorded) == (0, 0, {PLACE: {}})
 
 
 def test_a_claimed_file_in_a_store_that_counts_itself_is_not_taken_off() -> None:
     notes = f"{folder(A)}/notes.txt"
-    assert plan(LISTING, found=outputs(A, notes), guard=claimed(notes)).going[0].files == 1
-    assert plan(found=outputs(A, notes), guard=claimed(notes)).going[0].files == 0
+    assert plan(LISTING, found=outputs(A, notes), guard=claimed(notes)).deletions[0].files == 1
+    assert plan(found=outputs(A, notes), guard=claimed(notes)).deletions[0].files == 0
 
 
 def test_in_two_folders_each_is_decided_by_itself() -> None:
     kept, new = f"http://files/p/old.{A}/models/w.pt", f"http://files/p/new.{A}/models/x"
     found = outputs(A, kept, new, apart=frozenset({"models"}))
-    going = plan(found=found, guard=claimed(kept)).going[0]
+    deletion = plan(found=found, guard=claimed(kept)).deletions[0]
     old_place, new_place = (TaskFolder("files", f"p/{name}.{A}", A) for name in ("old", "new"))
-    assert going.paths == (new_place, PartOfFolder(old_place, ("models",)))
-    assert going.recorded == {new_place: {"models": Size(1, 7)}, PartOfFolder(old_place, ("models",)): {}}
+    assert deletion.paths == (new_place, PartOfFolder(old_place, ("models",)))
+    assert deletion.recorded == {new_place: {"models": Size(1, 7)}, PartOfFolder(old_place, ("models",)): {}}
 
 
 def test_only_models_that_the_server_would_delete_are_detached() -> None:
     models = [Model(ModelId("used"), "", A), Model(ModelId("ready"), "", A, ready=True), Model(ModelId("free"), "", A)]
     guard = Protection(frozenset({ModelId("used"), ModelId("ready")}), locate=locate, used=frozenset({ModelId("used")}))
-    going = plan(models={A: models}, guard=guard).going[0]
-    assert (going.detached, [model.id for model in going.models]) == (False, ["free"])
+    deletion = plan(models={A: models}, guard=guard).deletions[0]
+    assert (deletion.detached, [model.id for model in deletion.models]) == (False, ["free"])
 
 
 def test_other_tasks_claims_end_with_them_and_those_of_models_only_with_the_models() -> None:
@@ -568,8 +571,8 @@ def test_other_tasks_claims_end_with_them_and_those_of_models_only_with_the_mode
     by_model = Claim("m", B, f"{folder(A)}/models/2", is_model=True)
     references = References(claims={A: (by_task, by_model)})
     assert guard([], references).claims == {A: (by_task, by_model)}
-    assert guard([], references, Gone({B}, {ModelId("m")})).claims == {A: (by_model,)}
-    assert guard([], references, Gone({B}, {ModelId("t")})).claims == {}
+    assert guard([], references, deleted({B}, {ModelId("m")})).claims == {A: (by_model,)}
+    assert guard([], references, deleted({B}, {ModelId("t")})).claims == {}
     assert guard([Model(ModelId("m"), "", B, ready=True)], references, unit=True).claims == {A: (by_model,)}
 
 
@@ -584,14 +587,14 @@ def test_a_kept_model_claims_its_file_beside_what_others_claim() -> None:
 def test_all_that_hold_on_to_a_model_have_to_be_gone() -> None:
     model = Model(ModelId("m"), "", A)
     references = References({model.id: frozenset({B})}, {model.id: frozenset({TaskId("c" * 32)})})
-    assert guard([model], references, Gone({B})).models
-    assert not guard([model], references, Gone({B, TaskId("c" * 32)})).models
+    assert guard([model], references, deleted({B})).models
+    assert not guard([model], references, deleted({B, TaskId("c" * 32)})).models
     assert not guard([model], References(keep_tags=frozenset({"x"}))).models
 
 
 def test_claims_of_models_on_linked_files_stay_where_the_model_stays() -> None:
     references = References(on_links=(Claim("m", B, "http://files/zoo/base.pt", is_model=True),))
-    assert guard([], references, Gone({B}, {ModelId("m")})).on_links
+    assert guard([], references, deleted({B}, {ModelId("m")})).on_links
     assert not guard([], references, unit=True).on_links
     link = LinkedFile("files", "zoo/base.pt")
     assert guard([], references).links_to(link)
@@ -606,7 +609,7 @@ def test_what_is_known_of_tasks_without_a_unit_counts_too() -> None:
     references = References({model.id: frozenset({B})}, claims={stranger: (claim,)})
     assert guard([model], references).models == {"m"}
     assert guard([model], references).claims == {stranger: (claim,)}
-    assert guard([model], references, Gone({B})).claims == {}
+    assert guard([model], references, deleted({B})).claims == {}
 
 
 def test_a_clean_address_claims_in_the_folder_that_it_names_alone() -> None:

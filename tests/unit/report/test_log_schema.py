@@ -1,14 +1,15 @@
 """docs/log-schema.md and the log say the same: every field, with its type."""
 
+import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cleanup_job.exit_codes import StopReason
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.report import json_lines, sweep
-from cleanup_job.report.words import STOPPED
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "log-schema.md").read_text(encoding="utf-8")
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -29,7 +30,7 @@ def documented(section: str) -> dict[str, str]:
 
 
 def lines(*, known: bool) -> dict[str, dict[str, Any]]:
-    """A line of each event, with and without the values that can be null."""
+    """A line of each event as a reader gets it, with and without the values that can be null."""
     report = Report("1.0", dry_run=False, started=MOMENT, cutoff=MOMENT)
     reason, verdict = (Reason.UNKNOWN_STORE, Verdict.KEPT) if known else (None, Verdict.DELETED)
     outcome = TaskOutcome(
@@ -37,12 +38,12 @@ def lines(*, known: bool) -> dict[str, dict[str, Any]]:
     )
     report.add(outcome)
     if known:
-        report.web, report.error, report.stopped_by, report.finished = "https://web", "e", "SIGTERM", MOMENT
+        report.web, report.error, report.stopped_by, report.finished = "https://web", "e", StopReason.SIGTERM, MOMENT
         report.run, report.shard, report.shards = "r", 1, 4
     some = "x" if known else None
     swept = sweep.SweepReport("1.0", "host", delete=False, started=MOMENT, finished=MOMENT)
     if known:
-        swept.error, swept.stopped_by = "e", "SIGTERM"
+        swept.error, swept.stopped_by = "e", StopReason.SIGTERM
     made = (
         json_lines.parameters([("CLEANUP_FORCE_DELETE", "True", "default")]),
         json_lines.not_due("n", last=some, due=some, run=some),
@@ -58,7 +59,7 @@ def lines(*, known: bool) -> dict[str, dict[str, Any]]:
         sweep.orphan_line(sweep.Orphan("s3://b", "p", outcome.task, sweep.Verdict.FOUND, 1, 2, MOMENT if known else None)),
         sweep.finished_line(swept),
     )
-    return {str(line["event"]): line for line in made}
+    return {str(line["event"]): json.loads(json_lines.dumps(line)) for line in made}
 
 
 def fits(value: object, type_: str) -> bool:
@@ -87,7 +88,7 @@ def test_fields_that_the_page_calls_nullable_can_be_null() -> None:
 
 
 def test_every_word_of_a_closed_list_is_documented() -> None:
-    for word in (*Reason, *Verdict, *STOPPED, *sweep.Verdict):
+    for word in (*Reason, *Verdict, *StopReason, *sweep.Verdict):
         assert f"`{word}`" in PAGE
 
 

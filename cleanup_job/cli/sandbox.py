@@ -1,0 +1,121 @@
+"""``clearml-cleanup sandbox``: the embedded ClearML Server in the foreground."""
+
+import argparse
+import gc
+import json
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from threading import Event
+
+from cleanup_job.errors import SettingsError
+from clearml_sandbox.server import HOST, Fault, Request, Sandbox
+from clearml_sandbox.worlds.seed import seeded_world
+
+
+def _number(kind: type[int] | type[float], most: float = float("inf")) -> Callable[[str], float]:
+    """Reads a number from 0 on."""
+
+    def number(text: str) -> float:
+        value = kind(text)
+        if not 0 <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not from 0 to {most}")
+        return value
+
+    return number
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The sandbox's flags."""
+    parser.add_argument("--host", default=HOST, help=f"address to listen on (default: {HOST}); 0.0.0.0: all")
+    parser.add_argument("--api-url", default="", help="address at which clients reach the API server, if it is another")
+    parser.add_argument("--files-url", default="", help="address at which clients reach the fileserver, if it is another")
+    parser.add_argument(
+        "--api-port", type=_number(int, 65535), default=8008, help="port of the API server; 0: any (default: 8008)"
+    )
+    parser.add_argument(
+        "--files-port", type=_number(int, 65535), default=8081, help="port of the fileserver; 0: any (default: 8081)"
+    )
+    parser.add_argument("--tasks", type=_number(int), default=1000, help="tasks to start with; 0: none (default: 1000)")
+    parser.add_argument("--seed", type=int, default=7, help="number that the world is made from (default: 7)")
+    parser.add_argument("--world", type=Path, help="start with the world in this JSON file instead")
+    parser.add_argument("--latency-ms", type=_number(float), default=0, help="milliseconds added to each request (default: 0)")
+    parser.add_argument(
+        "--error-rate", type=_number(float, 1), default=0, help="share of requests that fail, 0 to 1 (default: 0)"
+    )
+    parser.add_argument("--key", default="sandbox-key", help="access key (default: sandbox-key)")
+    parser.add_argument("--secret", default="sandbox-secret", help="secret key (default: sandbox-secret)")
+    parser.add_argument("--api-version", default="2.34", help="API version of the server (default: 2.34)")
+    parser.add_argument("--no-files-auth", action="store_true", help="the fileserver asks for no token")
+    parser.add_argument("--no-batch", action="store_true", help="the fileserver does not allow /delete_many")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT; one line says when it is ready."""
+    ended = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    _see_that_it_can_listen(options)
+    sandbox = Sandbox(
+        host=options.host,
+        api_url=options.api_url.rstrip("/"),
+        files_url=options.files_url.rstrip("/"),
+        api_port=options.api_port,
+        files_port=options.files_port,
+        latency=options.latency_ms / 1000,
+        key=options.key,
+        secret=options.secret,
+        fault=_faults(options) if options.error_rate else None,
+        allow_batch=not options.no_batch,
+        files_auth=not options.no_files_auth,
+        max_api_version=options.api_version,
+        log_bodies=False,
+    )
+    _load(sandbox, options)
+    gc.freeze()  # the world is no garbage: looking through all of it again and again would stall answers
+    with sandbox:
+        print(f"ready: API {sandbox.api_url} files {sandbox.files_url} key {sandbox.key}", flush=True)
+        ended.wait()
+    return 0
+
+
+def _see_that_it_can_listen(options: argparse.Namespace) -> None:
+    with ExitStack() as both:
+        for flag, port in (("--api-port", options.api_port), ("--files-port", options.files_port)):
+            family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+            try:
+                both.enter_context(socket.create_server((options.host, port), family=family))
+            except (OSError, UnicodeError) as error:
+                why = str(getattr(error, "strerror", None) or error).partition(" (while")[0]
+                message = f"can't listen on --host {options.host} {flag} {port}: {why}. Choose another port (0: any free one)."
+                raise SettingsError(message) from None
+
+
+def _load(sandbox: Sandbox, options: argparse.Namespace) -> None:
+    if not options.world:
+        sandbox.load(seeded_world(options.seed, options.tasks, datetime.now(UTC)) if options.tasks else {})
+        return
+    try:
+        sandbox.load(json.loads(options.world.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise SettingsError(f"--world {options.world} can't be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"--world {options.world} is not a JSON file: {error}") from None
+    except (AttributeError, LookupError, TypeError) as error:
+        raise SettingsError(f"--world {options.world} is not a world: {type(error).__name__} {error}") from None
+
+
+def _faults(options: argparse.Namespace) -> Callable[[Request], Fault | None]:
+    """Some requests fail: half of them before they are carried out, half after, some without an answer."""
+    chance = Random(options.seed)  # noqa: S311 -- no secret
+
+    def fault(_: Request) -> Fault | None:
+        if chance.random() >= options.error_rate:
+            return None
+        return Fault(status=chance.choice([None, 503]), after=chance.choice([False, True]))
+
+    return fault

@@ -1,0 +1,34 @@
+"""``clearml-cleanup settings``: the effective values and where each came from."""
+
+import argparse
+
+from rich.console import Console
+from rich.table import Table
+
+from cleanup_job import wiring
+from cleanup_job.cli.flags import OF_A_PASS, add_flags, given
+from cleanup_job.settings.model import TABLE, shown
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A flag for each setting of a pass, to see what it would change."""
+    add_flags(parser, OF_A_PASS)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the settings."""
+    settings, origins = wiring.read_settings(given(options))
+    table = Table(title="Settings", title_justify="left")
+    table.add_column("setting", no_wrap=True)  # whole, also where the terminal is narrow: people copy them
+    table.add_column("value", overflow="fold")
+    table.add_column("from", overflow="fold")
+    group = ""
+    for name, entry in TABLE.items():
+        if entry.heading != group:
+            group = entry.heading
+            table.add_section()
+        value = settings.value(name)
+        text = "" if value is None else ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        table.add_row(entry.env, shown(name, text) if text else "", origins[name])
+    Console(markup=False, highlight=False).print(table)
+    return 0

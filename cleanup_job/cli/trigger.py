@@ -1,0 +1,52 @@
+"""``clearml-cleanup trigger``: start a pass of an installed release now."""
+
+import argparse
+import sys
+
+from rich.console import Console
+
+from cleanup_job.cli.installed_release import add_release_flags, release_of
+from cleanup_job.cluster.cronjob import container_of, create, job_from
+from cleanup_job.cluster.follow import Follower
+from cleanup_job.exit_codes import ExitCode
+from cleanup_job.report.formatting import plain
+from cleanup_job.settings import overrides
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which release, and what is different in this pass."""
+    add_release_flags(parser)
+    parser.add_argument("--dry-run", action="store_true", help="the pass only reads, and prints what it would delete")
+    parser.add_argument(
+        "--set", metavar="NAME=VALUE", action="append", default=[], help="a setting for this pass alone, such as maxTasks=100"
+    )
+    parser.add_argument("--follow", action="store_true", help="print the log until the pass ends, and exit with its exit code")
+    parser.add_argument("--name", metavar="NAME", help="name of the Job (default: the CronJob's, and -manual-…)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Create the Job, and follow it if asked to; gives the pass's exit code then."""
+    given = overrides.parse([*options.set, *(["CLEANUP_DRY_RUN=true"] if options.dry_run else [])])
+    cluster, namespace, cronjob = release_of(options)
+    made = job_from(cronjob, options.name, overrides.as_arguments(given))
+    template = cronjob["spec"]["jobTemplate"]["spec"]["template"]
+    overrides.check_arguments(given, container_of(template).get("args") or [])
+    job = create(cluster, namespace, made)
+    messages = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
+    later = f"kubectl logs --namespace {namespace} --follow job/{job}"
+    if not options.follow:
+        _write(job)
+        messages.print(f"made in namespace {namespace}; its log: {later}")
+        return 0
+    messages.print(f"job {job} in namespace {namespace}")
+    follower = Follower(cluster, namespace, job, write=_write, notify=lambda text: messages.print(plain(text)))
+    try:
+        return follower.run()
+    except KeyboardInterrupt:
+        messages.print(f"The Job goes on. Its log: {later}\nTo stop it: kubectl delete --namespace {namespace} job/{job}")
+        return ExitCode.SIGINT
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,46 @@
+"""What the settings allow a pass to delete. Pure: no I/O."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from cleanup_job.planning.paths import TaskId
+from cleanup_job.planning.records import Task
+from cleanup_job.planning.selection import Rules, Selected, age_from, unchanged
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the settings allow."""
+
+    rules: Rules
+    force: bool = False
+    """Whether published children and models may be overruled (``force_delete``)."""
+    keep_unknown: bool = True
+    """Whether a file on an unknown store keeps its record."""
+    links: frozenset[str] = frozenset()
+    """Stores where files that a task only links to are deleted, too (``external_files``)."""
+    by_file: frozenset[str] = frozenset()
+    """Stores that can't delete a folder as a whole."""
+    lists: Callable[[str], bool] = field(default=lambda _: False)
+    """Says by a store's name whether it can list: there a folder is deleted except for what has to be kept."""
+    shared: Mapping[TaskId, frozenset[str]] = field(default_factory=dict)
+    """Tasks whose id a project's name ends in, each with those of the ``KINDS`` that are also the name of a sub-project there:
+    files in these may belong to the project's tasks."""
+    steps: frozenset[TaskId] = frozenset()
+    """Tasks that are deleted along with their pipeline's controller, archived or not."""
+    needed_datasets: Mapping[TaskId, str] = field(default_factory=dict)
+    """Dataset versions that something which is kept needs, each with a text that says what."""
+    keep_model_tags: frozenset[str] = frozenset()
+    """Models with one of these tags are kept, with their files, although their task is deleted."""
+
+    def still_allows(self, before: Selected, now: Task, *, planned: Task | None = None) -> bool:
+        """Whether a task that was selected may still be deleted: it was not touched, and it is within the rules.
+
+        A parent that this very pass deletes moves ``last_change``, which is taken for the time of archiving: that of ``before``
+        counts. With ``planned``, the task as it was read right before this pass deleted its models or changed its list of
+        models, only what others can have changed is compared.
+        """
+        allowed = self.rules.allows(
+            now, archived_at=before.last_change, is_step=now.id in self.steps, since=age_from(planned) if planned else None
+        )
+        return allowed and not self.rules.keeps(now) and unchanged(before, now, planned=planned)

@@ -1,0 +1,1 @@
+"""What is on a server: a builder for tests, and a seed for the demo."""
