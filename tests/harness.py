@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cleanup_job.clearml_api.api_client import ApiClient
 from cleanup_job.clearml_api.clearml_server import ClearMLServer
-from cleanup_job.clearml_api.session import Connection, Transport
+from cleanup_job.clearml_api.session import ServerAccess
 from cleanup_job.passes.cleanup import Pass, Stop
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
@@ -14,7 +15,8 @@ from cleanup_job.planning.selection import OwnTasks
 from cleanup_job.retry import Retry
 from cleanup_job.settings.sources import load
 from cleanup_job.storage.fileserver import FileServer
-from cleanup_job.storage.store import Store, Stores
+from cleanup_job.storage.interface import Store
+from cleanup_job.storage.stores import Stores
 from clearml_sandbox.server import Sandbox
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -82,7 +84,7 @@ def clean(
     given = {"force_delete": True, "request_timeout_seconds": 30, **(filters or {}), **settings}
     chosen, _ = load({name: value for name, value in given.items() if value not in ((), None)}, sandbox.environment())
     retry, timeout = Retry(attempts, wait=0), chosen.run.request_timeout_seconds
-    transport = Transport(Connection(sandbox.api_url, sandbox.key, sandbox.secret, timeout=timeout, retry=retry))
+    transport = ApiClient(ServerAccess(sandbox.api_url, sandbox.key, sandbox.secret, timeout=timeout, retry=retry))
     stop = stop or Stop()
     gate = stop.before_deletion
     prefixes = chosen.files.files_url_prefixes
