@@ -2,12 +2,11 @@
 
 from typing import Any, Literal, get_args, get_origin
 
-from cleanup_job.settings.model import Settings, env_name, flag_name, group_name
-from cleanup_job.settings.text import SECRETS
+from cleanup_job.settings.model import TABLE, Entry
 
 HEAD = """# Settings
 
-Generated from `cleanup_job/settings/model.py` by `make docs`. Don't edit it by hand.
+Generated from the groups in `cleanup_job/settings/` by `make docs`. Don't edit it by hand.
 
 The flag of `clearml-cleanup run` takes precedence (for those under Sweep, the flag of `clearml-cleanup sweep`), then the
 environment, then, for the connection only, a `clearml.conf`, then the default. `clearml-cleanup settings` prints the effective
@@ -55,20 +54,19 @@ def default(value: Any) -> str:
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def row(name: str) -> str:
+def row(entry: Entry) -> str:
     """A setting's row in its table."""
-    field = Settings.model_fields[name]
-    flag = "" if name in SECRETS else f"<br>`{flag_name(name)}`"
-    limits = bounds(field.metadata)
-    value = kind(field.annotation) + (f", {limits}" if limits else "")
-    return f"| `{env_name(name)}`{flag} | {value} | {default(field.default)} | {field.description} |"
+    flag = "" if entry.secret else f"<br>`{entry.flag}`"
+    limits = bounds(entry.field.metadata)
+    value = kind(entry.field.annotation) + (f", {limits}" if limits else "")
+    return f"| `{entry.env}`{flag} | {value} | {default(entry.default)} | {entry.field.description} |"
 
 
 def page() -> str:
-    """The whole page: a table for each group, in the order of the model."""
+    """The whole page: a table for each heading, in the order of the model."""
     groups: dict[str, list[str]] = {}
-    for name in Settings.model_fields:
-        groups.setdefault(group_name(name), []).append(row(name))
+    for entry in TABLE.values():
+        groups.setdefault(entry.heading, []).append(row(entry))
     lines = [HEAD]
     for group, rows in groups.items():
         lines += [f"## {group}", "", "| variable and flag | value | default | meaning |", "|---|---|---|---|", *rows, ""]

@@ -1,15 +1,12 @@
-"""The chart's values.schema.json, printed: its `cleanup` part comes from the settings themselves, the rest stands here."""
+"""The chart's values.schema.json, printed: its `cleanup` part comes from the settings themselves, the rest is here."""
 
 import json
 from typing import Any
 
-from cleanup_job.settings.model import Settings, scope_of
+from cleanup_job.settings.model import names, schema_of
 from cleanup_job.settings.scopes import Scope
 
 Schema = dict[str, Any]
-
-ELSEWHERE = {"files_url_prefixes", "lease", "lease_namespace", "cronjob", "release", "job", "shards", "shard"}
-"""Settings that the chart sets itself, or has under `clearml`; those of the sweep are under `sweep`."""
 
 STRING: Schema = {"type": "string"}
 BOOLEAN: Schema = {"type": "boolean"}
@@ -23,7 +20,7 @@ DNS_LABEL: Schema = {"type": "string", "pattern": "^$|^[a-z0-9]([-a-z0-9]*[a-z0-
 DNS_NAME: Schema = {"type": "string", "pattern": "^$|^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"}
 NAME: Schema = {"type": "string", "minLength": 3}
 PROJECT: Schema = {"type": "string", "pattern": r"^/*\s*[^\s/][^/]+[^\s/]\s*(/+\s*[^\s/][^/]+[^\s/]\s*)*/*$"}
-"""A project's name as `settings_text.project_name` takes it: three characters or more in each part, blanks aside."""
+"""A project's name as `settings.text.project_name` accepts it: three characters or more in each part, blanks aside."""
 NAMED: Schema = {"type": "array", "items": {"type": "object", "required": ["name"]}}
 SECRET_KEY: Schema = {"type": "string", "pattern": "^[-._a-zA-Z0-9]+$"}
 
@@ -70,21 +67,14 @@ def setting(schema: Schema) -> Schema:
 
 
 def cleanup() -> Schema:
-    """Every setting of a pass."""
-    fields = Settings.model_json_schema()["properties"]
-    return section(
-        **{
-            camel(name): setting(schema)
-            for name, schema in fields.items()
-            if schema["group"] not in {"Connection", "Sweep", "ClearML task"} and name not in ELSEWHERE
-        }
-    )
+    """Every setting of a pass that the chart does not set itself, or have under another key."""
+    return section(**{camel(name): setting(schema_of(name)) for name in names(lambda entry: entry.chart)})
 
 
 def editable() -> list[str]:
     """Settings that ``clearml.task.editable`` may list, as the chart and as ClearML write them."""
-    names = [name for name in Settings.model_fields if scope_of(name) is Scope.JOB]
-    return list(dict.fromkeys(written for name in names for written in (camel(name), name)))
+    parameters = names(lambda entry: entry.scope is Scope.JOB)
+    return list(dict.fromkeys(written for name in parameters for written in (camel(name), name)))
 
 
 def image(**more: Schema) -> Schema:
@@ -112,7 +102,7 @@ def values() -> Schema:
         timeZone={"type": "string", "pattern": r"^$|^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$", "not": {"const": "Local"}},
         suspend=BOOLEAN,
         concurrencyPolicy=one_of("Forbid", "Replace", "Allow"),
-        # Kubernetes looks every ten seconds: with less, a schedule can be missed for ever.
+        # Kubernetes looks every ten seconds: with less, a schedule could always be missed.
         shards=whole(1) | {"maximum": 100},
         startingDeadlineSeconds=whole(10, none=True),
         successfulJobsHistoryLimit=whole(0, none=True),
@@ -141,7 +131,7 @@ def values() -> Schema:
                 project=PROJECT,
                 name=NAME,
                 editable={"type": "array", "items": {"enum": editable()}},
-                minThresholdDays=setting(Settings.model_json_schema()["properties"]["task_min_threshold_days"]),
+                minThresholdDays=setting(schema_of("task_min_threshold_days")),
                 allowForceDelete=BOOLEAN,
                 required=BOOLEAN,
                 runsKept=whole(1) | {"maximum": 400},

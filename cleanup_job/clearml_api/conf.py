@@ -1,49 +1,35 @@
-"""The connection, and the credentials of stores, in a clearml.conf."""
+"""clearml.conf, read with the SDK's own parser: the tree, and the credentials of stores in it."""
 
 from pathlib import Path
 from typing import Any
 
 from cleanup_job.errors import SettingsError
 
-KEYS = {
-    "api_host": "api.api_server",
-    "web_host": "api.web_server",
-    "files_host": "api.files_server",
-    "access_key": "api.credentials.access_key",
-    "secret_key": "api.credentials.secret_key",
-    "verify_certificate": "api.verify_certificate",
-}
 STORES = ("aws.s3", "google.storage", "azure.storage")
 
 
-def read(path: Path) -> dict[str, str]:
-    """The settings that a clearml.conf has, by their names here.
-
-    Raises:
-        SettingsError: it can't be read.
-    """
-    tree = _parse(path)
-    values = {name: tree.get(key, None) for name, key in KEYS.items()}
-    return {name: str(value) for name, value in values.items() if value is not None and str(value).strip()}
-
-
 def stores(path: Path) -> dict[str, dict[str, Any]]:
-    """The parts of ``sdk`` that have to do with object stores, such as ``aws.s3``; those that are missing are left out.
+    """The parts of ``sdk`` about object stores, such as ``aws.s3``; missing ones are left out.
 
     Raises:
         SettingsError: the file can't be read.
     """
-    tree = _parse(path)
+    tree = parse(path)
     parts = {name: tree.get(f"sdk.{name}", None) for name in STORES}
     return {name: dict(part.as_plain_ordered_dict()) for name, part in parts.items() if hasattr(part, "as_plain_ordered_dict")}
 
 
-def _parse(path: Path) -> Any:
+def parse(path: Path) -> Any:
+    """The tree of a clearml.conf, with `get(key, default)`.
+
+    Raises:
+        SettingsError: it can't be read.
+    """
     # Imported here: clearml takes a second to import, and most runs are configured by the environment.
     from clearml.utilities.pyhocon import ConfigFactory  # noqa: PLC0415 -- see above
 
     try:
         return ConfigFactory.parse_file(str(path))
     except Exception as error:  # noqa: BLE001 -- pyhocon raises whatever its parser does
-        message = f"CLEARML_CONFIG_FILE={path} can't be read: {type(error).__name__}. It must be ClearML's HOCON format."
+        message = f"CLEARML_CONFIG_FILE={path} can't be read ({type(error).__name__}). Use ClearML's HOCON format."
         raise SettingsError(message) from None

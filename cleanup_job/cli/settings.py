@@ -7,12 +7,11 @@ from rich.table import Table
 
 from cleanup_job import wiring
 from cleanup_job.cli.flags import OF_A_PASS, add_flags, given
-from cleanup_job.settings import text as settings_text
-from cleanup_job.settings.model import Settings, env_name, group_name
+from cleanup_job.settings.model import TABLE, shown
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """A flag for each setting of a pass, to see what it would change."""
+    """Add a flag for each setting of a pass, to see what it would change."""
     add_flags(parser, OF_A_PASS)
 
 
@@ -24,12 +23,12 @@ def run(options: argparse.Namespace) -> int:
     table.add_column("value", overflow="fold")
     table.add_column("from", overflow="fold")
     group = ""
-    for name in Settings.model_fields:
-        if group_name(name) != group:
-            group = group_name(name)
+    for name, entry in TABLE.items():
+        if entry.heading != group:
+            group = entry.heading
             table.add_section()
-        value = getattr(settings, name)
+        value = settings.value(name)
         text = "" if value is None else ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        table.add_row(env_name(name), settings_text.shown(name, text) if text else "", origins[name])
+        table.add_row(entry.env, shown(name, text) if text else "", origins[name])
     Console(markup=False, highlight=False).print(table)
     return 0

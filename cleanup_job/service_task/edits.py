@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 
 from cleanup_job.errors import SettingsError
 from cleanup_job.service_task import parameters
+from cleanup_job.settings.mistakes import unknown_name
 from cleanup_job.settings.model import Settings
-from cleanup_job.settings.text import unknown_name
+from cleanup_job.settings.sources import DEFAULT
 
 Known = tuple[Settings, dict[str, str]]
 """Settings, and where each came from."""
@@ -49,7 +50,7 @@ def registered(environment: Known, statement: parameters.Values, task: str) -> G
             "of clearml-cleanup that registered it (CLEANUP_TASK_REQUIREMENT)."
         )
     origins = environment[1]
-    return {name: (value, _place(name, task)) for name, value in statement.items() if origins[name] == "default"}
+    return {name: (value, _place(name, task)) for name, value in statement.items() if origins[name] == DEFAULT}
 
 
 def handed_over(environment: Known, statement: parameters.Values, task: str, read: Read) -> tuple[Given, tuple[str, ...]]:

@@ -11,19 +11,18 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from cleanup_job.errors import SettingsError
-from cleanup_job.settings.model import Settings, edit_of, scope_of
+from cleanup_job.settings.mistakes import unknown_name
+from cleanup_job.settings.model import TABLE, Settings, names, schema_of, shown
 from cleanup_job.settings.scopes import Asked, Bounds, Edit, Scope, needs_list, taken
-from cleanup_job.settings.text import shown, unknown_name
+from cleanup_job.settings.sources import DEFAULT
 
 GENERAL = "General"
+"""The section of the parameters that ClearML's own cleanup service has."""
 SECTION = "Settings"
-FIRST = ("cleanup_period_in_days", "delete_threshold_days", "force_delete", "run_as_service")
-"""The parameters of ClearML's cleanup service, by its names."""
-TRANSFERABLE = [name for name in Settings.model_fields if scope_of(name) is Scope.JOB]
-"""Settings that mean the same wherever a pass runs."""
-
-BOUNDS = ("task_editable", "task_min_threshold_days", "task_allow_force_delete")
-"""What the operator allows to be edited. Not a parameter, but part of what an agent's pass must know."""
+TRANSFERABLE = names(lambda entry: entry.scope is Scope.JOB)
+"""Settings that mean the same on any machine."""
+BOUNDS = names(lambda entry: entry.bound)
+"""What the operator allows to be edited. Not parameters, but an agent's pass must know them."""
 SHOWN = 200
 """Characters of a value in a message."""
 _FROM_HERE_WHOLE = 2
@@ -55,12 +54,12 @@ class Sync:
 
 def of_settings(settings: Settings, origins: Mapping[str, str]) -> Values:
     """The four parameters, and every other setting that is not at its default."""
-    return {name: _text(getattr(settings, name)) for name in TRANSFERABLE if name in FIRST or origins[name] != "default"}
+    return {name: _text(settings.value(name)) for name in TRANSFERABLE if TABLE[name].original or origins[name] != DEFAULT}
 
 
 def statement_of(settings: Settings, origins: Mapping[str, str]) -> Values:
     """All that an agent has to know of the operator's word: the parameters, and what can be edited of them."""
-    bounds = {name: _text(getattr(settings, name)) for name in BOUNDS if origins[name] != "default"}
+    bounds = {name: _text(settings.value(name)) for name in BOUNDS if origins[name] != DEFAULT}
     return of_settings(settings, origins) | bounds
 
 
@@ -69,7 +68,8 @@ def open_to(settings: Settings, names: Iterable[str]) -> frozenset[str]:
     return frozenset(
         name
         for name in names
-        if edit_of(name) is not Edit.NEVER and (not needs_list(edit_of(name)) or name in settings.task_editable)
+        if TABLE[name].edit is not Edit.NEVER
+        and (not needs_list(TABLE[name].edit) or name in settings.service_task.task_editable)
     )
 
 
@@ -86,15 +86,15 @@ def narrowed(operator: Settings, asked: Settings, where: Mapping[str, str], *, t
     opened = frozenset(where) if trusted else open_to(operator, where)
     values, notes = {}, []
     for name, place in where.items():
-        own, wanted = getattr(operator, name), getattr(asked, name)
+        own, wanted = operator.value(name), asked.value(name)
         got = own
         if name in opened:
-            choices = get_args(Settings.model_fields[name].annotation)
-            got = taken(edit_of(name), Asked(own, wanted, bounds, operator.delete_threshold_days, choices))
+            choices = get_args(TABLE[name].field.annotation)
+            got = taken(TABLE[name].edit, Asked(own, wanted, bounds, operator.filters.delete_threshold_days, choices))
         if got != own:
             values[name] = got
         if name not in opened or _differ(got, wanted):
-            counts = f"; {_shown(name, got)} counts" if name in opened or scope_of(name) is Scope.JOB else ""
+            counts = f"; {_shown(name, got)} counts" if name in opened or TABLE[name].scope is Scope.JOB else ""
             notes.append(
                 f"{place} was not taken{'' if name not in opened else f' as {_shown(name, wanted)}'}: "
                 f"{_why(name, opened=name in opened, trusted=trusted)}{counts}"
@@ -103,8 +103,10 @@ def narrowed(operator: Settings, asked: Settings, where: Mapping[str, str], *, t
 
 
 def _bounds(settings: Settings) -> Bounds:
-    least = settings.task_min_threshold_days
-    return Bounds(settings.delete_threshold_days if least is None else least, settings.task_allow_force_delete)
+    least = settings.service_task.task_min_threshold_days
+    return Bounds(
+        settings.filters.delete_threshold_days if least is None else least, settings.service_task.task_allow_force_delete
+    )
 
 
 def _differ(got: Any, wanted: Any) -> bool:
@@ -120,22 +122,22 @@ def _why(name: str, *, opened: bool, trusted: bool) -> str:
     if trusted:
         return "the environment that the pass runs in allows less"
     if not opened:
-        return "CLEANUP_TASK_EDITABLE does not list it" if needs_list(edit_of(name)) else "it can't be set in ClearML"
+        return "CLEANUP_TASK_EDITABLE does not list it" if needs_list(TABLE[name].edit) else "it can't be set in ClearML"
     reasons = {
         Edit.THRESHOLD: "it is shorter than the operator allows (CLEANUP_TASK_MIN_THRESHOLD_DAYS)",
         Edit.FORCE: "the operator has it off (CLEANUP_TASK_ALLOW_FORCE_DELETE)",
     }
-    return reasons.get(edit_of(name), "in ClearML it can only be made to delete less")
+    return reasons.get(TABLE[name].edit, "in ClearML it can only be made to delete less")
 
 
 def section_of(name: str) -> str:
     """The section that a setting's parameter stands in."""
-    return GENERAL if name in FIRST else SECTION
+    return GENERAL if TABLE[name].original else SECTION
 
 
 def entry(name: str, value: str) -> dict[str, str]:
     """A parameter as the API takes it."""
-    description = str(Settings.model_fields[name].description)
+    description = str(TABLE[name].field.description)
     return {"section": section_of(name), "name": name, "value": value, "type": _KINDS[name], "description": description}
 
 
@@ -152,7 +154,7 @@ def read(hyperparams: Mapping[str, Any], task: str) -> Values:
     found: Values = {}
     for section in (SECTION, GENERAL):
         for name, parameter in (hyperparams.get(section) or {}).items():
-            if name not in Settings.model_fields:
+            if name not in TABLE:
                 raise SettingsError(f"{section}/{name} of {task}: {unknown_name(name, TRANSFERABLE)}")
             value = parameter.get("value") if isinstance(parameter, Mapping) else None
             if not isinstance(value, str) or not value.strip():
@@ -207,4 +209,4 @@ def _text(value: Any) -> str:
 
 
 _NAMES = {"boolean": "bool", "integer": "int", "number": "float"}
-_KINDS = {name: _kind(schema) for name, schema in Settings.model_json_schema()["properties"].items()}
+_KINDS = {name: _kind(schema_of(name)) for name in TABLE}

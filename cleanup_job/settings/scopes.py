@@ -1,7 +1,7 @@
-"""Where a setting may be said, and what an edit of it in ClearML may do. Every field of ``Settings`` has both; pure.
+"""Where a setting may differ, and what an edit of it in ClearML may do. Every setting has both; pure.
 
-The operator's word is the environment's (or the chart's, or a flag's). Whoever may edit the job's task in ClearML's Web UI can
-only make a pass delete less than that, with the two exceptions that the operator allows: a shorter threshold
+The environment (or the chart, or a flag) is the operator's decision. People who may edit the job's task in ClearML's Web UI can
+only make a pass delete less than that, with two exceptions that the operator can allow: a shorter threshold
 (``task_min_threshold_days``) and ``force_delete`` (``task_allow_force_delete``).
 """
 
@@ -11,20 +11,20 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from cleanup_job.settings.text import threshold_of
+from cleanup_job.planning.filters import threshold_of
 
 
 class Scope(StrEnum):
-    """For whom a setting may differ."""
+    """For what a setting may differ."""
 
     RELEASE = "release"
-    """For no one: it keeps two passes of a release apart, so it is the same for all of its Jobs."""
+    """Nothing: it keeps two passes of a release apart, so it is the same for all of its Jobs."""
     POD = "pod"
-    """One Job may have its own; it belongs to the place where the job runs, and no agent is told of it."""
+    """Single Jobs. It belongs to the place where the job runs, and is not passed on to an agent."""
     JOB = "job"
-    """One Job may have its own, and an agent that runs the pass is handed it."""
+    """Single Jobs. An agent that runs the pass gets it."""
     SWEEP = "sweep"
-    """It belongs to sweeps alone."""
+    """Sweeps, which alone have it."""
 
 
 class Edit(StrEnum):
@@ -33,34 +33,34 @@ class Edit(StrEnum):
     NEVER = "never"
     """Nothing."""
     FREE = "free"
-    """Anything: it decides when passes run, and not what they delete."""
+    """Anything: the setting decides when passes run, not what they delete."""
     LISTED = "listed"
-    """Anything where ``task_editable`` lists it: it decides how fast or how loud a pass is."""
+    """Anything, if ``task_editable`` lists the setting: it decides how fast or how verbose a pass is."""
     SOME = "some"
-    """Where ``task_editable`` lists it, choose among what the operator chose; among all where that is all."""
+    """If ``task_editable`` lists the setting, choose from the operator's entries; from all if the operator set none."""
     THRESHOLD = "threshold"
-    """Be longer, or as short as ``task_min_threshold_days``."""
+    """Make it longer, or as short as ``task_min_threshold_days``."""
     FORCE = "force"
-    """Be switched off; on as well with ``task_allow_force_delete``."""
+    """Switch it off, and on with ``task_allow_force_delete``."""
     ON = "on"
-    """Be switched on."""
+    """Switch it on."""
     OFF = "off"
-    """Be switched off."""
+    """Switch it off."""
     HIGHER = "higher"
-    """Be higher."""
+    """Raise it."""
     LOWER = "lower"
-    """Be lower; no limit is the highest."""
+    """Lower it; no limit is the highest value."""
     MORE = "more"
-    """Have more entries than the operator's, which stay."""
+    """Add entries to the operator's, which are kept."""
     STRICTER = "stricter"
-    """Be one that stands before the operator's in the list of what it can be."""
+    """Choose a value that comes before the operator's in the list of possible ones."""
     RULES = "rules"
     """Give projects a longer threshold than the operator does, or ``never``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What the operator allows beyond narrowing."""
+    """What the operator allows beyond deleting less."""
 
     min_days: float
     """The shortest ``delete_threshold_days``."""
@@ -79,11 +79,11 @@ class Asked:
     threshold: float
     """The operator's ``delete_threshold_days``."""
     choices: Sequence[str] = ()
-    """What the setting can be, the strictest first."""
+    """The values that the setting can have, the strictest first."""
 
 
 def taken(edit: Edit, asked: Asked) -> Any:
-    """The value that counts: what was asked for, as far as it may be, else the operator's."""
+    """The value that counts: the one that was asked for if it is allowed, otherwise the operator's."""
     return _TAKEN[edit](asked)
 
 
@@ -113,11 +113,11 @@ def _stricter(it: Asked) -> Any:
 
 
 def _rules(it: Asked) -> tuple[str, ...]:
-    """The operator's entries, each with the longer of both thresholds, after new ones that no project has a longer one than.
+    """The operator's entries, each with the longer of both thresholds, preceded by new ones that shorten no threshold.
 
-    The first entry that fits a project counts: a new one must be at least as long as any that it could hide.
+    The first matching entry counts: a new one must be at least as long as any that it could hide.
     """
-    entries = {threshold_of(text)[0]: text for text in reversed(it.own)}  # of two for one project the first counts
+    entries = {threshold_of(text)[0]: text for text in reversed(it.own)}  # of two entries for one project the first counts
     longest = max((_days(text) for text in it.own), default=it.threshold)
     new = []
     for text in it.asked:
@@ -143,7 +143,7 @@ _TAKEN: Mapping[Edit, Callable[[Asked], Any]] = MappingProxyType(
         Edit.SOME: _some,
         Edit.THRESHOLD: _threshold,
         Edit.FORCE: lambda it: it.asked if it.bounds.allow_force else it.own and it.asked,
-        Edit.ON: lambda it: it.own if it.own is not False else it.asked is True,  # a path of CA certificates stays
+        Edit.ON: lambda it: it.own if it.own is not False else it.asked is True,  # the path of a CA bundle is kept
         Edit.OFF: lambda it: it.own and it.asked,
         Edit.HIGHER: lambda it: max(it.own, it.asked),
         Edit.LOWER: _lower,

@@ -4,7 +4,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # has no types
 from helm_python.errors import HelmError
 
-from cleanup_job.settings.model import load
+from cleanup_job.settings.sources import load
 from tests.chart.charts import CONTAINER, ENOUGH, at, files, nested, one, render, variables
 
 KEYS = {"CLEARML_API_ACCESS_KEY": "key", "CLEARML_API_SECRET_KEY": "secret"}
@@ -59,8 +59,8 @@ TASK = {"clearml": {"task": {"enabled": True}}}
 def test_with_a_task_any_period_has_a_schedule_and_reaches_the_job(days: float, schedule: str) -> None:
     objects = render(ENOUGH, TASK, nested("cleanup.cleanupPeriodInDays", days))
     assert one("CronJob", objects)["spec"]["schedule"] == schedule
-    settings, _ = load({}, variables(objects) | KEYS, {})
-    assert settings.cleanup_period_in_days == days
+    settings, _ = load({}, variables(objects) | KEYS)
+    assert settings.schedule.cleanup_period_in_days == days
 
 
 def test_with_a_task_a_period_and_a_schedule_go_together() -> None:

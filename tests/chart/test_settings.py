@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanup_job.settings.model import Settings, env_name, group_name, load
+from cleanup_job.settings.model import TABLE, Settings, env_name
+from cleanup_job.settings.sources import load
 from tests.chart.charts import CONTAINER, ENOUGH, POD, SANDBOX, at, default_values, nested, one, render, variables
 
 KEYS = {"CLEARML_API_ACCESS_KEY": "key", "CLEARML_API_SECRET_KEY": "secret"}
 SET_BY_THE_CHART = {"files_url_prefixes", "lease", "lease_namespace", "cronjob", "release", "job", "shards", "shard"}
-OF_A_PASS = [name for name in Settings.model_fields if group_name(name) not in {"Connection", "Sweep", "ClearML task"}]
+OF_A_PASS = [name for name, entry in TABLE.items() if entry.heading not in {"Connection", "Sweep", "ClearML task"}]
 UNDER_CLEANUP = [name for name in OF_A_PASS if name not in SET_BY_THE_CHART]
 
 CHANGED: dict[str, Any] = {
@@ -68,7 +69,7 @@ def camel(name: str) -> str:
 
 def read(*layers: dict[str, Any]) -> tuple[Settings, dict[str, str]]:
     """What the job makes of the ConfigMap."""
-    return load({}, variables(render(ENOUGH, *layers)) | KEYS, {})
+    return load({}, variables(render(ENOUGH, *layers)) | KEYS)
 
 
 def test_the_chart_has_every_setting_and_no_other() -> None:
@@ -79,14 +80,14 @@ def test_defaults_are_those_of_the_job() -> None:
     settings, _ = read()
     for name in OF_A_PASS:
         if name not in {"lease", "cronjob"}:
-            assert getattr(settings, name) == Settings.model_fields[name].default, name
+            assert settings.value(name) == TABLE[name].default, name
 
 
 @pytest.mark.parametrize("name", [name for name in UNDER_CLEANUP if name != "cleanup_period_in_days"])
 def test_a_setting_reaches_the_job(name: str) -> None:
     value = CHANGED[name]
     settings, origins = read(nested(f"cleanup.{camel(name)}", value))
-    got = getattr(settings, name)
+    got = settings.value(name)
     assert (list(got) if isinstance(got, tuple) else str(got) if name == "report" else got) == value
     assert origins[name] == env_name(name)
 
@@ -105,27 +106,27 @@ def test_the_period_and_the_switch_of_the_original_are_not_warned_of() -> None:
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(str.strip), min_size=1, max_size=4))
 def test_no_name_of_a_project_is_bent_on_its_way(projects: list[str]) -> None:
     settings, _ = read(nested("cleanup.projects", projects))
-    assert settings.projects == tuple(name.strip() for name in projects)
+    assert settings.filters.projects == tuple(name.strip() for name in projects)
 
 
 # -- connection
 def test_without_addresses_the_services_of_clearmls_own_chart() -> None:
     settings, _ = read()
-    assert settings.api_host == "http://clearml-apiserver:8008"
-    assert settings.files_host == "http://clearml-fileserver:8081"
-    assert settings.web_host == "http://clearml-webserver:8080"
+    assert settings.connection.api_host == "http://clearml-apiserver:8008"
+    assert settings.connection.files_host == "http://clearml-fileserver:8081"
+    assert settings.connection.web_host == "http://clearml-webserver:8080"
 
 
 def test_a_bucket_may_stand_in_for_the_fileserver_and_has_no_port_of_its_own() -> None:
     bucket = nested("clearml.filesHost", "s3://bucket/base")
-    assert read(bucket)[0].fileserver is None
+    assert read(bucket)[0].connection.fileserver is None
     policy = one("NetworkPolicy", render(ENOUGH, bucket, {"networkPolicy": {"enabled": True}}))
     assert [port["port"] for port in at(policy, "spec.egress.1.ports")] == [8008]
 
 
 def test_addresses_are_templates() -> None:
     settings, _ = read(nested("clearml.apiHost", "http://{{ .Release.Namespace }}-apiserver:8008"))
-    assert settings.api_host == "http://ml-apiserver:8008"
+    assert settings.connection.api_host == "http://ml-apiserver:8008"
 
 
 def test_a_ca_bundle_is_a_path() -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from helm_python.errors import HelmError
 
-from cleanup_job.settings.model import Settings, load
+from cleanup_job.settings.model import Settings
+from cleanup_job.settings.sources import load
 from tests.chart.charts import CONTAINER, ENOUGH, POD, at, default_values, files, leaves, merged, nested, one, render
 
 STORES = nested("sweep.stores", ["s3://bucket/clearml"])
@@ -39,7 +40,7 @@ def cronjob(*values: dict[str, Any]) -> dict[str, Any]:
 def settings(*values: dict[str, Any]) -> Settings:
     """What the job makes of its variables."""
     given = {entry["name"]: entry.get("value", "x") for entry in at(cronjob(*values), f"{CONTAINER}.env")}
-    return load({}, one("ConfigMap", render(ON, *values))["data"] | given, {})[0]
+    return load({}, one("ConfigMap", render(ON, *values))["data"] | given)[0]
 
 
 @pytest.mark.parametrize(("value", "set_to", "place", "stands"), SHOWS, ids=[row[0] for row in SHOWS])
@@ -60,19 +61,23 @@ def test_there_is_none_unless_it_is_wanted() -> None:
 def test_its_settings_reach_the_job() -> None:
     assert at(cronjob(), f"{CONTAINER}.args") == ["sweep"]
     default = settings()
-    assert (default.sweep_stores, default.sweep_delete) == (("s3://bucket/clearml",), False)
-    assert (default.sweep_grace_days, default.sweep_known_one_in, default.sweep_refuse_above) == (30, 10, 0.5)
+    assert (default.sweep.sweep_stores, default.sweep.sweep_delete) == (("s3://bucket/clearml",), False)
+    assert (default.sweep.sweep_grace_days, default.sweep.sweep_known_one_in, default.sweep.sweep_refuse_above) == (30, 10, 0.5)
     given = {"delete": True, "graceDays": 1.5, "knownOneIn": 1000000, "refuseAbove": 0, "stores": ["gs://a,b", "/mnt/x"]}
     changed = settings({"sweep": given})
-    assert (changed.sweep_stores, changed.sweep_delete) == (("gs://a,b", "/mnt/x"), True)
-    assert (changed.sweep_grace_days, changed.sweep_known_one_in, changed.sweep_refuse_above) == (1.5, 1_000_000, 0)
+    assert (changed.sweep.sweep_stores, changed.sweep.sweep_delete) == (("gs://a,b", "/mnt/x"), True)
+    assert (changed.sweep.sweep_grace_days, changed.sweep.sweep_known_one_in, changed.sweep.sweep_refuse_above) == (
+        1.5,
+        1_000_000,
+        0,
+    )
 
 
 def test_the_fileservers_volume_is_a_store_and_read_only_unless_it_deletes() -> None:
     both = settings(CLAIM)
-    assert both.sweep_stores == ("s3://bucket/clearml", "/mnt/fileserver")
+    assert both.sweep.sweep_stores == ("s3://bucket/clearml", "/mnt/fileserver")
     alone = settings(CLAIM, nested("sweep.stores", []), nested("sweep.fileserver.mountPath", "/srv/files"))
-    assert alone.sweep_stores == ("/srv/files",)
+    assert alone.sweep.sweep_stores == ("/srv/files",)
     for delete in (False, True):
         found = cronjob(CLAIM, nested("sweep.delete", delete), nested("sweep.fileserver.subPath", "fileserver"))
         claim = {"claimName": "fileserver-data", "readOnly": not delete}

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cleanup_job.cli import pod
 from cleanup_job.cli.main import main
-from cleanup_job.settings.model import Settings, env_name
+from cleanup_job.job import pod
+from cleanup_job.settings.model import TABLE
 from clearml_sandbox.server import Fault, Request, Sandbox
 from tests.harness import state
 
@@ -83,7 +83,7 @@ def test_the_last_words_go_to_kubernetes_termination_log(
 @pytest.mark.parametrize(
     ("flags", "named"),
     [
-        (["--page-size", "5000"], "--page-size='5000' should be less than or equal to 500."),
+        (["--page-size", "5000"], "--page-size=5000: use 500 or less."),
         (["--keep-projects", "nosuch"], "no project is called 'nosuch'"),
         (["--exclude-users", "nobody"], "no user is called 'nobody'"),
         (["--keep-tags", "never"], "no task has the tag 'never'"),
@@ -114,7 +114,7 @@ def test_the_names_of_settings_are_never_cut(capsys: pytest.CaptureFixture[str],
     monkeypatch.setenv("COLUMNS", "60")
     assert main(["settings"]) == 0
     shown = capsys.readouterr().out
-    assert all(env_name(name) in shown for name in Settings.model_fields)
+    assert all(entry.env in shown for entry in TABLE.values())
     assert "\N{HORIZONTAL ELLIPSIS}" not in shown
     assert len({len(line) for line in shown.splitlines()}) == 1, "no row is cut at the edge"
 
@@ -179,7 +179,7 @@ def test_without_a_fileserver_tasks_with_files_are_kept_and_it_is_said(
 
 def test_statuses_that_leave_nothing_are_said_to(filled: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--statuses", "completed"]) == 0
-    assert "nothing can be found" in capsys.readouterr().out
+    assert "nothing can match" in capsys.readouterr().out
 
 
 def test_a_user_without_a_home_is_no_problem(

@@ -11,7 +11,8 @@ import pytest
 
 from cleanup_job import wiring
 from cleanup_job.cli.main import main
-from cleanup_job.settings.model import load
+from cleanup_job.settings.clearml_conf import DERIVED, DerivedAddresses
+from cleanup_job.settings.sources import load
 from clearml_sandbox.server import Fault, Sandbox
 from clearml_sandbox.worlds.builder import World
 from tests.harness import state
@@ -54,7 +55,7 @@ def verdicts(log: Log) -> dict[str, tuple[str, str | None]]:
 def derive(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     """Let an address be derived in place of the one that is set: no test can listen on port 8008."""
     monkeypatch.delenv("CLEARML_FILES_HOST", raising=False)
-    monkeypatch.setattr(wiring, "derived", lambda *_: {"files_host": (address, wiring.DERIVED)})
+    monkeypatch.setattr(DerivedAddresses, "read", lambda _: {"files_host": (address, DERIVED)})
 
 
 def closed() -> str:
@@ -163,10 +164,10 @@ def test_one_refusal_of_a_derived_fileserver_is_tried_again(
 def test_an_address_of_no_kind_is_an_error(text: str) -> None:
     server = {"CLEARML_API_HOST": "http://api:8008", "CLEARML_API_ACCESS_KEY": "k", "CLEARML_API_SECRET_KEY": "s"}
     with pytest.raises(wiring.SettingsError, match="CLEARML_FILES_HOST"):
-        load({}, {**server, "CLEARML_FILES_HOST": text}, {})
+        load({}, {**server, "CLEARML_FILES_HOST": text})
 
 
 @pytest.mark.parametrize("text", ["s3://bucket", "gs://b/x/", "file:///mnt/x", "/mnt/x", "C:\\share", "\\\\nas\\share"])
 def test_places_that_the_sdk_writes_to_are_no_fileserver(text: str) -> None:
     server = {"CLEARML_API_HOST": "http://api:8008", "CLEARML_API_ACCESS_KEY": "k", "CLEARML_API_SECRET_KEY": "s"}
-    assert load({}, {**server, "CLEARML_FILES_HOST": text}, {})[0].fileserver is None
+    assert load({}, {**server, "CLEARML_FILES_HOST": text})[0].connection.fileserver is None

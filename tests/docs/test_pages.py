@@ -12,7 +12,7 @@ from cleanup_job.exit_codes import ExitCode
 from cleanup_job.planning.outcome import REASON_TEXTS, Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.report import json_lines, sweep
-from cleanup_job.settings.model import Settings, env_name
+from cleanup_job.settings.model import TABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
@@ -58,7 +58,7 @@ def test_files_that_a_page_names_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_settings_that_a_page_names_exist(page: Path) -> None:
-    known = {env_name(name) for name in Settings.model_fields}
+    known = {entry.env for entry in TABLE.values()}
     assert set(re.findall(r"\bCLEANUP_[A-Z_]+[A-Z]\b", page.read_text(encoding="utf-8"))) <= known
 
 
@@ -66,7 +66,7 @@ def test_the_settings_at_a_glance_have_the_defaults_of_the_model() -> None:
     table = text("README.md").split("## Settings at a glance")[1].split("\n## ")[0]
     rows = re.findall(r"^\| (`CLEANUP_.+?) \| (.+?) \|", table, re.MULTILINE)
     said = {variable: default for variables, default in rows for variable in re.findall(r"`(\w+)`", variables)}
-    defaults = {env_name(name): field.default for name, field in Settings.model_fields.items()}
+    defaults = {entry.env: entry.default for entry in TABLE.values()}
     assert said
     for variable, default in said.items():
         match defaults[variable]:

@@ -24,7 +24,7 @@ from cleanup_job.planning.paths import TaskId
 from cleanup_job.redaction import MASK, cleaned, hide_all, hide_login, redacted
 from cleanup_job.report import document, html, json_lines, k8s_event, markdown, table, termination_message
 from cleanup_job.report.formatting import plain
-from cleanup_job.settings.text import shown
+from cleanup_job.settings.model import shown
 
 SECRET = "hunter2SIGNATURE"
 
@@ -81,8 +81,8 @@ def test_urls_are_cut_to_their_path_and_secrets_masked(text: str, safe: str) -> 
         "CLEARML_API_HOST=http://clearml:8008: no answer from http://[::1]:8008/x, ask admin@example.com",
         "s3://bucket/stores/n%C3%A4me proj/exp %231 a+b/models/w@2.pt",
         "file://C:/Users/x, C:\\data\\x, \\\\nas\\share",
-        "CLEARML_API_ACCESS_KEY, CLEARML_API_SECRET_KEY not set: name your ClearML Server and its credentials",
-        "CLEARML_API_SECRET_KEY: set but empty. Give a value, or unset it to have the default.",
+        "CLEARML_API_ACCESS_KEY, CLEARML_API_SECRET_KEY not set: set the address of your ClearML Server and its credentials",
+        "CLEARML_API_SECRET_KEY: set but empty. Give a value, or unset it to use the default.",
         "vision=90, playground/*=7; did you mean CLEANUP_KEEP_TAGS? Basic facts: 100% of it",
         "Check CLEARML_API_SECRET_KEY: the web server makes keys under Settings",
     ],

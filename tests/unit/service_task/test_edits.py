@@ -1,7 +1,7 @@
 """Whoever may edit the task in ClearML can't loosen what the operator has fixed: by no setting, no value, no list."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import certifi
@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from cleanup_job.errors import SettingsError
 from cleanup_job.service_task.edits import Given, Known, beside, handed_over, registered
-from cleanup_job.service_task.parameters import BOUNDS, FIRST, TRANSFERABLE, statement_of
-from cleanup_job.settings.model import Settings, edit_of, env_name, load, scope_of
+from cleanup_job.service_task.parameters import BOUNDS, TRANSFERABLE, statement_of
+from cleanup_job.settings.model import TABLE, Settings, env_name, names
 from cleanup_job.settings.scopes import Edit, Scope
+from cleanup_job.settings.sources import load
 
 CONNECTION = {"CLEARML_API_HOST": "http://any", "CLEARML_API_ACCESS_KEY": "any", "CLEARML_API_SECRET_KEY": "any"}
+FIRST = names(lambda entry: entry.original)
 PROJECTS = ("team", "team/a", "team/b", "vision", "vision/golden", "nlp")
 
 # -- what may be written in the environment, and what somebody may enter in the Web UI
@@ -55,11 +57,11 @@ SPECIAL: dict[str, st.SearchStrategy[str]] = {
 def value_of(name: str) -> st.SearchStrategy[str]:
     if name in SPECIAL:
         return SPECIAL[name]
-    field = Settings.model_fields[name]
-    return SWITCH if field.annotation is bool else WORDS if field.default == () else NUMBER
+    entry = TABLE[name]
+    return SWITCH if entry.is_switch else WORDS if entry.is_list else NUMBER
 
 
-def some_of(names: list[str], most: int) -> st.SearchStrategy[dict[str, str]]:
+def some_of(names: Sequence[str], most: int) -> st.SearchStrategy[dict[str, str]]:
     chosen = st.lists(st.sampled_from(names), max_size=most, unique=True)
     return chosen.flatmap(lambda found: st.fixed_dictionaries({name: value_of(name) for name in found}))
 
@@ -79,7 +81,7 @@ OPERATORS = st.builds(
 
 
 def known(said: Mapping[str, str], values: Given | None = None) -> Known:
-    return load({}, CONNECTION | {env_name(name): value for name, value in said.items()}, {}, values)
+    return load({}, CONNECTION | {env_name(name): value for name, value in said.items()}, parameters=values)
 
 
 def threshold(project: str, rules: tuple[str, ...], base: float) -> float:
@@ -119,7 +121,7 @@ SCHEDULE = {"cleanup_period_in_days", "run_as_service"}
 
 def is_narrower(name: str, after: Settings, before: Settings) -> bool:  # noqa: PLR0911, PLR0912 -- one case a kind of setting
     """Whether a pass with ``after`` can delete no more by this setting, or no more carelessly, than one with ``before``."""
-    new, old = getattr(after, name), getattr(before, name)
+    new, old = after.value(name), before.value(name)
     if name in SUBSET:
         return not old or (bool(new) and set(new) <= set(old))
     if name in SUPERSET:
@@ -140,23 +142,29 @@ def is_narrower(name: str, after: Settings, before: Settings) -> bool:  # noqa: 
     if name == "archived_for_days":
         return bool(new >= old)
     if name == "delete_threshold_days":
-        return bool(new >= min(old, old if before.task_min_threshold_days is None else before.task_min_threshold_days))
+        return bool(
+            new
+            >= min(
+                old, old if before.service_task.task_min_threshold_days is None else before.service_task.task_min_threshold_days
+            )
+        )
     if name == "force_delete":
-        return not new or bool(old) or before.task_allow_force_delete
+        return not new or bool(old) or before.service_task.task_allow_force_delete
     if name == "stores_verify_certificate":
         return bool(new == old or (old is False and new is True))
     if name == "threshold_rules":
-        least = min(before.delete_threshold_days, after.delete_threshold_days)
+        least = min(before.filters.delete_threshold_days, after.filters.delete_threshold_days)
         return all(
-            threshold(p, after.threshold_rules, float("inf")) >= threshold(p, before.threshold_rules, least) for p in PROJECTS
+            threshold(p, after.filters.threshold_rules, float("inf")) >= threshold(p, before.filters.threshold_rules, least)
+            for p in PROJECTS
         )
     if name in NEUTRAL:
-        return bool(new == old or name in before.task_editable)
+        return bool(new == old or name in before.service_task.task_editable)
     return name in SCHEDULE
 
 
 @hypothesis_settings(max_examples=400)
-@given(OPERATORS, some_of([n for n in Settings.model_fields if scope_of(n) in {Scope.JOB, Scope.RELEASE} or n in BOUNDS], 8))
+@given(OPERATORS, some_of(names(lambda entry: entry.scope in {Scope.JOB, Scope.RELEASE} or entry.bound), 8))
 @example({"projects": "team"}, {"projects": "vision"})
 @example({"threshold_rules": "team=never,*=90", "task_editable": "threshold_rules"}, {"threshold_rules": "*=30,team=0"})
 def test_no_edit_with_any_list_lets_a_pass_delete_more(operator: dict[str, str], edits: dict[str, str]) -> None:
@@ -166,12 +174,12 @@ def test_no_edit_with_any_list_lets_a_pass_delete_more(operator: dict[str, str],
     except SettingsError:
         assume(False)  # it deletes nothing
     for name in TRANSFERABLE:
-        assert is_narrower(name, after, before[0]), (name, getattr(before[0], name), getattr(after, name))
-    for name in set(Settings.model_fields) - set(TRANSFERABLE):
-        assert getattr(after, name) == getattr(before[0], name), f"{name} is no parameter"
+        assert is_narrower(name, after, before[0]), (name, before[0].value(name), after.value(name))
+    for name in set(TABLE) - set(TRANSFERABLE):
+        assert after.value(name) == before[0].value(name), f"{name} is no parameter"
     for name, value in edits.items():
-        wanted = getattr(known({}, {name: (value, "")})[0], name) if name in TRANSFERABLE else object()
-        got = getattr(after, name)
+        wanted = known({}, {name: (value, "")})[0].value(name) if name in TRANSFERABLE else object()
+        got = after.value(name)
         alike = set(got) == set(wanted) if isinstance(got, tuple) and isinstance(wanted, tuple) else got == wanted
         assert alike or any(f"/{name} of a task" in note for note in notes), f"nobody was told of {name}"
 
@@ -185,9 +193,9 @@ def test_of_two_words_of_the_operators_the_narrower_counts_on_an_agent(release: 
         if name in agent and name not in NEUTRAL | SCHEDULE:
             assert is_narrower(name, both, here[0]), name
         elif name not in agent or name in release or name in FIRST:
-            assert getattr(both, name) == getattr(said[0], name), name
+            assert both.value(name) == said[0].value(name), name
     for name in BOUNDS:
-        assert getattr(both, name) == getattr(said[0], name)
+        assert both.value(name) == said[0].value(name)
 
 
 def test_what_an_agents_environment_narrows_is_told() -> None:
@@ -205,13 +213,13 @@ def test_what_an_agents_environment_narrows_is_told() -> None:
 
 def test_a_word_of_a_newer_release_is_an_error_and_not_left_out() -> None:
     with pytest.raises(
-        SettingsError, match=r"was registered with keep_users, and keep_users is no setting; did you mean exclude_users"
+        SettingsError, match=r"was registered with keep_users, and unknown setting keep_users; did you mean exclude_users"
     ):
         registered(known({}), {"keep_users": "x"}, "task 'x' (1)")
 
 
 def test_a_flag_wins_over_an_edit_and_nothing_is_said_of_that() -> None:
-    before = load({"delete_threshold_days": "7"}, CONNECTION, {})
+    before = load({"delete_threshold_days": "7"}, CONNECTION)
     after, notes = beside(before, {"delete_threshold_days": "90"}, "a task", lambda _: before)
     assert (after, notes) == (before, ())
 
@@ -227,7 +235,7 @@ def test_every_parameter_is_known_to_the_oracle_above() -> None:
 
 
 def test_what_is_no_parameter_can_never_be_edited() -> None:
-    assert {edit_of(name) for name in set(Settings.model_fields) - set(TRANSFERABLE)} == {Edit.NEVER}
+    assert {TABLE[name].edit for name in set(TABLE) - set(TRANSFERABLE)} == {Edit.NEVER}
 
 
 def test_the_four_of_clearmls_own_service_need_no_list() -> None:
@@ -244,7 +252,7 @@ def test_the_four_of_clearmls_own_service_need_no_list() -> None:
             "a task",
             lambda values: known({"force_delete": "true"}, values),
         )
-        assert (str(getattr(after, name)).lower().removesuffix(".0"), notes) == (asked[name], ())
+        assert (str(after.value(name)).lower().removesuffix(".0"), notes) == (asked[name], ())
 
 
 @pytest.mark.parametrize(
@@ -265,6 +273,6 @@ def test_the_four_of_clearmls_own_service_need_no_list() -> None:
 )
 def test_what_counts_of_an_edit(operator: dict[str, str], edit: tuple[str, str], counts: Any) -> None:
     (after, _), notes = beside(known(operator), dict([edit]), "a task", lambda values: known(operator, values))
-    assert getattr(after, edit[0]) == counts
+    assert after.value(edit[0]) == counts
     for note in notes:
         assert re.search(rf"/{edit[0]} of a task was not taken.*; {edit[0]}=.+ counts$", note)

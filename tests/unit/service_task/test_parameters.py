@@ -7,11 +7,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cleanup_job.errors import SettingsError
-from cleanup_job.service_task import parameters
-from cleanup_job.service_task.parameters import FIRST, TRANSFERABLE, edited, entry, of_settings, read, sync
-from cleanup_job.settings.model import Settings, load
+from cleanup_job.service_task.parameters import TRANSFERABLE, edited, entry, of_settings, read, sync
+from cleanup_job.settings.model import TABLE, names
+from cleanup_job.settings.sources import load
 
 CONNECTION = {"CLEARML_API_HOST": "http://any", "CLEARML_API_ACCESS_KEY": "any", "CLEARML_API_SECRET_KEY": "any"}
+FIRST = names(lambda entry: entry.original)
 NAMES = st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).map(str.strip).filter(bool), min_size=1)
 DAYS = st.floats(0.01, 36_000, allow_nan=False)
 
@@ -46,11 +47,11 @@ def test_settings_are_the_same_after_a_way_through_clearml(
         "threshold_rules": tuple(rules),
     }
     flags |= {"max_tasks": budget} if budget is not None else {}
-    settings, origins = load(flags, CONNECTION, {})
+    settings, origins = load(flags, CONNECTION)
     there = read(hyperparams(of_settings(settings, origins)), "a task")
-    back, _ = load({}, CONNECTION, {}, {name: (value, "a task") for name, value in there.items()})
+    back, _ = load({}, CONNECTION, parameters={name: (value, "a task") for name, value in there.items()})
     for name in TRANSFERABLE:
-        assert getattr(back, name) == getattr(settings, name), name
+        assert back.value(name) == settings.value(name), name
 
 
 VALUES = st.dictionaries(st.sampled_from(TRANSFERABLE), st.sampled_from(["1", "2", "3"]))
@@ -93,4 +94,5 @@ def test_other_sections_are_their_owners() -> None:
 
 
 def test_every_setting_is_in_one_place() -> None:
-    assert set(parameters.FIRST) <= set(TRANSFERABLE) <= set(Settings.model_fields)
+    assert set(FIRST) <= set(TRANSFERABLE) <= set(TABLE)
+    assert set(FIRST) == {"cleanup_period_in_days", "delete_threshold_days", "force_delete", "run_as_service"}

@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 
 from cleanup_job.errors import SettingsError
-from cleanup_job.settings.model import Settings, env_name, load
-from cleanup_job.wiring import derived, read_settings
+from cleanup_job.settings.clearml_conf import ClearMLConf, DerivedAddresses
+from cleanup_job.settings.model import TABLE
+from cleanup_job.settings.sources import load
+from cleanup_job.settings.text import PATTERNS
+from cleanup_job.wiring import read_settings
 
 SERVER = {
     "CLEARML_API_HOST": "http://clearml-apiserver:8008",
@@ -17,28 +20,33 @@ SERVER = {
 
 def mistake(**environ: str) -> str:
     with pytest.raises(SettingsError) as error:
-        load({}, SERVER | environ, {})
+        load({}, SERVER | environ)
     return str(error.value)
 
 
 def test_the_defaults_are_those_of_the_original_service() -> None:
-    settings, origins = load({}, SERVER, {})
-    assert (settings.delete_threshold_days, settings.force_delete) == (30.0, False)
-    assert (settings.cleanup_period_in_days, settings.run_as_service) == (1.0, False)
+    settings, origins = load({}, SERVER)
+    assert (settings.filters.delete_threshold_days, settings.filters.force_delete) == (30.0, False)
+    assert (settings.schedule.cleanup_period_in_days, settings.schedule.run_as_service) == (1.0, False)
     assert origins["force_delete"] == "default"
     assert origins["api_host"] == "CLEARML_API_HOST"
 
 
-def test_a_flag_wins_over_the_environment_and_that_over_a_clearml_conf() -> None:
-    conf = {"api_host": ("http://conf:8008", "clearml.conf"), "web_host": ("http://conf:8080", "clearml.conf")}
-    settings, origins = load({"workers": "2"}, SERVER | {"CLEANUP_WORKERS": "3"}, conf)
-    assert (settings.workers, origins["workers"]) == (2, "--workers")
-    assert (settings.api_host, settings.web_host) == ("http://clearml-apiserver:8008", "http://conf:8080")
+def test_a_flag_wins_over_the_environment_and_that_over_a_clearml_conf(tmp_path: Path) -> None:
+    file = tmp_path / "clearml.conf"
+    file.touch()
+    tree = {"api.api_server": "http://conf:8008", "api.web_server": "http://conf:8080"}
+    environ = SERVER | {"CLEANUP_WORKERS": "3", "CLEARML_CONFIG_FILE": str(file)}
+    settings, origins = load({"workers": "2"}, environ, [ClearMLConf(lambda _: tree), DerivedAddresses()])
+    assert (settings.run.workers, origins["workers"]) == (2, "--workers")
+    assert (settings.connection.api_host, origins["api_host"]) == ("http://clearml-apiserver:8008", "CLEARML_API_HOST")
+    assert (settings.connection.web_host, origins["web_host"]) == ("http://conf:8080", str(file))
+    assert settings.connection.files_host == "http://clearml-apiserver:8081"
 
 
 @pytest.mark.parametrize("text", ["a,b", " a , b ", '["a", "b"]'])
 def test_lists_are_written_with_commas_or_as_json(text: str) -> None:
-    assert load({}, SERVER | {"CLEANUP_PROJECTS": text}, {})[0].projects == ("a", "b")
+    assert load({}, SERVER | {"CLEANUP_PROJECTS": text})[0].filters.projects == ("a", "b")
 
 
 @pytest.mark.parametrize(
@@ -94,38 +102,43 @@ def test_a_wrong_value_is_an_error_that_names_setting_and_value(name: str, value
     assert value in text
 
 
-@pytest.mark.parametrize("name", [env_name(field) for field in Settings.model_fields])
+@pytest.mark.parametrize("name", [entry.env for entry in TABLE.values()])
 def test_set_but_empty_is_an_error_everywhere(name: str) -> None:
     assert f"{name}: set but empty" in mistake(**{name: " "})
 
 
 def test_a_misspelled_setting_is_an_error_that_proposes_the_right_one() -> None:
     text = mistake(CLEANUP_EXCLUDE_PROJECT="x")
-    assert "CLEANUP_EXCLUDE_PROJECT is no setting; did you mean CLEANUP_EXCLUDE_PROJECTS?" in text
+    assert "unknown setting CLEANUP_EXCLUDE_PROJECT; did you mean CLEANUP_EXCLUDE_PROJECTS?" in text
 
 
 def test_the_variables_of_a_kubernetes_service_named_cleanup_are_no_settings() -> None:
-    load({}, SERVER | {"CLEANUP_PORT": "tcp://10.0.0.1:80", "CLEANUP_SERVICE_HOST": "10.0.0.1"}, {})
-    load({}, SERVER | {"CLEANUP_X_PORT_80_TCP_ADDR": "10.0.0.1", "CLEANUP_SERVICE_PORT_HTTP": "80"}, {})
+    load({}, SERVER | {"CLEANUP_PORT": "tcp://10.0.0.1:80", "CLEANUP_SERVICE_HOST": "10.0.0.1"})
+    load({}, SERVER | {"CLEANUP_X_PORT_80_TCP_ADDR": "10.0.0.1", "CLEANUP_SERVICE_PORT_HTTP": "80"})
 
 
 @pytest.mark.parametrize("missing", sorted(SERVER))
 def test_no_host_or_no_credentials_is_an_error_never_a_default_server(missing: str) -> None:
     with pytest.raises(SettingsError, match=f"{missing} not set"):
-        load({}, {name: value for name, value in SERVER.items() if name != missing}, {})
+        load({}, {name: value for name, value in SERVER.items() if name != missing})
 
 
 def test_secrets_show_nowhere() -> None:
-    settings, _ = load({}, SERVER, {})
+    settings, _ = load({}, SERVER)
     assert "the-secret" not in repr(settings) + str(settings) + str(settings.model_dump())
     assert "the-secret" not in mistake(CLEANUP_WORKERS="x")
     assert "hunter2" not in mistake(CLEARML_API_HOST="http://user:hunter2@clearml:8008")
 
 
 def test_addresses_are_derived_like_the_sdk_does() -> None:
-    assert derived({"CLEARML_API_HOST": "http://clearml:8008"}, {})["files_host"][0] == "http://clearml:8081"
-    assert derived({"CLEARML_API_HOST": "https://api.example.org"}, {})["web_host"][0] == "https://app.example.org"
-    assert derived({"CLEARML_API_HOST": "http://clearml"}, {}) == {}
+    def derived(host: str, **flags: str) -> tuple[str | None, str | None]:
+        connection = load(flags, SERVER | {"CLEARML_API_HOST": host}, [DerivedAddresses()])[0].connection
+        return connection.files_host, connection.web_host
+
+    assert derived("http://clearml:8008") == ("http://clearml:8081", "http://clearml:8080")
+    assert derived("https://api.example.org") == ("https://files.example.org", "https://app.example.org")
+    assert derived("http://clearml") == (None, None)
+    assert derived("http://clearml:8008", api_host="http://other:8008")[0] == "http://other:8081", "of the one that counts"
 
 
 def test_a_clearml_conf_gives_the_connection(tmp_path: Path) -> None:
@@ -134,22 +147,68 @@ def test_a_clearml_conf_gives_the_connection(tmp_path: Path) -> None:
         'api { api_server: "http://c:8008", files_server: "http://c:8081"\n credentials {access_key: "k", secret_key: "s"} }'
     )
     settings, origins = read_settings({}, {"CLEARML_CONFIG_FILE": str(conf)})
-    assert (settings.api_host, settings.files_host) == ("http://c:8008", "http://c:8081")
+    assert (settings.connection.api_host, settings.connection.files_host) == ("http://c:8008", "http://c:8081")
     assert origins["secret_key"] == str(conf)
     with pytest.raises(SettingsError, match="there is no such file"):
         read_settings({}, {"CLEARML_CONFIG_FILE": str(tmp_path / "none.conf")})
+    by_flag, _ = read_settings({"config_file": str(conf)}, {"HOME": str(tmp_path)})
+    assert by_flag.connection.api_host == "http://c:8008"
+
+
+def test_a_mistake_in_a_clearml_conf_names_key_and_file(tmp_path: Path) -> None:
+    conf = tmp_path / "clearml.conf"
+    conf.write_text('api { api_server: "c:8008", credentials {access_key: "k", secret_key: "s"} }')
+    with pytest.raises(SettingsError, match=rf"^api\.api_server in {conf}=c:8008: use http://host:port or "):
+        read_settings({}, {"CLEARML_CONFIG_FILE": str(conf)})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "way_out"),
+    [
+        ("CLEANUP_FORCE_DELETE", "ture", "use true or false."),
+        ("CLEANUP_WORKERS", "33", "use 32 or less."),
+        ("CLEANUP_WORKERS", "two", "use a whole number."),
+        ("CLEANUP_DELETE_THRESHOLD_DAYS", "soon", "use a number."),
+        ("CLEANUP_DELETE_THRESHOLD_DAYS", "nan", "use a number that is not infinite."),
+        ("CLEANUP_DEADLINE_SECONDS", "0", "use more than 0."),
+        ("CLEANUP_EXTERNAL_FILES", "yes", "use keep or delete."),
+        ("CLEANUP_TASK_NAME", "a", "use at least 3 characters."),
+        ("CLEANUP_LEASE", "No", "use lower-case letters, digits, `-` and `.`, with a letter or digit at both ends."),
+        ("CLEANUP_TASK_EDITABLE", "wokers", "unknown setting wokers; did you mean workers?"),
+    ],
+)
+def test_a_mistake_says_what_to_write_instead(name: str, value: str, way_out: str) -> None:
+    assert mistake(**{name: value}) == f"{name}={value}: {way_out}"
+
+
+def test_every_pattern_of_a_setting_is_explained_in_words() -> None:
+    patterns = {getattr(part, "pattern", None) for entry in TABLE.values() for part in entry.field.metadata}
+    assert patterns - {None} == set(PATTERNS)
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    with pytest.raises(SettingsError) as error:
+        load({}, {"CLEARML_API_HOST": "http://c", "CLEANUP_WORKERS": "x", "CLEANUP_SHARD": "x", "CLEANUP_TAGS": "a,,b"})
+    assert str(error.value).startswith("unknown setting CLEANUP_SHARD; did you mean CLEANUP_SHARDS?")
+    with pytest.raises(SettingsError) as error:
+        load({}, {"CLEARML_API_HOST": "http://c", "CLEANUP_WORKERS": "x", "CLEANUP_TAGS": "a,,b"})
+    assert [line.split(":")[0] for line in str(error.value).splitlines()] == [
+        "CLEANUP_TAGS=a,,b",
+        "CLEANUP_WORKERS=x",
+        "CLEARML_API_ACCESS_KEY, CLEARML_API_SECRET_KEY not set",
+    ]
 
 
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
         ({"CLEANUP_SHARDS": "4"}, "JOB_COMPLETION_INDEX is not set"),
-        ({"CLEANUP_SHARDS": "4", "JOB_COMPLETION_INDEX": "4"}, "each index would do the same work"),
-        ({"JOB_COMPLETION_INDEX": "1"}, "each index would do the same work"),
-        ({"CLEANUP_SHARDS": "4", "JOB_COMPLETION_INDEX": "1", "CLEANUP_TASK_MODE": "agent"}, "hands a pass to one agent"),
-        ({"CLEANUP_SHARDS": "0"}, "greater than or equal to 1"),
+        ({"CLEANUP_SHARDS": "4", "JOB_COMPLETION_INDEX": "4"}, "several indexes would do the same work"),
+        ({"JOB_COMPLETION_INDEX": "1"}, "several indexes would do the same work"),
+        ({"CLEANUP_SHARDS": "4", "JOB_COMPLETION_INDEX": "1", "CLEANUP_TASK_MODE": "agent"}, "an agent runs a pass alone"),
+        ({"CLEANUP_SHARDS": "0"}, "CLEANUP_SHARDS=0: use 1 or more"),
     ],
 )
 def test_a_shard_that_could_do_too_much_does_not_start(variables: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
-        load({}, SERVER | variables, {})
+        load({}, SERVER | variables)

@@ -33,12 +33,12 @@ def test_paths_in_the_pod_are_not_looked_for_here() -> None:
         ("maxTask=1", "did you mean max_tasks"),
         ("CLEANUP_TAG=a", "did you mean tags"),
         ("report=", "CLEANUP_REPORT: set but empty"),
-        ("nonsense=1", "there is no such setting"),
-        ("maxTasks=0", "CLEANUP_MAX_TASKS='0' should be greater than or equal to 1"),
+        ("nonsense=1", "unknown setting; `clearml-cleanup settings` lists them all"),
+        ("maxTasks=0", "CLEANUP_MAX_TASKS=0: use 1 or more"),
         ("maxTasks=", "CLEANUP_MAX_TASKS: set but empty"),
         ("types=trainign", "CLEANUP_TYPES"),
-        ("secret_key=x", "credentials have no place on a command line"),
-        ("CLEARML_API_ACCESS_KEY=x", "credentials have no place on a command line"),
+        ("secret_key=x", "credentials must not be on a command line"),
+        ("CLEARML_API_ACCESS_KEY=x", "credentials must not be on a command line"),
         ("CLEANUP_LEASE=mine", "two passes from running at once"),
         ("leaseNamespace=other", "two passes from running at once"),
         ("cronjob=other", "two passes from running at once"),
@@ -55,6 +55,6 @@ def test_how_long_to_wait_for_the_lease_may_be_said() -> None:
 
 @pytest.mark.parametrize("argument", ["--no-dry-run", "--dry-run", "--dry-run=x"])
 def test_an_argument_of_the_container_that_would_win_is_named(argument: str) -> None:
-    with pytest.raises(SettingsError, match=r"container has the argument --(no-)?dry-run, which would win"):
+    with pytest.raises(SettingsError, match=r"container has the argument --(no-)?dry-run, which takes precedence"):
         check_arguments({"CLEANUP_DRY_RUN": "true"}, ["run", "--workers=2", argument])
     check_arguments({"CLEANUP_MAX_TASKS": "1"}, ["run", "--workers=2", argument])
