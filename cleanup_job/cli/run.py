@@ -113,9 +113,7 @@ def _guarded(
 class _Tasked:
     """A pass that is a task in ClearML, or leaves a run of one."""
 
-    def __init__(
-        self, flags: Mapping[str, Any], connection: wiring.Connection, report: Report, output: Output, stop: Stop
-    ) -> None:
+    def __init__(self, flags: Mapping[str, Any], connection: wiring.Login, report: Report, output: Output, stop: Stop) -> None:
         self._flags = flags
         self._connection = connection
         self._report = report
@@ -203,7 +201,7 @@ class _Tasked:
 
 
 def _pass(  # noqa: PLR0913, PLR0917 -- all that is around a pass
-    settings: Settings, connection: wiring.Connection, report: Report, output: Output, stop: Stop, own: OwnTasks | None = None
+    settings: Settings, connection: wiring.Login, report: Report, output: Output, stop: Stop, own: OwnTasks | None = None
 ) -> None:
     parts = wiring.connect(settings, connection, stop.before_deletion)
     try:

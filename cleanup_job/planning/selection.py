@@ -31,7 +31,7 @@ DRAFT = "created"
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What to ask the server for. It only narrows the listing: nothing relies on its being honoured."""
+    """What to ask the server for. It only narrows the listing; nothing relies on the server honouring it."""
 
     statuses: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class Query:
 class Selected:
     """What a pass remembers of a task from its selection to the last look at it: there may be millions.
 
-    Its id, its place in the order, and how to tell whether somebody touched it.
+    Its id, its place in the order, and how to tell whether it was changed.
     """
 
     id: TaskId
@@ -71,14 +71,14 @@ class Selected:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A threshold of its own for some projects."""
+    """A threshold for some projects."""
 
     text: str
-    """As the setting has it."""
+    """The entry of the setting."""
     projects: frozenset[str]
-    """Ids, sub-projects included."""
+    """Ids, including sub-projects."""
     cutoff: datetime | None
-    """As ``Rules.cutoff``; None: never."""
+    """As in ``Rules``; None if its tasks are never deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class Rules:
     def allows(
         self, task: Task, *, archived_at: datetime | None = None, is_step: bool = False, since: datetime | None = None
     ) -> bool:
-        """Whether the task may be deleted, by its own fields alone; ``keeps`` has the last word.
+        """Whether the task may be deleted, by its own fields alone; what ``keeps`` says takes precedence.
 
         Args:
             task: The record as the server holds it now.
@@ -272,7 +272,7 @@ def is_controller(task: Task) -> bool:
 
 
 def age_from(task: Task) -> datetime | None:
-    """The moment from which a task's age counts; None where its record has no time at all.
+    """The moment from which a task's age counts; None if its record has no time at all.
 
     A draft that never ran has no ``status_changed``; an active task counts by its last report.
     """
@@ -282,11 +282,11 @@ def age_from(task: Task) -> datetime | None:
 
 
 def unchanged(before: Selected, now: Task, *, planned: Task | None = None) -> bool:
-    """Whether nobody touched the task since it was listed.
+    """Whether the task was not changed by others since it was listed.
 
-    ``last_change`` alone may move where its parent was deleted. Where this pass itself has changed the record since it was
-    read as ``planned`` (deleted its models, or taken models of others from its list), ``last_update`` and ``last_change`` say
-    nothing any more. Restoring, editing tags and moving show in other fields.
+    ``last_change`` alone may move if its parent was deleted. If this pass itself has changed the record since it was read as
+    ``planned`` (deleted its models, or removed models of others from its list), ``last_update`` and ``last_change`` no longer
+    say anything. Restoring, editing tags and moving show in other fields.
     """
     same_parent = before.parent == now.parent
     parent_deleted = now.parent == f"__DELETED__{before.parent}"

@@ -9,7 +9,7 @@ from cleanup_job.settings.fields import Address, FilesAddress, Group, Verify, op
 from cleanup_job.settings.scopes import Scope
 
 
-class Connection(Group):
+class ConnectionSettings(Group):
     """Where ClearML's servers are, and the credentials to log in with."""
 
     heading: ClassVar = "Connection"
