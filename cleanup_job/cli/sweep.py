@@ -16,7 +16,7 @@ from cleanup_job.cli.flags import OF_A_SWEEP, add_flags, given
 from cleanup_job.errors import CleanupError, LeaseHeldError, SettingsError
 from cleanup_job.exit_codes import ExitCode, StopReason
 from cleanup_job.passes.cleanup import Stop
-from cleanup_job.passes.sweep import Options, Sweep
+from cleanup_job.passes.sweep import Sweep, SweepOptions
 from cleanup_job.report import json_lines
 from cleanup_job.report.formatting import plain
 from cleanup_job.report.sweep import (
@@ -71,7 +71,7 @@ def _sweep(settings: Settings, report: SweepReport, output: "_Output") -> None:
                 if held is not None:
                     stop.holds_lease = held.is_safe
                 server, places = wiring.sweep_places(settings, output.warning, stop.before_deletion)
-                wanted = Options(
+                wanted = SweepOptions(
                     settings.sweep.sweep_delete,
                     timedelta(days=settings.sweep.sweep_grace_days),
                     settings.sweep.sweep_known_one_in,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cleanup_job.clearml_api.clearml_server import ClearMLServer
 from cleanup_job.clearml_api.session import Connection, Transport
 from cleanup_job.errors import CleanupError, LeaseHeldError, RefusedError
-from cleanup_job.passes.sweep import Options, Sweep
+from cleanup_job.passes.sweep import Sweep, SweepOptions
 from cleanup_job.planning.orphans import FoundFolder
 from cleanup_job.planning.paths import Location
 from cleanup_job.report.sweep import Orphan, SweepReport, Verdict
@@ -45,7 +45,7 @@ def sweep(sandbox: Sandbox, root: Path, *, gate: Callable[[], None] = lambda: No
     transport = Transport(Connection(sandbox.api_url, sandbox.key, sandbox.secret, retry=retry, timeout=20))
     done = Swept(SweepReport("test", "127.0.0.1", bool(options.get("delete")), NOW))
     storage = MountedFolders([str(root)], before_deletion=gate)
-    wanted = Options(**{"sure": not {"known_one_in", "refuse_above", "grace"} & options.keys(), **options})
+    wanted = SweepOptions(**{"sure": not {"known_one_in", "refuse_above", "grace"} & options.keys(), **options})
     try:
         Sweep(ClearMLServer(transport), wanted, done.report, done.orphans.append).run(
             [(storage, Location(SCHEME + str(root), ""))]

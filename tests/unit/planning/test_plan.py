@@ -338,7 +338,7 @@ def stays(found: Plan) -> tuple[Reason, str]:
 
 
 def test_each_reason_says_what_to_know_about_it() -> None:
-    touched = "somebody restored, re-ran or edited it while the pass ran; the next pass looks again"
+    touched = "it was restored, run again or edited while the pass ran; the next pass looks again"
     moving = "its models, or claims on its files, changed each time it was read; the next pass looks again"
     assert stays(plan(now=task(tags=("x",)))) == (Reason.CHANGED, touched)
     assert stays(plan(changing=frozenset({A}))) == (Reason.CHANGED, moving)
