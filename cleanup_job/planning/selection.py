@@ -164,12 +164,11 @@ class Rules:
         with_controller = is_step and self.include_pipeline_steps
         return (
             task.id not in self.own.never
-            and (task.archived or (with_controller and task.status not in ACTIVE))
+            and self._is_put_away(task, with_controller=with_controller)
             and self._is_old_enough(task, since or age_from(task))
             and self._grace_is_over(task, archived_at or task.last_change)
             and (self._is_own_run(task) or self._is_selected(task))
             and not self._is_excluded(task)
-            and ("hidden" not in task.system_tags or self.include_hidden or with_controller)
         )
 
     def keeps(self, task: Task) -> str:
@@ -195,6 +194,12 @@ class Rules:
     def is_step(self, task: Task) -> bool:
         """Whether a task is a step if its parent is a controller. A clone of a controller also has that as its parent."""
         return not task.is_controller and ("hidden" in task.system_tags or task.project in self.pipeline_projects)
+
+    def _is_put_away(self, task: Task, *, with_controller: bool) -> bool:
+        """Whether it is archived, and hidden only if that is allowed; or deleted with its controller, and not active."""
+        if with_controller:
+            return task.archived or task.status not in ACTIVE
+        return task.archived and (self.include_hidden or "hidden" not in task.system_tags)
 
     def _is_old_enough(self, task: Task, since: datetime | None) -> bool:
         """By the task's threshold. What is never deleted counts by the general one, so that it is reported as kept."""
