@@ -24,7 +24,7 @@ NOW = datetime(2026, 11, 1, tzinfo=UTC)
 OLD = NOW - timedelta(days=60)
 KEEP_X = ActiveFilter("keep_tags", frozenset({"x"}))
 RULES = Rules(NOW - timedelta(days=30), NOW, force_delete=True)
-FORCE = Policy(RULES, force=True)
+FORCE = Policy(RULES)
 A, B = TaskId("a" * 32), TaskId("b" * 32)
 
 
@@ -104,7 +104,9 @@ def test_a_file_on_an_unknown_store_keeps_the_record_unless_the_settings_leave_i
     stays = plan(found=found)
     assert reason(stays) is Reason.UNKNOWN_STORE
     assert stays.kept[0].unknown_stores == (("s3://bucket", 1),)
-    assert plan(replace(FORCE, keep_unknown=False), found=found).deletions[0].unknown_stores == (("s3://bucket", 1),)
+    assert plan(replace(FORCE, unknown_stores="delete_record"), found=found).deletions[0].unknown_stores == (
+        ("s3://bucket", 1),
+    )
 
 
 def test_of_many_unknown_stores_some_are_named_and_the_others_counted() -> None:
@@ -359,13 +361,17 @@ def test_each_reason_says_what_to_know_about_it() -> None:
 
 
 def test_without_force_it_says_what_needs_it() -> None:
-    policy = Policy(RULES)
+    policy, draft = Policy(replace(RULES, force_delete=False)), task(status="created")
+    known = {"before": {A: Selected.of(draft)}, "now": draft}
     model = {A: [Model(ModelId("m1"), "", A), Model(ModelId("m2"), "", A, ready=True)]}
     ending = "; CLEANUP_FORCE_DELETE=true deletes it"
-    assert stays(plan(policy, models=model)) == (Reason.NEEDS_FORCE, f"it has a published model m2{ending}")
-    assert stays(plan(policy, published_children=frozenset({A}))) == (Reason.NEEDS_FORCE, f"it has a published child{ending}")
-    assert plan(policy, published_children=frozenset({B})).deletions
-    assert plan(policy, models={A: model[A][:1]}).deletions
+    assert stays(plan(policy, **known, models=model)) == (Reason.NEEDS_FORCE, f"it has a published model m2{ending}")
+    assert stays(plan(policy, **known, published_children=frozenset({A}))) == (
+        Reason.NEEDS_FORCE,
+        f"it has a published child{ending}",
+    )
+    assert plan(policy, **known, published_children=frozenset({B})).deletions
+    assert plan(policy, **known, models={A: model[A][:1]}).deletions
     assert plan(models=model, published_children=frozenset({A})).deletions
 
 
@@ -521,7 +527,7 @@ def test_what_a_report_says_of_a_task() -> None:
     found = outputs(A, f"{folder(A)}/artifacts/x", f"{folder(A)}/artifacts/y", *external, f"gs://b/p/exp.{A}/z")
     models = {A: [Model(ModelId(name), "", A) for name in ("m", "n", "o")]}
     guard = Protection(frozenset({ModelId("n"), ModelId("elsewhere")}), locate=locate)
-    deletion = plan(replace(FORCE, keep_unknown=False), found=found, models=models, guard=guard).deletions[0]
+    deletion = plan(replace(FORCE, unknown_stores="delete_record"), found=found, models=models, guard=guard).deletions[0]
     assert (deletion.task, deletion.unit, deletion.files, deletion.bytes) == (task(), (A,), 2, 14)
     assert ([model.id for model in deletion.models], deletion.kept_models, deletion.detached) == (["m", "o"], ("n",), True)
     assert (deletion.listed, deletion.files_missing, deletion.protected) == (None, 0, ())
