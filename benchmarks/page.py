@@ -119,8 +119,8 @@ def written(text: str, figures: Figures) -> str:
 
 def tables(figures: Figures) -> str:
     """All tables."""
-    parts = ["### What was to be reached\n", *_target_table(figures)]
-    parts += ["\n### Time: ours by the floor's\n", *_matrix(figures)]
+    parts = ["### Targets\n", *_target_table(figures)]
+    parts += ["\n### Time, relative to the floor\n", *_matrix(figures)]
     parts += ["\n### Requests, memory and the code's own time\n", *_own(figures)]
     return "\n".join(parts) + "\n"
 

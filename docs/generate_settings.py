@@ -1,25 +1,25 @@
-"""Prints docs/settings.md from the settings model: `make docs` writes it, and a test compares the two."""
+"""Prints docs/settings.md from the settings model. `make docs` writes the file; a test compares it."""
 
 from typing import Any, Literal, get_args, get_origin
 
-from cleanup_job.settings.model import TABLE
+from cleanup_job.settings.model import TABLE, Entry
 
 HEAD = """# Settings
 
-Generated from `cleanup_job/settings/` by `make docs`; do not edit it by hand.
+Generated from `cleanup_job/settings/` by `make docs`. Don't edit it by hand.
 
-A value is taken from the flag of `clearml-cleanup run` (those under Sweep: of `clearml-cleanup sweep`), else from the
-environment, else (for the connection) from a `clearml.conf`, else it is the default. `clearml-cleanup settings` prints the
-effective values and where each came from.
+The flag of `clearml-cleanup run` takes precedence (for those under Sweep, the flag of `clearml-cleanup sweep`), then the
+environment, then, for the connection only, a `clearml.conf`, then the default. `clearml-cleanup settings` prints the effective
+values and where each came from.
 
 A value that is empty, misspelled or out of bounds is never read as "no limit": it ends the job with exit code 2 before anything
-is deleted. So does the name of a project, user or tag that matches nothing, and an unknown variable that begins with
-`CLEANUP_`. Lists are written `a,b` or `["a", "b"]`; flags may be repeated.
+is deleted. So does an unknown variable that begins with `CLEANUP_`, and an exclusion, keep rule or threshold that names a
+project, user or tag that does not exist. Lists are written `a,b` or `["a", "b"]`; flags may be repeated.
 """
 
 
 def kind(annotation: Any) -> str:
-    """The kind of value, in words."""
+    """Describes the values that an annotation allows."""
     annotation = annotation.__origin__ if hasattr(annotation, "__metadata__") else annotation
     if get_origin(annotation) is Literal:
         return " or ".join(f"`{choice}`" for choice in get_args(annotation))
@@ -43,7 +43,7 @@ def bounds(metadata: list[Any]) -> str:
 
 
 def flat(metadata: list[Any]) -> list[Any]:
-    """Constraints, including those in a Field of an Annotated type."""
+    """All constraints, including those inside a Field of an Annotated type."""
     return [inner for item in metadata for inner in (item.metadata if hasattr(item, "metadata") else [item])]
 
 
@@ -54,18 +54,22 @@ def default(value: Any) -> str:
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
+def row(entry: Entry) -> str:
+    """A setting's row in its table."""
+    flag = "" if entry.secret else f"<br>`{entry.flag}`"
+    limits = bounds(entry.field.metadata)
+    value = kind(entry.field.annotation) + (f", {limits}" if limits else "")
+    return f"| `{entry.env}`{flag} | {value} | {default(entry.default)} | {entry.field.description} |"
+
+
 def page() -> str:
-    """The whole page."""
+    """The whole page: a table for each group, in the order of the model."""
     headings: dict[str, list[str]] = {}
     for entry in TABLE.values():
-        flag = "" if entry.secret else f"`{entry.flag}`"
-        limits = bounds(entry.field.metadata)
-        value = kind(entry.field.annotation) + (f", {limits}" if limits else "")
-        row = f"| `{entry.env}` | {flag} | {value} | {default(entry.default)} | {entry.field.description} |"
-        headings.setdefault(entry.heading, []).append(row)
+        headings.setdefault(entry.heading, []).append(row(entry))
     lines = [HEAD]
     for heading, rows in headings.items():
-        lines += [f"## {heading}", "", "| variable | flag | value | default | meaning |", "|---|---|---|---|---|", *rows, ""]
+        lines += [f"## {heading}", "", "| variable and flag | value | default | meaning |", "|---|---|---|---|", *rows, ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -9,8 +9,8 @@ from rich.table import Column, Table
 from cleanup_job.cli.installed_release import add_release_flags, release_of
 from cleanup_job.cluster.status import LeaseStatus, PassResult, Status, read
 from cleanup_job.exit_codes import meaning
+from cleanup_job.report.formatting import counted, moment, plain
 from cleanup_job.report.json_lines import dumps
-from cleanup_job.report.words import counted, moment, plain
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

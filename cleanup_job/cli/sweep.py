@@ -16,8 +16,8 @@ from cleanup_job.job import pod
 from cleanup_job.job.sweep_job import SweepJob
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.report import json_lines
+from cleanup_job.report.formatting import plain
 from cleanup_job.report.sweep import Orphan, SweepReport, finished_line, orphan_line, print_orphan, print_sum
-from cleanup_job.report.words import plain
 from cleanup_job.settings.model import Settings, names
 
 FLAGS = names(lambda entry: entry.sweeps)

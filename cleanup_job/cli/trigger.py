@@ -9,7 +9,7 @@ from cleanup_job.cli.installed_release import add_release_flags, release_of
 from cleanup_job.cluster.cronjob import container_of, create, job_from
 from cleanup_job.cluster.follow import Follower
 from cleanup_job.exit_codes import ExitCode
-from cleanup_job.report.words import plain
+from cleanup_job.report.formatting import plain
 from cleanup_job.settings import overrides
 
 
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         messages.print(f"created in namespace {namespace}; to see its log: {later}")
         return 0
     messages.print(f"job {job} in namespace {namespace}")
-    follower = Follower(cluster, namespace, job, write=_write, tell=lambda text: messages.print(plain(text)))
+    follower = Follower(cluster, namespace, job, write=_write, notify=lambda text: messages.print(plain(text)))
     try:
         return follower.run()
     except KeyboardInterrupt:

@@ -1,1 +1,1 @@
-"""The only room that talks to Kubernetes."""
+"""The only package that talks to Kubernetes."""

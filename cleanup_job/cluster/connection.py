@@ -1,6 +1,6 @@
-"""The cluster that everything here talks to: one call in, JSON out, and what its failures mean.
+"""The connection to the Kubernetes API: calls that take and give JSON, and what their failures mean.
 
-`kubernetes` is imported in functions only: a run without a cluster does not pay for it, and needs no such package.
+`kubernetes` is imported in functions only: a run without a cluster does not need the package or the time to import it.
 """
 
 import json
@@ -16,17 +16,17 @@ from cleanup_job.transport.connection_errors import words
 POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 UNKNOWN_USER, FORBIDDEN, NOT_FOUND, CONFLICT = 401, 403, 404, 409
 _SILENCE = 60.0
-"""Seconds without a byte after which a stream is taken for cut: a broken line is silent."""
+"""Seconds without a byte after which a stream counts as cut: a broken connection says nothing."""
 
 Document = dict[str, Any]
 
 
 class NoClusterError(Exception):
-    """There is no kubeconfig, or none that can be used, and this is no pod with a token."""
+    """There is no usable kubeconfig, and this is not a pod with a token."""
 
 
 class CallError(Exception):
-    """A call that failed; ``status`` is HTTP's, 0 where there was no answer. ``str()`` is the server's own words."""
+    """A call that failed. ``status`` is that of HTTP, or 0 if there was no answer; ``str()`` is the server's message."""
 
     def __init__(self, status: int, said: str) -> None:
         super().__init__(said)
@@ -34,29 +34,29 @@ class CallError(Exception):
 
     @property
     def refused(self) -> bool:
-        """Whoever asks is unknown to the cluster, or lacks a right."""
+        """Whether the account is unknown to the cluster, or lacks a right."""
         return self.status in {UNKNOWN_USER, FORBIDDEN}
 
     @property
     def passing(self) -> bool:
-        """The same call may succeed later."""
-        return self.status in {0, 408, 429} or self.status >= 500  # noqa: PLR2004 -- HTTP's own
+        """Whether the same call may succeed later."""
+        return self.status in {0, 408, 429} or self.status >= 500  # noqa: PLR2004 -- HTTP's server errors
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """The cluster of KUBECONFIG, else the one this pod runs in, else the one of ~/.kube/config."""
+    """A cluster, and the namespace to work in."""
 
     client: Any
     namespace: str
-    """The namespace of whoever asks: the pod's, or the kubeconfig context's."""
+    """The namespace of the pod, or of the kubeconfig's context."""
     timeout: float
     """Seconds after which a request without an answer fails."""
 
     def call(self, api: str, method: str, *arguments: Any, **options: Any) -> Any:
         """Call a method of one of the package's APIs, such as `CoreV1Api`.
 
-        JSON goes in and out, without the package's models: its way to write and check times changes between versions.
+        It takes and gives JSON in place of the package's models, whose way to write and check times changes between versions.
 
         Raises:
             CallError: the API server refused, or did not answer.
@@ -65,7 +65,7 @@ class Cluster:
             return json.loads(self._response(api, method, *arguments, _request_timeout=self.timeout, **options).data)
 
     def lines(self, api: str, method: str, *arguments: Any, **options: Any) -> Iterator[str]:
-        """Call a method that gives text as it comes; ends when the server does.
+        """Call a method that streams text; gives its lines until the server ends the stream.
 
         Raises:
             CallError: the API server refused, or the stream was cut.
@@ -85,7 +85,7 @@ class Cluster:
     def _response(self, api: str, method: str, *arguments: Any, **options: Any) -> Any:
         from kubernetes import client  # noqa: PLC0415 -- see the module
 
-        package: Any = client  # half of it has no types
+        package: Any = client  # it has no types for most of its modules
         return getattr(getattr(package, api)(self.client), method)(*arguments, _preload_content=False, **options)
 
 
@@ -105,7 +105,7 @@ def _failures() -> Iterator[None]:
 
 
 def _said(error: Any) -> str:
-    """The API server's own words: the `message` of its Status document."""
+    """The API server's message: that of its Status document, if it sent one."""
     try:
         return str(json.loads(error.body)["message"])
     except (TypeError, ValueError, KeyError):
@@ -113,18 +113,18 @@ def _said(error: Any) -> str:
 
 
 def connect(timeout: float, context: str | None = None) -> Cluster:
-    """Find the cluster; nothing is asked of it yet.
+    """Find the cluster of KUBECONFIG, or else the one this pod runs in, or else the one of ~/.kube/config; sends no request.
 
     Raises:
-        NoClusterError: there is none, or what names it can't be used.
+        NoClusterError: there is none, or its configuration can't be used.
     """
     try:
         import kubernetes  # noqa: PLC0415 -- see the module
     except ModuleNotFoundError as missing:
         raise NoClusterError(f"the Python package `kubernetes` is not installed ({missing}).") from missing
-    package: Any = kubernetes  # half of it has no types
+    package: Any = kubernetes  # it has no types for most of its modules
     configuration = package.client.Configuration()
-    configuration.retries = False  # whoever calls retries, and knows how long it may
+    configuration.retries = False  # the caller retries, and knows for how long it may
     kubeconfig = os.environ.get("KUBECONFIG") or None
     namespace = None
     try:
@@ -136,13 +136,13 @@ def connect(timeout: float, context: str | None = None) -> Cluster:
                 kubeconfig, context=context, client_configuration=configuration, persist_config=False
             )
             namespace = _namespace(package, kubeconfig, context)
-    except Exception as error:  # whatever stands in that file
+    except Exception as error:  # whatever is in that file
         raise NoClusterError(str(error)) from error
     return Cluster(package.client.ApiClient(configuration), namespace or "default", timeout)
 
 
 def _namespace(package: Any, kubeconfig: str | None, context: str | None) -> str | None:
-    """The namespace of a context. The package's own listing of contexts fails where none is current."""
+    """The namespace of a context. The package's own list of contexts fails where none is the current one."""
     merged = package.config.kube_config.KubeConfigMerger(kubeconfig or package.config.KUBE_CONFIG_DEFAULT_LOCATION).config
     chosen = merged["contexts"].get_with_name(context or merged["current-context"])["context"]
     namespace: str | None = chosen.safe_get("namespace")

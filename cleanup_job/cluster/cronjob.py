@@ -1,4 +1,4 @@
-"""The installed CronJob, and Jobs made from it as `kubectl create job --from` makes them."""
+"""The installed CronJob, and Jobs created from it as `kubectl create job --from` creates them."""
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,11 +18,12 @@ from cleanup_job.cluster.connection import (
 from cleanup_job.errors import CleanupError, SettingsError, UnreachableError
 
 LABEL = "app.kubernetes.io/name=clearml-cleanup,app.kubernetes.io/component!=sweep"
-"""The CronJob of passes; that of sweeps has a component of its own."""
+"""Selects the CronJob of passes; that of sweeps has a component of its own."""
 CONTAINER = "clearml-cleanup"
 JOB_NAME = "batch.kubernetes.io/job-name"
-INDEX = "batch.kubernetes.io/job-completion-index"
 """The label of a pod that names its Job."""
+INDEX = "batch.kubernetes.io/job-completion-index"
+"""The label of a pod that numbers its shard."""
 _TIMEOUT = 30.0
 
 
@@ -30,18 +31,18 @@ def connect_as_user(context: str | None) -> Cluster:
     """The cluster of the user's kubeconfig.
 
     Raises:
-        SettingsError: there is none.
+        SettingsError: there is no usable kubeconfig.
     """
     try:
         return connect(_TIMEOUT, context)
     except NoClusterError as error:
         raise SettingsError(
-            f"No cluster to ask: {error} Set KUBECONFIG to your kubeconfig, or choose one of its contexts with --context."
+            f"No cluster was found: {error} Set KUBECONFIG to your kubeconfig, or choose one of its contexts with --context."
         ) from error
 
 
 def explained(error: CallError, verb: str, resource: str, namespace: str) -> CleanupError:
-    """What a failed call of a user means, and the way out."""
+    """What a failed call means to the user who made it, and the way out."""
     if error.status == UNKNOWN_USER:
         return SettingsError(
             f"The cluster does not accept your credentials: {error}. Log in to it again, or choose another context of your "
@@ -58,10 +59,10 @@ def explained(error: CallError, verb: str, resource: str, namespace: str) -> Cle
 
 
 def find(cluster: Cluster, namespace: str, name: str | None) -> Document:
-    """The CronJob of that name; without one, the only one of this project in the namespace.
+    """The CronJob of that name; without a name, the only one of ClearML Cleanup in the namespace.
 
     Raises:
-        SettingsError: there is none, or several, or it may not be read.
+        SettingsError: there is none, there are several, or it can't be read.
     """
     try:
         if name is not None:
@@ -80,24 +81,24 @@ def find(cluster: Cluster, namespace: str, name: str | None) -> Document:
         )
     if len(items) > 1:
         names = ", ".join(sorted(item["metadata"]["name"] for item in items))
-        raise SettingsError(f"There are several in namespace {namespace}: {names}. Choose one with --cronjob.")
+        raise SettingsError(f"There are several CronJobs in namespace {namespace}: {names}. Choose one with --cronjob.")
     only: Document = items[0]
     return only
 
 
 def container_of(pod_template: Document) -> Document:
-    """The container of the pass."""
+    """The container that runs the pass."""
     containers: list[Document] = pod_template["spec"]["containers"]
     return next((container for container in containers if container["name"] == CONTAINER), containers[0])
 
 
 def by_age(items: Iterable[Document]) -> list[Document]:
-    """The oldest first."""
+    """Objects in the order of their creation, oldest first."""
     return sorted(items, key=lambda item: str(item["metadata"]["creationTimestamp"]))
 
 
 def ending(job: Document) -> Document | None:
-    """The condition, `Complete` or `Failed`, that says how the Job ended; None while it has not."""
+    """The condition, `Complete` or `Failed`, that says how the Job ended; None while it runs."""
     conditions = (job.get("status") or {}).get("conditions") or []
     return next((entry for entry in conditions if entry["type"] in {"Complete", "Failed"} and entry["status"] == "True"), None)
 
@@ -109,7 +110,7 @@ def state_of(pod: Document, container: str) -> Document:
 
 
 def job_from(cronjob: Document, name: str | None, arguments: Sequence[str]) -> Document:
-    """A Job as `kubectl create job --from=cronjob/…` makes it, with further arguments for its container."""
+    """A Job as `kubectl create job --from=cronjob/…` creates it, with further arguments for its container."""
     metadata = cronjob["metadata"]
     template = cronjob["spec"]["jobTemplate"]
     spec = deepcopy(template["spec"])
@@ -121,11 +122,11 @@ def job_from(cronjob: Document, name: str | None, arguments: Sequence[str]) -> D
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
-            # 63 characters are what a label may have, and the Job's name becomes one.
+            # The Job's name becomes a label, which has 63 characters at most.
             "name": name or f"{metadata['name'][:48].rstrip('-.')}-manual-{secrets.token_hex(3)}",
             "labels": made.get("labels") or {},
             "annotations": {"cronjob.kubernetes.io/instantiate": "manual"} | (made.get("annotations") or {}),
-            # Without blockOwnerDeletion, which would take a right more.
+            # Without blockOwnerDeletion, which would need one more right.
             "ownerReferences": [
                 {
                     "apiVersion": "batch/v1",
@@ -141,10 +142,10 @@ def job_from(cronjob: Document, name: str | None, arguments: Sequence[str]) -> D
 
 
 def create(cluster: Cluster, namespace: str, job: Mapping[str, Any]) -> str:
-    """Make the Job; gives its name.
+    """Create the Job; gives its name.
 
     Raises:
-        SettingsError: it may not be made, or there is one of this name.
+        SettingsError: it can't be created, or there is one of this name.
     """
     try:
         made = cluster.call("BatchV1Api", "create_namespaced_job", namespace, job)

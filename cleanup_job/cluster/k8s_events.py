@@ -1,4 +1,4 @@
-"""Kubernetes Events on the CronJob: `kubectl describe cronjob` tells of each pass."""
+"""Kubernetes Events on the CronJob, so that `kubectl describe cronjob` shows each pass."""
 
 import uuid
 from datetime import UTC, datetime
@@ -7,20 +7,20 @@ from cleanup_job.cluster.connection import CallError, NoClusterError, connect
 
 COMPONENT = "clearml-cleanup"
 _TIMEOUT = 3.0
-"""Seconds. An event is a courtesy: a pass does not hang for it."""
+"""Seconds for each call. An event is only a help: a pass does not wait long for it."""
 
 
 class EventError(Exception):
-    """An Event could not be left. ``str()`` says why, and what is missing."""
+    """An Event could not be created. ``str()`` says why, and what is missing."""
 
 
-def leave(  # noqa: PLR0913 -- what an Event has
+def leave(  # noqa: PLR0913 -- the fields of an Event
     cronjob: str, namespace: str | None, *, kind: str, reason: str, message: str, pod: str
 ) -> None:
-    """Leave an Event of type ``kind`` (Normal or Warning) on the CronJob; the namespace's default is the pod's own.
+    """Create an Event of type ``kind`` (Normal or Warning) on the CronJob, by default in the pod's own namespace.
 
     Raises:
-        EventError: it could not be left.
+        EventError: it could not be created.
     """
     try:
         cluster = connect(_TIMEOUT)
@@ -49,12 +49,12 @@ def leave(  # noqa: PLR0913 -- what an Event has
         }
         cluster.call("CoreV1Api", "create_namespaced_event", where, event)
     except NoClusterError as error:
-        raise EventError(f"no event was left on CronJob {cronjob} (CLEANUP_CRONJOB): {error}") from error
+        raise EventError(f"no event was created on CronJob {cronjob} (CLEANUP_CRONJOB): {error}") from error
     except CallError as error:
-        text = f"no event was left on CronJob {cronjob} (CLEANUP_CRONJOB): {error}"
+        text = f"no event was created on CronJob {cronjob} (CLEANUP_CRONJOB): {error}"
         if error.refused:
             text += (
-                ". It takes get on this CronJob and create on events, as the Helm chart's Role allows; unset CLEANUP_CRONJOB "
-                "to have none."
+                ". Allow get on this CronJob and create on events, as the Helm chart's Role does; or unset CLEANUP_CRONJOB to "
+                "have no events."
             )
         raise EventError(text) from error

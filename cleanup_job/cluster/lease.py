@@ -1,4 +1,4 @@
-"""One pass at a time: whoever runs one holds a Lease of the cluster while it does."""
+"""One pass at a time: each holds a Lease of the cluster while it runs."""
 
 import math
 import os
@@ -11,18 +11,19 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from cleanup_job.cluster.api import KubernetesLeases, LeaseApi, LeaseChangedError, LeaseRecord
+from cleanup_job.cluster.lease_api import KubernetesLeases, LeaseApi, LeaseChangedError, LeaseRecord
+from cleanup_job.cluster.retrying import until_answered
 from cleanup_job.errors import LeaseHeldError, LeaseLostError, UnreachableError
 
-# Parts of the Lease's duration. A renewal is two requests, so one that hangs still leaves time to stop before it is over.
+# Fractions of the Lease's duration. A renewal is two requests: one that hangs still leaves time to stop before it expires.
 _RENEW_EVERY = 1 / 3
 _RETRY_AFTER = 1 / 12
 _REQUEST = 1 / 8
-_SECOND_LOOK = 1 / 2  # longer than a live holder needs to renew
+_SECOND_LOOK = 1 / 2  # longer than a live holder takes to renew
 _ACQUIRE_PAUSES = (1.0, 2.0, 4.0)
 _LOOK_AGAIN = 2.0
-"""Seconds between two looks at a Lease that somebody else holds."""
-_HEED = 0.2
+"""Seconds between two looks at a Lease that another pass holds."""
+_NOTICE = 0.2
 """Seconds within which a wait notices that it should end."""
 
 
@@ -38,15 +39,15 @@ def hold(  # noqa: PLR0913 -- all but the name have defaults, or are required by
     stopped: Callable[[], bool] = lambda: False,
     on_lost: Callable[[str], None],
     api: LeaseApi | None = None,
-) -> Iterator["Guard"]:
-    """Hold the Lease while the body runs; gives the guard, which knows whether it still does.
+) -> Iterator["LeaseGuard"]:
+    """Hold the Lease while the body runs; gives the guard, which knows whether the Lease is still held.
 
-    Raises `LeaseHeldError` if somebody else does and goes on to for `wait` seconds, or until `stopped` is true; `on_wait` is
-    told once by whom. `on_lost` is called at most once, from another thread, when the Lease can no longer be relied on: the
-    body should come to an end then. Killed without a chance to release it, a holder blocks the next one for one and a half
+    Raises `LeaseHeldError` if another pass holds it for all of `wait` seconds, or until `stopped` is true; `on_wait` is called
+    once, with the holder's name. `on_lost` is called at most once, from another thread, when the Lease can no longer be relied
+    on: the body should end then. A holder that is killed before it can release the Lease blocks the next one for one and a half
     times `duration` seconds.
     """
-    guard = Guard(api or KubernetesLeases(duration * _REQUEST), name, namespace, identity=identity, duration=duration)
+    guard = LeaseGuard(api or KubernetesLeases(duration * _REQUEST), name, namespace, identity=identity, duration=duration)
     guard.wait(wait, on_wait, stopped)
     over = threading.Event()
 
@@ -61,7 +62,7 @@ def hold(  # noqa: PLR0913 -- all but the name have defaults, or are required by
     finally:
         over.set()
         keeper.join(duration)
-        # A renewal that hangs could take the Lease again after its release; then it may as well expire.
+        # A renewal that hangs could take the Lease again after its release, so in that case it is left to expire.
         if not keeper.is_alive():
             guard.release()
 
@@ -70,10 +71,10 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Guard:
-    """One holder's side of the Lease, without the thread."""
+class LeaseGuard:
+    """One holder of the Lease, without the thread that renews it."""
 
-    def __init__(  # noqa: PLR0913 -- the clocks are for tests
+    def __init__(  # noqa: PLR0913 -- tests set the clocks
         self,
         api: LeaseApi,
         name: str,
@@ -85,7 +86,7 @@ class Guard:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Nothing is asked of the API yet."""
+        """Sends no request yet."""
         self.identity = identity or f"{socket.gethostname()}_{os.getpid()}_{uuid.uuid4().hex[:8]}"
         self._api = api
         self._name = name
@@ -100,13 +101,13 @@ class Guard:
         self._say: Callable[[str], None] = lambda _: None
 
     def is_safe(self) -> bool:
-        """Whether nobody else can hold the Lease by now: it was not lost, and the last renewal is younger than its duration."""
+        """Whether no other pass can hold the Lease now: it was not lost, and the last renewal is younger than its duration."""
         return not self._lost and self._monotonic() < self._renewed + self._duration
 
     def wait(self, seconds: float, on_wait: Callable[[str], None], stopped: Callable[[], bool]) -> None:
-        """Take the Lease as soon as it is free or its holder is dead; after so many seconds raise `LeaseHeldError`.
+        """Take the Lease as soon as it is free or its holder is dead; raise `LeaseHeldError` after so many seconds.
 
-        `on_wait` is told once why it takes time. It ends at once when `stopped` is true, with the same error.
+        `on_wait` is called once, with the reason. When `stopped` becomes true, the wait ends at once with the same error.
         """
         deadline = self._monotonic() + seconds
         told: list[str] = []
@@ -128,36 +129,31 @@ class Guard:
                 self._pause(min(left, _LOOK_AGAIN))
 
     def _pause(self, seconds: float) -> None:
-        """Sleep, but heed a signal: `sleep` itself goes on after one."""
+        """Sleep, but end when `stopped` becomes true: `sleep` itself goes on after a signal."""
         left = seconds
         while left > 0 and not self._stopped():
-            self._sleep(min(left, _HEED))
-            left -= _HEED
+            self._sleep(min(left, _NOTICE))
+            left -= _NOTICE
         if self._stopped():
-            raise LeaseHeldError(f"Told to stop while waiting for the Lease {self._name} in namespace {self._namespace}.")
+            raise LeaseHeldError(f"Stopped while waiting for the Lease {self._name} in namespace {self._namespace}.")
 
     def acquire(self) -> None:
-        """Take the Lease if it is free or its holder is dead, else raise `LeaseHeldError`."""
-        for pause in _ACQUIRE_PAUSES:
-            try:
-                return self._acquire()
-            except UnreachableError:
-                self._pause(pause)
-        return self._acquire()
+        """Take the Lease if it is free or its holder is dead; otherwise raise `LeaseHeldError`."""
+        until_answered(self._acquire, lambda error: isinstance(error, UnreachableError), _ACQUIRE_PAUSES, self._pause)
 
     def _acquire(self) -> None:
         try:
             lease = self._read_or_make()
-            # It is ours already where an earlier try got through and only its answer did not.
+            # It is ours already if an earlier try succeeded and only its answer was lost.
             if lease.holder not in ("", self.identity):
                 if not lease.expired(self._now()):
                     raise self._held_by(lease)
-                # Expired by this node's clock, which may be wrong. A holder that lives writes the Lease meanwhile, whatever its
-                # own clock says, and `replace` then fails, because `lease` is older than that.
+                # Expired by this node's clock, which may be wrong. A live holder renews the Lease during the wait, whatever its
+                # own clock says, and `replace` then fails because `lease` is older.
                 look = lease.duration * _SECOND_LOOK
                 self._say(
-                    f"the Lease {self._name} in namespace {self._namespace} expired in the hands of {lease.holder}; "
-                    f"taking it over in {look:.0f} s, unless it is renewed meanwhile"
+                    f"the Lease {self._name} in namespace {self._namespace} expired and was not released by {lease.holder}; "
+                    f"taking it over in {look:.0f} s, unless it is renewed by then"
                 )
                 self._pause(look)
             taken = replace(lease, holder=self.identity, acquired=self._now(), transitions=lease.transitions + 1)
@@ -168,7 +164,7 @@ class Guard:
     def _read_or_make(self) -> LeaseRecord:
         lease = self._api.get(self._namespace, self._name)
         if lease is None:
-            # Made free, to be taken like any other: a missing right to update shows now, not when it is renewed.
+            # Created free and then taken like any other: a missing right to update shows now, not at the first renewal.
             with suppress(LeaseChangedError):
                 self._api.create(self._namespace, self._name, LeaseRecord("", None, None, self._duration))
             lease = self._api.get(self._namespace, self._name)
@@ -184,18 +180,18 @@ class Guard:
     def _held_by(self, lease: LeaseRecord | None) -> LeaseHeldError:
         where = f"the Lease {self._name} in namespace {self._namespace}"
         if lease is None or not lease.holder:
-            return LeaseHeldError(f"Another pass took {where} at the same moment, and is done already. Run this one again.")
+            return LeaseHeldError(f"Another pass took {where} at the same moment and has ended. Run this one again.")
         since = f" since {lease.acquired:%Y-%m-%d %H:%M:%S %Z}" if lease.acquired else ""
         renewed = f", renewed {(self._now() - lease.renewed).total_seconds():.0f} s ago" if lease.renewed else ""
         wait = f"wait {lease.duration * (1 + _SECOND_LOOK):.0f} s, or " if lease.renewed and lease.duration else ""
         return LeaseHeldError(
-            f"Another pass, {lease.holder}, holds {where}{since}{renewed}. Wait until it is done; if it is known to be dead, "
-            f"{wait}free it: kubectl patch lease {self._name} --namespace {self._namespace} --type merge "
+            f"Another pass, {lease.holder}, holds {where}{since}{renewed}. Wait until it has ended; if you know that it is "
+            f"dead, {wait}free it: kubectl patch lease {self._name} --namespace {self._namespace} --type merge "
             """--patch '{"spec":{"holderIdentity":null}}'"""
         )
 
     def keep(self, stopped: Callable[[float], bool], on_lost: Callable[[str], None]) -> None:
-        """Renew until `stopped(seconds to wait)` is true, or the Lease is lost: then say so once, and end."""
+        """Renew until `stopped(seconds to wait)` is true, or until the Lease is lost: then call `on_lost` once."""
         pause = self._duration * _RENEW_EVERY
         while not stopped(pause):
             try:
@@ -204,14 +200,14 @@ class Guard:
             except LeaseLostError as taken:
                 self._lost = True
                 return on_lost(str(taken))
-            except Exception as error:  # noqa: BLE001 -- whatever it is: not renewed is lost, sooner or later
+            except Exception as error:  # noqa: BLE001 -- of whatever kind: without a renewal the Lease is lost
                 pause = self._duration * _RETRY_AFTER
-                # The last moment: another try could end after others may take over.
+                # The last moment: another try could end after another pass may take over.
                 if self._monotonic() + pause + self._duration * _REQUEST * 2 >= self._renewed + self._duration:
                     self._lost = True
                     return on_lost(
-                        f"The Lease {self._name} in namespace {self._namespace} could not be renewed in time, so that another "
-                        f"pass may start; this one deletes nothing any more. The last try: {error}"
+                        f"The Lease {self._name} in namespace {self._namespace} could not be renewed in time, and another "
+                        f"pass may start; this one deletes nothing more. The last try: {error}"
                     )
         return None
 
@@ -221,12 +217,12 @@ class Guard:
             what = "was deleted" if lease is None else f"is held by {lease.holder}" if lease.holder else "was released"
             raise LeaseLostError(
                 f"The Lease {self._name} in namespace {self._namespace} {what} while this pass held it: "
-                "this one deletes nothing any more."
+                "this one deletes nothing more."
             )
         self._write(lease)
 
     def release(self) -> None:
-        """Free the Lease if it is still ours. Where that fails, it expires."""
+        """Free the Lease if it is still ours. If that fails, it expires."""
         with suppress(Exception):
             lease = self._api.get(self._namespace, self._name)
             if lease is not None and lease.holder == self.identity:

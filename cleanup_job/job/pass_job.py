@@ -16,7 +16,7 @@ from cleanup_job.passes.cleanup import Pass, Stop
 from cleanup_job.passes.ports import Observer
 from cleanup_job.planning.outcome import Report, TaskOutcome
 from cleanup_job.planning.paths import TaskId
-from cleanup_job.report import document, event, json_lines
+from cleanup_job.report import files, json_lines, k8s_event, termination_message
 from cleanup_job.service_task import parameters
 from cleanup_job.service_task.draft_settings import DraftSettings
 from cleanup_job.service_task.own_task import OwnTask
@@ -204,15 +204,15 @@ class PassJob(Job[Report]):
         report, path = self._report, self._settings.output.report
         if path is not None:
             try:
-                document.write(report, path)
+                files.write(report, path)
             except OSError as error:
                 report.error = report.error or f"CLEANUP_REPORT={path} could not be written: {error}"
                 report.exit_code = report.exit_code or ExitCode.UNEXPECTED
-        pod.write_termination_message(document.termination_message(report))
+        pod.write_termination_message(termination_message.of_report(report))
         pod.leave_event(
             self._settings.cluster.cronjob,
             self._settings.cluster.lease_namespace,
-            event.of_report(report, pod.NAME),
+            k8s_event.of_report(report, pod.NAME),
             self._warn,
         )
 

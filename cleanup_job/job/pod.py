@@ -12,8 +12,8 @@ from typing import Any
 from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.redaction import redacted
-from cleanup_job.report import event
-from cleanup_job.report.document import TERMINATION_BYTES
+from cleanup_job.report import k8s_event
+from cleanup_job.report.termination_message import MOST_BYTES
 from cleanup_job.settings.model import Settings
 
 NAME = socket.gethostname()
@@ -67,10 +67,10 @@ def write_termination_message(text: str) -> None:
     """Write what Kubernetes shows of a container that has ended."""
     if TERMINATION_LOG.exists():
         with suppress(OSError):  # a disk may be full
-            TERMINATION_LOG.write_bytes(redacted(text).encode()[:TERMINATION_BYTES])
+            TERMINATION_LOG.write_bytes(redacted(text).encode()[:MOST_BYTES])
 
 
-def leave_event(cronjob: str | None, namespace: str | None, what: event.Event, warn: Callable[[str], None]) -> None:
+def leave_event(cronjob: str | None, namespace: str | None, what: k8s_event.Event, warn: Callable[[str], None]) -> None:
     """Leave an Event on the CronJob, if there is one. A failure to do so is only a warning."""
     if not cronjob:
         return
@@ -86,4 +86,4 @@ def explain_failure(error: str, warn: Callable[[str], None]) -> None:
     """Tell Kubernetes why no pass ran. There is no report, and there may be no settings."""
     write_termination_message(f"error: {error}")
     cronjob, namespace = (os.environ.get(name) for name in ("CLEANUP_CRONJOB", "CLEANUP_LEASE_NAMESPACE"))
-    leave_event(cronjob, namespace or None, event.of_error(error, NAME), warn)
+    leave_event(cronjob, namespace or None, k8s_event.of_error(error, NAME), warn)

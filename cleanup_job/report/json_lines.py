@@ -10,7 +10,8 @@ from typing import Any
 from cleanup_job.exit_codes import DID_WELL
 from cleanup_job.planning.outcome import NAMED, Report, TaskOutcome, Verdict
 from cleanup_job.redaction import cleaned, redacted
-from cleanup_job.report.words import link, seconds, seconds_left, shortened, store_hint, store_setting
+from cleanup_job.report.formatting import shortened
+from cleanup_job.report.phrases import link, seconds, seconds_left, store_hint, store_setting
 
 SCHEMA = 1
 """Goes up when a field changes its meaning or goes away; new fields don't raise it."""

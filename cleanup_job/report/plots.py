@@ -10,7 +10,8 @@ from html import escape
 from typing import Any
 
 from cleanup_job.planning.outcome import REASON_TEXTS, ProjectSum, Report
-from cleanup_job.report.words import by_weight, plain, seconds, size
+from cleanup_job.report.formatting import plain, size
+from cleanup_job.report.phrases import by_weight, seconds
 
 Event = dict[str, Any]
 SINGLE = -(2**31)
@@ -54,12 +55,12 @@ def result(report: Report) -> list[Event]:
         "seconds": round(seconds(report), 3),
         **{f"seconds: {phase}": round(spent, 3) for phase, spent in report.phases.items()},
     }
-    heads = ("project", f"tasks {doing}", "models", "files", "bytes known", "kept", "failed", "not ours")
+    heads = ("project", f"tasks {doing}", "models", "files", "bytes known", "kept", "failed", "skipped")
     rows = sorted(report.projects.values(), key=lambda row: (-row.weight, row.name))
     why = [(REASON_TEXTS[one.reason], f"{one.count:,}", *_example(one.examples)) for one in by_weight(report)]
     found = [_table("Result", "projects", heads, [_row(one) for one in (total, *rows)])]
     if why:
-        found.append(_table("Result", "tasks that stay", ("why", "tasks", "for instance", "detail"), why))
+        found.append(_table("Result", "tasks not deleted", ("reason", "tasks", "example", "detail"), why))
     if rows:
         found.append(_plot("All projects", "tasks", _bars(rows[:LARGEST], doing), "tasks"))
         found += [_plot("Project", plain(row.name) or "(no project)", _bars([row], doing), "tasks") for row in rows[:LARGEST]]

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from cleanup_job.exit_codes import StopReason
 from cleanup_job.planning.paths import TaskId
+from cleanup_job.report.formatting import counted, plain, size
 from cleanup_job.report.json_lines import Line, line
-from cleanup_job.report.words import counted, plain, size
 
 
 class Verdict(StrEnum):

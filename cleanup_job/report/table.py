@@ -1,6 +1,6 @@
 """The report of a pass on a terminal."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -11,16 +11,15 @@ from rich.text import Text
 
 from cleanup_job.exit_codes import DID_WELL, meaning
 from cleanup_job.planning.outcome import NAMED, REASON_TEXTS, ProjectSum, ReasonSum, Report, TaskOutcome, Verdict
-from cleanup_job.report.words import (
+from cleanup_job.planning.paths import TaskId
+from cleanup_job.report.formatting import counted, duration, plain, size
+from cleanup_job.report.phrases import (
+    VERDICT_NAMES,
     by_weight,
-    counted,
-    duration,
     headline,
     left_over,
     link,
-    plain,
     seconds,
-    size,
     store_hint,
     store_setting,
     verdict_of,
@@ -29,13 +28,13 @@ from cleanup_job.report.words import (
 SHOWN = 3
 """Tasks and files named for each reason; the report file and the log name more."""
 ROWS = 25
-"""Projects with a row of their own: the largest; the rest is summed up."""
+"""Projects with a row of their own: the largest. One more row has the sum of all others."""
 
 _COLOURS = {Verdict.FAILED: "red", Verdict.KEPT: "yellow", Verdict.NOT_OURS: "dim"}
 
 
 def render(report: Report, console: Console) -> None:
-    """Print it all, but for warnings, which were printed as they came.
+    """Print everything but the warnings, which were printed during the pass.
 
     Only ``Text`` is printed, never markup: names come from the server.
     """
@@ -45,28 +44,42 @@ def render(report: Report, console: Console) -> None:
         console.print(_projects(report))
     for entry in by_weight(report):
         _reason(entry, report, console)
-    _files(report.protected, "in use elsewhere, which stay", (uri for _, uri in report.protected_examples), console)
-    _files(report.external, "outside the task folders, only linked to", (uri for _, uri in report.external_examples), console)
-    if report.rules:
-        taken = ", ".join(f"{plain(rule)} {counted(count, 'task')}" for rule, count in report.rules.most_common(NAMED))
-        taken += f" and {len(report.rules) - NAMED:,} more" if len(report.rules) > NAMED else ""
-        console.print(Text(f"by a threshold of its project: {taken}"))
-    if report.emptied:
-        shown = ", ".join(plain(name) for name in report.emptied[:SHOWN]) + (", …" if len(report.emptied) > SHOWN else "")
-        doing = "would be emptied and deleted" if report.dry_run else "emptied and deleted"
-        console.print(Text(f"{counted(len(report.emptied), 'project')} {doing}: {shown}"))
-    for address, count in report.unknown_stores.most_common(NAMED):
-        console.print(Text.assemble((f"unknown store {plain(address)}", "yellow"), f": {counted(count, 'file')}"))
-        _indented(Text(f"{store_hint(address)}:"), console)
-        # A line of its own, never broken: people copy it.
-        console.print(Text(f"  {plain(store_setting(address))}", "bold"), soft_wrap=True)
-    if len(report.unknown_stores) > NAMED:
-        console.print(Text(f"and {len(report.unknown_stores) - NAMED:,} more unknown stores", "yellow"))
+    _files(report.protected, "kept because something else uses them", report.protected_examples, console)
+    _files(report.external, "outside the task folders that the tasks only link to", report.external_examples, console)
+    _threshold_rules(report, console)
+    _emptied_projects(report, console)
+    _unknown_stores(report, console)
     if report.left:
         console.print(Text(left_over(report.left, report.stopped_by), "yellow"))
     if report.error:
         console.print(Text.assemble(("error: ", "bold red"), plain(report.error)))
     console.print(_closing(report))
+
+
+def _threshold_rules(report: Report, console: Console) -> None:
+    if not report.rules:
+        return
+    taken = ", ".join(f"{plain(rule)} {counted(count, 'task')}" for rule, count in report.rules.most_common(NAMED))
+    taken += f" and {len(report.rules) - NAMED:,} more" if len(report.rules) > NAMED else ""
+    console.print(Text(f"by threshold rule: {taken}"))
+
+
+def _emptied_projects(report: Report, console: Console) -> None:
+    if not report.emptied:
+        return
+    shown = ", ".join(plain(name) for name in report.emptied[:SHOWN]) + (", …" if len(report.emptied) > SHOWN else "")
+    doing = "would be emptied and deleted" if report.dry_run else "emptied and deleted"
+    console.print(Text(f"{counted(len(report.emptied), 'project')} {doing}: {shown}"))
+
+
+def _unknown_stores(report: Report, console: Console) -> None:
+    for address, count in report.unknown_stores.most_common(NAMED):
+        console.print(Text.assemble((f"unknown store {plain(address)}", "yellow"), f": {counted(count, 'file')}"))
+        _indented(Text(f"{store_hint(address)}:"), console)
+        # On a line of its own that is never broken: people copy it.
+        console.print(Text(f"  {plain(store_setting(address))}", "bold"), soft_wrap=True)
+    if len(report.unknown_stores) > NAMED:
+        console.print(Text(f"and {len(report.unknown_stores) - NAMED:,} more unknown stores", "yellow"))
 
 
 def _projects(report: Report) -> Table:
@@ -99,9 +112,7 @@ def _cells(row: ProjectSum) -> list[Text]:
 
 def _reason(entry: ReasonSum, report: Report, console: Console) -> None:
     verdict = verdict_of(entry)
-    states = {Verdict.FAILED: "failed", Verdict.KEPT: "stay" if entry.count > 1 else "stays", Verdict.NOT_OURS: "not ours"}
-    state = states.get(verdict, "stay") if verdict else "stay"
-    who = f"{counted(entry.count, 'task')} {state}: {'it' if entry.count == 1 else 'each'}"
+    who = f"{counted(entry.count, 'task')} {VERDICT_NAMES[verdict]}: {'it' if entry.count == 1 else 'each'}"
     style = _COLOURS.get(verdict, "yellow") if verdict else "yellow"
     console.print(Text.assemble((who, style), f" {REASON_TEXTS[entry.reason]}"))
     for outcome in entry.examples[:SHOWN]:
@@ -120,12 +131,12 @@ def _task(outcome: TaskOutcome, report: Report, console: Console) -> None:
         console.print(Text(f"    {address}", "dim"), soft_wrap=True)
 
 
-def _files(count: int, what: str, uris: Iterable[str], console: Console) -> None:
+def _files(count: int, what: str, examples: Sequence[tuple[TaskId, str]], console: Console) -> None:
     if not count:
         return
     console.print(Text(f"{counted(count, 'file')} {what}"))
-    shown = list(uris)[:SHOWN]
-    for uri in shown:
+    shown = examples[:SHOWN]
+    for _, uri in shown:
         console.print(Text(f"  {plain(uri)}", "dim"), overflow="fold")
     if count > len(shown):
         _indented(Text(f"and {count - len(shown):,} more", "dim"), console)

@@ -16,8 +16,9 @@ from cleanup_job.planning.outcome import REASON_TEXTS, ProjectSum, Report, TaskO
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import LEFT_TAG
 from cleanup_job.redaction import redacted
-from cleanup_job.report import document, html, plots
-from cleanup_job.report.words import headline, plain
+from cleanup_job.report import files, plots
+from cleanup_job.report.formatting import plain
+from cleanup_job.report.phrases import headline
 from cleanup_job.service_task.ports import ServiceTasks, Uploads
 
 EVERY = 3.0
@@ -163,7 +164,7 @@ class RunReporter:
         """Add the report to the record, then upload it: a file that no record names would never be deleted."""
         if self._uploads is None:
             return
-        content = html.render(document.as_document(report)).encode()
+        content = files.render(report, ".html").encode()
         path = f"{self._folder}/artifacts/{REPORT}/report.html"
         artifact = {
             "key": REPORT,

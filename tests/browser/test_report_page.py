@@ -1,9 +1,6 @@
 """The HTML report in a real browser, opened as a file: what people see, click and type."""
 
 import json
-import os
-import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,38 +11,10 @@ from selenium.webdriver.support.ui import Select
 
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
-from cleanup_job.report import document
+from cleanup_job.report import files
 
 MOMENT = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 HOSTILE = '</script><script>window.hit=1</script><img src=x onerror=window.hit=1>"\' onclick=window.hit=1 x="'
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-MISSING = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    if MISSING:
-        text = f"{' and '.join(MISSING)} not installed (Debian: apt-get install chromium chromium-driver)"
-        if os.environ.get("CI"):
-            pytest.fail(text)
-        pytest.skip(text)
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(shutil.which("chromium"))
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture
@@ -69,7 +38,7 @@ def page(browser: webdriver.Chrome, tmp_path: Path) -> webdriver.Chrome:
             )
     report.exit_code, report.unknown_stores["s3://bucket"], report.external = 3, 4, 1
     path = tmp_path / "report.html"
-    document.write(report, path)
+    files.write(report, path)
     for log in ("browser", "performance"):
         browser.get_log(log)
     browser.get(path.as_uri())

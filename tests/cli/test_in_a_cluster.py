@@ -18,7 +18,7 @@ from cleanup_job.cluster.connection import CallError
 from cleanup_job.errors import LeaseHeldError
 from cleanup_job.job import pod
 from cleanup_job.job.pass_job import PassJob
-from cleanup_job.report import document
+from cleanup_job.report import files
 from clearml_sandbox.server import Fault, Request, Sandbox
 
 
@@ -80,9 +80,9 @@ def test_an_event_that_cannot_be_left_is_a_warning_and_no_failure(
     monkeypatch.setenv("CLEANUP_CRONJOB", "nightly")
     monkeypatch.setenv("KUBECONFIG", "/nowhere/config")
     assert main(["run", "--force-delete"]) == 0
-    assert "no event was left on CronJob nightly (CLEANUP_CRONJOB)" in capsys.readouterr().out
+    assert "no event was created on CronJob nightly (CLEANUP_CRONJOB)" in capsys.readouterr().out
     assert main(["run", "--workers", "0"]) == 2
-    assert "no event was left on CronJob nightly (CLEANUP_CRONJOB)" in " ".join(capsys.readouterr().err.split())
+    assert "no event was created on CronJob nightly (CLEANUP_CRONJOB)" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_missing_right_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +172,7 @@ def test_a_report_that_cannot_be_written_is_said_in_the_end(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(document, "write", full)
+    monkeypatch.setattr(files, "write", full)
     assert main(["run", "--force-delete", "--report", str(tmp_path / "report.html")]) == 1
     assert "No space left on device" in json.loads(last_words.read_text())["error"]
     assert "No space left on device" in left[0]["message"]
@@ -341,6 +341,6 @@ def test_without_a_cluster_the_commands_say_what_to_set(
     monkeypatch.setenv("KUBECONFIG", "/nowhere/config")
     assert main([command]) == 2
     text = " ".join(capsys.readouterr().err.split())
-    assert "No cluster to ask" in text
+    assert "No cluster was found" in text
     assert "KUBECONFIG" in text
     assert "--context" in text

@@ -488,7 +488,7 @@ def test_a_pass_leaves_a_run_with_all_that_it_did(
     tables = {(e["metric"], e["variant"]): json.loads(e["plot_str"])["data"][0] for e in events if e["type"] == "plot"}
     assert tables["Plan", "tasks selected"]["cells"]["values"] == [["all", "lab"], ["5", "5"]]
     assert tables["Result", "projects"]["cells"]["values"][1] == ["4", "4"]
-    assert tables["Result", "tasks that stay"]["cells"]["values"][1] == ["1"]
+    assert tables["Result", "tasks not deleted"]["cells"]["values"][1] == ["1"]
     assert tables["All projects", "tasks"]["y"] == [4]
     assert tables["Project", "lab"]["x"] == ["lab"]
     scalars = {e["variant"]: e["value"] for e in events if e["type"] == "training_stats_scalar" and e["metric"] == "Summary"}

@@ -15,6 +15,7 @@ PROJECT = PYPROJECT["project"]
 LOCKS = {
     "agent.txt": ["clearml-agent"],
     "build.txt": PYPROJECT["build-system"]["requires"],
+    "docs.txt": PROJECT["optional-dependencies"]["docs"],
     "runtime.txt": PROJECT["dependencies"],
     "sandbox.txt": [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["sandbox"]],
     "dev.txt": [

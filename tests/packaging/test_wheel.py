@@ -48,9 +48,10 @@ def test_the_wheel_holds_the_packages_and_no_tests(wheel: Path) -> None:
     assert {
         "cleanup_job/py.typed",
         "cleanup_job/passes/cleanup.py",
-        "cleanup_job/report/page.css",
-        "cleanup_job/report/page.html",
-        "cleanup_job/report/page.js",
+        "cleanup_job/report/templates/report.css",
+        "cleanup_job/report/templates/report.html.jinja",
+        "cleanup_job/report/templates/report.js",
+        "cleanup_job/report/templates/report.md.jinja",
         "clearml_sandbox/server.py",
     } <= set(names)
     assert not [

@@ -22,8 +22,8 @@ from cleanup_job.exit_codes import StopReason
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.redaction import MASK, cleaned, hide_all, hide_login, redacted
-from cleanup_job.report import document, event, html, json_lines, markdown, table
-from cleanup_job.report.words import plain
+from cleanup_job.report import document, html, json_lines, k8s_event, markdown, table, termination_message
+from cleanup_job.report.formatting import plain
 from cleanup_job.settings.model import shown
 
 SECRET = "hunter2SIGNATURE"
@@ -189,9 +189,9 @@ def renderings(text: str) -> Iterator[str]:
     yield markdown.render(found)
     yield json_lines.dumps(found, indent=2)
     yield json_lines.dumps(json_lines.pass_finished(report))
-    yield document.termination_message(report)
-    yield event.of_report(report, "pod").message
-    yield event.of_error(text, "pod").message
+    yield termination_message.of_report(report)
+    yield k8s_event.of_report(report, "pod").message
+    yield k8s_event.of_error(text, "pod").message
     yield json_lines.dumps(json_lines.warning(text))
     yield json_lines.dumps(json_lines.parameters([("CLEANUP_TASK_REQUIREMENT", shown("task_requirement", text), text)]))
     yield plain(text)
@@ -208,8 +208,8 @@ def test_a_text_that_is_cut_short_does_not_lose_what_makes_a_secret_known() -> N
     report = next(iter([Report("1", False, datetime.now(UTC), datetime.now(UTC), "http://h", "")]))
     for room in range(4_000, 4_200):
         report.error = "x" * room + f" http://user:{SECRET}@host/x"
-        assert SECRET[:4] not in document.termination_message(report)
-        assert SECRET[:4] not in event.of_error("y" * (room - 3_200) + f" http://user:{SECRET}@host/x", "pod").message
+        assert SECRET[:4] not in termination_message.of_report(report)
+        assert SECRET[:4] not in k8s_event.of_error("y" * (room - 3_200) + f" http://user:{SECRET}@host/x", "pod").message
 
 
 # -- the job's own

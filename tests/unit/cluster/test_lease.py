@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cleanup_job.cluster import api as cluster_api
-from cleanup_job.cluster.api import KubernetesLeases, LeaseChangedError, LeaseRecord
+from cleanup_job.cluster import lease_api
 from cleanup_job.cluster.connection import CallError
-from cleanup_job.cluster.lease import Guard, hold
+from cleanup_job.cluster.lease import LeaseGuard, hold
+from cleanup_job.cluster.lease_api import KubernetesLeases, LeaseChangedError, LeaseRecord
 from cleanup_job.errors import LeaseHeldError, SettingsError, UnreachableError
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -79,8 +79,8 @@ class Cluster:
         self.seconds += seconds
         self.while_asleep()
 
-    def guard(self, identity: str = "me", now: Callable[[], datetime] | None = None) -> Guard:
-        return Guard(
+    def guard(self, identity: str = "me", now: Callable[[], datetime] | None = None) -> LeaseGuard:
+        return LeaseGuard(
             self,
             "cleanup",
             identity=identity,
@@ -91,7 +91,7 @@ class Cluster:
         )
 
 
-def keep(cluster: Cluster, guard: Guard, until: float) -> list[str]:
+def keep(cluster: Cluster, guard: LeaseGuard, until: float) -> list[str]:
     """Let the guard renew until that second; gives what it said about a loss."""
     lost: list[str] = []
 
@@ -193,7 +193,7 @@ def test_told_to_stop_in_the_middle_of_a_second_look_it_leaves_the_lease_at_once
     cluster.held_by("killed")
     cluster.seconds = DURATION + 1
     before = cluster.lease
-    with pytest.raises(LeaseHeldError, match="Told to stop"):
+    with pytest.raises(LeaseHeldError, match="Stopped"):
         wait(cluster, 300, stopped=lambda: cluster.seconds > DURATION + 5)
     assert cluster.seconds < DURATION + 6
     assert cluster.lease == before
@@ -202,7 +202,7 @@ def test_told_to_stop_in_the_middle_of_a_second_look_it_leaves_the_lease_at_once
 def test_told_to_stop_while_the_api_is_away_it_ends_at_once() -> None:
     cluster = Cluster()
     cluster.failing = 99
-    with pytest.raises(LeaseHeldError, match="Told to stop"):
+    with pytest.raises(LeaseHeldError, match="Stopped"):
         wait(cluster, 300, stopped=lambda: cluster.seconds > 2)
     assert cluster.seconds < 3
 
@@ -213,13 +213,13 @@ def test_taking_over_from_a_dead_holder_takes_time_and_says_so_once(seconds: flo
     cluster.held_by("killed")
     cluster.seconds = DURATION + 1
     (said,) = wait(cluster, seconds)
-    assert "expired in the hands of killed; taking it over in 30 s" in said
+    assert "expired and was not released by killed; taking it over in 30 s" in said
     assert cluster.holder == "me"
 
 
 def test_a_lease_that_only_has_a_name_is_free() -> None:
     """As the chart makes it."""
-    cluster = Cluster(cluster_api.as_record({"metadata": {"name": "cleanup"}, "spec": {}}))
+    cluster = Cluster(lease_api.as_record({"metadata": {"name": "cleanup"}, "spec": {}}))
     assert wait(cluster, 0) == []
     assert cluster.holder == "me"
 
@@ -277,7 +277,9 @@ def test_of_many_that_want_it_at_once_exactly_one_gets_it(before: LeaseRecord | 
 
     def contend(identity: str) -> None:
         try:
-            Guard(cluster, "cleanup", identity=identity, duration=DURATION, now=cluster.now, sleep=lambda _: None).acquire()
+            LeaseGuard(
+                cluster, "cleanup", identity=identity, duration=DURATION, now=cluster.now, sleep=lambda _: None
+            ).acquire()
             results.append(identity)
         except LeaseHeldError:
             results.append("")
@@ -436,7 +438,7 @@ def test_a_failure_to_release_is_no_failure_of_the_pass() -> None:
 # -- what can be wrong with the set-up; the API's own refusals are in tests/e2e
 def test_without_a_cluster_the_error_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", "/nowhere/config")
-    with pytest.raises(SettingsError, match=r"CLEANUP_LEASE is set, but there is no cluster.*KUBECONFIG"):
+    with pytest.raises(SettingsError, match=r"CLEANUP_LEASE is set, but no cluster was found.*KUBECONFIG"):
         KubernetesLeases(1)
 
 
@@ -444,7 +446,7 @@ def test_without_a_cluster_the_error_names_the_setting(monkeypatch: pytest.Monke
     ("status", "verb", "error", "words"),
     [
         (403, "get", SettingsError, "Role that allows get and update on this lease"),
-        (403, "create", SettingsError, "`helm upgrade` makes it again"),
+        (403, "create", SettingsError, "`helm upgrade` creates it"),
         (401, "update", SettingsError, "CLEANUP_LEASE"),
         (404, "create", SettingsError, "CLEANUP_LEASE_NAMESPACE"),
         (422, "create", SettingsError, "Check CLEANUP_LEASE"),
@@ -454,9 +456,9 @@ def test_without_a_cluster_the_error_names_the_setting(monkeypatch: pytest.Monke
     ],
 )
 def test_each_refusal_says_which_verb_failed_and_the_way_out(
-    status: int, verb: cluster_api.Verb, error: type[Exception], words: str
+    status: int, verb: lease_api.Verb, error: type[Exception], words: str
 ) -> None:
-    failure = cluster_api._failure(CallError(status, "the server's words"), verb, "clearml", "cleanup")
+    failure = lease_api._failure(CallError(status, "the server's words"), verb, "clearml", "cleanup")
     assert type(failure) is error
     for expected in (words, verb, "the server's words", "namespace clearml"):
         assert expected in str(failure)

@@ -327,11 +327,11 @@ def test_a_suspended_job_has_no_pod() -> None:
     _, _, told = follow(
         read_namespaced_job=after(suspended, COMPLETE), list_namespaced_pod={"items": []}, list_namespaced_event={"items": []}
     )
-    assert told == ["Job now is suspended (spec.suspend): it makes no pod"]
+    assert told == ["Job now is suspended (spec.suspend) and starts no pod"]
 
 
 def test_a_job_that_somebody_deletes_ends_it_with_a_word() -> None:
-    with pytest.raises(SettingsError, match="Job now in namespace ml is gone"):
+    with pytest.raises(SettingsError, match="Job now in namespace ml was deleted"):
         follow(read_namespaced_job=CallError(404, "no"))
 
 
@@ -342,7 +342,7 @@ def test_a_pod_that_somebody_deletes_is_told() -> None:
         read_namespaced_pod_log=CallError(404, "no"),
         read_namespaced_pod=CallError(404, "no"),
     )
-    assert (code, told) == (1, ["pod p1 is gone"])
+    assert (code, told) == (1, ["pod p1 was deleted"])
 
 
 def test_an_api_that_is_away_for_a_moment_is_waited_for() -> None:

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from cleanup_job.planning.outcome import EXAMPLES, NAMED, PROJECTS, Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
-from cleanup_job.report import document, event, json_lines, plots, table
-from cleanup_job.report.words import LONGEST
+from cleanup_job.report import document, files, json_lines, k8s_event, plots, table, termination_message
+from cleanup_job.report.formatting import LONGEST
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
 MANY = 3000
@@ -44,7 +44,7 @@ def report() -> Report:
 
 def written(ending: str) -> Callable[[Report, Path], str]:
     def write(made: Report, folder: Path) -> str:
-        document.write(made, folder / f"r.{ending}")
+        files.write(made, folder / f"r.{ending}")
         return (folder / f"r.{ending}").read_text()
 
     return write
@@ -62,8 +62,8 @@ FORMS: dict[str, tuple[Callable[[Report, Path], str], int]] = {
     "html": (written("html"), 2_500_000),
     "md": (written("md"), 300_000),
     "terminal": (terminal, 20_000),
-    "termination": (lambda made, _: document.termination_message(made), document.TERMINATION_BYTES),
-    "event": (lambda made, _: event.of_report(made, "pod").message, event.MESSAGE_BYTES),
+    "termination": (lambda made, _: termination_message.of_report(made), termination_message.MOST_BYTES),
+    "event": (lambda made, _: k8s_event.of_report(made, "pod").message, k8s_event.MESSAGE_BYTES),
     "plots": (lambda made, _: json.dumps(plots.result(made)), 200_000),
 }
 
@@ -127,9 +127,9 @@ def test_people_are_told_how_many_more_there_are(form: str, tmp_path: Path) -> N
 def test_a_termination_message_is_whole_however_long_its_names_are() -> None:
     made = report()
     made.rules.update({f"{'long ' * 100}{n}=7": 10_000 for n in range(NAMED)})
-    text = document.termination_message(made)
+    text = termination_message.of_report(made)
     assert json.loads(text)["rules"] == MANY + NAMED
-    assert len(text.encode()) <= document.TERMINATION_BYTES
+    assert len(text.encode()) <= termination_message.MOST_BYTES
 
 
 def test_a_report_of_few_things_leaves_nothing_out(tmp_path: Path) -> None:

@@ -2,16 +2,21 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from jinja2 import UndefinedError
 from rich.console import Console
 
 from cleanup_job.exit_codes import StopReason
 from cleanup_job.planning.outcome import EXAMPLES, Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
-from cleanup_job.report import document, table, words
+from cleanup_job.report import document, files, formatting, table
+from cleanup_job.report.formats import FORMATS
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -49,15 +54,15 @@ def test_eighty_columns_hold_every_line_but_addresses_and_settings_to_copy() -> 
 
 def test_failures_come_first_and_the_exit_code_is_explained_last() -> None:
     text = " ".join(shown(report()).split())
-    assert text.index("1 task failed: it has files that could not be deleted") < text.index("5 tasks stay: each has files")
-    assert text.index("5 tasks stay") < text.index("1 task not ours: it is a public example")
+    assert text.index("1 task failed: it has files that could not be deleted") < text.index("5 tasks kept: each has files")
+    assert text.index("5 tasks kept") < text.index("1 task skipped: it is a public example")
     assert "7 tasks are left for the next pass: the limit of CLEANUP_MAX_TASKS was reached" in text
     assert text.endswith("continues with the rest (42 requests in 1 min 15 s)")
 
 
 def test_a_dry_run_never_says_deleted() -> None:
-    text = shown(report(dry_run=True))
-    assert text.startswith("\nDry run: would delete 3 tasks, 3 models and 3,600 files (9.0 MiB known); keep 5")
+    text = shown(report(dry_run=True), width=100)
+    assert text.startswith("\nDry run: would delete 3 tasks, 3 models and 3,600 files (9.0 MiB known); 5 to keep")
     assert "Deleted" not in text
     assert "  kept" not in text.split("total")[0]
 
@@ -95,7 +100,7 @@ def test_a_job_killed_while_writing_leaves_the_report_before_and_no_litter(
     tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / f"report.{ending}"
-    document.write(report(), target)
+    files.write(report(), target)
     before = target.read_bytes()
 
     def killed(*_: object) -> None:
@@ -103,14 +108,14 @@ def test_a_job_killed_while_writing_leaves_the_report_before_and_no_litter(
 
     monkeypatch.setattr(Path, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
-        document.write(report(projects=9), target)
+        files.write(report(projects=9), target)
     assert target.read_bytes() == before
     assert list(tmp_path.iterdir()) == [target]
 
 
 def test_another_ending_is_refused_with_the_allowed_ones_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"\.json, \.html or \.md"):
-        document.write(report(), tmp_path / "report.pdf")
+        files.write(report(), tmp_path / "report.pdf")
     assert not list(tmp_path.iterdir())
 
 
@@ -118,9 +123,32 @@ def test_another_ending_is_refused_with_the_allowed_ones_named(tmp_path: Path) -
     ("number", "text"), [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (5 << 20, "5.0 MiB"), (3 << 50, "3,072.0 TiB")]
 )
 def test_sizes_are_in_binary_units(number: int, text: str) -> None:
-    assert words.size(number) == text
+    assert formatting.size(number) == text
 
 
 @pytest.mark.parametrize(("number", "text"), [(0.04, "0.0 s"), (59.4, "59.4 s"), (75, "1 min 15 s"), (7260, "2 h 1 min")])
 def test_durations_are_readable(number: float, text: str) -> None:
-    assert words.duration(number) == text
+    assert formatting.duration(number) == text
+
+
+@pytest.mark.parametrize(("ending", "code"), [*((ending, 0) for ending in FORMATS), (".pdf", 2)])
+def test_the_settings_take_every_format_and_no_other(tmp_path: Path, ending: str, code: int) -> None:
+    server = dict.fromkeys(("CLEARML_API_HOST", "CLEARML_API_ACCESS_KEY", "CLEARML_API_SECRET_KEY"), "http://server")
+    command = [sys.executable, "-m", "cleanup_job", "settings", "--report", str(tmp_path / f"report{ending}")]
+    done = subprocess.run(command, env=os.environ | server, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert code == 0 or all(known in done.stderr for known in FORMATS)
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_no_format_says_what_is_not_in_the_document(ending: str) -> None:
+    found = document.as_document(report())
+    del found["summary"]["selected"]
+    if ending != ".json":  # a template that misspells a name fails, and does not leave a gap
+        with pytest.raises((KeyError, UndefinedError)):
+            FORMATS[ending].render(found)
+
+
+def test_a_pass_without_a_report_file_does_not_pay_for_templates() -> None:
+    code = "import sys, cleanup_job.cli.main; sys.exit('jinja2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
-from cleanup_job.report import document, html, json_lines, markdown, table, words
+from cleanup_job.report import document, formatting, html, json_lines, markdown, table, termination_message
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
 WRITABLE = st.characters(exclude_categories=())  # lone surrogates too: JSON from a server can hold them
@@ -85,7 +85,7 @@ def test_a_terminal_gets_no_control_characters_and_no_markup(name: str) -> None:
     text = stream.getvalue()
     text.encode()
     assert not [c for c in text if c != "\n" and (ord(c) < 32 or 127 <= ord(c) < 160)]
-    assert " ".join(words.plain(name).split()) in " ".join(text.split())
+    assert " ".join(formatting.plain(name).split()) in " ".join(text.split())
 
 
 @given(TEXT)
@@ -103,7 +103,7 @@ def test_a_log_line_is_one_line_of_utf_8_that_gives_the_name_back(name: str) -> 
 def test_the_termination_message_is_whole_json_that_kubernetes_keeps(piece: str, length: int, stores: int) -> None:
     made = Report("1.0", dry_run=False, started=MOMENT, cutoff=MOMENT, error=piece * length, exit_code=4)
     made.unknown_stores.update({f"s3://{piece * 40}{n}": n for n in range(stores)})
-    text = document.termination_message(made)
-    assert len(text.encode()) <= document.TERMINATION_BYTES
+    text = termination_message.of_report(made)
+    assert len(text.encode()) <= termination_message.MOST_BYTES
     assert len(text.splitlines()) == 1
     assert json.loads(text)["exit_code"] == 4

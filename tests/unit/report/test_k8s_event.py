@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from cleanup_job.exit_codes import StopReason
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
-from cleanup_job.report.event import MESSAGE_BYTES, Event, of_error, of_report
+from cleanup_job.report.k8s_event import MESSAGE_BYTES, Event, of_error, of_report
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -44,7 +44,7 @@ def test_it_says_what_was_done_what_was_not_and_where_the_log_is() -> None:
         made.add(TaskOutcome(TaskId("b" * 32), "t", "p", "p1", verdict, reason))
     message = of_report(made, "pod-1").message
     assert message.startswith(
-        "Deleted 1 task, 2 models and 3 files; kept 1, failed 1. Reasons: file_error 1, in_use 1. 7 tasks"
+        "Deleted 1 task, 2 models and 3 files; 1 kept, 1 failed. Reasons: file_error 1, in_use 1. 7 tasks"
     )
     assert message.endswith(" (pod pod-1)")
 

@@ -1,4 +1,4 @@
-"""Leases on the Kubernetes API: the three calls that the guard needs, and what their failures mean."""
+"""Leases on the Kubernetes API: the three calls that holding one takes, and what their failures mean."""
 
 import math
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ Verb = Literal["get", "create", "update"]
 
 
 class LeaseChangedError(Exception):
-    """Somebody else created, changed or deleted the Lease since it was read."""
+    """The Lease was created, changed or deleted by another client since it was read."""
 
 
 @dataclass(frozen=True)
 class LeaseRecord:
-    """A Lease as it stands on the server; a `holder` of "" means that it is free."""
+    """A Lease as the server has it; a `holder` of "" means that it is free."""
 
     holder: str
     acquired: datetime | None
@@ -26,31 +26,31 @@ class LeaseRecord:
     duration: float
     transitions: int = 0
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    """As it was read. Its `resourceVersion` makes a `replace` fail when somebody else was faster."""
+    """As it was read. Its `resourceVersion` makes `replace` fail if another client was faster."""
 
     def expired(self, now: datetime) -> bool:
         """Whether the holder did not renew it in time."""
-        # Without times it was written by hand, by someone who wants no pass to run.
+        # Without times it was written by hand, to keep passes from running.
         if self.renewed is None or not self.duration:
             return False
         return now > self.renewed + timedelta(seconds=self.duration)
 
 
 class LeaseApi(Protocol):
-    """What the guard asks of the API server; `create` and `replace` raise `LeaseChangedError`."""
+    """What `LeaseGuard` needs of the API server; `create` and `replace` raise `LeaseChangedError`."""
 
     @property
     def namespace(self) -> str:
-        """The namespace of whoever asks."""
+        """The namespace of this pod or context."""
 
     def get(self, namespace: str, name: str) -> LeaseRecord | None:
-        """Read the Lease; None when there is none."""
+        """Read the Lease; None if it does not exist."""
 
     def create(self, namespace: str, name: str, lease: LeaseRecord) -> None:
-        """Make the Lease, if there is none."""
+        """Create the Lease, if it does not exist."""
 
     def replace(self, namespace: str, name: str, lease: LeaseRecord) -> None:
-        """Write the Lease, if nobody did since `lease.metadata` was read."""
+        """Write the Lease, if it has not changed since `lease.metadata` was read."""
 
 
 class KubernetesLeases:
@@ -62,13 +62,13 @@ class KubernetesLeases:
             self._cluster = connect(timeout)
         except NoClusterError as error:
             raise SettingsError(
-                f"CLEANUP_LEASE is set, but there is no cluster to ask: {error} In a pod, mount the service account's token "
-                "(automountServiceAccountToken); elsewhere, set KUBECONFIG; or unset CLEANUP_LEASE to run unguarded."
+                f"CLEANUP_LEASE is set, but no cluster was found: {error} In a pod, mount the service account's token "
+                "(automountServiceAccountToken); elsewhere, set KUBECONFIG; or unset CLEANUP_LEASE to run without a lease."
             ) from error
         self.namespace = self._cluster.namespace
 
     def get(self, namespace: str, name: str) -> LeaseRecord | None:
-        """Read the Lease; None when there is none."""
+        """Read the Lease; None if it does not exist."""
         try:
             return as_record(self._cluster.call("CoordinationV1Api", "read_namespaced_lease", name, namespace))
         except CallError as error:
@@ -77,11 +77,11 @@ class KubernetesLeases:
             raise _failure(error, "get", namespace, name) from error
 
     def create(self, namespace: str, name: str, lease: LeaseRecord) -> None:
-        """Make the Lease, if there is none."""
+        """Create the Lease, if it does not exist."""
         self._write("create", namespace, name, lease, {"name": name})
 
     def replace(self, namespace: str, name: str, lease: LeaseRecord) -> None:
-        """Write the Lease, if nobody did since `lease.metadata` was read."""
+        """Write the Lease, if it has not changed since `lease.metadata` was read."""
         self._write("update", namespace, name, lease, lease.metadata)
 
     def _write(self, verb: Verb, namespace: str, name: str, lease: LeaseRecord, metadata: Mapping[str, Any]) -> None:
@@ -101,26 +101,26 @@ def _failure(error: CallError, verb: Verb, namespace: str, name: str) -> Cleanup
     lease = f"the Lease {name} (CLEANUP_LEASE) in namespace {namespace}"
     if error.refused and verb == "create":
         return SettingsError(
-            f"There is no Lease {name} (CLEANUP_LEASE) in namespace {namespace}, and Kubernetes does not allow this account to "
-            f"create it: {error}. `helm upgrade` makes it again; or allow create on leases of coordination.k8s.io there."
+            f"There is no Lease {name} (CLEANUP_LEASE) in namespace {namespace}, and Kubernetes does not allow this account "
+            f"to create it: {error}. `helm upgrade` creates it; or allow create on leases of coordination.k8s.io there."
         )
     if error.refused:
         return SettingsError(
             f"Kubernetes does not allow this account to {verb} {lease}: {error}. Bind it to a Role that allows get and "
-            "update on this lease of coordination.k8s.io, as the Helm chart does; or unset CLEANUP_LEASE to run unguarded."
+            "update on this lease of coordination.k8s.io, as the Helm chart does; or unset CLEANUP_LEASE to run without one."
         )
     if error.status == NOT_FOUND:
         return SettingsError(f"Can't {verb} {lease}: {error}. Set CLEANUP_LEASE_NAMESPACE to a namespace that exists.")
     if not error.passing:
         return SettingsError(f"Kubernetes refused to {verb} {lease}: {error}. Check CLEANUP_LEASE.")
     return UnreachableError(
-        f"The Kubernetes API gave no usable answer when asked to {verb} {lease}: {error}. Without it nothing can be said about "
-        "other passes; try again when it answers."
+        f"The Kubernetes API gave no usable answer when asked to {verb} {lease}: {error}. Without it, "
+        "other passes can't be ruled out; try again when it answers."
     )
 
 
 def as_record(body: Mapping[str, Any]) -> LeaseRecord:
-    """A Lease's document."""
+    """The record in a Lease's document."""
     spec = body.get("spec") or {}
     return LeaseRecord(
         spec.get("holderIdentity") or "",
