@@ -85,7 +85,7 @@ def mib_of(tasks: int) -> float:
 
     before = peak()
     there: Any = MadeUp(tasks)
-    rules = Rules(NOW - timedelta(days=30), None, drafts_only=False)
+    rules = Rules(NOW - timedelta(days=30), force_delete=True)
     found = candidates.find(there, there, rules, {}, split=Splitting(there, there, lambda: None))
     order = Order(found.tasks, found.holds)
     gone: set[TaskId] = set()

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
 
@@ -11,16 +10,14 @@ from cleanup_job import redaction
 from cleanup_job.clearml_api import conf
 from cleanup_job.concurrency_limit import InFlight
 from cleanup_job.errors import CleanupError, SettingsError
-from cleanup_job.passes.cleanup import Options
 from cleanup_job.passes.ports import Server
-from cleanup_job.planning.filters import Filters
 from cleanup_job.planning.paths import Location
 from cleanup_job.retry import Retry
 from cleanup_job.service_task.ports import Uploads
 from cleanup_job.settings.clearml_conf import DERIVED, ClearMLConf, DerivedAddresses, find
 from cleanup_job.settings.model import Settings
 from cleanup_job.settings.sources import load
-from cleanup_job.settings.text import folder, threshold_of
+from cleanup_job.settings.text import folder
 from cleanup_job.storage.fileserver import FileServer
 from cleanup_job.storage.folders import SCHEME, MountedFolders
 from cleanup_job.storage.store import Store, Stores
@@ -45,62 +42,6 @@ def read_settings(
     keys = settings.connection
     redaction.hide_login(keys.access_key.get_secret_value(), keys.secret_key.get_secret_value())
     return settings, origins
-
-
-def options(settings: Settings, never: frozenset[str] = frozenset(), runs_of: str = "") -> Options:
-    """What the settings say of one pass; with the job's own tasks in ClearML, which it must not touch, or may clean."""
-    return Options(
-        filters=Filters(
-            never=never,
-            runs_of=runs_of,
-            threshold=timedelta(days=settings.filters.delete_threshold_days),
-            archived_for=timedelta(days=settings.filters.archived_for_days),
-            drafts_only=not settings.filters.force_delete,
-            projects=settings.filters.projects,
-            exclude_projects=settings.filters.exclude_projects,
-            tags=settings.filters.tags,
-            exclude_tags=settings.filters.exclude_tags,
-            types=settings.filters.types,
-            statuses=settings.filters.statuses,
-            exclude_statuses=settings.filters.exclude_statuses,
-            users=settings.filters.users,
-            exclude_users=settings.filters.exclude_users,
-            include_hidden=settings.filters.include_hidden,
-            include_pipeline_steps=settings.filters.include_pipeline_steps,
-            keep_tags=settings.filters.keep_tags,
-            keep_projects=settings.filters.keep_projects,
-            thresholds=tuple(map(_threshold, settings.filters.threshold_rules)),
-        ),
-        dry_run=settings.run.dry_run,
-        batch_size=settings.run.batch_size,
-        workers=settings.run.workers,
-        max_tasks=_share(settings.limits.max_tasks, settings),
-        shard=settings.run.shard or 0,
-        shards=settings.run.shards,
-        refuse_above=settings.limits.refuse_above,
-        deadline=settings.limits.deadline_seconds,
-        tasks_per_second=settings.limits.max_tasks_per_second and settings.limits.max_tasks_per_second / settings.run.shards,
-        keep_unknown=settings.files.unknown_stores == "keep_record",
-        delete_external=settings.files.external_files == "delete",
-        protect_used_datasets=settings.related.protect_used_datasets,
-        protect_linked_artifacts=settings.related.protect_linked_artifacts,
-        keep_model_tags=settings.related.keep_model_tags,
-        delete_empty_projects=settings.related.delete_empty_projects,
-        keep_on_file_error=settings.files.on_file_error == "keep_record",
-        keep_missing=settings.files.missing_files == "keep_record",
-    )
-
-
-def _share(budget: int | None, settings: Settings) -> int | None:
-    """A shard's part of a pass's budget."""
-    if budget is None:
-        return None
-    return budget // settings.run.shards + ((settings.run.shard or 0) < budget % settings.run.shards)
-
-
-def _threshold(text: str) -> tuple[str, str, timedelta | None]:
-    project, days = threshold_of(text)
-    return text, project, timedelta(days=days) if days is not None else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from cleanup_job.settings.model import TABLE, Entry
 
 HEAD = """# Settings
 
-Generated from `cleanup_job/settings/` by `make docs`. Don't edit it by hand.
+Generated from the groups in `cleanup_job/settings/` by `make docs`. Don't edit it by hand.
 
 The flag of `clearml-cleanup run` takes precedence (for those under Sweep, the flag of `clearml-cleanup sweep`), then the
 environment, then, for the connection only, a `clearml.conf`, then the default. `clearml-cleanup settings` prints the effective
@@ -34,10 +34,10 @@ def kind(annotation: Any) -> str:
 
 
 def bounds(metadata: list[Any]) -> str:
-    """Limits of a number, in words."""
+    """The limits of a number, such as `≥ 0`."""
     words = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
     found = [
-        f"{sign} {getattr(item, name):g}" for item in flat(metadata) for name, sign in words.items() if hasattr(item, name)
+        f"{sign} {getattr(item, name):,.10g}" for item in flat(metadata) for name, sign in words.items() if hasattr(item, name)
     ]
     return ", ".join(found)
 
@@ -48,7 +48,7 @@ def flat(metadata: list[Any]) -> list[Any]:
 
 
 def default(value: Any) -> str:
-    """A default as it would be written."""
+    """A default, as a user would write it."""
     if value is None or value == ():
         return "none"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
@@ -63,13 +63,13 @@ def row(entry: Entry) -> str:
 
 
 def page() -> str:
-    """The whole page: a table for each group, in the order of the model."""
-    headings: dict[str, list[str]] = {}
+    """The whole page: a table for each heading, in the order of the model."""
+    groups: dict[str, list[str]] = {}
     for entry in TABLE.values():
-        headings.setdefault(entry.heading, []).append(row(entry))
+        groups.setdefault(entry.heading, []).append(row(entry))
     lines = [HEAD]
-    for heading, rows in headings.items():
-        lines += [f"## {heading}", "", "| variable and flag | value | default | meaning |", "|---|---|---|---|", *rows, ""]
+    for group, rows in groups.items():
+        lines += [f"## {group}", "", "| variable and flag | value | default | meaning |", "|---|---|---|---|", *rows, ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -1,17 +1,18 @@
-"""A pass over a sandbox, in this process, with the real rooms around it."""
+"""A pass over a sandbox, in this process, with everything real around it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cleanup_job.clearml_api.clearml_server import ClearMLServer
 from cleanup_job.clearml_api.session import Connection, Transport
-from cleanup_job.passes.cleanup import Options, Pass, Stop
-from cleanup_job.planning.filters import Filters
+from cleanup_job.passes.cleanup import Pass, Stop
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
+from cleanup_job.planning.selection import OwnTasks
 from cleanup_job.retry import Retry
+from cleanup_job.settings.sources import load
 from cleanup_job.storage.fileserver import FileServer
 from cleanup_job.storage.store import Store, Stores
 from clearml_sandbox.server import Sandbox
@@ -67,31 +68,31 @@ class Done:
 def clean(
     sandbox: Sandbox,
     *,
-    days: float = 30,
-    force: bool = True,
     filters: dict[str, Any] | None = None,
-    prefixes: tuple[str, ...] = (),
-    page_size: int = 500,
+    own: OwnTasks | None = None,
     stop: Stop | None = None,
     attempts: int = 4,
-    timeout: float = 30,
     stores: Callable[[Retry, Callable[[], None]], Sequence[Store]] = lambda *_: (),
-    **options: Any,
+    **settings: Any,
 ) -> Done:
-    """One pass as the CLI assembles it, but with retries that don't wait; with ``stores`` beside the fileserver."""
-    retry = Retry(attempts, wait=0)
-    connection = Connection(sandbox.api_url, sandbox.key, sandbox.secret, timeout=timeout, retry=retry)
-    transport = Transport(connection)
+    """One pass as the CLI assembles it, but with retries that don't wait; with ``stores`` beside the fileserver.
+
+    Settings are given by their names, ``filters`` too; by default, tasks in any status are deleted.
+    """
+    given = {"force_delete": True, "request_timeout_seconds": 30, **(filters or {}), **settings}
+    chosen, _ = load({name: value for name, value in given.items() if value not in ((), None)}, sandbox.environment())
+    retry, timeout = Retry(attempts, wait=0), chosen.run.request_timeout_seconds
+    transport = Transport(Connection(sandbox.api_url, sandbox.key, sandbox.secret, timeout=timeout, retry=retry))
     stop = stop or Stop()
     gate = stop.before_deletion
+    prefixes = chosen.files.files_url_prefixes
     files = FileServer(sandbox.files_url, prefixes, transport.token, timeout=timeout, retry=retry, before_deletion=gate)
     watcher = Watcher()
-    chosen = replace(Filters(timedelta(days=days), drafts_only=not force), **(filters or {}))
-    report = Report("test", bool(options.get("dry_run")), NOW, NOW - timedelta(days=days))
-    server = ClearMLServer(transport, page_size, before_deletion=gate)
+    report = Report("test", chosen.run.dry_run, NOW, NOW - timedelta(days=chosen.filters.delete_threshold_days))
+    server = ClearMLServer(transport, chosen.run.page_size, before_deletion=gate)
     places = Stores((files, *stores(retry, gate)))
     try:
-        doing = Pass(server, places, Options(chosen, **options), report, watcher, stop)
+        doing = Pass(server, places, chosen, report, watcher, stop, own=own)
         doing.set_clock()
         doing.run()
     finally:

@@ -9,6 +9,8 @@ from cleanup_job.settings.scopes import Scope
 
 OF_A_PASS = names(lambda entry: entry.scope is not Scope.SWEEP)
 """The settings of a pass: all but those of `sweep` alone."""
+OF_A_SWEEP = names(lambda entry: entry.sweeps)
+"""The settings of a sweep."""
 
 
 def add_flags(parser: argparse.ArgumentParser, settings: Iterable[str]) -> None:

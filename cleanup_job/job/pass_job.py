@@ -16,6 +16,7 @@ from cleanup_job.passes.cleanup import Pass, Stop
 from cleanup_job.passes.ports import Observer
 from cleanup_job.planning.outcome import Report, TaskOutcome
 from cleanup_job.planning.paths import TaskId
+from cleanup_job.planning.selection import OwnTasks
 from cleanup_job.report import files, json_lines, k8s_event, termination_message
 from cleanup_job.service_task import parameters
 from cleanup_job.service_task.draft_settings import DraftSettings
@@ -85,10 +86,12 @@ class PassJob(Job[Report]):
             self._warn(warning)
         return settings
 
-    def _clean(self, settings: Settings, connection: wiring.Connection, observer: Observer, **own_tasks: Any) -> None:
+    def _clean(
+        self, settings: Settings, connection: wiring.Connection, observer: Observer, own: OwnTasks | None = None
+    ) -> None:
         parts = wiring.connect(settings, connection, self._stop.before_deletion)
         try:
-            doing = Pass(parts.server, parts.stores, wiring.options(settings, **own_tasks), self._report, observer, self._stop)
+            doing = Pass(parts.server, parts.stores, settings, self._report, observer, self._stop, own=own)
             remark = doing.set_clock()
             self._output.started(self._report)
             if remark:
@@ -172,7 +175,7 @@ class PassJob(Job[Report]):
 
     def _clean_around(self, mine: OwnTask, connection: wiring.Connection, observer: Observer) -> None:
         """Run the pass; of the job's own tasks, it touches only old runs."""
-        self._clean(mine.settings, connection, observer, never=mine.never, runs_of=mine.draft.id if mine.draft else "")
+        self._clean(mine.settings, connection, observer, OwnTasks(mine.never, mine.draft.id if mine.draft else ""))
 
     def _note_aborted(self) -> None:
         self._stop.reason = self._stop.reason or StopReason.ABORTED
@@ -250,7 +253,7 @@ def _new_report(settings: Settings) -> Report:
         settings.run.dry_run,
         now,
         now,
-        settings.connection.api_host or "",
+        settings.connection.api_host,
         settings.connection.web_host or "",
     )
     report.shards = settings.run.shards

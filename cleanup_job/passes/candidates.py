@@ -139,7 +139,8 @@ class _Listed:
 
     def read(self, server: Server) -> None:
         """Judge each archived task, and each run of the job itself."""
-        runs = list(server.children([TaskId(self._rules.runs_of)])) if self._rules.runs_of else []
+        draft = self._rules.own.runs_of
+        runs = list(server.children([TaskId(draft)])) if draft else []
         for task in runs:
             self._judge(task)
         if self._rules.finds_nothing:  # the server reads an empty list as no filter at all

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 
 from cleanup_job.errors import AnswerError, CleanupError, LeaseLostError, RefusedError
 from cleanup_job.exit_codes import StopReason
@@ -22,45 +23,21 @@ from cleanup_job.passes.phases import Phases
 from cleanup_job.passes.ports import Observer, Server, Storage
 from cleanup_job.passes.rate import Rate
 from cleanup_job.planning import clock
-from cleanup_job.planning.claim import ClaimScope
 from cleanup_job.planning.deleted_so_far import DeletedSoFar
-from cleanup_job.planning.filters import Filters, Known, needed_by, resolve
+from cleanup_job.planning.filters import Known, needed_by
 from cleanup_job.planning.order import Order, Unit
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.outcome_builder import OutcomeBuilder
 from cleanup_job.planning.plan import Kept
 from cleanup_job.planning.policy import Policy
-from cleanup_job.planning.selection import Rules
+from cleanup_job.planning.selection import OwnTasks, Rules, resolve
+from cleanup_job.planning.sharding import share
+from cleanup_job.settings.model import Settings
 from cleanup_job.transport.splitting import Splitting
 
 LISTENS = 0.5
 """Seconds between two looks for a signal while the rate allows no batch."""
 Running = dict[Future[Worked], list[Unit]]
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the settings say of one pass. Times are in seconds."""
-
-    filters: Filters
-    dry_run: bool = False
-    batch_size: int = 500
-    workers: int = 4
-    max_tasks: int | None = None
-    refuse_above: int | None = None
-    deadline: float | None = None
-    tasks_per_second: float | None = None
-    keep_unknown: bool = True
-    delete_external: bool = False
-    keep_on_file_error: bool = True
-    keep_missing: bool = True
-    protect_used_datasets: bool = False
-    protect_linked_artifacts: ClaimScope = "all"
-    keep_model_tags: tuple[str, ...] = ()
-    delete_empty_projects: bool = False
-    shard: int = 0
-    """Which part of the tasks this pass takes, of ``shards``."""
-    shards: int = 1
 
 
 @dataclass(slots=True)
@@ -87,18 +64,27 @@ class Stop:
 class Pass:
     """One pass over one ClearML Server."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 -- the rooms around a pass
-        self, server: Server, storage: Storage, options: Options, report: Report, observer: Observer, stop: Stop
+    def __init__(  # noqa: PLR0913, PLR0917 -- all that is around a pass
+        self,
+        server: Server,
+        storage: Storage,
+        settings: Settings,
+        report: Report,
+        observer: Observer,
+        stop: Stop,
+        *,
+        own: OwnTasks | None = None,
     ) -> None:
-        """``report`` is filled in as the pass goes."""
+        """``report`` is filled in as the pass goes; ``own`` are the job's own tasks in ClearML."""
         self._server = server
         self._storage = storage
-        self._options = options
+        self._settings = settings
+        self._own = own or OwnTasks()
         self._report = report
         self._observer = observer
         self._stop = stop
         self._began = time.monotonic()
-        self._rate = Rate(options.tasks_per_second)
+        self._rate = Rate(settings.limits.tasks_per_second(settings.run.shards))
         self._split = Splitting(server, server.hasty, server.answers)
         self._phases = Phases()
         report.phases = self._phases.seconds
@@ -126,24 +112,24 @@ class Pass:
         """
         with self._phases.phase("select"):
             names = self._server.projects()
-            if self._options.dry_run:
+            if self._settings.run.dry_run:
                 for warning in self._storage.check():  # what a real pass would stumble over
                     self._warn(warning)
             rules = self._rules(names)
             self._outcomes = OutcomeBuilder(names, rules.rule_of)
             found = self._find(rules, names)
         every = len(found.tasks)
-        found = candidates.of_shard(found, self._options.shard, self._options.shards)
+        found = candidates.of_shard(found, self._settings.run.shard or 0, self._settings.run.shards)
         self._report.selected = len(found.tasks)
         counts = Counter(task.project for task in found.tasks.values())
         self._observer.selected(len(found.tasks), {names.get(project, project): count for project, count in counts.items()})
         refusal = self._refusal(every)
-        if refusal is not None and not self._options.dry_run:
+        if refusal is not None and not self._settings.run.dry_run:
             self._report.left = len(found.tasks)
             raise refusal
         if found.tasks:
             deleted = self._work(found, rules)
-            if self._options.delete_empty_projects and not self._stop.reason:
+            if self._settings.related.delete_empty_projects and not self._stop.reason:
                 self._empty_projects(found, deleted, names)
             for warning in self._storage.warnings():
                 self._warn(warning)
@@ -157,28 +143,28 @@ class Pass:
             else:  # nobody can say which task it is
                 self._warn(f"tasks.get_all: an archived task is left out, since its id can't be read: {kept.detail}")
 
-        notify = candidates.of_shard_only(note, self._options.shard, self._options.shards)
-        options = self._options
+        notify = candidates.of_shard_only(note, self._settings.run.shard or 0, self._settings.run.shards)
+        related = self._settings.related
         protect = Protect(
-            options.protect_linked_artifacts,
-            options.protect_used_datasets,
-            frozenset(options.keep_model_tags),
-            links=options.delete_external,
+            related.protect_linked_artifacts,
+            related.protect_used_datasets,
+            frozenset(related.keep_model_tags),
+            links=self._settings.files.external_files == "delete",
         )
         return candidates.find(self._server, self._storage, rules, projects, notify, split=self._split, protect=protect)
 
     def _rules(self, projects: dict[str, str]) -> Rules:
-        filters, server = self._options.filters, self._server
-        users = server.users() if filters.users or filters.exclude_users else {}
-        known = Known(projects, users, server.tag_exists, server.has_tasks)
-        return resolve(filters, self._report.started - self._report.clock_ahead, known, self._warn)
+        server, report = self._server, self._report
+        known = Known(projects, cache(server.users), server.tag_exists, server.has_tasks)
+        now = report.started - report.clock_ahead
+        return resolve(self._settings.filters, now, known, self._warn, cutoff=report.cutoff, own=self._own)
 
     def _refusal(self, count: int) -> RefusedError | None:
         """The valve's word: it ends a pass before its first deletion, and a dry run once all tasks are listed.
 
         It counts the tasks of all shards: they refuse together, or not at all.
         """
-        limit = self._options.refuse_above
+        limit = self._settings.limits.refuse_above
         if limit is None or count <= limit:
             return None
         return RefusedError(
@@ -194,12 +180,12 @@ class Pass:
         for project in projects.emptied(self._server, touched, deleted):
             if any(name.startswith(project.name + "/") for name in kept):
                 continue
-            if needed := needed_by(self._options.filters, names, emptied | {project.id}):
+            if needed := needed_by(self._settings.filters, names, emptied | {project.id}):
                 kept.append(project.name)
                 self._warn(f"project {project.name} is empty, and is kept since {needed} would name nothing without it")
                 continue
             try:
-                if not self._options.dry_run:
+                if not self._settings.run.dry_run:
                     self._server.delete_project(project.id)
             except AnswerError as error:
                 self._warn(f"project {project.name}: it is empty, but was not deleted: {error}")
@@ -212,11 +198,11 @@ class Pass:
         """Plan and delete in batches that overlap as far as references between their tasks allow; gives what is gone then."""
         batches = self._batches(found, rules)
         order = Order(found.tasks, found.holds)
-        budget = self._options.max_tasks if self._options.max_tasks is not None else len(order)
+        budget = self._budget(len(order))
         running: Running = {}
         error: CleanupError | None = None
         dropped = 0
-        with ThreadPoolExecutor(self._options.workers, "batch") as pool:
+        with ThreadPoolExecutor(self._settings.run.workers, "batch") as pool:
             while True:
                 pause = self._fill(running, pool, batches, order, budget)
                 if not running and not pause:
@@ -236,21 +222,26 @@ class Pass:
             raise error
         return batches.deleted
 
+    def _budget(self, tasks: int) -> int:
+        """How many of these tasks may be deleted: this shard's share of the limit."""
+        limit, run = self._settings.limits.max_tasks, self._settings.run
+        return tasks if limit is None else share(limit, run.shard or 0, run.shards)
+
     def _batches(self, found: Candidates, rules: Rules) -> Batches:
-        if not self._options.dry_run:
+        if not self._settings.run.dry_run:
             self._storage.prepare()
         self._storage.prove(found.claims.sample)
         policy = Policy(
             rules,
-            force=not rules.drafts_only,
-            keep_unknown=self._options.keep_unknown,
-            links=self._storage.links if self._options.delete_external else frozenset(),
+            force=rules.force_delete,
+            keep_unknown=self._settings.files.unknown_stores == "keep_record",
+            links=self._storage.links if self._settings.files.external_files == "delete" else frozenset(),
             by_file=self._storage.by_file,
             lists=self._storage.lists,
             shared=found.shared,
             steps=found.steps,
             needed_datasets=found.needed_datasets,
-            keep_model_tags=frozenset(self._options.keep_model_tags),
+            keep_model_tags=frozenset(self._settings.related.keep_model_tags),
         )
         return Batches(
             self._server,
@@ -260,29 +251,29 @@ class Pass:
             self._outcomes,
             found,
             self._split,
-            self._options.keep_on_file_error,
-            self._options.keep_missing,
+            self._settings.files.on_file_error == "keep_record",
+            self._settings.files.missing_files == "keep_record",
             self._phases,
         )
 
     def _fill(self, running: Running, pool: ThreadPoolExecutor, batches: Batches, order: Order, budget: int) -> float:
         """Start as many batches as there are workers, tasks and budget for; gives the seconds until the rate allows more."""
-        while len(running) < self._options.workers and len(order) and not self._time_to_stop():
+        while len(running) < self._settings.run.workers and len(order) and not self._time_to_stop():
             pause = self._rate.pause()
             if pause:
                 return pause
             room = budget - sum(len(unit) for units in running.values() for unit in units)
-            share = -(-len(order) // (self._options.workers - len(running)))  # of a few tasks, too, each worker has some
-            size = min(self._options.batch_size, max(CHUNK, share))
+            even = -(-len(order) // (self._settings.run.workers - len(running)))  # of a few tasks, too, each worker has some
+            size = min(self._settings.run.batch_size, max(CHUNK, even))
             units = order.take(self._rate.batch(size), room)
             if not units:
                 break
             self._rate.began(sum(map(len, units)))
-            running[pool.submit(batches.dry_run if self._options.dry_run else batches.delete, units)] = units
+            running[pool.submit(batches.dry_run if self._settings.run.dry_run else batches.delete, units)] = units
         return 0.0
 
     def _time_to_stop(self) -> bool:
-        deadline = self._options.deadline
+        deadline = self._settings.limits.deadline_seconds
         if deadline is not None and time.monotonic() - self._began >= deadline and not self._stop.reason:
             self._stop.reason = StopReason.DEADLINE
         return bool(self._stop.reason)

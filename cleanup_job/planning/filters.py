@@ -1,179 +1,266 @@
-"""The filters as settings give them, and how their names become ids. Pure: no I/O."""
+"""The filters: for each setting that names what tasks have, the predicate that it applies, and how its names become ids.
+
+A filter is a field of the settings' group ``Filters`` and an entry of ``FILTERS`` under the same name. Pure: no I/O.
+"""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
 
 from cleanup_job.errors import SettingsError
-from cleanup_job.planning.selection import Rules, Threshold
+from cleanup_job.planning.records import Task
 
 NAMED = 10
 """Names in a warning."""
+LONGEST = 36_500
+"""Days that a threshold can have."""
+RULES = "threshold_rules"
+"""The setting with thresholds for single projects."""
 
 
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """The filters as the settings give them: names, ids and days."""
+class Effect(StrEnum):
+    """What a filter does with the tasks that match."""
 
-    threshold: timedelta
-    archived_for: timedelta = timedelta()
-    drafts_only: bool = True
-    projects: tuple[str, ...] = ()
-    exclude_projects: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    exclude_tags: tuple[str, ...] = ()
-    types: tuple[str, ...] = ()
-    statuses: tuple[str, ...] = ()
-    exclude_statuses: tuple[str, ...] = ()
-    users: tuple[str, ...] = ()
-    exclude_users: tuple[str, ...] = ()
-    include_hidden: bool = False
-    include_pipeline_steps: bool = False
-    keep_tags: tuple[str, ...] = ()
-    keep_projects: tuple[str, ...] = ()
-    thresholds: tuple[tuple[str, str, timedelta | None], ...] = ()
-    """Each with its text, a project, and an age from which its tasks go; None: never."""
-    never: frozenset[str] = frozenset()
-    runs_of: str = ""
+    ONLY = "only"
+    """They alone may be deleted."""
+    EXCLUDE = "exclude"
+    """They are left out."""
+    KEEP = "keep"
+    """They are kept regardless of everything else, and reported as kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the server knows of what filters name."""
+    """What the server knows about the names in filters."""
 
     projects: Mapping[str, str]
     """Every project's name by its id."""
-    users: Mapping[str, str]
-    """Every user's name by its id; only read where a user is named."""
+    users: Callable[[], Mapping[str, str]]
+    """Reads every user's name by its id; only called if a filter names a user."""
     tag_exists: Callable[[str], bool]
     """Whether any task has a tag."""
     has_tasks: Callable[[str], bool]
-    """Whether any task is of the user with this id, who may have been removed."""
+    """Whether any task belongs to the user with this id, who may have been removed."""
 
 
-def resolve(filters: Filters, now: datetime, known: Known, warn: Callable[[str], None]) -> Rules:
-    """The rules of a pass that starts now.
+@dataclass(frozen=True, slots=True)
+class Names:
+    """How the entries of a filter become what records hold."""
 
-    What an including filter names may be gone, as its work is done: the filter then only asks for less. What an exclusion, a
-    keep rule or a threshold names has to be there: misspelled, it would protect nothing.
+    find: Callable[[str, Known], Collection[str]] = lambda entry, _: {entry}
+    """What an entry stands for; nothing if it matches nothing."""
+    unknown: str = ""
+    """What to say of entries that match nothing."""
+    hint: str = ""
+    """How to write them."""
+    literal: bool = True
+    """Whether an entry that matches nothing can still be what a record holds."""
+
+
+Predicate = Callable[[Task, frozenset[str]], bool]
+"""Whether a task matches the resolved names of a filter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A filter: what it does, which tasks it matches, and how its names are resolved."""
+
+    effect: Effect
+    matches: Predicate
+    names: Names = Names()
+    listed_by: str = ""
+    """The field of ``Query`` that can narrow the listing to it."""
+    words: Callable[[Task, frozenset[str]], str] = lambda *_: ""
+    """What in a task matches, for people."""
+
+
+def _in_project(task: Task, ids: frozenset[str]) -> bool:
+    return task.project in ids
+
+
+def _has_tag(task: Task, tags: frozenset[str]) -> bool:
+    return not tags.isdisjoint(task.tags)
+
+
+def _the_tag(task: Task, tags: frozenset[str]) -> str:
+    return f"the tag {min(tags.intersection(task.tags))!r}"
+
+
+def _is_of_type(task: Task, types: frozenset[str]) -> bool:
+    return task.type in types
+
+
+def _has_status(task: Task, statuses: frozenset[str]) -> bool:
+    return task.status in statuses
+
+
+def _is_of_user(task: Task, ids: frozenset[str]) -> bool:
+    return task.user in ids
+
+
+def _projects_found(entry: str, known: Known) -> frozenset[str]:
+    """The ids of the projects that an entry names, including sub-projects."""
+    exact = set(_projects_named(entry, known.projects))
+    roots = tuple(name + "/" for name in exact)
+    return frozenset(i for i, name in known.projects.items() if name in exact or (roots and name.startswith(roots)))
+
+
+def _projects_named(entry: str, projects: Mapping[str, str]) -> list[str]:
+    """The names of the projects that an entry names, without sub-projects."""
+    pattern = re.compile(".*".join(map(re.escape, entry.split("*"))), re.DOTALL)
+    return [name for i, name in projects.items() if i == entry or pattern.fullmatch(name)] if entry else []
+
+
+def _users_found(entry: str, known: Known) -> Collection[str]:
+    """The ids of the users that an entry names. A user who was removed is only known by the id, on tasks."""
+    called = {i for i, name in known.users().items() if entry in {i, name}}
+    return called or ({entry} if known.has_tasks(entry) else set())
+
+
+PROJECTS = Names(
+    _projects_found,
+    "no project is called {} or has this id",
+    "Project names are whole paths (`team/project`) and case-sensitive; `*` stands for any text.",
+    literal=False,
+)
+TAGS = Names(lambda tag, known: {tag} if known.tag_exists(tag) else (), "no task has the tag {}")
+USERS = Names(
+    _users_found,
+    "no user is called {}, and no task is of a user with this id",
+    "Users who were removed from ClearML are named by id.",
+)
+
+FILTERS: Mapping[str, Filter] = MappingProxyType(
+    {
+        "projects": Filter(Effect.ONLY, _in_project, PROJECTS, listed_by="projects"),
+        "tags": Filter(Effect.ONLY, _has_tag, TAGS),
+        "types": Filter(Effect.ONLY, _is_of_type, listed_by="types"),
+        "statuses": Filter(Effect.ONLY, _has_status, listed_by="statuses"),
+        "users": Filter(Effect.ONLY, _is_of_user, USERS, listed_by="users"),
+        "exclude_projects": Filter(Effect.EXCLUDE, _in_project, PROJECTS),
+        "exclude_tags": Filter(Effect.EXCLUDE, _has_tag, TAGS),
+        "exclude_statuses": Filter(Effect.EXCLUDE, _has_status),
+        "exclude_users": Filter(Effect.EXCLUDE, _is_of_user, USERS),
+        "keep_tags": Filter(Effect.KEEP, _has_tag, TAGS, words=_the_tag),
+        "keep_projects": Filter(Effect.KEEP, _in_project, PROJECTS, words=lambda *_: "its project"),
+    }
+)
+"""Every filter, by its setting's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveFilter:
+    """A filter of this pass, with its names resolved."""
+
+    name: str
+    ids: frozenset[str]
+
+    @property
+    def by_project(self) -> bool:
+        """Whether it goes by projects: of a project that was created later, nothing is known."""
+        return FILTERS[self.name].names is PROJECTS
+
+    def matches(self, task: Task) -> bool:
+        """Whether a task matches."""
+        return FILTERS[self.name].matches(task, self.ids)
+
+    def words(self, task: Task) -> str:
+        """What in a task that matches does so."""
+        return f"{FILTERS[self.name].words(task, self.ids)} is in {variable(self.name)}"
+
+
+def active(filters: object, known: Known, warn: Callable[[str], None]) -> dict[Effect, tuple[ActiveFilter, ...]]:
+    """The filters that are set, by what they do.
+
+    What an ``ONLY`` filter names may no longer exist because its work is done: the filter then only asks for less. What any
+    other filter names has to exist: a misspelled name would protect nothing.
 
     Args:
-        filters: As the settings give them.
-        now: The one moment that all ages are taken from.
+        filters: The settings' group: it has an attribute for each of ``FILTERS``.
         known: What the server knows.
-        warn: Told of names in including filters that match nothing.
+        warn: Called with the names in ``ONLY`` filters that match nothing.
 
     Raises:
-        SettingsError: a project, user or tag of an exclusion, a keep rule or a threshold matches nothing.
+        SettingsError: a name in another filter matches nothing.
     """
-    projects = known.projects
-    for setting, tags in (("CLEANUP_EXCLUDE_TAGS", filters.exclude_tags), ("CLEANUP_KEEP_TAGS", filters.keep_tags)):
-        for tag in tags:
-            if not known.tag_exists(tag):
-                message = f"{setting}: no task has the tag {tag!r}. Correct it, or take it out: an unknown tag filters nothing."
-                raise SettingsError(message)
-    _tell_of_missing(warn, "CLEANUP_TAGS", "no task has the tag", [tag for tag in filters.tags if not known.tag_exists(tag)])
-    missing = [one for one in filters.projects if not _named(one, projects)]
-    _tell_of_missing(warn, "CLEANUP_PROJECTS", "no project is called, or has the id,", missing)
-    chosen = [one for one in filters.projects if one not in missing]
-    strangers = [one for one in filters.users if not _users_called(one, known.users) and not known.has_tasks(one)]
-    _tell_of_missing(warn, "CLEANUP_USERS", "no user is called, and no task is of a user with the id,", strangers)
-    return Rules(
-        cutoff=now - filters.threshold,
-        archived_before=now - filters.archived_for if filters.archived_for else None,
-        drafts_only=filters.drafts_only,
-        projects=_project_ids("CLEANUP_PROJECTS", chosen, projects) if filters.projects else None,
-        exclude_projects=(
-            _project_ids("CLEANUP_EXCLUDE_PROJECTS", filters.exclude_projects, projects) if filters.exclude_projects else None
-        ),
-        known_projects=frozenset(projects),
-        tags=frozenset(filters.tags),
-        exclude_tags=frozenset(filters.exclude_tags),
-        types=frozenset(filters.types),
-        statuses=frozenset(filters.statuses),
-        exclude_statuses=frozenset(filters.exclude_statuses),
-        # A user who was removed is known by the id alone: whatever is no name is taken for one, so that none of them is lost.
-        users=frozenset(user for one in filters.users for user in _users_called(one, known.users) or {one}),
-        exclude_users=_excluded_users(filters.exclude_users, known),
-        include_hidden=filters.include_hidden,
-        include_pipeline_steps=filters.include_pipeline_steps,
-        keep_tags=frozenset(filters.keep_tags),
-        keep_projects=_project_ids("CLEANUP_KEEP_PROJECTS", filters.keep_projects, projects) if filters.keep_projects else None,
-        thresholds=tuple(
-            Threshold(
-                text, _project_ids("CLEANUP_THRESHOLD_RULES", [project], projects), now - age if age is not None else None
-            )
-            for text, project, age in filters.thresholds
-        ),
-        never=filters.never,
-        runs_of=filters.runs_of,
-        pipeline_projects=frozenset(i for i, name in projects.items() if ".pipelines" in name.split("/")),
-    )
+    found: dict[Effect, list[ActiveFilter]] = {effect: [] for effect in Effect}
+    for name, one in FILTERS.items():
+        entries: Sequence[str] = getattr(filters, name)
+        if entries:
+            lenient = warn if one.effect is Effect.ONLY else None
+            found[one.effect].append(ActiveFilter(name, resolved(name, entries, one.names, known, lenient)))
+    return {effect: tuple(some) for effect, some in found.items()}
 
 
-def needed_by(filters: Filters, projects: Mapping[str, str], without: Collection[str]) -> str:
-    """What would match nothing any more without some projects, so that the next pass refused; empty where nothing would.
+def resolved(
+    setting: str, entries: Sequence[str], names: Names, known: Known, warn: Callable[[str], None] | None = None
+) -> frozenset[str]:
+    """What the entries of a setting stand for.
 
     Args:
-        filters: As the settings give them.
+        setting: Its name.
+        entries: As they were written.
+        names: How they are resolved.
+        known: What the server knows.
+        warn: Called with what matches nothing. Without it, that is an error.
+
+    Raises:
+        SettingsError: an entry matches nothing.
+    """
+    ids = {entry: frozenset(names.find(entry, known)) for entry in entries}
+    missing = [entry for entry, found in ids.items() if not found]
+    if missing and warn is None:
+        said = names.unknown.format(repr(missing[0]))
+        advice = f"Correct or remove it: an unknown name protects nothing. {names.hint}".rstrip()
+        raise SettingsError(f"{variable(setting)}: {said}. {advice}")
+    if missing and warn is not None:
+        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+        said = names.unknown.format(", ".join(map(repr, missing[:NAMED])) + more)
+        warn(f"{variable(setting)}: {said}. Nothing is deleted because of that; correct it, or remove it if its work is done.")
+    return frozenset().union(*ids.values(), missing if names.literal else ())
+
+
+def needed_by(filters: object, projects: Mapping[str, str], without: Collection[str]) -> str:
+    """The entry that would match nothing without some projects, so that the next pass refused; empty if there is none.
+
+    Args:
+        filters: The settings' group.
         projects: Every project's name by its id.
         without: Ids of projects that are to be deleted.
     """
     left = {project: name for project, name in projects.items() if project not in without}
-    for setting, entries in (
-        ("CLEANUP_EXCLUDE_PROJECTS", filters.exclude_projects),
-        ("CLEANUP_KEEP_PROJECTS", filters.keep_projects),
-        ("CLEANUP_THRESHOLD_RULES", tuple(project for _, project, _ in filters.thresholds)),
-    ):
-        for one in entries:
-            if not _named(one, left) and _named(one, projects):
-                return f"{one!r} in {setting}"
+    for setting, entry in _projects_that_must_exist(filters):
+        if not _projects_named(entry, left) and _projects_named(entry, projects):
+            return f"{entry!r} in {variable(setting)}"
     return ""
 
 
-def _tell_of_missing(warn: Callable[[str], None], setting: str, what: str, missing: Sequence[str]) -> None:
-    if missing:
-        named = ", ".join(map(repr, missing[:NAMED]))
-        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
-        warn(f"{setting}: {what} {named}{more}. Nothing is deleted for that; take it out if its work is done, or correct it.")
+def _projects_that_must_exist(filters: object) -> Iterator[tuple[str, str]]:
+    for name, one in FILTERS.items():
+        if one.names is PROJECTS and one.effect is not Effect.ONLY:
+            yield from ((name, entry) for entry in getattr(filters, name))
+    yield from ((RULES, threshold_of(rule)[0]) for rule in getattr(filters, RULES))
 
 
-def _named(wanted: str, projects: Mapping[str, str]) -> list[str]:
-    """The names of the projects that an entry names, without their sub-projects."""
-    pattern = re.compile(".*".join(map(re.escape, wanted.split("*"))), re.DOTALL)
-    return [name for i, name in projects.items() if i == wanted or pattern.fullmatch(name)] if wanted else []
+def variable(setting: str) -> str:
+    """The environment variable of a filter, for messages."""
+    return f"CLEANUP_{setting.upper()}"
 
 
-def _project_ids(setting: str, wanted: Iterable[str], projects: Mapping[str, str]) -> frozenset[str]:
-    found: set[str] = set()
-    for one in wanted:
-        names = _named(one, projects)
-        if not names:
-            message = (
-                f"{setting}: no project is called {one!r} or has this id. Project names are whole paths "
-                "(`team/project`) and case counts; `*` stands for any text."
-            )
-            raise SettingsError(message)
-        roots = tuple(name + "/" for name in names)
-        exact = set(names)
-        found |= {i for i, name in projects.items() if name in exact or name.startswith(roots)}
-    return frozenset(found)
+def threshold_of(rule: str) -> tuple[str, float | None]:
+    """The project of an entry such as ``vision=90`` or ``vision/golden=never``, and its age in days; None for ``never``.
 
-
-def _users_called(wanted: str, users: Mapping[str, str]) -> frozenset[str]:
-    return frozenset(i for i, name in users.items() if wanted in {i, name})
-
-
-def _excluded_users(wanted: Iterable[str], known: Known) -> frozenset[str]:
-    found: set[str] = set()
-    for one in wanted:
-        ids = _users_called(one, known.users) or ({one} if known.has_tasks(one) else set())
-        if not ids:
-            message = (
-                f"CLEANUP_EXCLUDE_USERS: no user is called {one!r}, and no task is of a user with this id. Correct it, or "
-                "take it out: an unknown user excludes nothing. A user who was removed from ClearML is named by the id."
-            )
-            raise SettingsError(message)
-        found |= ids
-    return frozenset(found)
+    Raises:
+        ValueError: it is not such an entry.
+    """
+    project, _, days = (part.strip() for part in rule.rpartition("="))
+    try:
+        age = None if days == "never" else float(days)
+    except ValueError:
+        age = -1.0
+    if not project or (age is not None and not 0 <= age <= LONGEST):
+        message = f"wrong entry {rule!r}; write PROJECT=DAYS or PROJECT=never, with days from 0 to {LONGEST}"
+        raise ValueError(message)
+    return project, age

@@ -4,11 +4,24 @@ ClearML Server's filters fail open: a date it can't read or a misspelled field i
 else. So each record is judged here by its own fields, when it is listed and again right before it is deleted. Pure: no I/O.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import blake2b
-from typing import Self
+from typing import Protocol, Self
 
+from cleanup_job.planning.filters import (
+    FILTERS,
+    PROJECTS,
+    RULES,
+    ActiveFilter,
+    Effect,
+    Known,
+    active,
+    resolved,
+    threshold_of,
+    variable,
+)
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import RUN_TAG, Task, Unreadable
 
@@ -69,56 +82,73 @@ class Threshold:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnTasks:
+    """The job's own tasks in ClearML."""
+
+    never: frozenset[str] = frozenset()
+    """Tasks that are never deleted: the job's draft, and the run of this pass."""
+    runs_of: str = ""
+    """The job's draft: archived runs of it are deleted past the threshold, whether a filter selects them or not."""
+
+
+class Wanted(Protocol):
+    """The settings that select tasks. Each name in ``FILTERS`` is an attribute, too."""
+
+    @property
+    def archived_for_days(self) -> float:
+        """Grace period after a task was archived."""
+
+    @property
+    def force_delete(self) -> bool:
+        """Whether tasks in any status are deleted, not only drafts."""
+
+    @property
+    def threshold_rules(self) -> Sequence[str]:
+        """Thresholds for single projects."""
+
+    @property
+    def include_hidden(self) -> bool:
+        """Whether hidden tasks are deleted."""
+
+    @property
+    def include_pipeline_steps(self) -> bool:
+        """Whether steps are deleted together with their controller."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
-    """The filters of one pass, with names resolved to ids and days to moments."""
+    """What a pass may delete: the filters with names resolved to ids, and days to moments."""
 
     cutoff: datetime
     """Tasks whose age counts from before this moment are old enough."""
-    archived_before: datetime | None
-    """Tasks archived later than this are within their grace; None where there is none."""
-    drafts_only: bool
-    projects: frozenset[str] | None = None
-    """Ids, sub-projects included; None stands for all, and none for none."""
-    exclude_projects: frozenset[str] | None = None
-    known_projects: frozenset[str] = frozenset()
-    """All project ids at the start: of another one nobody can tell whether it is excluded."""
-    tags: frozenset[str] = frozenset()
-    exclude_tags: frozenset[str] = frozenset()
-    types: frozenset[str] = frozenset()
-    statuses: frozenset[str] = frozenset()
-    exclude_statuses: frozenset[str] = frozenset()
-    users: frozenset[str] = frozenset()
-    exclude_users: frozenset[str] = frozenset()
+    archived_before: datetime | None = None
+    """Tasks archived later than this are within their grace period; None where there is none."""
+    force_delete: bool = False
+    only: tuple[ActiveFilter, ...] = ()
+    exclude: tuple[ActiveFilter, ...] = ()
+    keep: tuple[ActiveFilter, ...] = ()
+    thresholds: tuple[Threshold, ...] = ()
+    """The first one that has a task's project counts."""
     include_hidden: bool = False
     include_pipeline_steps: bool = False
-    keep_tags: frozenset[str] = frozenset()
-    keep_projects: frozenset[str] | None = None
-    thresholds: tuple[Threshold, ...] = ()
-    """The first that has a task's project counts."""
+    known_projects: frozenset[str] = frozenset()
+    """All project ids at the start: whether a project created later is excluded or kept can't be known."""
     pipeline_projects: frozenset[str] = field(default=frozenset(), repr=False)
     """Projects in which the SDK keeps pipelines (``…/.pipelines/…``)."""
-    never: frozenset[str] = frozenset()
-    """Tasks that are not deleted whatever is said of them: the job's own draft, and the run of this pass."""
-    runs_of: str = ""
-    """The job's own draft: archived runs of it go past the threshold, whatever else is asked for."""
+    own: OwnTasks = OwnTasks()
 
     @property
     def finds_nothing(self) -> bool:
-        """Whether no task can be in these filters: nothing is left of what they ask for."""
-        return self.projects is not None and not self.projects
+        """Whether no task can match: a filter has no names left."""
+        return any(not one.ids for one in self.only)
 
     def query(self) -> Query:
         """The listing that these rules need, unless they find nothing."""
-        statuses = self.statuses
-        if self.drafts_only:
-            statuses = frozenset({DRAFT})
-        return Query(
-            tuple(sorted(statuses)),
-            tuple(sorted(self.types)),
-            tuple(sorted(self.users)),
-            tuple(sorted(self.projects)) if self.projects is not None else (),
-            self.include_hidden or self.include_pipeline_steps,
-        )
+        narrowed = {FILTERS[one.name].listed_by: tuple(sorted(one.ids)) for one in self.only}
+        narrowed.pop("", None)
+        if not self.force_delete:
+            narrowed["statuses"] = (DRAFT,)
+        return Query(**narrowed, hidden=self.include_hidden or self.include_pipeline_steps)
 
     def allows(
         self, task: Task, *, archived_at: datetime | None = None, is_step: bool = False, since: datetime | None = None
@@ -127,82 +157,113 @@ class Rules:
 
         Args:
             task: The record as the server holds it now.
-            archived_at: When it was archived, where that is known better than by ``last_change``.
+            archived_at: When it was archived, if that is known better than by ``last_change``.
             is_step: Whether it is deleted with its pipeline's controller: it need not be archived, but must not be active.
-            since: The moment from which its age counts, where a change by this pass has moved that of its record.
+            since: The moment from which its age counts, if a change by this pass has moved that of its record.
         """
-        if task.id in self.never:
-            return False
-        since = since or age_from(task)
-        own_run = bool(self.runs_of) and task.parent == self.runs_of and RUN_TAG in task.tags
-        archived_at = archived_at or task.last_change
         with_controller = is_step and self.include_pipeline_steps
         return (
-            (task.archived or (with_controller and task.status not in ACTIVE))
-            and since is not None
-            and since < self._cutoff(task)
-            and (
-                not task.archived or self.archived_before is None or archived_at is None or archived_at <= self.archived_before
-            )
-            and (task.status == DRAFT or not self.drafts_only or own_run)
-            and self._not_excluded(task)
-            and (own_run or self._in_filters(task))
+            task.id not in self.own.never
+            and (task.archived or (with_controller and task.status not in ACTIVE))
+            and self._is_old_enough(task, since or age_from(task))
+            and self._grace_is_over(task, archived_at or task.last_change)
+            and (self._is_own_run(task) or self._is_selected(task))
+            and not self._is_excluded(task)
             and ("hidden" not in task.system_tags or self.include_hidden or with_controller)
         )
 
     def keeps(self, task: Task) -> str:
-        """The rule that keeps a task whatever else may be said of it, in words; empty where there is none."""
-        tags = self.keep_tags.intersection(task.tags)
-        if tags:
-            return f"the tag {min(tags)!r} is in CLEANUP_KEEP_TAGS"
-        if self.keep_projects is not None and task.project in self.keep_projects:
-            return "its project is in CLEANUP_KEEP_PROJECTS"
-        by_project = self.keep_projects is not None or self.thresholds
-        if by_project and task.project not in self.known_projects | {""}:
+        """The rule that keeps a task regardless of everything else, in words; empty if there is none."""
+        for one in self.keep:
+            if one.matches(task):
+                return one.words(task)
+        by_project = bool(self.thresholds) or any(one.by_project for one in self.keep)
+        if by_project and self._is_new_project(task.project):
             return (
-                "its project was not there, or could not be read, when the pass began: nobody can tell whether a rule keeps it"
+                "its project did not exist, or could not be read, when the pass began, so it is unknown whether a rule keeps it"
             )
         threshold = self._threshold(task)
         if threshold is not None and threshold.cutoff is None:
-            return f"{threshold.text!r} in CLEANUP_THRESHOLD_RULES"
+            return f"{threshold.text!r} in {variable(RULES)}"
         return ""
 
     def rule_of(self, task: Task | Selected | Unreadable) -> str:
-        """The entry of the table of thresholds that a task's age was measured by; empty for the threshold of all."""
+        """The threshold rule that a task's age was measured by; empty for the general threshold."""
         threshold = self._threshold(task)
         return threshold.text if threshold is not None else ""
 
     def is_step(self, task: Task) -> bool:
-        """Whether a task is a step if its parent is a controller: a clone of a controller has that as its parent, too."""
+        """Whether a task is a step if its parent is a controller. A clone of a controller also has that as its parent."""
         return not is_controller(task) and ("hidden" in task.system_tags or task.project in self.pipeline_projects)
+
+    def _is_old_enough(self, task: Task, since: datetime | None) -> bool:
+        """By the task's threshold. What is never deleted counts by the general one, so that it is reported as kept."""
+        threshold = self._threshold(task)
+        cutoff = threshold.cutoff if threshold is not None else None
+        return since is not None and since < (cutoff or self.cutoff)
+
+    def _grace_is_over(self, task: Task, archived_at: datetime | None) -> bool:
+        return not task.archived or self.archived_before is None or archived_at is None or archived_at <= self.archived_before
+
+    def _is_own_run(self, task: Task) -> bool:
+        return bool(self.own.runs_of) and task.parent == self.own.runs_of and RUN_TAG in task.tags
+
+    def _is_selected(self, task: Task) -> bool:
+        return (self.force_delete or task.status == DRAFT) and all(one.matches(task) for one in self.only)
+
+    def _is_excluded(self, task: Task) -> bool:
+        return any(one.matches(task) or (one.by_project and self._is_new_project(task.project)) for one in self.exclude)
+
+    def _is_new_project(self, project: str) -> bool:
+        return bool(project) and project not in self.known_projects
 
     def _threshold(self, task: Task | Selected | Unreadable) -> Threshold | None:
         return next((threshold for threshold in self.thresholds if task.project in threshold.projects), None)
 
-    def _cutoff(self, task: Task) -> datetime:
-        """What is never deleted would be by the threshold of all: so it is told of as kept."""
-        threshold = self._threshold(task)
-        return self.cutoff if threshold is None or threshold.cutoff is None else threshold.cutoff
 
-    def _in_filters(self, task: Task) -> bool:
-        return (
-            (self.projects is None or task.project in self.projects)
-            and (not self.tags or bool(self.tags.intersection(task.tags)))
-            and (not self.types or task.type in self.types)
-            and (not self.statuses or task.status in self.statuses)
-            and (not self.users or task.user in self.users)
-        )
+def resolve(  # noqa: PLR0913 -- the settings, and what they are measured by
+    filters: Wanted,
+    now: datetime,
+    known: Known,
+    warn: Callable[[str], None],
+    *,
+    cutoff: datetime,
+    own: OwnTasks | None = None,
+) -> Rules:
+    """The rules of a pass.
 
-    def _not_excluded(self, task: Task) -> bool:
-        return (
-            (
-                self.exclude_projects is None
-                or (task.project not in self.exclude_projects and task.project in self.known_projects | {""})
-            )
-            and not self.exclude_tags.intersection(task.tags)
-            and task.status not in self.exclude_statuses
-            and task.user not in self.exclude_users
-        )
+    Args:
+        filters: The settings that select tasks.
+        now: The one moment from which all ages count.
+        known: What the server knows.
+        warn: Called with names in including filters that match nothing.
+        cutoff: The moment before which tasks are old enough, unless a threshold rule has another one.
+        own: The job's own tasks.
+
+    Raises:
+        SettingsError: a project, user or tag that an exclusion, a keep rule or a threshold names matches nothing.
+    """
+    found = active(filters, known, warn)
+    return Rules(
+        cutoff=cutoff,
+        archived_before=now - timedelta(days=filters.archived_for_days) if filters.archived_for_days else None,
+        force_delete=filters.force_delete,
+        only=found[Effect.ONLY],
+        exclude=found[Effect.EXCLUDE],
+        keep=found[Effect.KEEP],
+        thresholds=tuple(_resolved_threshold(rule, now, known) for rule in filters.threshold_rules),
+        include_hidden=filters.include_hidden,
+        include_pipeline_steps=filters.include_pipeline_steps,
+        known_projects=frozenset(known.projects),
+        pipeline_projects=frozenset(i for i, name in known.projects.items() if ".pipelines" in name.split("/")),
+        own=own or OwnTasks(),
+    )
+
+
+def _resolved_threshold(rule: str, now: datetime, known: Known) -> Threshold:
+    project, days = threshold_of(rule)
+    cutoff = None if days is None else now - timedelta(days=days)
+    return Threshold(rule, resolved(RULES, [project], PROJECTS, known), cutoff)
 
 
 def is_controller(task: Task) -> bool:

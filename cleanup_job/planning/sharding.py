@@ -49,3 +49,8 @@ def own(tasks: Collection[TaskId], holds: Mapping[TaskId, Iterable[TaskId]], sha
         group, rank = find(task), (task in needing, task)
         last[group] = min(last.get(group, rank), rank)
     return {task for task in tasks if shard_of(last[find(task)][1] if task in root else task, shards) == shard}
+
+
+def share(budget: int, shard: int, shards: int) -> int:
+    """A shard's part of the number of tasks that a pass may delete."""
+    return budget // shards + (shard < budget % shards)

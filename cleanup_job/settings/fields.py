@@ -4,6 +4,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from cleanup_job.planning.filters import LONGEST
 from cleanup_job.settings.scopes import Edit, Scope
 from cleanup_job.settings.text import address, as_list, files_address, folder, threshold, true_or_path
 
@@ -14,7 +15,7 @@ Addresses = Annotated[tuple[Address, ...], BeforeValidator(as_list)]
 Thresholds = Annotated[tuple[Annotated[str, AfterValidator(threshold)], ...], BeforeValidator(as_list)]
 Folders = Annotated[tuple[Annotated[str, AfterValidator(folder)], ...], BeforeValidator(as_list)]
 Verify = Annotated[bool | str, BeforeValidator(true_or_path)]
-Days = Annotated[float, Field(ge=0, le=36_500, allow_inf_nan=False)]
+Days = Annotated[float, Field(ge=0, le=LONGEST, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0, le=604_800, allow_inf_nan=False)]
 
 

@@ -39,6 +39,10 @@ class Limits(Group):
         allow_inf_nan=False,
     )
 
+    def tasks_per_second(self, shards: int) -> float | None:
+        """The share that one of so many pods has of ``max_tasks_per_second``; None if there is no limit."""
+        return None if self.max_tasks_per_second is None else self.max_tasks_per_second / shards
+
 
 class Files(Group):
     """Where files can be deleted, and what happens to a task if they can't be."""

@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from cleanup_job.settings.text import threshold_of
+from cleanup_job.planning.filters import threshold_of
 
 
 class Scope(StrEnum):

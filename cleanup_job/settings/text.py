@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from cleanup_job.planning.filters import threshold_of
+
 _PATH = re.compile(r"/|~|\\\\|[A-Za-z]:[/\\]")
 """How a path begins that the SDK takes as a place for files, on any system."""
-LONGEST = 36_500
-"""Days that a threshold can have."""
 SHORTEST_NAME = 3
 """Characters that ClearML Server requires of each part of a project's name."""
 DNS_NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
@@ -108,19 +108,6 @@ def threshold(value: str) -> str:
     """An entry such as ``vision=90`` or ``vision/golden=never``."""
     threshold_of(value)
     return value
-
-
-def threshold_of(value: str) -> tuple[str, float | None]:
-    """Its project, and its age in days; None for ``never``."""
-    project, _, days = (part.strip() for part in value.rpartition("="))
-    try:
-        age = None if days == "never" else float(days)
-    except ValueError:
-        age = -1.0
-    if not project or (age is not None and not 0 <= age <= LONGEST):
-        message = f"wrong entry {value!r}; write PROJECT=DAYS or PROJECT=never, with days from 0 to {LONGEST}"
-        raise ValueError(message)
-    return project, age
 
 
 def true_or_path(value: object) -> bool | str:

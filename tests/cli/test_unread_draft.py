@@ -300,5 +300,5 @@ def test_a_project_that_clearml_refuses_is_a_wrong_setting(
     monkeypatch.setenv("CLEANUP_TASK_PROJECT", project)
     filled.requests.clear()
     assert main(["run"]) == 2
-    assert f"CLEANUP_TASK_PROJECT={project.strip()!r} has a part of fewer than 3 characters" in capsys.readouterr().err
+    assert f"CLEANUP_TASK_PROJECT={project.strip()}: use parts of 3 characters or more" in capsys.readouterr().err
     assert filled.requests == []

@@ -1,7 +1,6 @@
 """What a surviving record needs is kept: models that it uses or lists, files that it names, places that it writes to."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -65,7 +64,7 @@ def test_an_archived_import_that_lists_a_living_tasks_models_takes_none(sandbox:
     copy.lists_model(published, "published")
     copy.linked_artifact("data", living.artifact("data"))
     own = copy.model("own")
-    done = run(sandbox, world, force=force)
+    done = run(sandbox, world, force_delete=force)
     assert done.watcher.deleted == {copy.id}
     assert done.watcher.outcomes[copy.id].models == 1
     assert models(sandbox) == {listed.id, published.id}
@@ -250,7 +249,7 @@ def test_a_link_that_a_living_task_names_too_is_kept_where_links_are_deleted(san
         world.stored[f"zoo/{name}.pt"] = 5
         old.linked_artifact(name, f"{{FILES}}/zoo/{name}.pt")
     living.linked_artifact("base", "https://public.example//zoo/shared.pt?x=1")
-    run(sandbox, world, delete_external=True)
+    run(sandbox, world, external_files="delete")
     assert files(sandbox) == {"zoo/shared.pt"}
 
 
@@ -334,7 +333,7 @@ def test_the_grace_since_archiving_counts_from_the_selection_although_the_parent
     child = world.task("child", days_old=70, archived_days=40, parent=parent)
     child.model("ready", ready=True)
     child.artifact("data")
-    done = run(sandbox, world, batch_size=1, workers=1, filters={"archived_for": timedelta(days=7)})
+    done = run(sandbox, world, batch_size=1, workers=1, filters={"archived_for_days": 7})
     assert done.watcher.deleted == {parent.id, child.id}
 
 

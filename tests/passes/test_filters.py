@@ -1,6 +1,5 @@
 """Filters whose work is done, and users who left: on whole passes."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -95,8 +94,8 @@ def test_an_excluded_user_wins_over_a_chosen_one_and_holds_a_pipeline(sandbox: S
 @pytest.mark.parametrize(
     "filters",
     [
-        {"thresholds": (("scratch=7", "scratch", timedelta(days=7)),)},
-        {"thresholds": (("scratch*=7", "scratch*", timedelta(days=7)),)},
+        {"threshold_rules": ("scratch=7",)},
+        {"threshold_rules": ("scratch*=7",)},
         {"keep_projects": ("never", "scratch/below/kept")},
     ],
 )
@@ -113,6 +112,6 @@ def test_a_project_that_a_rule_needs_is_not_deleted_however_empty(
     done = clean(sandbox, filters=filters, delete_empty_projects=True)
     assert "scratch" in projects(sandbox)
     assert "other" not in projects(sandbox)
-    if "thresholds" in filters:
+    if "threshold_rules" in filters:
         assert ["'scratch" in text and "CLEANUP_THRESHOLD_RULES" in text for text in done.watcher.warnings] == [True]
     assert clean(sandbox, filters=filters, delete_empty_projects=True).report.exit_code == 0

@@ -37,6 +37,6 @@ def test_a_task_with_files_there_is_kept_whole(sandbox: Sandbox, address: str, k
     assert done.watcher.deleted == {other.id}
     assert done.watcher.outcomes[task.id].unknown_stores == (("file://", 1),)
     assert [path for path in state(sandbox)[2] if task.id in path]
-    left = clean(sandbox, keep_unknown=False)
+    left = clean(sandbox, unknown_stores="delete_record")
     assert left.watcher.deleted == {task.id}
     assert state(sandbox)[2] == []

@@ -51,14 +51,14 @@ def test_batches_are_spread_over_time(sandbox: Sandbox, clock: Clock) -> None:
         return None
 
     sandbox.fault = note
-    assert len(clean(sandbox, tasks_per_second=0.5, batch_size=4, workers=1).watcher.deleted) == 20
+    assert len(clean(sandbox, max_tasks_per_second=0.5, batch_size=4, workers=1).watcher.deleted) == 20
     assert begun == [(1000.0 + 8 * n, 4) for n in range(5)]
 
 
 def test_a_low_rate_makes_small_batches(sandbox: Sandbox, clock: Clock) -> None:
     tasks(sandbox, 6)
     sandbox.requests.clear()
-    assert len(clean(sandbox, tasks_per_second=0.2).watcher.deleted) == 6
+    assert len(clean(sandbox, max_tasks_per_second=0.2).watcher.deleted) == 6
     calls = [request.body["ids"] for request in sandbox.requests if request.call == "tasks.delete_many"]
     assert [len(ids) for ids in calls] == [2, 2, 2]
     assert clock.now == pytest.approx(1020.0, abs=0.01)
@@ -75,7 +75,7 @@ def test_a_pass_that_waits_for_its_rate_stops_when_it_is_told_to(
         stop.reason = StopReason.SIGTERM
 
     monkeypatch.setattr(cleanup.time, "sleep", sleep)
-    report = clean(sandbox, tasks_per_second=0.001, stop=stop).report
+    report = clean(sandbox, max_tasks_per_second=0.001, stop=stop).report
     assert (report.total().tasks, report.left, report.stopped_by) == (1, 2, "SIGTERM")
     assert clock.now < 1001
 

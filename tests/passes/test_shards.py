@@ -9,8 +9,8 @@ from cleanup_job.errors import RefusedError
 from cleanup_job.job import pod
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.planning.outcome import Verdict
+from cleanup_job.planning.sharding import share
 from cleanup_job.settings.sources import load
-from cleanup_job.wiring import options
 from clearml_sandbox.server import Sandbox
 from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, clean
@@ -49,8 +49,8 @@ def test_what_stays_by_a_rule_is_told_by_one_shard(sandbox: Sandbox) -> None:
 
 
 def test_the_rate_is_shared_out() -> None:
-    assert options(settings(0, 4, CLEANUP_MAX_TASKS_PER_SECOND="10")).tasks_per_second == 2.5
-    assert options(settings(0, 4)).tasks_per_second is None
+    assert settings(0, 4, CLEANUP_MAX_TASKS_PER_SECOND="10").limits.tasks_per_second(4) == 2.5
+    assert settings(0, 4).limits.tasks_per_second(4) is None
 
 
 def test_the_valve_counts_the_tasks_of_all_shards(sandbox: Sandbox) -> None:
@@ -66,10 +66,19 @@ def test_the_valve_counts_the_tasks_of_all_shards(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("budget", [1, 3, 4, 5, 1000])
 def test_the_budget_is_shared_out(budget: int) -> None:
-    shares = [options(settings(shard, 4, CLEANUP_MAX_TASKS=str(budget))).max_tasks for shard in range(4)]
-    assert sum(share or 0 for share in shares) == budget
-    assert None not in shares
-    assert options(settings(0, 4)).max_tasks is None
+    shares = [share(budget, shard, 4) for shard in range(4)]
+    assert sum(shares) == budget
+    assert max(shares) - min(shares) <= 1
+
+
+def test_all_shards_together_delete_no_more_than_the_budget(sandbox: Sandbox) -> None:
+    world = World(NOW)
+    for n in range(12):
+        world.task(f"old {n}")
+    sandbox.load(world.as_dict())
+    done = [clean(sandbox, shard=shard, shards=3, max_tasks=2) for shard in range(3)]
+    assert [len(one.watcher.deleted) for one in done] == [1, 1, 0]
+    assert len(sandbox.state()["tasks"]) == 10
 
 
 def test_each_shard_holds_a_lease_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

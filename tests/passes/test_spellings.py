@@ -113,7 +113,7 @@ def test_where_no_reading_is_there_the_record_is_kept(sandbox: Sandbox, world: W
     assert "CLEANUP_MISSING_FILES=delete_record" in done.watcher.outcomes[task.id].detail
     assert state(sandbox)[0] == [task.id]
     assert clean(sandbox).watcher.kept == {task.id: Reason.FILES_NOT_FOUND}
-    assert clean(sandbox, keep_missing=False).watcher.deleted == {task.id}
+    assert clean(sandbox, missing_files="delete_record").watcher.deleted == {task.id}
 
 
 @pytest.mark.parametrize(("address", "path"), AS_WRITTEN[:2])

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import timedelta
 
 import pytest
 
@@ -193,7 +192,7 @@ def test_a_model_that_is_registered_during_the_pass_protects_its_file(sandbox: S
             sandbox.store.models.put({**made, "id": "late", "task": "", "uri": uri, "last_update": now()})
 
     sandbox.fault = register
-    done = clean(sandbox, prefixes=("https://public.example",))
+    done = clean(sandbox, files_url_prefixes=("https://public.example",))
     assert done.watcher.deleted == {maker.id}
     assert len(state(sandbox)[2]) == 1
 
@@ -246,7 +245,7 @@ def test_a_scroll_that_repeats_iteration_0_for_ever_ends(sandbox: Sandbox, world
     task = world.task("first iteration")
     task.debug_images(40, iterations=1)
     sandbox.load(world.as_dict())
-    assert clean(sandbox, timeout=10).watcher.outcomes[task.id].files == 40
+    assert clean(sandbox, request_timeout_seconds=10).watcher.outcomes[task.id].files == 40
     assert state(sandbox)[2] == []
 
 
@@ -286,7 +285,7 @@ def test_events_of_a_tasks_models_count_as_its_outputs(sandbox: Sandbox, world: 
     sandbox.load(world.as_dict())
     done = clean(sandbox)
     assert dict(done.report.unknown_stores) == {"s3://bucket": 1}
-    assert clean(sandbox, keep_unknown=False).watcher.outcomes[task.id].external == ("s3://bucket/elsewhere/2.png",)
+    assert clean(sandbox, unknown_stores="delete_record").watcher.outcomes[task.id].external == ("s3://bucket/elsewhere/2.png",)
 
 
 # -- the fileserver
@@ -368,7 +367,7 @@ def test_a_file_that_can_not_be_deleted_keeps_the_record_or_not_as_the_settings_
         return {**dict.fromkeys(bad, "disk full"), **real(calls, [name for name in names if name not in bad])}
 
     monkeypatch.setattr(FileServer, "_batch_of", staticmethod(fail))
-    done = clean(sandbox, keep_on_file_error=keep)
+    done = clean(sandbox, on_file_error="keep_record" if keep else "delete_record")
     assert other.id in done.watcher.deleted
     assert (broken.id in done.watcher.failed) is keep
     assert (broken.id in sandbox.store.tasks) is keep
@@ -459,7 +458,7 @@ def test_a_stop_ends_the_pass_after_the_batches_in_progress(sandbox: Sandbox, wo
 def test_a_deadline_leaves_the_rest_for_the_next_pass(sandbox: Sandbox, world: World) -> None:
     full(world, "exp")
     sandbox.load(world.as_dict())
-    report = clean(sandbox, deadline=1e-9).report
+    report = clean(sandbox, deadline_seconds=1e-9).report
     assert (report.left, report.stopped_by) == (1, "deadline")
 
 
@@ -468,4 +467,4 @@ def test_a_passing_clock_difference_is_no_grace(sandbox: Sandbox, world: World) 
     sandbox.load(world.as_dict())
     assert clean(sandbox).watcher.deleted == {task.id}
     sandbox.load(world.as_dict())
-    assert not clean(sandbox, filters={"archived_for": timedelta(hours=1)}).watcher.deleted
+    assert not clean(sandbox, filters={"archived_for_days": 1 / 24}).watcher.deleted

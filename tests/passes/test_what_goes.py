@@ -1,7 +1,5 @@
 """Given this world and this setting, exactly this is gone."""
 
-from datetime import timedelta
-
 import pytest
 
 from cleanup_job.errors import UnreachableError
@@ -41,7 +39,7 @@ def test_drafts_that_never_ran_are_found_and_without_force_nothing_else(sandbox:
     world.task("done", status="completed")
     world.task("young draft", status="created", days_old=5)
     sandbox.load(world.as_dict())
-    assert clean(sandbox, force=False).watcher.deleted == {draft.id}
+    assert clean(sandbox, force_delete=False).watcher.deleted == {draft.id}
 
 
 @pytest.mark.parametrize("status", ["created", "stopped", "completed", "failed", "closed", "published"])
@@ -66,14 +64,14 @@ def test_archived_by_mistake_a_minute_ago_is_kept_by_the_grace(sandbox: Sandbox,
     world.task("by mistake", days_old=400, archived_days=1 / 1440)
     long_ago = world.task("long ago", days_old=400, archived_days=8)
     sandbox.load(world.as_dict())
-    assert clean(sandbox, filters={"archived_for": timedelta(days=7)}).watcher.deleted == {long_ago.id}
+    assert clean(sandbox, filters={"archived_for_days": 7}).watcher.deleted == {long_ago.id}
 
 
 def test_a_child_is_not_held_back_when_the_pass_deletes_its_parent(sandbox: Sandbox, world: World) -> None:
     parent = world.task("parent", days_old=50)
     child = world.task("child", days_old=60, parent=parent)
     sandbox.load(world.as_dict())
-    done = clean(sandbox, filters={"archived_for": timedelta(days=7)}, batch_size=1, workers=1)
+    done = clean(sandbox, filters={"archived_for_days": 7}, batch_size=1, workers=1)
     assert done.watcher.deleted == {parent.id, child.id}
 
 
@@ -128,7 +126,7 @@ def test_linked_files_go_only_where_the_settings_say_so_and_never_from_another_t
         task.linked_artifact(name, f"{world.files}/shared/{name}")
     world.model("zoo", uri=f"{world.files}/shared/b.bin")
     sandbox.load(world.as_dict())
-    clean(sandbox, delete_external=True)
+    clean(sandbox, external_files="delete")
     assert [path for path in files(sandbox) if path.startswith("shared/")] == ["shared/b.bin"]
     assert len(files(sandbox)) == 2
 
@@ -221,7 +219,7 @@ def test_a_surviving_model_under_another_address_of_the_fileserver_protects_the_
     uri = task.artifact("data", filename="a b.bin")
     world.model("zoo", uri=uri.replace(world.files, "https://public.example"))
     sandbox.load(world.as_dict())
-    clean(sandbox, prefixes=("https://public.example",))
+    clean(sandbox, files_url_prefixes=("https://public.example",))
     assert files(sandbox) == [world.path(uri)]
 
 
@@ -235,7 +233,7 @@ def test_files_under_another_address_of_the_fileserver_are_owned_once_it_is_name
     assert done.watcher.kept == {task.id: Reason.UNKNOWN_STORE}
     assert dict(done.report.unknown_stores) == {"https://public.example": 3}
     assert len(files(sandbox)) == 3
-    clean(sandbox, prefixes=("https://public.example",))
+    clean(sandbox, files_url_prefixes=("https://public.example",))
     assert state(sandbox) == ([], [], [])
 
 
@@ -248,7 +246,7 @@ def test_an_owned_file_on_an_unknown_store_keeps_the_task_and_all_its_files(sand
     assert done.watcher.kept == {task.id: Reason.UNKNOWN_STORE}
     assert len(files(sandbox)) == 1
     assert dict(done.report.unknown_stores) == {"s3://bucket": 1}
-    clean(sandbox, keep_unknown=False)
+    clean(sandbox, unknown_stores="delete_record")
     assert state(sandbox) == ([], [], [])
 
 
@@ -286,7 +284,7 @@ def test_published_children_are_overruled_by_force_only(sandbox: Sandbox, world:
     parent.artifact("data")
     world.task("child", archived=False, status="published", parent=parent)
     sandbox.load(world.as_dict())
-    done = clean(sandbox, force=False)
+    done = clean(sandbox, force_delete=False)
     assert done.watcher.kept == {parent.id: Reason.NEEDS_FORCE}
     assert len(files(sandbox)) == 1
     assert clean(sandbox).watcher.deleted == {parent.id}

@@ -1,6 +1,5 @@
 """What must stay although it is archived and old: by rules of ours, and by what ClearML's own objects need."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ from cleanup_job.errors import LeaseHeldError, SettingsError
 from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.planning.outcome import Reason
+from cleanup_job.planning.selection import OwnTasks
 from clearml_sandbox.server import Fault, Request, Sandbox
 from clearml_sandbox.worlds.builder import World
 from clearml_sandbox.worlds.task_builder import TaskBuilder
@@ -20,11 +20,6 @@ STEPS = {"include_pipeline_steps": True}
 @pytest.fixture
 def world() -> World:
     return World(NOW)
-
-
-def rule(text: str) -> tuple[str, str, timedelta | None]:
-    project, days = text.split("=")
-    return text, project, None if days == "never" else timedelta(days=float(days))
 
 
 # -- keep rules
@@ -79,7 +74,7 @@ def test_a_rule_holds_against_a_tag_that_comes_and_a_project_that_is_new(sandbox
 
 
 @pytest.mark.parametrize(
-    "filters", [{"keep_tags": ("glod",)}, {"keep_projects": ("glod",)}, {"thresholds": (rule("glod=never"),)}]
+    "filters", [{"keep_tags": ("glod",)}, {"keep_projects": ("glod",)}, {"threshold_rules": ("glod=never",)}]
 )
 def test_a_rule_that_keeps_nothing_is_a_misspelled_one(sandbox: Sandbox, world: World, filters: dict[str, Any]) -> None:
     world.task("exp", tags=["gold"], project="gold")
@@ -97,7 +92,7 @@ def test_the_first_rule_that_fits_counts_and_the_report_names_it(sandbox: Sandbo
     play, golden, vision, other = (tasks(name) for name in ("play/a", "vision/golden", "vision", "lab"))
     sandbox.load(world.as_dict())
     rules = ("play/*=3", "vision/golden=never", "vision=90", "vision/golden=0")
-    done = clean(sandbox, filters={"thresholds": tuple(map(rule, rules))})
+    done = clean(sandbox, filters={"threshold_rules": rules})
     assert done.watcher.deleted == {*play.values(), vision[100], other[40], other[100]}
     assert done.watcher.kept == {golden[40]: Reason.KEEP_RULE, golden[100]: Reason.KEEP_RULE}
     assert {o.rule for i, o in done.watcher.outcomes.items() if i in play.values()} == {"play/*=3"}
@@ -374,5 +369,5 @@ def test_a_run_of_the_job_that_both_listings_bring_is_told_once(sandbox: Sandbox
     draft = world.task("Cleanup Service", archived=False, status="created")
     run = world.task("a run", parent=draft, tags=["clearml-cleanup", "gold"])
     sandbox.load(world.as_dict())
-    rules = {"runs_of": draft.id, "never": frozenset({draft.id}), "keep_tags": ("gold",)}
-    assert clean(sandbox, filters=rules).watcher.kept == {run.id: Reason.KEEP_RULE}
+    own = OwnTasks(never=frozenset({draft.id}), runs_of=draft.id)
+    assert clean(sandbox, own=own, filters={"keep_tags": ("gold",)}).watcher.kept == {run.id: Reason.KEEP_RULE}

@@ -96,11 +96,10 @@ class Judge:
         return []
 
     def _clean(self, scenario: Scenario, **options: Any) -> Done:
-        chosen = {"batch_size": 500, "page_size": 500, "workers": 1, "force": True, **scenario.options, **options}
-        grace = timedelta(days=chosen.pop("archived_for", None) or 0)
+        chosen = {"batch_size": 500, "page_size": 500, "workers": 1, **scenario.options, **options}
         roots = [str(self._root), *([str(self._again)] if scenario.second_root else [])]
         stores = (lambda *_: [MountedFolders(roots)]) if scenario.has_mount else (lambda *_: ())
-        return clean(self._sandbox, prefixes=(PUBLIC,), filters={"archived_for": grace}, stores=stores, **chosen)
+        return clean(self._sandbox, files_url_prefixes=(PUBLIC,), stores=stores, **chosen)
 
     # -- the world around
     def _places(self) -> dict[str, str]:

@@ -188,7 +188,7 @@ class Oracle:
         server_time = datetime.fromisoformat(self.scenario.world["now"])
         active = task["status"] in _ACTIVE
         since = task["last_update"] if active else task.get("status_changed") or task["last_update"]
-        grace = timedelta(days=self.scenario.options.get("archived_for") or 0)
+        grace = timedelta(days=self.scenario.options.get("archived_for_days") or 0)
         return (
             "archived" in task["system_tags"]
             and "hidden" not in task["system_tags"]
@@ -200,7 +200,7 @@ class Oracle:
 
     @property
     def _force(self) -> bool:
-        return bool(self.scenario.options.get("force", True))
+        return bool(self.scenario.options.get("force_delete", True))
 
     def needed_versions(self, gone: set[str]) -> dict[str, str]:
         """Dataset versions that one which is not gone can't be read without."""

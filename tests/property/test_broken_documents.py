@@ -89,11 +89,11 @@ def test_a_broken_document_never_widens_what_is_deleted(
     target = documents[number % len(documents)]["id"]
     sandbox.fault = None
     sandbox.load(world.as_dict())
-    clean(sandbox, prefixes=(PUBLIC,))
+    clean(sandbox, files_url_prefixes=(PUBLIC,))
     as_it_should = state(sandbox)
     sandbox.load(world.as_dict())
     with broken(kind, target, field, value, beside=beside and field != "id"), suppress(AnswerError):
-        clean(sandbox, prefixes=(PUBLIC,))
+        clean(sandbox, files_url_prefixes=(PUBLIC,))
     for left, must_be_left in zip(state(sandbox), as_it_should, strict=True):
         assert set(left) >= set(must_be_left)
 

@@ -59,7 +59,7 @@ def names_of(made: World, task: TaskBuilder) -> set[str]:
 
 
 def run(sandbox: Sandbox, fault: Fault) -> Done:
-    return clean(sandbox, workers=1, attempts=2, timeout=0.15 if fault.delay else 30)
+    return clean(sandbox, workers=1, attempts=2, request_timeout_seconds=0.15 if fault.delay else 30)
 
 
 @pytest.mark.parametrize("kind", FAULTS)

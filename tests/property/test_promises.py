@@ -93,7 +93,7 @@ def test_page_batch_and_workers_never_change_the_result(
             {"statuses": ("completed",)},
             {"exclude_statuses": ("failed", "created")},
             {"types": ("testing",)},
-            {"drafts_only": True},
+            {"force_delete": False},
         ]
     ),
 )
@@ -101,9 +101,9 @@ def test_filters_only_ever_narrow_what_is_deleted(sandbox: Sandbox, world: World
     world.project("lab/sub")
     world.task("has the tag", archived=False, tags=["gold"])
     sandbox.load(world.as_dict())
-    everything = clean(sandbox, prefixes=(PUBLIC,)).watcher
+    everything = clean(sandbox, files_url_prefixes=(PUBLIC,)).watcher
     sandbox.load(world.as_dict())
-    some = clean(sandbox, prefixes=(PUBLIC,), filters=filters).watcher
+    some = clean(sandbox, files_url_prefixes=(PUBLIC,), filters=filters).watcher
     assert some.outcomes.keys() <= everything.outcomes.keys()
 
 
@@ -112,5 +112,5 @@ def test_the_threshold_is_in_days_and_exact(sandbox: Sandbox, days: float) -> No
     world = World(NOW)
     old, young = world.task("old", days_old=days + 0.01), world.task("young", days_old=days - 0.01)
     sandbox.load(world.as_dict())
-    assert clean(sandbox, days=days).watcher.deleted == {old.id}
+    assert clean(sandbox, delete_threshold_days=days).watcher.deleted == {old.id}
     assert state(sandbox)[0] == [young.id]

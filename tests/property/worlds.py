@@ -397,9 +397,9 @@ class _Maker:
             "workers": 1 if events else self.one(1, 3),
         }
         if self.on("grace", 5):
-            options["archived_for"] = 7
+            options["archived_for_days"] = 7
         if self.on("drafts", 7):
-            options["force"] = False
+            options["force_delete"] = False
         mounted, links = self._mounted()
         edits = self.edits() if not events else []
         return Scenario(

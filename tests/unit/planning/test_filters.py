@@ -6,25 +6,30 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cleanup_job.errors import SettingsError
-from cleanup_job.planning.filters import NAMED, Filters, Known, needed_by, resolve
+from cleanup_job.planning.filters import FILTERS, NAMED, ActiveFilter, Known, needed_by
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import Task
-from cleanup_job.planning.selection import Rules, Threshold
+from cleanup_job.planning.selection import OwnTasks, Rules, Threshold, resolve
+from cleanup_job.settings.filters import Filters
+from cleanup_job.settings.model import names
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 OLD = NOW - timedelta(days=60)
 PROJECTS = {"p6": "odd [1]?", "p1": "team", "p2": "team/a", "p3": "team/a/.pipelines/run", "p4": "teamwork", "p5": "other/a"}
-KNOWN = Known(PROJECTS, {"u1": "Research", "u2": "Platform"}, {"x", "y"}.__contains__, "left".__eq__)
-FILTERS = Filters(timedelta(days=30), drafts_only=False)
+KNOWN = Known(PROJECTS, lambda: {"u1": "Research", "u2": "Platform"}, {"x", "y"}.__contains__, "left".__eq__)
+CUTOFF = NOW - timedelta(days=30)
 
 
-def told(**settings: object) -> tuple[Rules, list[str]]:
+def told(known: Known = KNOWN, own: OwnTasks | None = None, **settings: object) -> tuple[Rules, list[str]]:
     warnings: list[str] = []
-    return resolve(replace(FILTERS, **settings), NOW, KNOWN, warnings.append), warnings
+    filters = Filters(**{"force_delete": True, **settings})
+    return resolve(filters, NOW, known, warnings.append, cutoff=CUTOFF, own=own), warnings
 
 
-def rules(**settings: object) -> Rules:
-    return resolve(replace(FILTERS, **settings), NOW, KNOWN, pytest.fail)
+def rules(known: Known = KNOWN, own: OwnTasks | None = None, **settings: object) -> Rules:
+    found, warnings = told(known, own, **settings)
+    assert warnings == []
+    return found
 
 
 def task(project: str = "p2", user: str = "u1", tags: tuple[str, ...] = ("x",)) -> Task:
@@ -32,8 +37,14 @@ def task(project: str = "p2", user: str = "u1", tags: tuple[str, ...] = ("x",)) 
     return Task(TaskId("t1"), "exp", "completed", "training", user, project, "", tags, ("archived",), **times)
 
 
+def test_every_setting_that_names_what_tasks_have_is_a_filter() -> None:
+    named = names(lambda entry: entry.group == "filters" and entry.is_list)
+    assert set(FILTERS) | {"threshold_rules"} == set(named)
+
+
 def test_names_become_ids() -> None:
     found = rules(
+        own=OwnTasks(frozenset({"n"}), "r"),
         projects=("team/a", "odd*?"),
         exclude_projects=("p5",),
         keep_projects=("teamwork",),
@@ -47,32 +58,32 @@ def test_names_become_ids() -> None:
         exclude_statuses=("published",),
         include_hidden=True,
         include_pipeline_steps=True,
-        never=frozenset({"n"}),
-        runs_of="r",
-        archived_for=timedelta(days=1),
-        thresholds=(("team=1", "team", timedelta(days=1)), ("p4=never", "p4", None)),
+        archived_for_days=1,
+        threshold_rules=("team=1", "p4=never"),
     )
     assert found == Rules(
-        cutoff=NOW - timedelta(days=30),
+        cutoff=CUTOFF,
         archived_before=NOW - timedelta(days=1),
-        drafts_only=False,
-        projects=frozenset({"p2", "p3", "p6"}),
-        exclude_projects=frozenset({"p5"}),
+        force_delete=True,
+        only=(
+            ActiveFilter("projects", frozenset({"p2", "p3", "p6"})),
+            ActiveFilter("tags", frozenset({"x"})),
+            ActiveFilter("types", frozenset({"testing"})),
+            ActiveFilter("statuses", frozenset({"failed"})),
+            ActiveFilter("users", frozenset({"u1", "u2", "left"})),
+        ),
+        exclude=(
+            ActiveFilter("exclude_projects", frozenset({"p5"})),
+            ActiveFilter("exclude_tags", frozenset({"y"})),
+            ActiveFilter("exclude_statuses", frozenset({"published"})),
+            ActiveFilter("exclude_users", frozenset({"u1", "left"})),
+        ),
+        keep=(ActiveFilter("keep_tags", frozenset({"x", "y"})), ActiveFilter("keep_projects", frozenset({"p4"}))),
         known_projects=frozenset(PROJECTS),
-        tags=frozenset({"x"}),
-        exclude_tags=frozenset({"y"}),
-        types=frozenset({"testing"}),
-        statuses=frozenset({"failed"}),
-        exclude_statuses=frozenset({"published"}),
-        users=frozenset({"u1", "u2", "left"}),
-        exclude_users=frozenset({"u1", "left"}),
         include_hidden=True,
         include_pipeline_steps=True,
-        keep_tags=frozenset({"x", "y"}),
-        keep_projects=frozenset({"p4"}),
         pipeline_projects=frozenset({"p3"}),
-        never=frozenset({"n"}),
-        runs_of="r",
+        own=OwnTasks(frozenset({"n"}), "r"),
         thresholds=(
             Threshold("team=1", frozenset({"p1", "p2", "p3"}), NOW - timedelta(days=1)),
             Threshold("p4=never", frozenset({"p4"}), None),
@@ -81,31 +92,32 @@ def test_names_become_ids() -> None:
 
 
 def test_without_settings_there_are_no_rules_but_the_threshold() -> None:
-    assert rules() == Rules(
-        cutoff=NOW - timedelta(days=30),
-        archived_before=None,
-        drafts_only=False,
-        known_projects=frozenset(PROJECTS),
-        pipeline_projects=frozenset({"p3"}),
+    assert rules(force_delete=False) == Rules(
+        cutoff=CUTOFF, known_projects=frozenset(PROJECTS), pipeline_projects=frozenset({"p3"})
     )
+
+
+def test_users_are_read_only_where_a_filter_names_one() -> None:
+    unread = replace(KNOWN, users=lambda: pytest.fail("read"))
+    rules(unread, projects=("team",), exclude_tags=("x",))
 
 
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"exclude_projects": ("team", "")}, "CLEANUP_EXCLUDE_PROJECTS: no project is called ''"),
+        ({"exclude_projects": ("team", "t")}, "CLEANUP_EXCLUDE_PROJECTS: no project is called 't'"),
         (
             {"exclude_projects": ("Team",)},
-            "CLEANUP_EXCLUDE_PROJECTS: no project is called 'Team' or has this id. Project names are",
+            "CLEANUP_EXCLUDE_PROJECTS: no project is called 'Team' or has this id. Correct or remove it",
         ),
         ({"exclude_projects": ("tem*",)}, "CLEANUP_EXCLUDE_PROJECTS: no project is called 'tem*'"),
         (
             {"keep_projects": ("tem",)},
-            "CLEANUP_KEEP_PROJECTS: no project is called 'tem' or has this id. Project names are whole",
+            "CLEANUP_KEEP_PROJECTS: no project is called 'tem' or has this id. Correct or remove it",
         ),
         ({"exclude_tags": ("z",)}, "CLEANUP_EXCLUDE_TAGS: no task has the tag 'z'"),
-        ({"keep_tags": ("x", "z")}, "CLEANUP_KEEP_TAGS: no task has the tag 'z'. Correct"),
-        ({"thresholds": (("tem=1", "tem", None),)}, "CLEANUP_THRESHOLD_RULES: no project is called 'tem'"),
+        ({"keep_tags": ("x", "z")}, "CLEANUP_KEEP_TAGS: no task has the tag 'z'. Correct or remove it"),
+        ({"threshold_rules": ("tem=never",)}, "CLEANUP_THRESHOLD_RULES: no project is called 'tem'"),
         (
             {"exclude_users": ("u1", "u9")},
             "CLEANUP_EXCLUDE_USERS: no user is called 'u9', and no task is of a user with this id.",
@@ -122,17 +134,23 @@ def test_a_name_that_protects_has_to_match_something(settings: dict[str, object]
 def test_the_message_says_how_names_of_projects_are_written() -> None:
     with pytest.raises(SettingsError) as error:
         rules(keep_projects=("a",))
-    ending = "Project names are whole paths (`team/project`) and case counts; `*` stands for any text."
+    ending = (
+        "Correct or remove it: an unknown name protects nothing. "
+        "Project names are whole paths (`team/project`) and case-sensitive; `*` stands for any text."
+    )
     assert str(error.value) == f"CLEANUP_KEEP_PROJECTS: no project is called 'a' or has this id. {ending}"
 
 
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"projects": ("team/a", "done")}, "CLEANUP_PROJECTS: no project is called, or has the id, 'done'."),
-        ({"projects": ("team/a", "done/*", "")}, "CLEANUP_PROJECTS: no project is called, or has the id, 'done/*', ''."),
+        (
+            {"projects": ("team/a", "done")},
+            "CLEANUP_PROJECTS: no project is called 'done' or has this id. Nothing is deleted because of that",
+        ),
+        ({"projects": ("team/a", "done/*", "x")}, "CLEANUP_PROJECTS: no project is called 'done/*', 'x' or has this id."),
         ({"tags": ("x", "z")}, "CLEANUP_TAGS: no task has the tag 'z'."),
-        ({"users": ("u1", "u9")}, "CLEANUP_USERS: no user is called, and no task is of a user with the id, 'u9'."),
+        ({"users": ("u1", "u9")}, "CLEANUP_USERS: no user is called 'u9', and no task is of a user with this id."),
     ],
 )
 def test_a_name_whose_work_is_done_is_warned_of_and_the_others_count(settings: dict[str, object], named: str) -> None:
@@ -149,7 +167,7 @@ def test_where_nothing_is_left_of_a_filter_it_finds_nothing(settings: dict[str, 
     assert len(warnings) == 1
     assert not [project for project in PROJECTS for user in ("u1", "u2", "") if found.allows(task(project, user))]
     assert found.finds_nothing is ("projects" in settings)
-    assert found.users == {*settings.get("users", ())}
+    assert found.query().users == tuple(sorted(settings.get("users", ())))
 
 
 def test_a_removed_user_is_known_by_the_id_alone() -> None:
@@ -161,14 +179,15 @@ def test_a_removed_user_is_known_by_the_id_alone() -> None:
 
 def test_a_warning_names_no_more_than_some() -> None:
     text = told(projects=tuple(f"gone {n}" for n in range(NAMED + 5)))[1][0]
-    assert f"'gone {NAMED - 1}' and 5 more." in text
+    assert f"'gone {NAMED - 1}' and 5 more or has this id." in text
 
 
 def test_a_star_stands_for_any_text_and_an_empty_name_for_no_project() -> None:
     known = replace(KNOWN, projects={"p1": "team/a\nb", "p2": ""})
-    assert resolve(replace(FILTERS, projects=("team*",)), NOW, known, pytest.fail).projects == {"p1"}
+    assert rules(known, projects=("team*",)).only == (ActiveFilter("projects", frozenset({"p1"})),)
+    empty = Filters.model_construct(keep_projects=("",))
     with pytest.raises(SettingsError, match="CLEANUP_KEEP_PROJECTS: no project is called ''"):
-        resolve(replace(FILTERS, keep_projects=("",)), NOW, known, pytest.fail)
+        resolve(empty, NOW, known, pytest.fail, cutoff=CUTOFF)
 
 
 @pytest.mark.parametrize(
@@ -177,8 +196,8 @@ def test_a_star_stands_for_any_text_and_an_empty_name_for_no_project() -> None:
         ({"exclude_projects": ("team/a",)}, {"p2"}, "'team/a' in CLEANUP_EXCLUDE_PROJECTS"),
         ({"keep_projects": ("team*",)}, {"p1", "p2", "p3"}, ""),
         ({"keep_projects": ("team*",)}, {"p1", "p2", "p3", "p4"}, "'team*' in CLEANUP_KEEP_PROJECTS"),
-        ({"thresholds": (("p5=7", "p5", timedelta(7)),)}, {"p5"}, "'p5' in CLEANUP_THRESHOLD_RULES"),
-        ({"thresholds": (("p5=7", "p5", timedelta(7)),)}, {"p4"}, ""),
+        ({"threshold_rules": ("p5=7",)}, {"p5"}, "'p5' in CLEANUP_THRESHOLD_RULES"),
+        ({"threshold_rules": ("p5=7",)}, {"p4"}, ""),
         ({"projects": ("team",)}, {"p1"}, ""),
         ({"exclude_projects": ("never there",)}, {"p1"}, ""),
     ],
@@ -186,4 +205,4 @@ def test_a_star_stands_for_any_text_and_an_empty_name_for_no_project() -> None:
 def test_a_project_is_needed_as_long_as_it_is_the_last_that_a_rule_names(
     settings: dict[str, object], without: set[str], needed: str
 ) -> None:
-    assert needed_by(replace(FILTERS, **settings), PROJECTS, without) == needed
+    assert needed_by(Filters(**settings), PROJECTS, without) == needed

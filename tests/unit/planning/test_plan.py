@@ -10,6 +10,7 @@ from cleanup_job.planning.claim import Claim
 from cleanup_job.planning.deleted_so_far import DeletedSoFar
 from cleanup_job.planning.deletion import kinds_apart
 from cleanup_job.planning.facts import Batch
+from cleanup_job.planning.filters import ActiveFilter
 from cleanup_job.planning.outcome import Reason
 from cleanup_job.planning.outputs import Outputs
 from cleanup_job.planning.paths import KINDS, LinkedFile, Location, ModelId, PartOfFolder, TaskFile, TaskFolder, TaskId
@@ -21,7 +22,8 @@ from cleanup_job.planning.selection import Rules, Selected
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 OLD = NOW - timedelta(days=60)
-RULES = Rules(NOW - timedelta(days=30), NOW, drafts_only=False)
+KEEP_X = ActiveFilter("keep_tags", frozenset({"x"}))
+RULES = Rules(NOW - timedelta(days=30), NOW, force_delete=True)
 FORCE = Policy(RULES, force=True)
 A, B = TaskId("a" * 32), TaskId("b" * 32)
 
@@ -129,7 +131,7 @@ def test_external_files_go_one_by_one_where_the_settings_say_so_and_nobody_needs
 
 
 def test_without_force_published_children_and_models_keep_the_task_and_its_files() -> None:
-    policy = Policy(replace(RULES, drafts_only=True))
+    policy = Policy(replace(RULES, force_delete=False))
     draft = task(status="created")
     known = {"before": {A: Selected.of(draft)}, "now": draft}
     assert reason(plan(policy, **known, published_children=frozenset({A}))) is Reason.NEEDS_FORCE
@@ -408,7 +410,7 @@ def test_the_rest_of_a_unit_says_who_keeps_it() -> None:
         ({}, {"tags": ("x",)}, None, False),
         ({}, {"system_tags": ()}, None, False),
         ({"steps": frozenset({A})}, {"system_tags": ()}, None, False),
-        ({"rules": replace(RULES, keep_tags=frozenset({"x"}))}, {"tags": ("x",)}, {"tags": ("x",)}, False),
+        ({"rules": replace(RULES, keep=(KEEP_X,))}, {"tags": ("x",)}, {"tags": ("x",)}, False),
         ({}, {"last_update": NOW}, None, False),
         ({}, {"last_update": NOW, "last_change": NOW}, {}, True),
         ({}, {"last_update": NOW, "tags": ("x",)}, {}, False),

@@ -7,16 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanup_job.planning.filters import Filters, Known, resolve
+from cleanup_job.planning.filters import Known
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import RUN_TAG, Task
-from cleanup_job.planning.selection import Query, Rules, Selected, age_from, unchanged
+from cleanup_job.planning.selection import OwnTasks, Query, Rules, Selected, age_from, resolve, unchanged
+from cleanup_job.settings.filters import Filters
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 OLD = NOW - timedelta(days=60)
 PROJECTS = {"p6": "odd [1]?", "p1": "team", "p2": "team/a", "p3": "team/a/.pipelines/run", "p4": "teamwork", "p5": "other/a"}
 
-KNOWN = Known(PROJECTS, {"u1": "Research", "u2": "Platform"}, {"x", "y"}.__contains__, "left".__eq__)
+KNOWN = Known(PROJECTS, lambda: {"u1": "Research", "u2": "Platform"}, {"x", "y"}.__contains__, "left".__eq__)
 
 
 def task(**fields: object) -> Task:
@@ -37,9 +38,9 @@ def task(**fields: object) -> Task:
     return replace(made, **fields)
 
 
-def rules(**settings: object) -> Rules:
-    filters = replace(Filters(timedelta(days=30), drafts_only=False), **settings)
-    return resolve(filters, NOW, KNOWN, pytest.fail)
+def rules(own: OwnTasks | None = None, **settings: object) -> Rules:
+    filters = Filters(**{"force_delete": True, **settings})
+    return resolve(filters, NOW, KNOWN, pytest.fail, cutoff=NOW - timedelta(days=30), own=own)
 
 
 def test_an_archived_task_past_the_threshold_may_go() -> None:
@@ -69,14 +70,14 @@ def test_a_draft_that_never_ran_counts_by_its_last_update_then_by_its_creation()
 
 
 def test_by_default_only_drafts_go() -> None:
-    assert not rules(drafts_only=True).allows(task())
-    assert rules(drafts_only=True).allows(task(status="created", status_changed=None))
+    assert not rules(force_delete=False).allows(task())
+    assert rules(force_delete=False).allows(task(status="created", status_changed=None))
 
 
 def test_archived_a_minute_ago_is_kept_by_the_grace() -> None:
     minute_ago = task(last_change=NOW - timedelta(minutes=1))
     assert rules().allows(minute_ago)
-    assert not rules(archived_for=timedelta(days=7)).allows(minute_ago)
+    assert not rules(archived_for_days=7).allows(minute_ago)
 
 
 @pytest.mark.parametrize(
@@ -177,8 +178,8 @@ def test_a_deleted_parent_is_no_change() -> None:
             "users": st.just(("Research",)),
             "exclude_users": st.sampled_from([("Research",), ("left",)]),
             "types": st.just(("training",)),
-            "drafts_only": st.just(True),
-            "archived_for": st.just(timedelta(days=90)),
+            "force_delete": st.just(False),
+            "archived_for_days": st.just(90),
         },
     ),
 )
@@ -197,7 +198,7 @@ def test_the_server_is_asked_for_what_the_rules_need() -> None:
         projects=("team/a", "other/a"),
     )
     assert asked.query() == Query(("completed", "failed"), ("testing", "training"), ("u1", "u2"), ("p2", "p3", "p5"))
-    assert rules(drafts_only=True, statuses=("failed",)).query().statuses == ("created",)
+    assert rules(force_delete=False, statuses=("failed",)).query().statuses == ("created",)
     assert rules(include_hidden=True).query().hidden is True
     assert rules(include_pipeline_steps=True).query().hidden is True
 
@@ -218,7 +219,7 @@ def test_a_task_counts_from_before_the_threshold_on() -> None:
 
 
 def test_the_grace_ends_at_its_moment_and_counts_from_when_it_is_known_to_have_been_archived() -> None:
-    grace, edge = rules(archived_for=timedelta(days=7)), NOW - timedelta(days=7)
+    grace, edge = rules(archived_for_days=7), NOW - timedelta(days=7)
     assert grace.allows(task(last_change=edge))
     assert not grace.allows(task(last_change=edge + timedelta(seconds=1)))
     assert grace.allows(task(last_change=NOW), archived_at=edge)
@@ -227,7 +228,7 @@ def test_the_grace_ends_at_its_moment_and_counts_from_when_it_is_known_to_have_b
 
 
 def test_a_step_that_is_not_archived_has_no_grace() -> None:
-    grace = rules(archived_for=timedelta(days=7), include_pipeline_steps=True)
+    grace = rules(archived_for_days=7, include_pipeline_steps=True)
     assert grace.allows(task(system_tags=(), last_change=NOW), is_step=True)
 
 
@@ -237,20 +238,20 @@ def test_an_age_that_the_pass_has_moved_itself_is_given() -> None:
 
 
 def test_the_jobs_own_tasks_are_never_deleted_while_they_are_needed() -> None:
-    assert not rules(never=frozenset({"t1"})).allows(task())
-    assert rules(never=frozenset({"t2"})).allows(task())
+    assert not rules(OwnTasks(never=frozenset({"t1"}))).allows(task())
+    assert rules(OwnTasks(never=frozenset({"t2"}))).allows(task())
 
 
 def test_archived_runs_of_the_jobs_own_draft_go_whatever_else_is_asked_for() -> None:
-    own = rules(runs_of="draft", drafts_only=True, projects=("other/a",), tags=("y",))
+    own = rules(OwnTasks(runs_of="draft"), force_delete=False, projects=("other/a",), tags=("y",))
     run = task(parent="draft", tags=(RUN_TAG,))
     assert own.allows(run)
     assert not own.allows(replace(run, tags=("x",)))
     assert not own.allows(replace(run, parent="other"))
     assert not own.allows(replace(run, system_tags=()))
     assert not own.allows(replace(run, status_changed=NOW))
-    assert not rules(drafts_only=True).allows(replace(run, parent=""))
-    assert not rules(runs_of="draft", exclude_projects=("team/a",)).allows(run)
+    assert not rules(force_delete=False).allows(replace(run, parent=""))
+    assert not rules(OwnTasks(runs_of="draft"), exclude_projects=("team/a",)).allows(run)
 
 
 def test_excluding_by_one_thing_leaves_the_others_alone() -> None:
@@ -269,15 +270,15 @@ def test_excluding_by_one_thing_leaves_the_others_alone() -> None:
         ({"keep_projects": ("team",)}, {}, "its project is in CLEANUP_KEEP_PROJECTS"),
         ({"keep_projects": ("other/a",)}, {}, ""),
         ({"keep_projects": ("other/a",)}, {"project": ""}, ""),
-        ({"keep_projects": ("other/a",)}, {"project": "new"}, "its project was not there, or could not be read"),
-        ({"thresholds": (("team=never", "team", None),)}, {}, "'team=never' in CLEANUP_THRESHOLD_RULES"),
-        ({"thresholds": (("team=never", "team", None),)}, {"project": "p5"}, ""),
+        ({"keep_projects": ("other/a",)}, {"project": "new"}, "its project did not exist, or could not be read"),
+        ({"threshold_rules": ("team=never",)}, {}, "'team=never' in CLEANUP_THRESHOLD_RULES"),
+        ({"threshold_rules": ("team=never",)}, {"project": "p5"}, ""),
         (
-            {"thresholds": (("team=never", "team", None),)},
+            {"threshold_rules": ("team=never",)},
             {"project": "new"},
-            "its project was not there, or could not be read",
+            "its project did not exist, or could not be read",
         ),
-        ({"thresholds": (("team=7", "team", timedelta(days=7)),)}, {}, ""),
+        ({"threshold_rules": ("team=7",)}, {}, ""),
         ({}, {"project": "new"}, ""),
     ],
 )
@@ -288,12 +289,7 @@ def test_rules_that_keep_a_task_say_so(settings: dict[str, object], fields: dict
 
 
 def test_the_first_threshold_that_has_the_project_counts() -> None:
-    table = (
-        ("team/a=90", "team/a", timedelta(days=90)),
-        ("team=7", "team", timedelta(days=7)),
-        ("other/a=never", "other/a", None),
-    )
-    asked = rules(thresholds=table)
+    asked = rules(threshold_rules=("team/a=90", "team=7", "other/a=never"))
     assert [asked.rule_of(task(project=one)) for one in ("p2", "p1", "p5", "p4")] == [
         "team/a=90",
         "team=7",
