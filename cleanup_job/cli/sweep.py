@@ -15,9 +15,10 @@ from cleanup_job.errors import CleanupError
 from cleanup_job.job import pod
 from cleanup_job.job.sweep_job import SweepJob
 from cleanup_job.passes.cleanup import Stop
+from cleanup_job.planning.sweep_outcome import Orphan, SweepReport
 from cleanup_job.report import json_lines
 from cleanup_job.report.formatting import plain
-from cleanup_job.report.sweep import Orphan, SweepReport, finished_line, orphan_line, print_orphan, print_sum
+from cleanup_job.report.sweep import finished_line, orphan_line, print_orphan, print_sum
 from cleanup_job.settings.model import Settings
 
 

@@ -11,8 +11,9 @@ from cleanup_job.job import pod
 from cleanup_job.job.life_cycle import Job, RunOutput
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.passes.sweep import Options, Sweep
+from cleanup_job.planning.sweep_outcome import Orphan, SweepReport
 from cleanup_job.report import json_lines
-from cleanup_job.report.sweep import Orphan, SweepReport, summary
+from cleanup_job.report.sweep import summary
 from cleanup_job.settings.model import Settings
 
 
