@@ -15,7 +15,7 @@ from cleanup_job.passes.ports import SweepServer, SweepStorage
 from cleanup_job.planning.claim import task_ids_in
 from cleanup_job.planning.orphans import FoundFolder
 from cleanup_job.planning.paths import Location, TaskFolder, TaskId
-from cleanup_job.report.sweep import Orphan, Sum, SweepReport, Verdict
+from cleanup_job.report.sweep import Orphan, OrphanVerdict, Sum, SweepReport
 
 CHUNK = 500
 """Folders whose tasks are looked up together."""
@@ -48,13 +48,13 @@ class _Census:
     orphans: int = 0
     """Those that would be deleted."""
 
-    def add(self, verdict: Verdict | None, *, young: bool) -> None:
+    def add(self, verdict: OrphanVerdict | None, *, young: bool) -> None:
         """Count a folder in; without a verdict it is known."""
         self.folders += 1
         self.known += verdict is None
         self.young += young
         self.young_unknown += young and verdict is not None
-        self.orphans += verdict is Verdict.FOUND
+        self.orphans += verdict is OrphanVerdict.FOUND
 
 
 class Sweep:
@@ -90,7 +90,7 @@ class Sweep:
         if self._options.delete:
             for storage, place in places:
                 for orphan in self._orphans(storage, place, count=False):
-                    self._note(self._delete(storage, orphan) if orphan.verdict is Verdict.FOUND else orphan)
+                    self._note(self._delete(storage, orphan) if orphan.verdict is OrphanVerdict.FOUND else orphan)
 
     def _note(self, orphan: Orphan) -> None:
         self._report.sums.setdefault(orphan.verdict, Sum()).add(orphan)
@@ -132,11 +132,11 @@ class Sweep:
         return found
 
     def _judged(self, found: FoundFolder) -> Orphan:
-        verdict = Verdict.FOUND
+        verdict = OrphanVerdict.FOUND
         if found.odd:
-            verdict = Verdict.ODD
+            verdict = OrphanVerdict.ODD
         elif self._is_young(found):
-            verdict = Verdict.YOUNG
+            verdict = OrphanVerdict.YOUNG
         folder, when = found.folder, found.youngest or found.changed
         return Orphan(folder.store, folder.path, folder.task, verdict, found.files, found.bytes, when, found.odd)
 
@@ -177,13 +177,13 @@ class Sweep:
         folder = TaskFolder(orphan.store, orphan.path, orphan.task)
         found = next(storage.folders(Location(orphan.store, orphan.path)), None)
         if found is None or found.folder != folder:
-            return replace(orphan, verdict=Verdict.ODD, detail="it has changed since it was listed")
+            return replace(orphan, verdict=OrphanVerdict.ODD, detail="it has changed since it was listed")
         again = self._judged(found)
-        if again.verdict is not Verdict.FOUND:
+        if again.verdict is not OrphanVerdict.FOUND:
             return again
         if not self._server.is_gone(orphan.task) or self._server.models_of([orphan.task]):
-            return replace(orphan, verdict=Verdict.ODD, detail="its task, or a model of it, has a record after all")
+            return replace(orphan, verdict=OrphanVerdict.ODD, detail="its task, or a model of it, has a record after all")
         removed = storage.delete([folder])
         if folder in removed.failed:
-            return replace(again, verdict=Verdict.FAILED, detail=removed.failed[folder])
-        return replace(again, verdict=Verdict.DELETED)
+            return replace(again, verdict=OrphanVerdict.FAILED, detail=removed.failed[folder])
+        return replace(again, verdict=OrphanVerdict.DELETED)

@@ -14,7 +14,7 @@ from cleanup_job.report.formatting import counted, plain, size
 from cleanup_job.report.json_lines import Line, line
 
 
-class Verdict(StrEnum):
+class OrphanVerdict(StrEnum):
     """What became of an orphan. The values are part of the log's schema."""
 
     FOUND = "found"
@@ -25,11 +25,11 @@ class Verdict(StrEnum):
 
 
 VERDICT_TEXTS = {
-    Verdict.FOUND: "has no record",
-    Verdict.DELETED: "deleted",
-    Verdict.YOUNG: "has no record, but is within the grace period",
-    Verdict.ODD: "has no record, but is not exactly a task folder: never touched",
-    Verdict.FAILED: "could not be deleted",
+    OrphanVerdict.FOUND: "has no record",
+    OrphanVerdict.DELETED: "deleted",
+    OrphanVerdict.YOUNG: "has no record, but is within the grace period",
+    OrphanVerdict.ODD: "has no record, but is not exactly a task folder: never touched",
+    OrphanVerdict.FAILED: "could not be deleted",
 }
 
 
@@ -40,7 +40,7 @@ class Orphan:
     store: str
     path: str
     task: TaskId
-    verdict: Verdict
+    verdict: OrphanVerdict
     files: int
     bytes: int
     youngest: datetime | None
@@ -75,20 +75,20 @@ class SweepReport:
     """Task folders in the stores."""
     known: int = 0
     """Those whose task, or a model in them, has a record."""
-    sums: dict[Verdict, Sum] = field(default_factory=dict)
+    sums: dict[OrphanVerdict, Sum] = field(default_factory=dict)
     stopped_by: StopReason | None = None
     error: str = ""
     exit_code: int = 0
 
     def left(self) -> int:
         """Orphans that could not be deleted."""
-        return self.sums[Verdict.FAILED].folders if Verdict.FAILED in self.sums else 0
+        return self.sums[OrphanVerdict.FAILED].folders if OrphanVerdict.FAILED in self.sums else 0
 
 
 # -- renderings
 def orphan_line(orphan: Orphan) -> Line:
     """A log line for an orphan."""
-    level = {Verdict.FAILED: "error", Verdict.ODD: "warning"}.get(orphan.verdict, "info")
+    level = {OrphanVerdict.FAILED: "error", OrphanVerdict.ODD: "warning"}.get(orphan.verdict, "info")
     return line("orphan", level, **_fields(orphan))
 
 
@@ -120,7 +120,7 @@ def vars_of(total: Sum) -> dict[str, int]:
 
 def print_orphan(orphan: Orphan, console: Console) -> None:
     """A line for people. Only ``Text`` is printed, never markup: names come from a store."""
-    colour = {Verdict.FAILED: "red", Verdict.ODD: "yellow", Verdict.YOUNG: "dim"}.get(orphan.verdict, "")
+    colour = {OrphanVerdict.FAILED: "red", OrphanVerdict.ODD: "yellow", OrphanVerdict.YOUNG: "dim"}.get(orphan.verdict, "")
     when = f"{orphan.youngest:%Y-%m-%d}" if orphan.youngest else ""
     about = f"{orphan.verdict.value:8} {counted(orphan.files, 'file'):>12} {size(orphan.bytes):>10}  {when}  "
     detail = f"  ({plain(orphan.detail)})" if orphan.detail else ""
@@ -134,7 +134,7 @@ def print_sum(report: SweepReport, console: Console) -> None:
     for verdict, total in sorted(report.sums.items()):
         what = f"{counted(total.folders, 'folder')} with {counted(total.files, 'file')} ({size(total.bytes)})"
         console.print(Text(f"{what}: {VERDICT_TEXTS[verdict]}"))
-    if Verdict.FOUND in report.sums and not report.delete:
+    if OrphanVerdict.FOUND in report.sums and not report.delete:
         console.print(Text("Nothing was deleted; --delete does."))
     if report.error:
         console.print(Text.assemble(("error: ", "bold red"), plain(report.error)), soft_wrap=True)

@@ -9,7 +9,7 @@ from cleanup_job.clearml_api.clearml_server import ClearMLServer
 from cleanup_job.clearml_api.session import Connection, Transport
 from cleanup_job.passes.sweep import Sweep, SweepOptions
 from cleanup_job.planning.paths import Location
-from cleanup_job.report.sweep import Orphan, SweepReport, Verdict
+from cleanup_job.report.sweep import Orphan, OrphanVerdict, SweepReport
 from cleanup_job.retry import Retry
 from cleanup_job.storage.buckets import Buckets
 from cleanup_job.storage.objects import ObjectStores
@@ -55,7 +55,7 @@ def test_orphans_go_and_everything_else_stays(sandbox: Sandbox, bucket: Bucket, 
     for key in keep | orphans:
         bucket.put(key, b"12345")
     told, _ = sweep(sandbox, bucket, monkeypatch, delete=False)
-    assert {(orphan.verdict, orphan.bytes) for orphan in told} == {(Verdict.FOUND, 5), (Verdict.ODD, 5)}
+    assert {(orphan.verdict, orphan.bytes) for orphan in told} == {(OrphanVerdict.FOUND, 5), (OrphanVerdict.ODD, 5)}
     assert bucket.keys() == keep | orphans
     sweep(sandbox, bucket, monkeypatch)
     assert bucket.keys() == keep
@@ -85,7 +85,7 @@ def test_a_key_that_can_not_be_read_hides_no_more_than_it_must(
     assert left - keep <= orphans
     hidden: Any = [warning for warning in storage.warnings() if "not looked at" in warning]
     assert left == keep or hidden
-    assert all(orphan.verdict is Verdict.ODD for orphan in told if GONE[3] in orphan.path)
+    assert all(orphan.verdict is OrphanVerdict.ODD for orphan in told if GONE[3] in orphan.path)
 
 
 def test_more_keys_than_fit_into_one_page(sandbox: Sandbox, s3_one: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,5 +93,5 @@ def test_more_keys_than_fit_into_one_page(sandbox: Sandbox, s3_one: Bucket, monk
     for n in range(1100):
         s3_one.put(f"b/p/exp.{GONE[n % 2]}/metrics/{n}.png", b"1")
     told, _ = sweep(sandbox, s3_one, monkeypatch)
-    assert [(orphan.verdict, orphan.files) for orphan in told] == [(Verdict.DELETED, 550)] * 2
+    assert [(orphan.verdict, orphan.files) for orphan in told] == [(OrphanVerdict.DELETED, 550)] * 2
     assert s3_one.keys() == set()

@@ -17,7 +17,7 @@ from cleanup_job.errors import CleanupError, LeaseHeldError, RefusedError
 from cleanup_job.passes.sweep import Sweep, SweepOptions
 from cleanup_job.planning.orphans import FoundFolder
 from cleanup_job.planning.paths import Location
-from cleanup_job.report.sweep import Orphan, SweepReport, Verdict
+from cleanup_job.report.sweep import Orphan, OrphanVerdict, SweepReport
 from cleanup_job.retry import Retry
 from cleanup_job.storage.folders import SCHEME, MountedFolders
 from clearml_sandbox.api import query
@@ -36,7 +36,7 @@ class Swept:
     report: SweepReport
     orphans: list[Orphan] = field(default_factory=list)
 
-    def by(self, verdict: Verdict) -> set[str]:
+    def by(self, verdict: OrphanVerdict) -> set[str]:
         return {orphan.path for orphan in self.orphans if orphan.verdict is verdict}
 
 
@@ -93,12 +93,12 @@ def test_folders_without_a_record_are_found_with_their_sizes_and_ages(sandbox: S
     put(root, f"lab/old.{GONE[0]}/models/w.pt", when=LONG_AGO + timedelta(days=3))
     before = there(root)
     done = sweep(sandbox, root, known_one_in=2)
-    assert [(o.verdict, o.path, o.files, o.bytes) for o in done.orphans] == [(Verdict.FOUND, f"lab/old.{GONE[0]}", 2, 12)]
+    assert [(o.verdict, o.path, o.files, o.bytes) for o in done.orphans] == [(OrphanVerdict.FOUND, f"lab/old.{GONE[0]}", 2, 12)]
     assert done.orphans[0].youngest == (LONG_AGO + timedelta(days=3))
     assert (done.report.folders, done.report.known) == (5, 4)
     assert there(root) == before
     swept = sweep(sandbox, root, delete=True, known_one_in=2)
-    assert swept.by(Verdict.DELETED) == {f"lab/old.{GONE[0]}"}
+    assert swept.by(OrphanVerdict.DELETED) == {f"lab/old.{GONE[0]}"}
     assert there(root) == {path for path in before if not path.startswith(orphan.partition("/artifacts")[0])}
 
 
@@ -117,9 +117,9 @@ def test_images_of_reports_that_are_gone_are_found_and_those_of_others_are_not(
         put(root, elsewhere)
     before = there(root)
     swept = sweep(sandbox, root, delete=True)
-    assert swept.by(Verdict.DELETED) == {f"reports/{GONE[0]}"}
-    assert swept.by(Verdict.ODD) == {f"reports/{GONE[4]}"}
-    assert swept.by(Verdict.YOUNG) == {f"reports/{GONE[3]}"}
+    assert swept.by(OrphanVerdict.DELETED) == {f"reports/{GONE[0]}"}
+    assert swept.by(OrphanVerdict.ODD) == {f"reports/{GONE[4]}"}
+    assert swept.by(OrphanVerdict.YOUNG) == {f"reports/{GONE[3]}"}
     assert there(root) == before - {f"reports/{GONE[0]}/a.png"}
 
 
@@ -145,7 +145,7 @@ def test_what_is_not_exactly_a_task_folder_is_never_touched(sandbox: Sandbox, wo
     if path.startswith(f"lab/old.{GONE[0]}/"):
         put(root, f"lab/old.{GONE[0]}/models/beside.pt")
     before = there(root)
-    assert not sweep(sandbox, root, delete=True).by(Verdict.DELETED)
+    assert not sweep(sandbox, root, delete=True).by(OrphanVerdict.DELETED)
     assert there(root) == before
 
 
@@ -154,7 +154,7 @@ def test_what_changed_within_the_grace_period_is_kept(sandbox: Sandbox, world: W
     put(root, f"lab/a.{GONE[0]}/models/new.pt", when=NOW - timedelta(days=29))
     put(root, f"lab/b.{GONE[1]}/models/old.pt", when=NOW - timedelta(days=31))
     done = sweep(sandbox, root, delete=True)
-    assert done.by(Verdict.YOUNG) == {f"lab/a.{GONE[0]}"}
+    assert done.by(OrphanVerdict.YOUNG) == {f"lab/a.{GONE[0]}"}
     assert there(root) == {f"lab/a.{GONE[0]}/models/{name}.pt" for name in ("old", "new")}
 
 
@@ -167,7 +167,7 @@ def test_a_folder_in_which_a_model_lies_is_known(sandbox: Sandbox, root: Path) -
     sandbox.load(made.as_dict())
     for task in GONE[:5]:
         put(root, f"lab/x.{task}/models/w.pt")
-    assert sweep(sandbox, root, delete=True).by(Verdict.DELETED) == {f"lab/x.{GONE[4]}"}
+    assert sweep(sandbox, root, delete=True).by(OrphanVerdict.DELETED) == {f"lab/x.{GONE[4]}"}
 
 
 def test_a_folder_in_which_a_task_names_a_file_or_writes_is_known(sandbox: Sandbox, root: Path) -> None:
@@ -178,7 +178,7 @@ def test_a_folder_in_which_a_task_names_a_file_or_writes_is_known(sandbox: Sandb
     sandbox.load(made.as_dict())
     for task in GONE[:3]:
         put(root, f"lab/x.{task}/models/w.pt")
-    assert sweep(sandbox, root, delete=True).by(Verdict.DELETED) == {f"lab/x.{GONE[2]}"}
+    assert sweep(sandbox, root, delete=True).by(OrphanVerdict.DELETED) == {f"lab/x.{GONE[2]}"}
 
 
 def test_a_server_that_knows_too_few_is_refused_before_anything_is_deleted(sandbox: Sandbox, world: World, root: Path) -> None:
@@ -190,7 +190,7 @@ def test_a_server_that_knows_too_few_is_refused_before_anything_is_deleted(sandb
         with pytest.raises(RefusedError, match=r"knows 1 of 6 tasks.*--i-know 127\.0\.0\.1"):
             sweep(sandbox, root, delete=delete, known_one_in=5)
     assert there(root) == before
-    assert len(sweep(sandbox, root, delete=True, known_one_in=6, refuse_above=1.0).by(Verdict.DELETED)) == 5
+    assert len(sweep(sandbox, root, delete=True, known_one_in=6, refuse_above=1.0).by(OrphanVerdict.DELETED)) == 5
 
 
 def fill_with(root: Path, made: World, known: int, unknown: int, *, when: datetime = LONG_AGO, first: int = 100) -> None:
@@ -212,14 +212,14 @@ def test_a_server_with_an_old_backup_is_refused_by_how_much_would_be_deleted(
     with pytest.raises(RefusedError, match=r"88 of 100 folders.*CLEANUP_SWEEP_REFUSE_ABOVE=0\.5.*--i-know 127\.0\.0\.1"):
         sweep(sandbox, root, delete=delete, known_one_in=10)
     assert there(root) == before
-    assert len(sweep(sandbox, root, delete=True, refuse_above=0.88).by(Verdict.DELETED)) == 88
+    assert len(sweep(sandbox, root, delete=True, refuse_above=0.88).by(OrphanVerdict.DELETED)) == 88
 
 
 def test_half_of_the_folders_is_not_more_than_half(sandbox: Sandbox, root: Path) -> None:
     made = World(NOW)
     fill_with(root, made, 4, 4)
     sandbox.load(made.as_dict())
-    assert len(sweep(sandbox, root, delete=True, refuse_above=0.5).by(Verdict.DELETED)) == 4
+    assert len(sweep(sandbox, root, delete=True, refuse_above=0.5).by(OrphanVerdict.DELETED)) == 4
 
 
 def test_a_server_that_knows_the_old_tasks_and_not_the_young_ones_is_refused(sandbox: Sandbox, root: Path) -> None:
@@ -234,7 +234,7 @@ def test_a_server_that_knows_the_old_tasks_and_not_the_young_ones_is_refused(san
     ):
         sweep(sandbox, root, delete=True, known_one_in=10)
     assert there(root) == before
-    assert len(sweep(sandbox, root, delete=True).by(Verdict.DELETED)) == 1
+    assert len(sweep(sandbox, root, delete=True).by(OrphanVerdict.DELETED)) == 1
 
 
 def test_one_or_two_young_folders_without_a_record_are_no_sign_of_a_wrong_server(sandbox: Sandbox, root: Path) -> None:
@@ -242,7 +242,7 @@ def test_one_or_two_young_folders_without_a_record_are_no_sign_of_a_wrong_server
     fill_with(root, made, 3, 1)
     fill_with(root, made, 0, 2, when=NOW - timedelta(days=1), first=200)
     sandbox.load(made.as_dict())
-    assert len(sweep(sandbox, root, delete=True, known_one_in=10).by(Verdict.DELETED)) == 1
+    assert len(sweep(sandbox, root, delete=True, known_one_in=10).by(OrphanVerdict.DELETED)) == 1
 
 
 # -- empty folders, as a pass leaves them on a fileserver
@@ -259,10 +259,10 @@ def test_an_empty_folder_is_deleted_once_it_is_old_enough(sandbox: Sandbox, worl
     empty(root, f"lab/x.{GONE[3]}/something")
     empty(root, f"lab/x.{world.tasks[0].id}")
     done = sweep(sandbox, root, delete=True)
-    assert done.by(Verdict.DELETED) == {f"lab/x.{GONE[0]}", f"lab/x.{GONE[1]}"}
-    assert (done.by(Verdict.YOUNG), done.by(Verdict.ODD)) == ({f"lab/x.{GONE[2]}"}, {f"lab/x.{GONE[3]}"})
+    assert done.by(OrphanVerdict.DELETED) == {f"lab/x.{GONE[0]}", f"lab/x.{GONE[1]}"}
+    assert (done.by(OrphanVerdict.YOUNG), done.by(OrphanVerdict.ODD)) == ({f"lab/x.{GONE[2]}"}, {f"lab/x.{GONE[3]}"})
     assert {path.name for path in (root / "lab").iterdir()} == {f"x.{one}" for one in (*GONE[2:4], world.tasks[0].id)}
-    assert not sweep(sandbox, root, delete=True).by(Verdict.DELETED)
+    assert not sweep(sandbox, root, delete=True).by(OrphanVerdict.DELETED)
 
 
 def test_empty_folders_are_no_sign_of_a_wrong_server(sandbox: Sandbox, root: Path) -> None:
@@ -271,7 +271,7 @@ def test_empty_folders_are_no_sign_of_a_wrong_server(sandbox: Sandbox, root: Pat
     for n in range(50):
         empty(root, f"lab/x.{n + 500:032x}", NOW if n % 2 else LONG_AGO)
     sandbox.load(made.as_dict())
-    assert len(sweep(sandbox, root, delete=True, known_one_in=10).by(Verdict.DELETED)) == 26
+    assert len(sweep(sandbox, root, delete=True, known_one_in=10).by(OrphanVerdict.DELETED)) == 26
 
 
 def test_an_empty_store_is_no_reason_to_refuse(sandbox: Sandbox, world: World, root: Path) -> None:
@@ -287,7 +287,7 @@ def test_a_server_that_leaves_tasks_out_of_its_lists_loses_nothing(
     before = there(root)
     monkeypatch.setattr(query, "_candidates", lambda *_: [])
     done = sweep(sandbox, root, delete=True)
-    assert done.by(Verdict.DELETED) == set()
+    assert done.by(OrphanVerdict.DELETED) == set()
     assert there(root) == before
 
 
@@ -357,7 +357,7 @@ def test_a_task_that_is_created_and_uploads_during_the_sweep_survives(
 
     monkeypatch.setattr(MountedFolders, "folders", folders)
     done = sweep(sandbox, root, delete=True)
-    assert done.by(Verdict.DELETED) == {f"lab/x.{GONE[0]}"}
+    assert done.by(OrphanVerdict.DELETED) == {f"lab/x.{GONE[0]}"}
     assert there(root) == {f"lab/new.{newcomer}/models/w.pt"}
 
 
@@ -380,7 +380,7 @@ def test_an_orphan_that_stops_being_one_before_its_deletion_is_kept(
 
     sandbox.fault = meddle
     done = sweep(sandbox, root, delete=True)
-    assert not done.by(Verdict.DELETED), asked
+    assert not done.by(OrphanVerdict.DELETED), asked
     assert path in there(root)
 
 
@@ -414,6 +414,6 @@ def test_nothing_with_a_record_is_ever_swept(
     lost = before - there(root)
     assert not [path for path in lost if any(task in path for task in recorded)]
     # And each lost file lay in a folder that was told of, which had nothing odd or young in it.
-    assert all(any(path.startswith(f"{top}/") for top in done.by(Verdict.DELETED)) for path in lost)
+    assert all(any(path.startswith(f"{top}/") for top in done.by(OrphanVerdict.DELETED)) for path in lost)
     again = sweep(sandbox, root, delete=True)
-    assert not again.by(Verdict.DELETED)
+    assert not again.by(OrphanVerdict.DELETED)
