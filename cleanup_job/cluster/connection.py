@@ -136,7 +136,7 @@ def connect(timeout: float, context: str | None = None) -> Cluster:
                 kubeconfig, context=context, client_configuration=configuration, persist_config=False
             )
             namespace = _namespace(package, kubeconfig, context)
-    except Exception as error:  # whatever is in that file
+    except Exception as error:  # of any kind: the file can hold anything
         raise NoClusterError(str(error)) from error
     return Cluster(package.client.ApiClient(configuration), namespace or "default", timeout)
 

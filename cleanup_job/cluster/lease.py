@@ -129,7 +129,7 @@ class LeaseGuard:
                 self._pause(min(left, _LOOK_AGAIN))
 
     def _pause(self, seconds: float) -> None:
-        """Sleep, but end when `stopped` becomes true: `sleep` itself goes on after a signal."""
+        """Sleep, but end when `stopped` becomes true: a signal alone does not end `sleep`."""
         left = seconds
         while left > 0 and not self._stopped():
             self._sleep(min(left, _NOTICE))
@@ -148,8 +148,8 @@ class LeaseGuard:
             if lease.holder not in ("", self.identity):
                 if not lease.expired(self._now()):
                     raise self._held_by(lease)
-                # Expired by this node's clock, which may be wrong. A live holder renews the Lease during the wait, whatever its
-                # own clock says, and `replace` then fails because `lease` is older.
+                # Expired by this node's clock, which may be wrong. A live holder renews the Lease during the wait, independent
+                # of its own clock, and `replace` then fails because `lease` is older.
                 look = lease.duration * _SECOND_LOOK
                 self._say(
                     f"the Lease {self._name} in namespace {self._namespace} expired and was not released by {lease.holder}; "
@@ -200,7 +200,7 @@ class LeaseGuard:
             except LeaseLostError as taken:
                 self._lost = True
                 return on_lost(str(taken))
-            except Exception as error:  # noqa: BLE001 -- of whatever kind: without a renewal the Lease is lost
+            except Exception as error:  # noqa: BLE001 -- of any kind: without a renewal the Lease is lost
                 pause = self._duration * _RETRY_AFTER
                 # The last moment: another try could end after another pass may take over.
                 if self._monotonic() + pause + self._duration * _REQUEST * 2 >= self._renewed + self._duration:

@@ -1,6 +1,6 @@
 """How a call of the Kubernetes API is tried again.
 
-Not by `cleanup_job.retry`: its pauses can't end early, and somebody who waits for a lease may be told to stop.
+Not with `cleanup_job.retry`, whose pauses can't end early: a pass that waits for its lease may get a signal to stop.
 """
 
 from collections.abc import Callable, Iterable

@@ -15,7 +15,7 @@ from cleanup_job.passes.ports import SweepServer, SweepStorage
 from cleanup_job.planning.claim import task_ids_in
 from cleanup_job.planning.orphans import FoundFolder
 from cleanup_job.planning.paths import Location, TaskFolder, TaskId
-from cleanup_job.report.sweep import Orphan, OrphanVerdict, Sum, SweepReport
+from cleanup_job.planning.sweep_outcome import Orphan, OrphanVerdict, Sum, SweepReport
 
 CHUNK = 500
 """Folders whose tasks are looked up together."""

@@ -1,1 +1,1 @@
-"""What a pass did: outcome records, their sum, and its renderings."""
+"""Renderings of the outcome of a pass: for the terminal, the log, report files, ClearML and Kubernetes."""

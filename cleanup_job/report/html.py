@@ -33,7 +33,7 @@ def render(document: Document) -> str:
     deleted = "to delete" if summary["dry_run"] else "deleted"
     return (
         page_environment()
-        .get_template("report.html.jinja")
+        .get_template("report.html.j2")
         .render(
             document=document,
             summary=summary,

@@ -1,4 +1,4 @@
-"""The log of a pass: one JSON object a line. docs/log-schema.md describes every field; a test holds it there."""
+"""The log of a pass: one JSON object a line. docs/log-schema.md describes every field, and a test compares both."""
 
 import json
 import re
@@ -14,20 +14,20 @@ from cleanup_job.report.formatting import shortened
 from cleanup_job.report.phrases import link, seconds, seconds_left, store_hint, store_setting
 
 SCHEMA = 1
-"""Goes up when a field changes its meaning or goes away; new fields don't raise it."""
+"""Raised when a field is removed or changes its meaning; new fields don't raise it."""
 Line = dict[str, Any]
 
 _TO_ESCAPE = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def dumps(line: Line, indent: int | None = None) -> str:
-    """Readable JSON that UTF-8 can hold, without secrets, and without an ``indent`` on one line for every reader."""
+    """Readable JSON that UTF-8 can encode, without secrets; without an ``indent``, every reader sees one line."""
     text = json.dumps(_shortened(cleaned(line)), ensure_ascii=False, indent=indent, default=lambda value: redacted(str(value)))
     return _TO_ESCAPE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _shortened(value: Any) -> Any:
-    """The same with no text longer than ``LONGEST``; secrets have to be out of it before."""
+    """The value with every text cut at ``LONGEST``; secrets must be removed before."""
     if isinstance(value, str):
         return shortened(value)
     if isinstance(value, dict):
@@ -36,7 +36,7 @@ def _shortened(value: Any) -> Any:
 
 
 def pass_started(report: Report) -> Line:
-    """A pass begins."""
+    """The line that starts a pass."""
     return line(
         "pass_started",
         "info",
@@ -48,29 +48,29 @@ def pass_started(report: Report) -> Line:
 
 
 def parameters(rows: Sequence[tuple[str, str, str]]) -> Line:
-    """The settings that count, and where each came from."""
+    """The settings in use, and where each came from."""
     return line(
         "parameters", "info", settings=[{"setting": name, "value": value, "from": where} for name, value, where in rows]
     )
 
 
 def not_due(text: str, *, last: str | None = None, due: str | None = None, run: str | None = None) -> Line:
-    """There was no pass: too early after the last one, or a run of it waits or works elsewhere."""
+    """There was no pass: the last one was too recent, or a run of it is queued or running elsewhere."""
     return line("not_due", "info", message=text, last=last, due=due, run=run)
 
 
 def enqueued(text: str, task: str, queue: str, workers: int | None) -> Line:
-    """There was no pass here: an agent is to run it."""
+    """There was no pass here: an agent will run it."""
     return line("enqueued", "info", message=text, run=task, queue=queue, workers=workers)
 
 
 def selected(total: int) -> Line:
-    """All pages are read."""
+    """All tasks are selected."""
     return line("selected", "info", tasks=total)
 
 
 def progress(done: int, total: int, elapsed: float) -> Line:
-    """How far a pass is; ``elapsed`` is in seconds since all pages were read."""
+    """The progress of a pass; ``elapsed`` is in seconds since all tasks were selected."""
     return line("progress", "info", done=done, tasks=total, seconds_left=round(seconds_left(done, total, elapsed), 1))
 
 
@@ -105,33 +105,33 @@ def task(outcome: TaskOutcome, report: Report | None) -> Line:
 
 
 def stores(found: Iterable[tuple[str, int]]) -> list[Line]:
-    """Stores that the job doesn't know, each with its number of files: those with the most, at most ``NAMED``."""
+    """Stores that the job doesn't know, with their numbers of files: those with the most files, at most ``NAMED``."""
     return [{"address": address, "files": files} for address, files in Counter(dict(found)).most_common(NAMED)]
 
 
 def warning(text: str) -> Line:
-    """Something that people should look at."""
+    """A line that people should look at."""
     return line("warning", "warning", message=text)
 
 
 def debug(text: str) -> Line:
-    """Something that only helps to find out what is going on."""
+    """A line that only helps to find out what happens."""
     return line("debug", "debug", message=text)
 
 
 def project(name: str, *, dry_run: bool) -> Line:
-    """A project that was deleted since the pass had emptied it."""
+    """A project that was deleted because the pass had emptied it."""
     return line("project_deleted", "info", project=name, dry_run=dry_run)
 
 
 def pass_finished(report: Report) -> Line:
-    """The sum of a pass."""
+    """The line that ends a pass: its sums."""
     level = "info" if report.exit_code == 0 else "warning" if report.exit_code in DID_WELL else "error"
     return line("pass_finished", level, **summary(report))
 
 
 def summary(report: Report) -> Line:
-    """The sums of a pass, as they stand in the last log line, the JSON report and Kubernetes' termination message."""
+    """The sums of a pass, as the last log line, the JSON report and Kubernetes' termination message have them."""
     total = report.total()
     return {
         "dry_run": report.dry_run,
@@ -172,7 +172,7 @@ def summary(report: Report) -> Line:
 
 
 def line(event: str, level: str, **fields: Any) -> Line:
-    """A line with what all of them have."""
+    """A line with the fields that all lines have."""
     return {"schema": SCHEMA, "time": _time(datetime.now(UTC)), "level": level, "event": event, **fields}
 
 

@@ -22,7 +22,7 @@ def render(document: Document) -> str:
     summary, projects = document["summary"], document["projects"]
     text = (
         text_environment()
-        .get_template("report.md.jinja")
+        .get_template("report.md.j2")
         .render(
             document=document,
             summary=summary,

@@ -1,7 +1,7 @@
-"""A pass as ClearML shows runs: tables, scalars and plots, in the forms of `events.add_batch`. Pure.
+"""A pass as ClearML shows a run: tables, scalars and plots, as `events.add_batch` takes them.
 
-A table is a plot of plotly's kind `table`, as ClearML's SDK reports them. Single values have the iteration by which the Web
-UI knows them.
+A table is a plot of Plotly's type `table`, as ClearML's SDK reports them. Single values have the iteration by which the Web
+UI recognizes them.
 """
 
 import json
@@ -15,27 +15,27 @@ from cleanup_job.report.phrases import by_weight, seconds
 
 Event = dict[str, Any]
 SINGLE = -(2**31)
-"""The iteration of a value that has none."""
+"""The iteration of a single value."""
 LARGEST = 20
 """Projects with a plot of their own."""
 ROWS = 500
-"""Rows of a table at most; the report has all projects."""
+"""The most rows of a table; the report has more."""
 _GONE = (("deleted", "tasks"), ("kept", "kept"), ("failed", "failed"))
 
 
 def plan(projects: Mapping[str, int], *, total: int) -> list[Event]:
-    """What was selected: tasks by project, the most first."""
+    """The selected tasks by project, the project with the most tasks first."""
     rows = [(name or "(no project)", f"{count:,}") for name, count in sorted(projects.items(), key=lambda p: (-p[1], p[0]))]
     return [_table("Plan", "tasks selected", ("project", "tasks"), [("all", f"{total:,}"), *rows])]
 
 
 def parameters(rows: Sequence[tuple[str, str, str]]) -> Event:
-    """The settings that count, with where each came from."""
+    """The settings in use, and where each came from."""
     return _table("Settings", "in use", ("setting", "value", "from"), rows)
 
 
 def progress(total: ProjectSum, elapsed: float) -> list[Event]:
-    """How far a running pass is; ``elapsed`` is in seconds."""
+    """The progress of a running pass; ``elapsed`` is in seconds."""
     values = {"tasks": total.tasks, "models": total.models, "files": total.files, "failed": total.failed}
     return [_scalar("Progress", name, value, round(elapsed)) for name, value in values.items()]
 
@@ -109,5 +109,5 @@ def _event(kind: str, metric: str, variant: str, **fields: Any) -> Event:
 
 
 def _text(value: object) -> str:
-    """Plotly reads some HTML in texts, links among it: names from the server are text."""
+    """Text in which nothing is markup: Plotly reads some HTML in texts, including links."""
     return escape(plain(value), quote=False)

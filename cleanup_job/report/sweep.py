@@ -1,93 +1,26 @@
-"""The outcome of a sweep, and its renderings: a line for each orphan, and the sum."""
+"""The outcome of a sweep, for people and as JSON: a line for each orphan, and the sums."""
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from cleanup_job.exit_codes import StopReason
-from cleanup_job.planning.paths import TaskId
+from cleanup_job.planning.sweep_outcome import Orphan, OrphanVerdict, Sum, SweepReport
 from cleanup_job.report.formatting import counted, plain, size
 from cleanup_job.report.json_lines import Line, line
 
-
-class OrphanVerdict(StrEnum):
-    """What became of an orphan. The values are part of the log's schema."""
-
-    FOUND = "found"
-    DELETED = "deleted"
-    YOUNG = "young"
-    ODD = "odd"
-    FAILED = "failed"
-
-
-VERDICT_TEXTS = {
-    OrphanVerdict.FOUND: "has no record",
+_VERDICT_TEXTS = {
+    OrphanVerdict.FOUND: "no record",
     OrphanVerdict.DELETED: "deleted",
-    OrphanVerdict.YOUNG: "has no record, but is within the grace period",
-    OrphanVerdict.ODD: "has no record, but is not exactly a task folder: never touched",
+    OrphanVerdict.YOUNG: "no record, but within the grace period",
+    OrphanVerdict.ODD: "no record, but not exactly a task folder: never deleted",
     OrphanVerdict.FAILED: "could not be deleted",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Orphan:
-    """A task folder without a record."""
-
-    store: str
-    path: str
-    task: TaskId
-    verdict: OrphanVerdict
-    files: int
-    bytes: int
-    youngest: datetime | None
-    detail: str = ""
-
-
-@dataclass(slots=True)
-class Sum:
-    """Folders of one verdict."""
-
-    folders: int = 0
-    files: int = 0
-    bytes: int = 0
-
-    def add(self, orphan: Orphan) -> None:
-        """Count one in."""
-        self.folders += 1
-        self.files += orphan.files
-        self.bytes += orphan.bytes
-
-
-@dataclass(slots=True)
-class SweepReport:
-    """The outcome of a sweep; grows with nothing."""
-
-    version: str
-    server: str
-    delete: bool
-    started: datetime
-    finished: datetime | None = None
-    folders: int = 0
-    """Task folders in the stores."""
-    known: int = 0
-    """Those whose task, or a model in them, has a record."""
-    sums: dict[OrphanVerdict, Sum] = field(default_factory=dict)
-    stopped_by: StopReason | None = None
-    error: str = ""
-    exit_code: int = 0
-
-    def left(self) -> int:
-        """Orphans that could not be deleted."""
-        return self.sums[OrphanVerdict.FAILED].folders if OrphanVerdict.FAILED in self.sums else 0
-
-
-# -- renderings
 def orphan_line(orphan: Orphan) -> Line:
-    """A log line for an orphan."""
+    """The log line of an orphan."""
     level = {OrphanVerdict.FAILED: "error", OrphanVerdict.ODD: "warning"}.get(orphan.verdict, "info")
     return line("orphan", level, **_fields(orphan))
 
@@ -98,7 +31,7 @@ def finished_line(report: SweepReport) -> Line:
 
 
 def summary(report: SweepReport) -> dict[str, Any]:
-    """The sum, as it stands in the last log line and in Kubernetes' termination message."""
+    """The sums, as the last log line and Kubernetes' termination message have them."""
     finished = report.finished or datetime.now(UTC)
     return {
         "delete": report.delete,
@@ -114,12 +47,12 @@ def summary(report: SweepReport) -> dict[str, Any]:
 
 
 def vars_of(total: Sum) -> dict[str, int]:
-    """A sum's numbers by name."""
+    """The numbers of a sum by their names."""
     return {"folders": total.folders, "files": total.files, "bytes": total.bytes}
 
 
 def print_orphan(orphan: Orphan, console: Console) -> None:
-    """A line for people. Only ``Text`` is printed, never markup: names come from a store."""
+    """Print a line for people. Only ``Text`` is printed, never markup: names come from a store."""
     colour = {OrphanVerdict.FAILED: "red", OrphanVerdict.ODD: "yellow", OrphanVerdict.YOUNG: "dim"}.get(orphan.verdict, "")
     when = f"{orphan.youngest:%Y-%m-%d}" if orphan.youngest else ""
     about = f"{orphan.verdict.value:8} {counted(orphan.files, 'file'):>12} {size(orphan.bytes):>10}  {when}  "
@@ -128,14 +61,14 @@ def print_orphan(orphan: Orphan, console: Console) -> None:
 
 
 def print_sum(report: SweepReport, console: Console) -> None:
-    """The sum for people."""
+    """Print the sums for people."""
     console.print()
     console.print(Text(f"{counted(report.folders, 'task folder')}, {report.known:,} known to {plain(report.server)}.", "bold"))
     for verdict, total in sorted(report.sums.items()):
         what = f"{counted(total.folders, 'folder')} with {counted(total.files, 'file')} ({size(total.bytes)})"
-        console.print(Text(f"{what}: {VERDICT_TEXTS[verdict]}"))
+        console.print(Text(f"{what}: {_VERDICT_TEXTS[verdict]}"))
     if OrphanVerdict.FOUND in report.sums and not report.delete:
-        console.print(Text("Nothing was deleted; --delete does."))
+        console.print(Text("Nothing was deleted. To delete these folders, add --delete."))
     if report.error:
         console.print(Text.assemble(("error: ", "bold red"), plain(report.error)), soft_wrap=True)
 

@@ -19,7 +19,7 @@ HOSTILE = '</script><script>window.hit=1</script><img src=x onerror=window.hit=1
 
 @pytest.fixture
 def page(browser: webdriver.Chrome, tmp_path: Path) -> webdriver.Chrome:
-    """A report on two failures, three kept tasks, an example of somebody else's, and names that try to break out."""
+    """A report on two failures, three kept tasks, a public example, and names that try to break out."""
     report = Report("1.0", False, MOMENT, MOMENT, "http://api:8008", "https://web.example", MOMENT + timedelta(seconds=9))
     rows = (
         ("train resnet", "vision", Verdict.FAILED, Reason.FILE_ERROR, "disk is full"),
@@ -131,7 +131,7 @@ def test_nothing_is_wider_than_the_screen(page: webdriver.Chrome, width: int) ->
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_is_readable_in_both_colour_schemes(page: webdriver.Chrome, scheme: str) -> None:
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
-    # WCAG's contrast, of each kind of text against what it stands on.
+    # WCAG's contrast, of each kind of text against its background.
     contrasts = page.execute_script("""
       const paint = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
       const rgb = (...colours) => {

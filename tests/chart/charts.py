@@ -67,7 +67,7 @@ def one(kind: str, objects: Iterable[Object]) -> Object:
 
 
 def at(item: Any, path: str) -> Any:
-    """What stands at ``a.b.0.c``; None where there is nothing."""
+    """What is at ``a.b.0.c``, or None if there is nothing."""
     for key in path.split("."):
         if isinstance(item, list):
             item = item[int(key)] if int(key) < len(item) else None

@@ -25,7 +25,7 @@ def test_what_may_pass_is_tried_again() -> None:
     assert JOB["backoffLimit"] > 0
 
 
-def test_a_disruption_is_no_failure_whatever_the_exit_code() -> None:
+def test_a_disruption_is_not_a_failure_with_any_exit_code() -> None:
     """The first rule that fits decides."""
     assert RULES[0]["action"] == "Ignore"
     assert [condition["type"] for condition in RULES[0]["onPodConditions"]] == ["DisruptionTarget"]

@@ -1,4 +1,4 @@
-"""Names and labels that Kubernetes takes, whatever the release is called."""
+"""Names and labels that Kubernetes accepts, for any name of the release."""
 
 import re
 

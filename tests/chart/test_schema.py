@@ -78,7 +78,7 @@ KUBERNETES_OWN = (
     "sandbox.resources.",
     "sweep.resources.",
 )
-"""What stands below these is for Kubernetes to check."""
+"""What is below these is for Kubernetes to check."""
 
 
 def test_every_value_of_a_wrong_kind_is_refused() -> None:

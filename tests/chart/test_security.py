@@ -103,7 +103,7 @@ def test_ports_follow_the_addresses(api: str, files: str, expected: list[int]) -
 
 
 def test_with_a_clearml_conf_the_addresses_are_asked_for() -> None:
-    with pytest.raises(Exception, match=r"set clearml\.apiHost and clearml\.filesHost too"):
+    with pytest.raises(Exception, match=r"also set clearml\.apiHost and clearml\.filesHost"):
         egress({"clearml": {"existingConfigSecret": "conf"}})
 
 

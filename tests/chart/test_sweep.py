@@ -14,7 +14,7 @@ CLAIM = nested("sweep.fileserver.existingClaim", "fileserver-data")
 ON = merged(ENOUGH, nested("sweep.enabled", value=True), STORES)
 JOB = "spec.jobTemplate.spec"
 
-# value, what it is set to, the place in the CronJob, what stands there
+# value, what it is set to, the place in the CronJob, what is there
 SHOWS: list[tuple[str, Any, str, Any]] = [
     ("schedule", "0 1 * * *", "spec.schedule", "0 1 * * *"),
     ("suspend", True, "spec.suspend", True),

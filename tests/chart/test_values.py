@@ -13,7 +13,7 @@ DEPLOYMENT = "spec.template.spec.containers.0"
 SECURITY = f"{CONTAINER}.securityContext"
 LABELS = {"team": "ml"}
 
-# value, what it is set to, the kind of object where it shows, the place in it, what stands there
+# value, what it is set to, the kind of object where it shows, the place in it, what is there
 SHOWS: list[tuple[str, Any, str, str, Any]] = [
     ("nameOverride", "sweeper", "CronJob", "metadata.name", "clearml-cleanup-sweeper"),
     ("fullnameOverride", "sweeper", "CronJob", "metadata.name", "sweeper"),

@@ -11,6 +11,7 @@ from cleanup_job.cli.main import COMMANDS
 from cleanup_job.exit_codes import ExitCode
 from cleanup_job.planning.outcome import REASON_TEXTS, Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
+from cleanup_job.planning.sweep_outcome import Orphan, OrphanVerdict, SweepReport
 from cleanup_job.report import json_lines, sweep
 from cleanup_job.settings.model import TABLE
 
@@ -126,8 +127,8 @@ def test_the_log_schema_names_every_field_and_no_other() -> None:
         "warning": json_lines.warning("w"),
         "project_deleted": json_lines.project("p", dry_run=False),
         "pass_finished": json_lines.pass_finished(report),
-        "orphan": sweep.orphan_line(sweep.Orphan("s", "p", outcome.task, sweep.Verdict.FOUND, 1, 1, moment)),
-        "sweep_finished": sweep.finished_line(sweep.SweepReport("1", "host", delete=False, started=moment)),
+        "orphan": sweep.orphan_line(Orphan("s", "p", outcome.task, OrphanVerdict.FOUND, 1, 1, moment)),
+        "sweep_finished": sweep.finished_line(SweepReport("1", "host", delete=False, started=moment)),
     }
     page = text("docs/log-schema.md")
     assert re.findall(r"^## (\w+)", page, re.MULTILINE) == list(made)

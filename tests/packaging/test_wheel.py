@@ -49,9 +49,9 @@ def test_the_wheel_holds_the_packages_and_no_tests(wheel: Path) -> None:
         "cleanup_job/py.typed",
         "cleanup_job/passes/cleanup.py",
         "cleanup_job/report/templates/report.css",
-        "cleanup_job/report/templates/report.html.jinja",
+        "cleanup_job/report/templates/report.html.j2",
         "cleanup_job/report/templates/report.js",
-        "cleanup_job/report/templates/report.md.jinja",
+        "cleanup_job/report/templates/report.md.j2",
         "clearml_sandbox/server.py",
     } <= set(names)
     assert not [

@@ -9,7 +9,7 @@ from cleanup_job.clearml_api.clearml_server import ClearMLServer
 from cleanup_job.clearml_api.session import Connection, Transport
 from cleanup_job.passes.sweep import Sweep, SweepOptions
 from cleanup_job.planning.paths import Location
-from cleanup_job.report.sweep import Orphan, OrphanVerdict, SweepReport
+from cleanup_job.planning.sweep_outcome import Orphan, OrphanVerdict, SweepReport
 from cleanup_job.retry import Retry
 from cleanup_job.storage.buckets import Buckets
 from cleanup_job.storage.objects import ObjectStores

@@ -17,7 +17,7 @@ from cleanup_job.errors import CleanupError, LeaseHeldError, RefusedError
 from cleanup_job.passes.sweep import Sweep, SweepOptions
 from cleanup_job.planning.orphans import FoundFolder
 from cleanup_job.planning.paths import Location
-from cleanup_job.report.sweep import Orphan, OrphanVerdict, SweepReport
+from cleanup_job.planning.sweep_outcome import Orphan, OrphanVerdict, SweepReport
 from cleanup_job.retry import Retry
 from cleanup_job.storage.folders import SCHEME, MountedFolders
 from clearml_sandbox.api import query
@@ -285,7 +285,7 @@ def test_a_server_that_leaves_tasks_out_of_its_lists_loses_nothing(
     for task in world.tasks:
         put(root, f"lab/exp.{task.id}/artifacts/data.bin")
     before = there(root)
-    monkeypatch.setattr(query, "_candidates", lambda *_: [])
+    monkeypatch.setattr(query, "_candidates", lambda *_, **__: ([], None))
     done = sweep(sandbox, root, delete=True)
     assert done.by(OrphanVerdict.DELETED) == set()
     assert there(root) == before

@@ -3,7 +3,7 @@
 {{- .Values.nameOverride | default .Chart.Name | trunc 52 | trimSuffix "-" -}}
 {{- end -}}
 
-{{- /* The name of the release's objects. 52 characters: a Job's name is its CronJob's and 11 more. */ -}}
+{{- /* The name of the release's objects, at most 52 characters: a Job's name is that of its CronJob and 11 more. */ -}}
 {{- define "clearml-cleanup.fullname" -}}
 {{- $name := .Values.nameOverride | default .Chart.Name -}}
 {{- $full := printf "%s-%s" .Release.Name $name -}}
@@ -11,12 +11,12 @@
 {{- .Values.fullnameOverride | default $full | trunc 52 | trimSuffix "-" -}}
 {{- end -}}
 
-{{- /* The name of the sweep's objects, within a CronJob's 52 characters too. */ -}}
+{{- /* The name of the sweep's objects, also at most 52 characters. */ -}}
 {{- define "clearml-cleanup.sweepName" -}}
 {{- include "clearml-cleanup.fullname" . | trunc 46 | trimSuffix "-" }}-sweep
 {{- end -}}
 
-{{- /* The names of the Leases, as a JSON list: the release's, or one for each shard; and the sweep's. */ -}}
+{{- /* The names of the Leases, as a JSON list: that of the release or one for each shard, and that of the sweep. */ -}}
 {{- define "clearml-cleanup.leases" -}}
 {{- $names := list -}}
 {{- if gt (.Values.shards | int64) 1 -}}
@@ -32,7 +32,7 @@
 {{- .Values.serviceAccount.name | default (ternary (include "clearml-cleanup.fullname" .) "default" .Values.serviceAccount.create) -}}
 {{- end -}}
 
-{{- /* Labels that select; they never change during a release's life. */ -}}
+{{- /* Labels for selectors, which never change during the life of a release. */ -}}
 {{- define "clearml-cleanup.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "clearml-cleanup.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
@@ -49,7 +49,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
 {{- /*
-An image's whole name: a dict of `registry`, `repository`, `digest` and `tag`. As in a container runtime, a repository whose first
+The whole name of an image, from a dict of `registry`, `repository`, `digest` and `tag`. As in a container runtime, a repository whose first
 part has a dot or a port, or is `localhost`, names its registry itself.
 */ -}}
 {{- define "clearml-cleanup.image" -}}

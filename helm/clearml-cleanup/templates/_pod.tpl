@@ -5,7 +5,7 @@
 
 {{- /*
 The pod of a pass, or of a sweep. A dict: `root`, the chart's context; `args`, arguments of the container; `alone`, true for
-a pass that neither holds the lease nor leaves an event; `sweep`, true for a sweep.
+a pass that neither holds the lease nor creates an event; `sweep`, true for a sweep.
 */ -}}
 {{- define "clearml-cleanup.podSpec" -}}
 {{- $root := .root -}}
@@ -35,7 +35,7 @@ runtimeClassName: {{ . | quote }}
 {{- end }}
 {{- $security := deepCopy $values.podSecurityContext }}
 {{- if .sweep }}
-{{- /* One by one: merge takes 0 and false for nothing. */}}
+{{- /* One by one, because merge treats 0 and false as unset. */}}
 {{- range $name, $value := $values.sweep.podSecurityContext }}
 {{- $_ := set $security $name $value }}
 {{- end }}

@@ -1,4 +1,4 @@
-{{- /* The CronJob's schedule: `schedule`, or what `cleanup.cleanupPeriodInDays` says, or daily. */ -}}
+{{- /* The CronJob's schedule: `schedule`, or the one that `cleanup.cleanupPeriodInDays` gives, or daily. */ -}}
 {{- define "clearml-cleanup.schedule" -}}
 {{- $days := .Values.cleanup.cleanupPeriodInDays -}}
 {{- $task := .Values.clearml.task.enabled -}}
@@ -7,15 +7,15 @@
 {{- else -}}
 {{- $schedule := include "clearml-cleanup.periodSchedule" (dict "days" $days "task" $task) -}}
 {{- if not (has .Values.schedule (list "" $schedule)) -}}
-{{- fail (printf "\nschedule=%q and cleanup.cleanupPeriodInDays=%v contradict each other: a period of %v days is the schedule %q.\nSet one of them and leave the other out." .Values.schedule $days $days $schedule) -}}
+{{- fail (printf "\nschedule=%q and cleanup.cleanupPeriodInDays=%v contradict each other: a period of %v days is the schedule %q.\nSet only one of them." .Values.schedule $days $days $schedule) -}}
 {{- end -}}
 {{- $schedule -}}
 {{- end -}}
 {{- end -}}
 
 {{- /*
-A period in days as a cron schedule. Cron counts within a day, a week or a month, so that few periods have one. With a task in
-ClearML, which remembers the last pass, Jobs may come more often: they end as not due.
+A period in days as a cron schedule. Cron counts within a day, a week or a month, so only few periods have one. With a task in
+ClearML, which remembers the last pass, Jobs can start more often: they end as not due.
 */ -}}
 {{- define "clearml-cleanup.periodSchedule" -}}
 {{- $minutes := round (mulf (float64 .days) 1440.0) 3 -}}
@@ -29,11 +29,11 @@ ClearML, which remembers the last pass, Jobs may come more often: they end as no
 {{- else if and .task (gt $whole 1440) -}}0 3 * * *
 {{- else if and .task (gt $whole 60) -}}0 * * * *
 {{- else -}}
-{{- fail (printf "\ncleanup.cleanupPeriodInDays=%v has no cron schedule: 1 (daily), 7 (weekly) and parts of a day that divide it evenly have one, such as 0.5 or 0.25.\nLeave it out and set schedule, for instance --set schedule=\"0 3 */3 * *\" (every third day of the month), or clearml.task.enabled=true: then any period from an hour on has one." .days) -}}
+{{- fail (printf "\ncleanup.cleanupPeriodInDays=%v has no cron schedule: 1 (daily), 7 (weekly) and parts that divide a day evenly (0.5, 0.25) have one.\nLeave it out and set schedule, for example --set schedule=\"0 3 */3 * *\" (every third day of the month), or set clearml.task.enabled=true, with which any period of an hour or more has one." .days) -}}
 {{- end -}}
 {{- end -}}
 
-{{- /* The shortest time in seconds between two starts; a day for what starts daily or less often. */ -}}
+{{- /* The shortest time in seconds between two starts; a day for schedules that are daily or rarer. */ -}}
 {{- define "clearml-cleanup.intervalSeconds" -}}
 {{- include "clearml-cleanup.intervalOf" (include "clearml-cleanup.schedule" .) -}}
 {{- end -}}
@@ -50,7 +50,7 @@ ClearML, which remembers the last pass, Jobs may come more often: they end as no
 {{- end -}}
 {{- end -}}
 
-{{- /* The smallest step between two values of a cron field, the last and the first one included. */ -}}
+{{- /* The smallest step between two values of a cron field, including the step from the last to the first one. */ -}}
 {{- define "clearml-cleanup.gap" -}}
 {{- $of := .of -}}
 {{- if regexMatch "^\\d+$" .field -}}{{ $of }}

@@ -1,4 +1,4 @@
-{{- /* The connection: the sandbox's, or that of `clearml`. With a clearml.conf, only what is set wins over the file. */ -}}
+{{- /* The connection to the sandbox, or to the server under `clearml`. With a clearml.conf, only values that are set replace those of the file. */ -}}
 {{- define "clearml-cleanup.connection" -}}
 {{- if .Values.sandbox.enabled -}}
 {{- $sandbox := printf "http://%s-sandbox" (include "clearml-cleanup.fullname" .) -}}
@@ -56,7 +56,7 @@ CLEANUP_PERIOD_IN_DAYS: {{ $.Values.cleanup.cleanupPeriodInDays | toString | quo
 {{- end -}}
 {{- end -}}
 
-{{- /* The settings under `cleanup` as variables. What is null or an empty list keeps the job's own default. */ -}}
+{{- /* The settings under `cleanup` as variables. null and an empty list keep the job's own default. */ -}}
 {{- define "clearml-cleanup.settings" -}}
 {{- range $name, $value := omit .Values.cleanup "cleanupPeriodInDays" }}
 {{- $none := or (kindIs "invalid" $value) (and (kindIs "slice" $value) (not $value)) (and (eq $name "runAsService") (not $value)) }}
@@ -66,26 +66,26 @@ CLEANUP_{{ $name | snakecase | upper }}: {{ ternary $value (toJson $value) (kind
 {{- end }}
 {{- end -}}
 
-{{- /* The Secret with the credentials; empty where a clearml.conf has them. */ -}}
+{{- /* The Secret with the credentials; empty if a clearml.conf has them. */ -}}
 {{- define "clearml-cleanup.credentials" -}}
 {{- $clearml := .Values.clearml -}}
 {{- $given := or $clearml.accessKey $clearml.secretKey -}}
 {{- if .Values.sandbox.enabled -}}
 {{- include "clearml-cleanup.fullname" . -}}
 {{- else if and $given $clearml.existingSecret -}}
-{{- fail "\nclearml.existingSecret and clearml.accessKey/secretKey are both set: the credentials come from one of them. Leave the other out." -}}
+{{- fail "\nclearml.existingSecret and clearml.accessKey/secretKey are both set, but credentials come from only one of them. Leave one out." -}}
 {{- else if $clearml.existingSecret -}}
 {{- $clearml.existingSecret -}}
 {{- else if and $clearml.accessKey $clearml.secretKey -}}
 {{- include "clearml-cleanup.fullname" . -}}
 {{- else if $given -}}
-{{- fail (printf "\nclearml.%s is missing: credentials are an access key and a secret key." (ternary "secretKey" "accessKey" (not (empty $clearml.accessKey)))) -}}
+{{- fail (printf "\nclearml.%s is missing: credentials consist of an access key and a secret key. Set both." (ternary "secretKey" "accessKey" (not (empty $clearml.accessKey)))) -}}
 {{- else if not $clearml.existingConfigSecret -}}
-{{- fail "\nClearML's credentials are missing. Make some in ClearML's web app (Settings > Workspace > Create new credentials), and add\n  --set clearml.accessKey=YOUR_ACCESS_KEY,clearml.secretKey=YOUR_SECRET_KEY\nor, where a Secret holds them,\n  --set clearml.existingSecret=NAME,clearml.existingSecretKeys.accessKey=KEY,clearml.existingSecretKeys.secretKey=KEY\nTo try the chart without a ClearML Server: --set sandbox.enabled=true" -}}
+{{- fail "\nClearML's credentials are missing. Create them in ClearML's web app (Settings > Workspace > Create new credentials), and add\n  --set clearml.accessKey=YOUR_ACCESS_KEY,clearml.secretKey=YOUR_SECRET_KEY\nor, if they are in a Secret,\n  --set clearml.existingSecret=NAME,clearml.existingSecretKeys.accessKey=KEY,clearml.existingSecretKeys.secretKey=KEY\nTo try the chart without a ClearML Server: --set sandbox.enabled=true" -}}
 {{- end -}}
 {{- end -}}
 
-{{- /* Whether the chart makes that Secret. */ -}}
+{{- /* Whether the chart creates that Secret. */ -}}
 {{- define "clearml-cleanup.ownSecret" -}}
 {{- if or .Values.sandbox.enabled (and (include "clearml-cleanup.credentials" .) (not .Values.clearml.existingSecret)) }}true{{ end -}}
 {{- end -}}

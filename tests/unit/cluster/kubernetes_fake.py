@@ -9,7 +9,7 @@ Answer = Any
 
 
 class FakeCluster:
-    """Stands in for `Cluster`: each method has an answer, an error, or a function that gives one."""
+    """Takes the place of `Cluster`: each method has an answer, an error, or a function that gives one."""
 
     namespace = "ml"
 

@@ -18,7 +18,7 @@ DURATION = 60.0
 
 
 class Cluster:
-    """One Lease, and a time that passes only where somebody waits."""
+    """One Lease, and a clock that advances only while a guard waits."""
 
     namespace = "clearml"
 

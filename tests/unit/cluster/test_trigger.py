@@ -117,7 +117,7 @@ def ended(name: str, code: int) -> dict[str, Any]:
 
 
 def after(*answers: Any) -> Any:
-    """One answer after the other; the last one stays."""
+    """One answer after the other, and then the last one again."""
     left = list(answers)
     return lambda *_: left.pop(0) if len(left) > 1 else left[0]
 
@@ -310,7 +310,7 @@ def test_what_only_events_tell_of_a_pod_is_said() -> None:
 
 
 def starting_for(seconds: int, *events: dict[str, Any]) -> list[str]:
-    """What is told of a pod whose container takes so long to be made."""
+    """What is said of a pod whose container takes so long to start."""
     starting = pod("p1", {"waiting": {"reason": "ContainerCreating"}}, phase="Pending")
     _, _, told = follow(
         read_namespaced_job=after(*[JOB] * (seconds + 1), COMPLETE),

@@ -1,4 +1,4 @@
-"""Names come from whoever writes to the server: in no form of the report are they anything but text."""
+"""Names come from anyone who can write to the server: in every form of the report they are only text."""
 
 import io
 import json
@@ -33,7 +33,7 @@ def report(name: str, **more: str) -> Report:
 
 
 class Elements(HTMLParser):
-    """The elements of a page with their attributes, but for texts."""
+    """The elements of a page with their attributes, without its texts."""
 
     def __init__(self, page: str) -> None:
         super().__init__()

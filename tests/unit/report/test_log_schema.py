@@ -9,6 +9,7 @@ from typing import Any
 from cleanup_job.exit_codes import StopReason
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
+from cleanup_job.planning.sweep_outcome import Orphan, OrphanVerdict, SweepReport
 from cleanup_job.report import json_lines, sweep
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "log-schema.md").read_text(encoding="utf-8")
@@ -41,7 +42,7 @@ def lines(*, known: bool) -> dict[str, dict[str, Any]]:
         report.web, report.error, report.stopped_by, report.finished = "https://web", "e", StopReason.SIGTERM, MOMENT
         report.run, report.shard, report.shards = "r", 1, 4
     some = "x" if known else None
-    swept = sweep.SweepReport("1.0", "host", delete=False, started=MOMENT, finished=MOMENT)
+    swept = SweepReport("1.0", "host", delete=False, started=MOMENT, finished=MOMENT)
     if known:
         swept.error, swept.stopped_by = "e", StopReason.SIGTERM
     made = (
@@ -56,7 +57,7 @@ def lines(*, known: bool) -> dict[str, dict[str, Any]]:
         json_lines.warning("w"),
         json_lines.project("p", dry_run=known),
         json_lines.pass_finished(report),
-        sweep.orphan_line(sweep.Orphan("s3://b", "p", outcome.task, sweep.Verdict.FOUND, 1, 2, MOMENT if known else None)),
+        sweep.orphan_line(Orphan("s3://b", "p", outcome.task, OrphanVerdict.FOUND, 1, 2, MOMENT if known else None)),
         sweep.finished_line(swept),
     )
     return {str(line["event"]): json.loads(json_lines.dumps(line)) for line in made}
@@ -88,7 +89,7 @@ def test_fields_that_the_page_calls_nullable_can_be_null() -> None:
 
 
 def test_every_word_of_a_closed_list_is_documented() -> None:
-    for word in (*Reason, *Verdict, *StopReason, *sweep.Verdict):
+    for word in (*Reason, *Verdict, *StopReason, *OrphanVerdict):
         assert f"`{word}`" in PAGE
 
 
