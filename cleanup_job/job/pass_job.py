@@ -185,7 +185,7 @@ class PassJob(Job[Report]):
         self._output.warning(text)
 
     def _note_trouble(self, text: str) -> None:
-        self._report.warned += 1
+        self._report.warn_in_log()
         self._output.trouble(text)
 
     def _warn_of_odd(self, settings: Settings, origins: Mapping[str, str]) -> None:
@@ -229,7 +229,7 @@ def _new_report(settings: Settings) -> Report:
         settings.run.dry_run,
         now,
         now,
-        settings.connection.api_host or "",
+        settings.connection.api_host,
         settings.connection.web_host or "",
     )
     report.shards = settings.run.shards
