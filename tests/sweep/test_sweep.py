@@ -285,7 +285,7 @@ def test_a_server_that_leaves_tasks_out_of_its_lists_loses_nothing(
     for task in world.tasks:
         put(root, f"lab/exp.{task.id}/artifacts/data.bin")
     before = there(root)
-    monkeypatch.setattr(query, "_candidates", lambda *_: [])
+    monkeypatch.setattr(query, "_candidates", lambda *_, **__: ([], None))
     done = sweep(sandbox, root, delete=True)
     assert done.by(OrphanVerdict.DELETED) == set()
     assert there(root) == before
