@@ -42,7 +42,7 @@ $(RUNS): requirements/sandbox.txt requirements/build.txt pyproject.toml
 # Everything for development, in the same environment: the pins are the same ones.
 $(INSTALLED): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
-	@$(INSTALL) .venv requirements/dev.txt --what "the development tools (350 MB to download)"
+	@$(INSTALL) .venv requirements/dev.txt --what "the development tools (300 MB to download)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(RUNS) $@
 

@@ -1,4 +1,4 @@
-"""``python -m cleanup_job`` and the console script: an interrupt ends them quietly, from the first import on."""
+"""``python -m cleanup_job`` and the console script. An interrupt ends them without a traceback, even during imports."""
 
 import os
 import signal
@@ -9,8 +9,8 @@ from cleanup_job.exit_codes import ExitCode
 
 
 def main() -> int:
-    """Run a command; gives the exit code."""
-    signal.signal(signal.SIGINT, _quit)  # imports take a second, and an interrupt in one of them has nothing to tell
+    """Run a command and return its exit code."""
+    signal.signal(signal.SIGINT, _quit)  # imports take a while, and an interrupt during one needs no message
     from cleanup_job.cli.main import main as command  # noqa: PLC0415 -- see above
 
     try:

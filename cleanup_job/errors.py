@@ -1,6 +1,6 @@
-"""Everything that can end a pass, each with the exit code that the CLI returns for it.
+"""The errors that can end a run, each with its exit code.
 
-An error names its cause, the setting or task it concerns, and the way out; only the CLI turns it into text and an exit code.
+An error names its cause, the setting or task it concerns, and the way out. Only the command line prints it and exits.
 """
 
 from typing import ClassVar
@@ -9,13 +9,13 @@ from cleanup_job.exit_codes import ExitCode
 
 
 class CleanupError(Exception):
-    """Why a pass ended. ``str()`` is the whole message for the user."""
+    """Why a run ended. ``str()`` is the whole message for the user."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.UNEXPECTED
 
 
 class SettingsError(CleanupError):
-    """A setting, or the credentials, are wrong: trying again can't help."""
+    """A setting or the credentials are wrong: trying again can't help."""
 
     exit_code = ExitCode.REFUSED
 
@@ -27,13 +27,13 @@ class RefusedError(CleanupError):
 
 
 class UnreachableError(CleanupError):
-    """ClearML Server or its fileserver gave no usable answer, retries included."""
+    """ClearML Server or its fileserver gave no usable answer, even after retries."""
 
     exit_code = ExitCode.UNREACHABLE
 
 
 class DownError(UnreachableError):
-    """The same of a server as a whole: the trouble is not that of some tasks."""
+    """A server as a whole gives no usable answer, not only for some tasks."""
 
 
 class LeaseHeldError(CleanupError):
@@ -43,7 +43,7 @@ class LeaseHeldError(CleanupError):
 
 
 class LeaseLostError(LeaseHeldError):
-    """This pass held the lease, and lost it: another one may have begun. Trying again helps."""
+    """This pass lost the lease, so another one may have begun. Trying again helps."""
 
     exit_code = ExitCode.LEASE_LOST
 
@@ -52,22 +52,22 @@ class AnswerError(CleanupError):
     """ClearML Server refused a call, or its answer is not what its API promises."""
 
     def __init__(self, message: str, *, status: int = 0, subcode: int = 0) -> None:
-        """``status`` and ``subcode`` are ClearML's (``meta.result_code``, ``meta.result_subcode``); 0 where there is none."""
+        """``status`` and ``subcode`` are ClearML's ``meta.result_code`` and ``meta.result_subcode``, or 0."""
         super().__init__(message)
         self.status = status
         self.subcode = subcode
 
     @property
     def says_missing(self) -> bool:
-        """Whether this is the server's word for one task, or one model, that does not exist (any more)."""
+        """Whether the server says that a task or model does not exist, or no longer does."""
         return (self.status, self.subcode) in {(400, 101), (400, 201)}
 
 
 class LargeAnswerError(AnswerError):
-    """An answer is larger than the caller can take; the server was not heard to its end."""
+    """An answer is larger than the caller accepts; the rest of it was not read."""
 
 
 class ForeignAnswerError(AnswerError):
-    """What answered is not ClearML's API server: a login page, a proxy, another server. The address is wrong if it lasts."""
+    """The answer is not from ClearML's API server, but from a login page, a proxy or another server: check the address."""
 
     exit_code = ExitCode.REFUSED

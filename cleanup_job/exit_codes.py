@@ -1,4 +1,4 @@
-"""What the exit codes mean, and why a pass ended early: each with its text.
+"""Exit codes and the reasons why a pass ended early, each with its text.
 
 The values are part of the interface: scripts and the chart's `podFailurePolicy` rely on the codes, and the log's schema lists
 the reasons.
@@ -22,7 +22,7 @@ class ExitCode(IntEnum):
 
     @property
     def text(self) -> str:
-        """What it means, in words."""
+        """The meaning in words."""
         return _MEANINGS[self]
 
 
@@ -40,12 +40,12 @@ class StopReason(StrEnum):
 
     @property
     def text(self) -> str:
-        """The reason, in words."""
+        """The reason in words."""
         return _REASONS[self]
 
     @property
     def exit_code(self) -> ExitCode | None:
-        """The exit code of a pass that ended for this reason; None where what it did up to then decides."""
+        """The exit code of a pass that ended for this reason, or None if the outcome up to then decides."""
         return _CODES.get(self)
 
 
@@ -79,11 +79,11 @@ _CODES = {
 }
 
 DID_WELL = frozenset({ExitCode.IN_PART, ExitCode.SIGINT, ExitCode.SIGTERM})
-"""Exit codes of a pass that made no mistake in what it did, and has not done everything."""
+"""Exit codes of a pass that did not finish, but what it did was right."""
 BY_REQUEST = frozenset({StopReason.SIGTERM, StopReason.SIGINT, StopReason.ABORTED})
-"""Reasons that are somebody's wish, not trouble."""
+"""Someone asked the pass to stop: it is not a failure."""
 
 
 def meaning(code: int) -> str:
-    """An exit code in words; a container may end with one that is not ours, such as 137."""
+    """An exit code in words. A container may end with a code that is not ours, for example 137."""
     return next((known.text for known in ExitCode if known == code), "unknown")

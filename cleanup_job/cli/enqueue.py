@@ -8,36 +8,37 @@ from cleanup_job.cli.flags import OF_A_PASS, add_flags, given
 from cleanup_job.cli.terminal import say, warn
 from cleanup_job.service_task import parameters
 from cleanup_job.service_task.draft import found, register
+from cleanup_job.service_task.draft_settings import DraftSettings
 from cleanup_job.service_task.edits import registered
 from cleanup_job.service_task.ports import ServiceTasks
-from cleanup_job.service_task.service import Keeper
+from cleanup_job.service_task.runs import DraftRuns
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """A flag for each setting of a pass: for this clone alone."""
+    """Add a flag for each setting of a pass; it applies to this clone alone."""
     add_flags(parser, OF_A_PASS)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Enqueue a clone of the draft, which is made first where there is none."""
+    """Enqueue a clone of the draft, which is created first if there is none."""
     flags = given(options)
     operator = wiring.read_settings(flags)
     settings = operator[0]
     tasks: ServiceTasks = wiring.service_tasks(settings, wiring.log_in(settings, warn))
-    keeper, draft = Keeper(tasks, warn), found(tasks, settings)
+    edits, draft = DraftSettings(tasks, warn), found(tasks, settings)
     if draft is None or not draft.is_draft:
         rest = {name: value for name, value in flags.items() if name not in parameters.TRANSFERABLE}
         draft = register(tasks, draft, *wiring.read_settings(rest), warn)
-    # What the draft's release said counts where nothing is said here: nobody has a release's whole environment at hand.
+    # The release's settings count where none are given here: the user's shell doesn't have the release's environment.
     if not settings.service_task.task_requirement:
         tasks.install_as(draft)
     release = registered(operator, dict(draft.registered), draft.words)
     operator = wiring.read_settings(flags, parameters=release)
-    known, notes = keeper.with_edits(
-        operator, draft, lambda edits: wiring.read_settings(flags, parameters={**release, **edits})
+    known, notes = edits.with_edits(
+        operator, draft, lambda values: wiring.read_settings(flags, parameters={**release, **values})
     )
-    keeper.remark(draft, notes)
-    done = keeper.enqueue(draft, known, parameters.statement_of(*operator), datetime.now(UTC))
+    edits.remark(draft, notes)
+    done = DraftRuns(tasks, warn).enqueue(draft, known, parameters.statement_of(*operator), datetime.now(UTC))
     say(done.text)
     if settings.connection.web_host:
         say(f"{settings.connection.web_host}/projects/{draft.project}/experiments/{done.line['run']}/output/log")

@@ -21,15 +21,15 @@ COMMANDS = {
     "settings": "print the effective settings and where each came from",
     "sweep": "find task folders without a record in buckets and mounted folders; with --delete, delete the old ones",
     "register": "create or update the draft task in ClearML, whose parameters people edit in the Web UI",
-    "enqueue": "clone that draft and enqueue the clone for a ClearML Agent; settings given here are for this clone alone",
-    "trigger": "start a pass now: a Job from the installed CronJob, as kubectl makes it",
-    "status": "show the installed CronJob: schedule, last and next run, results of the last passes, who holds the lease",
-    "demo": "show a pass on an embedded ClearML Server",
+    "enqueue": "clone that draft and enqueue the clone for a ClearML Agent; settings given here apply to this clone alone",
+    "trigger": "start a pass now: create a Job from the installed CronJob, as kubectl does",
+    "status": "show the installed CronJob: schedule, last and next run, results of the last passes, holder of the lease",
+    "demo": "show a cleanup on an embedded ClearML Server",
     "sandbox": "run an embedded ClearML Server to try things out",
     "version": "print the version",
 }
-"""Each command, with its help. A command is the module of its name in this package; it is imported when it is called, so that
-`--help` and a typing error don't wait for libraries."""
+"""Each command and its help. A command is the module of that name in this package, imported when it is called: `--help` must
+not wait for libraries."""
 NEEDS_SANDBOX = {"demo", "sandbox"}
 """Commands that need the extra `sandbox`."""
 
@@ -41,11 +41,11 @@ class Command(Protocol):
         """Add the command's own flags."""
 
     def run(self, options: argparse.Namespace) -> int:
-        """Do it; gives the exit code."""
+        """Run the command and return its exit code."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; gives the exit code. Without one, a pass: that is how the CronJob calls it."""
+    """Run a command and return its exit code. Without one, run a pass: that is how the CronJob calls it."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["--version"]:
         words[0] = "version"
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return ExitCode.SIGINT
         except OutputError:
             code = ExitCode.UNEXPECTED
-        if out.error is not None and not isinstance(out.error, BrokenPipeError):  # a reader that left, as `| head` does, knows
+        if out.error is not None and not isinstance(out.error, BrokenPipeError):  # `| head` closes a pipe on purpose
             _complain(f"the output can't be written: {out.error.strerror}")
         return code or (ExitCode.UNEXPECTED if out.error is not None else ExitCode.DONE)
 
@@ -90,14 +90,14 @@ def _load(name: str) -> Command:
     except ModuleNotFoundError as missing:
         if name not in NEEDS_SANDBOX:
             raise
-        message = f"this needs `pip install 'clearml-cleanup[sandbox]'`: {missing.name} is not installed"
+        message = f"`clearml-cleanup {name}` needs `pip install 'clearml-cleanup[sandbox]'`: {missing.name} is not installed"
         raise SettingsError(message) from None
     loaded: Command = command
     return loaded
 
 
 def _complain(text: str) -> None:
-    from rich.console import Console  # noqa: PLC0415 -- only where something is wrong
+    from rich.console import Console  # noqa: PLC0415 -- `--help` doesn't need it
 
     console = Console(stderr=True, soft_wrap=True)
     console.print(f"error: {redacted(text)}", style="red", markup=False, highlight=False)
@@ -105,24 +105,24 @@ def _complain(text: str) -> None:
 
 # -- arguments
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong with the arguments, without secrets."""
+    """Complains about arguments without printing secrets."""
 
     def error(self, message: str) -> NoReturn:
         super().error(redacted(message))
 
 
 class _PassParser(_Parser):
-    """Says it where Kubernetes shows it, too: the pass ends before it began."""
+    """Complains to Kubernetes, too: the pass ends before it began."""
 
     def error(self, message: str) -> NoReturn:
-        from cleanup_job.cli.run import without_report  # noqa: PLC0415 -- the command's module, imported by now
+        from cleanup_job.cli.run import explain  # noqa: PLC0415 -- the command's module, imported by now
 
-        without_report(message)
+        explain(message)
         super().error(message)
 
 
 def _parser(name: str, command: Command | None) -> argparse.ArgumentParser:
-    """The parser: all commands with their help, and the flags of the one that is called."""
+    """A parser that lists all commands, and has the flags of the one that is called."""
     parser = (_PassParser if name == DEFAULT else _Parser)(
         "clearml-cleanup",
         description="Deletes archived ClearML tasks past a threshold, with their models, artifacts and debug samples.",

@@ -18,7 +18,7 @@ from clearml_sandbox.worlds.seed import seeded_world
 
 
 def _number(kind: type[int] | type[float], most: float = float("inf")) -> Callable[[str], float]:
-    """Reads a number from 0 on."""
+    """A parser of numbers from 0 to ``most``."""
 
     def number(text: str) -> float:
         value = kind(text)
@@ -30,17 +30,20 @@ def _number(kind: type[int] | type[float], most: float = float("inf")) -> Callab
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The sandbox's flags."""
-    parser.add_argument("--host", default=HOST, help=f"address to listen on (default: {HOST}); 0.0.0.0: all")
-    parser.add_argument("--api-url", default="", help="address at which clients reach the API server, if it is another")
-    parser.add_argument("--files-url", default="", help="address at which clients reach the fileserver, if it is another")
+    """Add the sandbox's flags."""
+    parser.add_argument("--host", default=HOST, help=f"address to listen on; 0.0.0.0 for all (default: {HOST})")
+    parser.add_argument("--api-url", default="", help="address at which clients reach the API server, if it differs")
+    parser.add_argument("--files-url", default="", help="address at which clients reach the fileserver, if it differs")
     parser.add_argument(
-        "--api-port", type=_number(int, 65535), default=8008, help="port of the API server; 0: any (default: 8008)"
+        "--api-port", type=_number(int, 65535), default=8008, help="port of the API server; 0 for a free one (default: 8008)"
     )
     parser.add_argument(
-        "--files-port", type=_number(int, 65535), default=8081, help="port of the fileserver; 0: any (default: 8081)"
+        "--files-port",
+        type=_number(int, 65535),
+        default=8081,
+        help="port of the fileserver; 0 for a free one (default: 8081)",
     )
-    parser.add_argument("--tasks", type=_number(int), default=1000, help="tasks to start with; 0: none (default: 1000)")
+    parser.add_argument("--tasks", type=_number(int), default=1000, help="tasks to start with (default: 1000)")
     parser.add_argument("--seed", type=int, default=7, help="number that the world is made from (default: 7)")
     parser.add_argument("--world", type=Path, help="start with the world in this JSON file instead")
     parser.add_argument("--latency-ms", type=_number(float), default=0, help="milliseconds added to each request (default: 0)")
@@ -50,12 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key", default="sandbox-key", help="access key (default: sandbox-key)")
     parser.add_argument("--secret", default="sandbox-secret", help="secret key (default: sandbox-secret)")
     parser.add_argument("--api-version", default="2.34", help="API version of the server (default: 2.34)")
-    parser.add_argument("--no-files-auth", action="store_true", help="the fileserver asks for no token")
-    parser.add_argument("--no-batch", action="store_true", help="the fileserver does not allow /delete_many")
+    parser.add_argument("--no-files-auth", action="store_true", help="let the fileserver accept requests without a token")
+    parser.add_argument("--no-batch", action="store_true", help="let the fileserver refuse /delete_many")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT; one line says when it is ready."""
+    """Serve until SIGTERM or SIGINT; one line on standard output says when it is ready."""
     ended = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
@@ -76,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
         log_bodies=False,
     )
     _load(sandbox, options)
-    gc.freeze()  # the world is no garbage: looking through all of it again and again would stall answers
+    gc.freeze()  # the world is never garbage, and searching it again and again would delay answers
     with sandbox:
         print(f"ready: API {sandbox.api_url} files {sandbox.files_url} key {sandbox.key}", flush=True)
         ended.wait()
@@ -91,7 +94,9 @@ def _see_that_it_can_listen(options: argparse.Namespace) -> None:
                 both.enter_context(socket.create_server((options.host, port), family=family))
             except (OSError, UnicodeError) as error:
                 why = str(getattr(error, "strerror", None) or error).partition(" (while")[0]
-                message = f"can't listen on --host {options.host} {flag} {port}: {why}. Choose another port (0: any free one)."
+                message = (
+                    f"can't listen on --host {options.host} {flag} {port}: {why}. Choose another port, or 0 for a free one."
+                )
                 raise SettingsError(message) from None
 
 
@@ -110,8 +115,8 @@ def _load(sandbox: Sandbox, options: argparse.Namespace) -> None:
 
 
 def _faults(options: argparse.Namespace) -> Callable[[Request], Fault | None]:
-    """Some requests fail: half of them before they are carried out, half after, some without an answer."""
-    chance = Random(options.seed)  # noqa: S311 -- no secret
+    """Let some requests fail: half of them before they are carried out, half after, some without an answer."""
+    chance = Random(options.seed)  # noqa: S311 -- not a secret
 
     def fault(_: Request) -> Fault | None:
         if chance.random() >= options.error_rate:

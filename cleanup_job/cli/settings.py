@@ -11,7 +11,7 @@ from cleanup_job.settings.model import TABLE, shown
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """A flag for each setting of a pass, to see what it would change."""
+    """Add a flag for each setting of a pass, to see what it would change."""
     add_flags(parser, OF_A_PASS)
 
 

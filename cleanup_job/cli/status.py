@@ -1,6 +1,7 @@
 """``clearml-cleanup status``: what is known of an installed release."""
 
 import argparse
+from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -13,9 +14,9 @@ from cleanup_job.report.json_lines import dumps
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which release, and how to print it."""
+    """Add the flags that name the release, and the form of the output."""
     add_release_flags(parser)
-    parser.add_argument("--output", choices=("text", "json"), default="text", help="form of the answer (default: text)")
+    parser.add_argument("--output", choices=("text", "json"), default="text", help="output format (default: text)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -29,41 +30,54 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _print(found: Status, console: Console) -> None:
-    zone = found.time_zone or "the cluster's time zone, normally UTC"
-    facts = {
-        "CronJob": f"{found.cronjob} in namespace {found.namespace}",
-        "Schedule": f"{found.schedule} ({zone})" + (", suspended" if found.suspended else ""),
-        "Next run": _moment(found.next_run) if found.next_run else "none: it is suspended" if found.suspended else "unknown",
-        "Last scheduled": _moment(found.last_schedule),
-        "Last success": _moment(found.last_success),
-        "Active jobs": ", ".join(found.active) or "none",
-        "Lease": "\n".join(map(_lease, found.leases)) or "none is used: nothing keeps two passes apart",
-    }
     grid = Table.grid(padding=(0, 2))
-    for name, text in facts.items():
+    for name, text in _facts(found).items():
         grid.add_row(name, "\n".join(map(plain, text.split("\n"))))
     console.print(grid)
     for text in found.missing:
         console.print(f"Not known: {plain(text)}", style="yellow")
-    table = Table(
-        Column("job", no_wrap=True, overflow="fold"), "started", "by", "result", title="Last passes", title_justify="left"
-    )
-    for entry in found.passes:
-        table.add_row(entry.job, _moment(entry.started), "hand" if entry.manual else "schedule", plain(result(entry)))
     if found.passes:
-        console.print(table)
+        console.print(_table(found.passes))
     elif not found.missing:
         console.print("No passes are known: none ran yet, or their Jobs were deleted.")
 
 
+def _facts(found: Status) -> dict[str, str]:
+    zone = found.time_zone or "the cluster's time zone, normally UTC"
+    return {
+        "CronJob": f"{found.cronjob} in namespace {found.namespace}",
+        "Schedule": f"{found.schedule} ({zone})" + (", suspended" if found.suspended else ""),
+        "Next run": _next_run(found),
+        "Last scheduled": _moment(found.last_schedule),
+        "Last success": _moment(found.last_success),
+        "Active jobs": ", ".join(found.active) or "none",
+        "Lease": "\n".join(map(_lease, found.leases)) or "not used, so two passes can run at the same time",
+    }
+
+
+def _next_run(found: Status) -> str:
+    if found.next_run:
+        return _moment(found.next_run)
+    return "none (suspended)" if found.suspended else "unknown"
+
+
+def _table(passes: Iterable[PassResult]) -> Table:
+    table = Table(
+        Column("job", no_wrap=True, overflow="fold"), "started", "by", "result", title="Last passes", title_justify="left"
+    )
+    for entry in passes:
+        table.add_row(entry.job, _moment(entry.started), "hand" if entry.manual else "schedule", plain(result(entry)))
+    return table
+
+
 def _lease(lease: LeaseStatus) -> str:
     if lease.state == "absent":
-        return f"{lease.name} is not there: `helm upgrade` makes it, or the next pass where it may"
+        return f"{lease.name} does not exist: `helm upgrade` creates it, or the next pass if it may"
     if lease.holder is None:
         return f"{lease.name} is {lease.state}"
     since = f" since {_moment(lease.since)}" if lease.since else ""
-    renewed = f", renewed {_moment(lease.renewed)}" if lease.renewed else ", and never expires: it was written by hand"
-    dead = ": its holder seems to be dead, and the next pass takes it over" if lease.state == "expired" else ""
+    renewed = f", renewed {_moment(lease.renewed)}" if lease.renewed else ", and never expires: it was created by hand"
+    dead = ": its holder seems to be gone, and the next pass will take it over" if lease.state == "expired" else ""
     return f"{lease.name} is held by {lease.holder}{since}{renewed}{dead}"
 
 
@@ -72,11 +86,11 @@ def _moment(text: str | None) -> str:
 
 
 def result(entry: PassResult) -> str:
-    """A pass in a line: how it ended, and what it did."""
+    """How a pass ended and what it did, in one line."""
     if entry.shards is not None:
         done = sum(one["exit_code"] is not None for one in entry.shards)
         failed = [str(one["shard"]) for one in entry.shards if one["exit_code"]]
-        parts = f" [{done} of {len(entry.shards)} shards ended{', not well: ' + ', '.join(failed) if failed else ''}]"
+        parts = f" [{done} of {len(entry.shards)} shards ended{', failed: ' + ', '.join(failed) if failed else ''}]"
         return _of_one(entry) + parts
     return _of_one(entry)
 

@@ -1,14 +1,19 @@
 """Standard output and standard error as they are on a bad day: a closed pipe, a full disk.
 
-Nobody can be told anything there any more. A pass then ends after the batches in progress, as if it was told to stop: it
-deletes nothing that it can't tell of. Any other command ends at once.
+Once nothing can be written there, a pass ends after the batches in progress, as on a signal, so that nothing is deleted without
+a line in the log. Any other command ends at once.
 """
 
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+from cleanup_job.exit_codes import StopReason
+
+if TYPE_CHECKING:  # `--help` doesn't wait for what a pass needs
+    from cleanup_job.passes.cleanup import Stop
 
 
 class OutputError(Exception):
@@ -16,23 +21,23 @@ class OutputError(Exception):
 
 
 class Guarded:
-    """A stream of text that is written to as long as somebody takes it."""
+    """A text stream that is written to until that fails for the first time."""
 
     def __init__(self, stream: TextIO) -> None:
-        """Writes to a stream, which it leaves open."""
+        """The stream is left open."""
         self._stream = stream
         self.error: OSError | None = None
-        """Why nothing is written any more."""
-        self.told: Callable[[], None] | None = None
-        """Called when that happens; without it, an ``OutputError`` is raised."""
+        """Why writing failed."""
+        self.on_error: Callable[[], None] | None = None
+        """Called when writing fails; without it, an ``OutputError`` is raised."""
 
     def write(self, text: str) -> int:
-        """Write a text, or forget it."""
+        """Write a text, or drop it after a failure."""
         self._try(lambda: self._stream.write(text))
         return len(text)
 
     def flush(self) -> None:
-        """See that it is written."""
+        """Flush the stream."""
         self._try(self._stream.flush)
 
     def _try(self, action: Callable[[], object]) -> None:
@@ -42,14 +47,14 @@ class Guarded:
             action()
         except OSError as error:
             self.error = error
-            with suppress(OSError, ValueError):  # what is in its buffer would be written once more at the very end
+            with suppress(OSError, ValueError):  # or Python would try to write its buffer once more at exit
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
-            if self.told is None:
+            if self.on_error is None:
                 raise OutputError(str(error)) from None
-            self.told()
+            self.on_error()
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever else the stream has."""
+        """All other attributes are the stream's own."""
         return getattr(self._stream, name)
 
 
@@ -58,7 +63,7 @@ def guarded() -> Iterator[Guarded]:
     """Guard both streams; gives standard output."""
     before = sys.stdout, sys.stderr
     out, err = Guarded(before[0]), Guarded(before[1])
-    err.told = lambda: None
+    err.on_error = lambda: None
     sys.stdout, sys.stderr = out, err
     try:
         yield out
@@ -67,14 +72,18 @@ def guarded() -> Iterator[Guarded]:
 
 
 @contextmanager
-def watched(broken: Callable[[], None]) -> Iterator[None]:
-    """Hear of it when nothing can be written to standard output any more, in place of an error there."""
+def watched(stop: "Stop") -> Iterator[None]:
+    """Stop a run when nothing more can be written to standard output, instead of raising an error there."""
+
+    def stop_run() -> None:
+        stop.reason = stop.reason or StopReason.OUTPUT
+
     out = sys.stdout
     if not isinstance(out, Guarded):
         yield
         return
-    out.told = broken
+    out.on_error = stop_run
     try:
         yield
     finally:
-        out.told = lambda: None  # what is left to do is to tell of it elsewhere
+        out.on_error = lambda: None  # the run has ended; its report and Kubernetes say why

@@ -1,99 +1,48 @@
-"""`clearml-cleanup sweep`: task folders whose record is long gone."""
+"""``clearml-cleanup sweep``: task folders whose record no longer exists."""
 
 import argparse
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
 from threading import Lock
-from urllib.parse import urlsplit
+from typing import Self
 
 from rich.console import Console
 
 from cleanup_job import wiring
-from cleanup_job.cli import pod
-from cleanup_job.cli.flags import OF_A_SWEEP, add_flags, given
-from cleanup_job.errors import CleanupError, LeaseHeldError, SettingsError
-from cleanup_job.exit_codes import ExitCode, StopReason
+from cleanup_job.cli.flags import add_flags, given
+from cleanup_job.cli.streams import watched
+from cleanup_job.errors import CleanupError
+from cleanup_job.job import pod
+from cleanup_job.job.sweep_job import SweepJob
 from cleanup_job.passes.cleanup import Stop
-from cleanup_job.passes.sweep import Options, Sweep
 from cleanup_job.planning.sweep_outcome import Orphan, SweepReport
 from cleanup_job.report import json_lines
 from cleanup_job.report.formatting import plain
-from cleanup_job.report.sweep import (
-    finished_line,
-    orphan_line,
-    print_orphan,
-    print_sum,
-    summary,
-)
-from cleanup_job.settings.model import Settings
+from cleanup_job.report.sweep import finished_line, orphan_line, print_orphan, print_sum
+from cleanup_job.settings.model import Settings, names
+
+FLAGS = names(lambda entry: entry.sweeps)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """A flag for each setting of a sweep."""
-    add_flags(parser, OF_A_SWEEP)
+    """Add a flag for each setting of a sweep."""
+    add_flags(parser, FLAGS)
 
 
 def run(options: argparse.Namespace) -> int:
-    """One sweep; gives the exit code."""
+    """Run a sweep; gives the exit code."""
     try:
         settings, _ = wiring.read_settings(given(options))
     except CleanupError as error:
-        pod.last_words(f"error: {error}")
+        pod.write_termination_message(f"error: {error}")
         raise
-    report = SweepReport(version("clearml-cleanup"), _host(settings), settings.sweep.sweep_delete, datetime.now(UTC))
-    output = _Output(settings)
-    try:
-        _sweep(settings, report, output)
-        decided = report.stopped_by.exit_code if report.stopped_by else None
-        report.exit_code = decided or (ExitCode.IN_PART if report.left() else ExitCode.DONE)
-    except CleanupError as error:
-        report.error, report.exit_code = str(error), error.exit_code
-    report.finished = datetime.now(UTC)
-    pod.last_words(json_lines.dumps(summary(report)))
-    output.finished(report)
-    return report.exit_code
-
-
-def _sweep(settings: Settings, report: SweepReport, output: "_Output") -> None:
-    if not settings.sweep.sweep_stores:
-        raise SettingsError("no store to sweep: name one with --store URL, or in CLEANUP_SWEEP_STORES")
-    if settings.sweep.sweep_i_know not in {None, report.server}:
-        raise SettingsError(
-            f"--i-know {settings.sweep.sweep_i_know}: the server is {report.server}. The name shows that you mean this one."
-        )
     stop = Stop()
-    with pod.signals(stop):
-        try:
-            with pod.lease(settings, stop, output.warning) as held:
-                if held is not None:
-                    stop.holds_lease = held.is_safe
-                server, places = wiring.sweep_places(settings, output.warning, stop.before_deletion)
-                wanted = Options(
-                    settings.sweep.sweep_delete,
-                    timedelta(days=settings.sweep.sweep_grace_days),
-                    settings.sweep.sweep_known_one_in,
-                    settings.sweep.sweep_refuse_above,
-                    sure=settings.sweep.sweep_i_know is not None,
-                )
-                Sweep(server, wanted, report, output.orphan, lambda: bool(stop.reason)).run(places)
-                for warning in {warning: None for storage, _ in places for warning in storage.warnings()}:
-                    output.warning(warning)
-        except LeaseHeldError:
-            if not stop.reason:
-                raise
-    report.stopped_by = stop.reason
-    if stop.reason is StopReason.LEASE:
-        report.error = stop.lost
-
-
-def _host(settings: Settings) -> str:
-    return urlsplit(settings.connection.api_host).hostname or ""
+    with watched(stop):
+        return SweepJob(settings, _Output(settings), stop).run()
 
 
 class _Output:
-    """Lines for people on a terminal, JSON lines elsewhere."""
+    """Text on a terminal, JSON lines elsewhere, unless the settings name one."""
 
     def __init__(self, settings: Settings) -> None:
         self._console = Console()
@@ -102,16 +51,21 @@ class _Output:
         )
         self._lock = Lock()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
     def orphan(self, orphan: Orphan) -> None:
-        """Called for each."""
+        """Print a task folder without a record."""
         self._print(lambda: print_orphan(orphan, self._console), lambda: orphan_line(orphan))
 
     def warning(self, text: str) -> None:
-        """Something that people should look at."""
+        """Print a warning."""
         self._print(lambda: self._console.print(f"warning: {plain(text)}", markup=False), lambda: json_lines.warning(text))
 
     def finished(self, report: SweepReport) -> None:
-        """The sum."""
+        """Print the totals."""
         self._print(lambda: print_sum(report, self._console), lambda: finished_line(report))
 
     def _print(self, text: Callable[[], None], line: Callable[[], json_lines.Line]) -> None:

@@ -1,10 +1,10 @@
-"""What a running pass says: progress and tables on a terminal, one JSON object a line elsewhere."""
+"""The output of a pass: progress and tables on a terminal, JSON lines elsewhere."""
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from threading import Lock
-from types import TracebackType
-from typing import Protocol, Self, TextIO
+from typing import Self, TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,15 +18,16 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from cleanup_job.passes.ports import Observer
+from cleanup_job.job.pass_job import Output
 from cleanup_job.planning.outcome import Report, TaskOutcome, Verdict
 from cleanup_job.redaction import redacted
 from cleanup_job.report import json_lines, table
-from cleanup_job.report.formatting import plain
+from cleanup_job.report.words import plain
+from cleanup_job.settings.model import Settings
 
 LEVELS = ("debug", "info", "warning", "error")
 EVERY = 60.0
-"""Seconds between two lines of progress."""
+"""Seconds between two progress lines."""
 
 
 def say(text: str) -> None:
@@ -39,34 +40,17 @@ def warn(text: str) -> None:
     Console(stderr=True, soft_wrap=True).print(f"warning: {plain(text)}", style="yellow", markup=False, highlight=False)
 
 
-class Output(Protocol):
-    """Watches a pass and tells people or programs about it."""
-
-    def __enter__(self) -> Self: ...
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
-    def parameters(self, rows: Sequence[tuple[str, str, str]]) -> None: ...
-    def skipped(self, text: str, line: json_lines.Line) -> None: ...
-    def started(self, report: Report) -> None: ...
-    def selected(self, total: int, projects: Mapping[str, int]) -> None: ...
-    def outcome(self, outcome: TaskOutcome) -> None: ...
-    def project(self, name: str) -> None: ...
-    def warning(self, text: str) -> None: ...
-    def trouble(self, text: str) -> None: ...
-    def debug(self, text: str) -> None: ...
-    def finished(self, report: Report) -> None: ...
-
-
 class JsonOutput:
-    """One JSON object a line, as docs/log-schema.md describes them."""
+    """One JSON object per line, as docs/log-schema.md describes."""
 
     def __init__(self, stream: TextIO, level: str) -> None:
-        """``level`` is the least severe that is printed."""
+        """Lines below ``level`` are not printed."""
         self._stream = stream
         self._least = LEVELS.index(level)
         self._lock = Lock()
         self._report: Report | None = None
         self._total = self._done = 0
-        self._began = self._told = time.monotonic()
+        self._began = self._last_progress = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -89,16 +73,16 @@ class JsonOutput:
         self._print(json_lines.pass_started(report))
 
     def selected(self, total: int, projects: Mapping[str, int]) -> None:  # noqa: ARG002 -- the protocol's
-        self._total, self._done, self._began = total, 0, time.monotonic()  # those that stay by a rule were told of before
-        self._told = self._began
+        self._total, self._done, self._began = total, 0, time.monotonic()  # tasks kept by a rule were printed before
+        self._last_progress = self._began
         self._print(json_lines.selected(total))
 
     def outcome(self, outcome: TaskOutcome) -> None:
         self._print(json_lines.task(outcome, self._report))
         self._done += 1
         now = time.monotonic()
-        if now - self._told >= EVERY:
-            self._told = now
+        if now - self._last_progress >= EVERY:
+            self._last_progress = now
             self._print(json_lines.progress(self._done, max(self._total, self._done), now - self._began))
 
     def project(self, name: str) -> None:
@@ -118,10 +102,10 @@ class JsonOutput:
 
 
 class TextOutput:
-    """A progress bar, then a table."""
+    """A progress bar while the pass runs, then a table."""
 
     def __init__(self, console: Console, level: str) -> None:
-        """``level`` is the least severe that is printed as the pass goes."""
+        """Lines below ``level`` are not printed."""
         self._console = console
         self._least = LEVELS.index(level)
         self._failed = 0
@@ -185,48 +169,9 @@ class TextOutput:
         table.render(report, self._console)
 
 
-class Both:
-    """An output, and somebody else who watches the pass."""
-
-    def __init__(self, output: Output, watcher: Observer) -> None:
-        self._output = output
-        self._watcher = watcher
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def parameters(self, rows: Sequence[tuple[str, str, str]]) -> None:
-        self._output.parameters(rows)
-
-    def skipped(self, text: str, line: json_lines.Line) -> None:
-        self._output.skipped(text, line)
-
-    def started(self, report: Report) -> None:
-        self._output.started(report)
-
-    def selected(self, total: int, projects: Mapping[str, int]) -> None:
-        self._output.selected(total, projects)
-        self._watcher.selected(total, projects)
-
-    def outcome(self, outcome: TaskOutcome) -> None:
-        self._output.outcome(outcome)
-        self._watcher.outcome(outcome)
-
-    def project(self, name: str) -> None:
-        self._output.project(name)
-        self._watcher.project(name)
-
-    def warning(self, text: str) -> None:
-        self._output.warning(text)
-        self._watcher.warning(text)
-
-    def trouble(self, text: str) -> None:
-        self._output.trouble(text)
-
-    def debug(self, text: str) -> None:
-        self._output.debug(text)
-
-    def finished(self, report: Report) -> None:
-        self._output.finished(report)
+def output_for(settings: Settings) -> Output:
+    """The output that the settings ask for: text on a terminal, JSON lines elsewhere, unless they name one."""
+    console = Console()
+    if settings.output.log_format == "text" or (settings.output.log_format == "auto" and console.is_terminal):
+        return TextOutput(console, settings.output.log_level)
+    return JsonOutput(sys.stdout, settings.output.log_level)

@@ -14,18 +14,22 @@ from cleanup_job.settings import overrides
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which release, and what is different in this pass."""
+    """Add the flags that name the release, and those for this pass alone."""
     add_release_flags(parser)
-    parser.add_argument("--dry-run", action="store_true", help="the pass only reads, and prints what it would delete")
+    parser.add_argument("--dry-run", action="store_true", help="only print what the pass would delete")
     parser.add_argument(
-        "--set", metavar="NAME=VALUE", action="append", default=[], help="a setting for this pass alone, such as maxTasks=100"
+        "--set",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="a setting for this pass alone: --set maxTasks=100",
     )
     parser.add_argument("--follow", action="store_true", help="print the log until the pass ends, and exit with its exit code")
-    parser.add_argument("--name", metavar="NAME", help="name of the Job (default: the CronJob's, and -manual-…)")
+    parser.add_argument("--name", metavar="NAME", help="name of the Job (default: the CronJob's name and -manual-…)")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Create the Job, and follow it if asked to; gives the pass's exit code then."""
+    """Create the Job; with --follow, print its log and return its exit code."""
     given = overrides.parse([*options.set, *(["CLEANUP_DRY_RUN=true"] if options.dry_run else [])])
     cluster, namespace, cronjob = release_of(options)
     made = job_from(cronjob, options.name, overrides.as_arguments(given))
@@ -36,14 +40,16 @@ def run(options: argparse.Namespace) -> int:
     later = f"kubectl logs --namespace {namespace} --follow job/{job}"
     if not options.follow:
         _write(job)
-        messages.print(f"made in namespace {namespace}; its log: {later}")
+        messages.print(f"created in namespace {namespace}; to see its log: {later}")
         return 0
     messages.print(f"job {job} in namespace {namespace}")
     follower = Follower(cluster, namespace, job, write=_write, notify=lambda text: messages.print(plain(text)))
     try:
         return follower.run()
     except KeyboardInterrupt:
-        messages.print(f"The Job goes on. Its log: {later}\nTo stop it: kubectl delete --namespace {namespace} job/{job}")
+        messages.print(
+            f"The Job continues. To see its log: {later}\nTo end it: kubectl delete --namespace {namespace} job/{job}"
+        )
         return ExitCode.SIGINT
 
 

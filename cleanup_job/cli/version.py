@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """It has no flags."""
+    """Add nothing: the command has no flags."""
 
 
 def run(_: argparse.Namespace) -> int:

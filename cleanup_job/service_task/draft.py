@@ -1,4 +1,4 @@
-"""The draft of the job's task in ClearML: what a release writes there, and how a pass on an agent finds it again."""
+"""The draft of the job's task in ClearML: what a release writes there, and where a pass on an agent finds it."""
 
 from collections.abc import Callable, Mapping
 
@@ -11,18 +11,16 @@ from cleanup_job.service_task.ports import ServiceTasks
 from cleanup_job.settings.model import Settings, shown
 
 GENERATIONS = 20
-"""Clones of clones that are followed up to a draft."""
-
-
+"""How many clones of clones are followed up to a draft."""
 RIGHTS = frozenset({401, 403})
-"""Statuses by which a server says that a right is missing."""
+"""Statuses that mean that the key lacks a right."""
 
 
 def found(tasks: ServiceTasks, settings: Settings) -> ServiceTask | None:
-    """The draft; None only where there certainly is none.
+    """The draft, or None if there certainly is none.
 
     Raises:
-        SettingsError: a right is missing, the server's API is too old, or which task is the draft can't be told.
+        SettingsError: a right is missing, the server's API is too old, or several tasks could be the draft.
         UnreachableError: the server gives no usable answer.
     """
     try:
@@ -32,8 +30,8 @@ def found(tasks: ServiceTasks, settings: Settings) -> ServiceTask | None:
 
 
 def unread(task: str, error: AnswerError) -> CleanupError:
-    """What ends a pass that can't read the task whose parameters count."""
-    message = f"{task} can't be read, so nobody knows what was edited there, and nothing was deleted: {error}."
+    """The error that ends a pass when the task whose parameters count can't be read."""
+    message = f"{task} can't be read, so its edits are unknown and nothing was deleted: {error}."
     if error.status in RIGHTS:
         return SettingsError(f"{message} Give the key the right to read that project, or see CLEANUP_TASK_REQUIRED.")
     return UnreachableError(message)
@@ -42,17 +40,17 @@ def unread(task: str, error: AnswerError) -> CleanupError:
 def register(
     tasks: ServiceTasks, draft: ServiceTask | None, settings: Settings, origins: Mapping[str, str], warn: Callable[[str], None]
 ) -> ServiceTask:
-    """The draft, made or brought up to date; what somebody edited stays, and all else follows the settings.
+    """Create the draft or bring it up to date. Values edited in ClearML are kept; all others follow the settings.
 
     Args:
         tasks: The job's own tasks in ClearML.
-        draft: As ``find`` gave it; None where there is none.
-        settings: What it is to say.
+        draft: What ``find`` returned.
+        settings: The settings to write there.
         origins: Where each setting came from.
-        warn: Told of a secret that others will be able to read.
+        warn: Gets a warning of a secret that others will be able to read.
 
     Raises:
-        SettingsError: the draft has parameters that are none.
+        SettingsError: the draft has unknown parameters.
     """
     warn_of_secret(settings, warn)
     statement = parameters.statement_of(settings, origins)
@@ -60,25 +58,25 @@ def register(
     if draft is None:
         return tasks.create(wanted, statement)
     found = parameters.read(draft.hyperparams, draft.words)
-    if not draft.is_draft:  # somebody enqueued the draft itself, or archived it: the next one has what that one had
+    if not draft.is_draft:  # it was enqueued itself, or archived: the next one gets its edits
         return tasks.create(wanted | parameters.edited(found, draft.registered), statement)
     return tasks.update(draft, parameters.sync(found, draft.registered, statement))
 
 
 def warn_of_secret(settings: Settings, warn: Callable[[str], None]) -> None:
-    """Warn of credentials in what agents install: they stand in the draft and in its clones."""
+    """Warn of credentials in what agents install: the draft and its clones show them."""
     if redacted(settings.service_task.task_requirement) != settings.service_task.task_requirement:
         warn(
-            "CLEANUP_TASK_REQUIREMENT holds credentials, and everybody who may see the draft in ClearML can read them there. "
-            "Give them to the agents instead, in agent.package_manager.extra_index_url of their clearml.conf or in a netrc file"
+            "CLEANUP_TASK_REQUIREMENT holds credentials, which everyone who may see the draft in ClearML can read there. "
+            "Give them to the agents instead: agent.package_manager.extra_index_url in their clearml.conf, or a netrc file"
         )
 
 
 def preview(tasks: ServiceTasks, draft: ServiceTask | None, settings: Settings, origins: Mapping[str, str]) -> list[str]:
-    """What `register` would write, in words; nothing is written.
+    """Describe what `register` would write, without writing anything.
 
     Raises:
-        SettingsError: the draft has parameters that are none.
+        SettingsError: the draft has unknown parameters.
     """
     statement = parameters.statement_of(settings, origins)
     wanted = parameters.parameters_of(statement)
@@ -100,12 +98,12 @@ def preview(tasks: ServiceTasks, draft: ServiceTask | None, settings: Settings, 
 
 
 def statement_of(tasks: ServiceTasks, own: ServiceTask) -> parameters.Values:
-    """What the release said: `enqueue` wrote it into the task; for a clone that somebody made, what it was cloned from has it.
+    """The release's settings: `enqueue` wrote them into the task; for a clone made in the Web UI, they are in its original.
 
-    A clone has what it was made from as its parent, unless somebody chose another one.
+    The original is the clone's parent, unless someone chose another one.
 
     Raises:
-        SettingsError: nothing there says it.
+        SettingsError: none of these tasks has them.
     """
     task, seen = own, {own.id}
     while not task.registered and task.parent and task.parent not in seen and len(seen) < GENERATIONS:
@@ -117,8 +115,8 @@ def statement_of(tasks: ServiceTasks, own: ServiceTask) -> parameters.Values:
     if task.registered:
         return dict(task.registered)
     raise SettingsError(
-        f"{own.words} does not say which release it belongs to, and neither does what it was cloned from, so nobody knows what "
-        "this pass may delete. Enqueue one with `clearml-cleanup enqueue`, or clone the draft that `register` makes."
+        f"{own.words} does not say which release it belongs to, and neither does the task that it was cloned from, so it is "
+        "unknown what it may delete. Enqueue one with `clearml-cleanup enqueue`, or clone the draft that `register` creates."
     )
 
 
@@ -127,5 +125,5 @@ def _parameter(name: str, value: str) -> str:
 
 
 def named(settings: Settings) -> str:
-    """The draft in a message."""
+    """The draft as messages name it."""
     return f"task {settings.service_task.task_name!r} in project {settings.service_task.task_project!r}"

@@ -9,7 +9,7 @@ from cleanup_job.service_task.parameters import Sync, Values
 
 
 class ServiceTasks(Protocol):
-    """The job's own tasks in ClearML: a draft, its clones and its runs."""
+    """The job's own tasks in ClearML: the draft, its clones and its runs."""
 
     def find(self) -> ServiceTask | None: ...
     def read(self, task: str) -> ServiceTask: ...
@@ -35,7 +35,7 @@ class ServiceTasks(Protocol):
 
 
 class Uploads(Protocol):
-    """The fileserver, as a run writes its report there."""
+    """The fileserver, to which a run uploads its report."""
 
     def uri(self, path: str) -> str: ...
     def upload(self, path: str, content: bytes, kind: str) -> None: ...

@@ -1,6 +1,6 @@
-"""A pass as a run of a task in ClearML: its console, tables, scalars, plots and report. It never harms the pass.
+"""Reports a pass as a run of a task in ClearML: its console, tables, scalars, plots and report.
 
-What can't be reported is a warning, once, and the pass goes on.
+Failing to report never ends the pass: it is only a warning.
 """
 
 import hashlib
@@ -24,19 +24,19 @@ from cleanup_job.service_task.ports import ServiceTasks, Uploads
 EVERY = 3.0
 """Seconds between two deliveries of console lines."""
 PING = 30.0
-"""Seconds between two signs of life."""
+"""Seconds between two pings."""
 LINES = 10_000
-"""Tasks that the console names; the pod's log names each."""
+"""How many tasks the console names; the pod's log names all of them."""
 FAILURES = 3
-"""Deliveries that may fail in a row before reporting ends."""
+"""How many deliveries may fail in a row before reporting ends."""
 REPORT = "report"
 RUNNING, UNKNOWN = "in_progress", "?"
 
 
-class ServiceRun:
-    """Watches a pass and reports it in ClearML. Use it as a context; `finish` ends the run."""
+class RunReporter:
+    """Observes a pass and reports it in ClearML. Use it as a context manager; `finish` ends the run."""
 
-    def __init__(  # noqa: PLR0913 -- what a run is made of
+    def __init__(  # noqa: PLR0913 -- all by name
         self,
         runs: ServiceTasks,
         task: TaskId,
@@ -48,17 +48,17 @@ class ServiceRun:
         warn: Callable[[str], None],
         aborted: Callable[[], None],
     ) -> None:
-        """Nothing is sent yet.
+        """Prepare it; nothing is sent yet.
 
         Args:
             runs: The server.
             task: The run.
-            folder: Where the run's files go on the fileserver: ``<project>/<name>.<id>``.
-            by_agent: Whether an agent runs it, which sends the console and sets the status by itself.
-            worker: Who reports, as ClearML shows it: the pod.
-            uploads: The fileserver; None where there is none.
-            warn: Told of what could not be reported.
-            aborted: Called when somebody aborts the run in the Web UI.
+            folder: The run's folder on the fileserver: ``<project>/<name>.<id>``.
+            by_agent: Whether an agent runs it: agents send the console and set the status themselves.
+            worker: The pod's name, which ClearML shows as the worker.
+            uploads: The fileserver, or None if there is none.
+            warn: Gets what could not be reported.
+            aborted: Called when someone aborts the run in the Web UI.
         """
         self._runs = runs
         self._task = task
@@ -75,32 +75,32 @@ class ServiceRun:
         self._named = self._silent = 0
         self._sum = ProjectSum("total")
         self._began = time.monotonic()
-        self._thread = Thread(target=self._deliver_now_and_then, name="service-run", daemon=True)
+        self._thread = Thread(target=self._deliver_regularly, name="service-run", daemon=True)
 
     def __enter__(self) -> Self:
-        """Begin to deliver."""
+        """Begin delivering."""
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop to deliver."""
+        """Stop delivering."""
         self._over.set()
         self._thread.join()
 
-    # -- what the pass tells
+    # -- as an observer
     def parameters(self, rows: Sequence[tuple[str, str, str]]) -> None:
-        """The settings in use."""
+        """Report the settings that count."""
         self._add([plots.parameters(rows)])
         for name, value, origin in rows:
             self._say(f"{name}={value} (from {origin})")
 
     def selected(self, total: int, projects: Mapping[str, int]) -> None:
-        """All pages are read."""
+        """Report how many tasks were selected."""
         self._say(f"{total:,} tasks selected")
         self._add(plots.plan(projects, total=total))
 
     def outcome(self, outcome: TaskOutcome) -> None:
-        """What became of a task."""
+        """Report what became of a task."""
         row = self._sum
         if outcome.verdict is Verdict.DELETED:
             row.tasks, row.models, row.files = row.tasks + 1, row.models + outcome.models, row.files + outcome.files
@@ -115,18 +115,18 @@ class ServiceRun:
         self._say(f"{outcome.verdict.value} {outcome.task} {outcome.project}/{outcome.name}{why}{detail}", level)
 
     def project(self, name: str) -> None:
-        """An emptied project."""
+        """Report a project that was deleted because the pass had emptied it."""
         self._say(f"deleted the empty project {name}")
 
     def warning(self, text: str) -> None:
-        """Something that people should look at."""
+        """Report a warning."""
         self._say(text, "warning")
 
     # -- the end
     def finish(self, report: Report) -> None:
-        """Tell of the whole pass, and end the run as it ended."""
+        """Report the whole pass, and end the run accordingly."""
         if self._silent:
-            self._say(f"and {self._silent:,} tasks more: the job's log and report name them")
+            self._say(f"and {self._silent:,} more tasks, which the pod's log lists")
         self._say(headline(report))
         if report.error:
             self._say(report.error, "error")
@@ -142,7 +142,7 @@ class ServiceRun:
         self._end(status, reason, redacted(report.error) or headline(report))
 
     def fail(self, text: str) -> None:
-        """End the run of a pass that has no report."""
+        """End the run of a pass that failed with an unexpected error."""
         self._over.set()
         self._thread.join()
         self._say(text, "error")
@@ -150,18 +150,18 @@ class ServiceRun:
         self._end("failed", "unexpected error", redacted(text))
 
     def _end(self, status: str, reason: str, message: str) -> None:
-        """Set the status, unless somebody has: an agent does by the exit code, and who aborted the run did."""
+        """Set the status, unless that was done: agents set it by the exit code, and so does aborting the run."""
         if not self._by_agent and self._status() in {RUNNING, UNKNOWN}:
             self._try(lambda: self._runs.end(self._task, status, reason, message))
 
     def _status(self) -> str:
-        """The run's status now: it may have been aborted since the last ping."""
+        """The run's current status: it may have been aborted since the last ping."""
         found = [UNKNOWN]
         self._try(lambda: found.append(self._runs.status(self._task)))
         return found[-1]
 
     def _add_report(self, report: Report) -> None:
-        """Note the report in the record, then upload it: a file that no record names would stay for ever."""
+        """Add the report to the record, then upload it: a file that no record names would never be deleted."""
         if self._uploads is None:
             return
         content = files.render(report, ".html").encode()
@@ -179,13 +179,13 @@ class ServiceRun:
         self._runs.add_artifact(self._task, artifact)
         try:
             self._uploads.upload(path, content, "text/html")
-        except OSError:  # refused; without an answer it may have been written
+        except OSError:  # refused; on a timeout it may have been written
             self._runs.remove_artifact(self._task, REPORT)
             raise
 
     # -- delivery
     def _say(self, text: str, level: str = "info") -> None:
-        """A line of the console; an agent takes it from the output."""
+        """Add a line to the console; an agent takes it from the output instead."""
         if not self._by_agent:
             line = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {level}: {plain(text)}\n"
             self._add([{"type": "log", "level": level, "msg": line}])
@@ -195,7 +195,7 @@ class ServiceRun:
         with self._lock:
             self._events += [{**made, **event} for event in events]
 
-    def _deliver_now_and_then(self) -> None:
+    def _deliver_regularly(self) -> None:
         pinged = time.monotonic()
         while not self._over.wait(EVERY):
             if time.monotonic() - pinged >= PING:
@@ -215,7 +215,7 @@ class ServiceRun:
             self._try(lambda part=events[start : start + 500]: self._runs.report(part))  # type: ignore[misc]
 
     def _try(self, action: Callable[[], None]) -> None:
-        """Report, or say once that it did not work."""
+        """Do it, or warn that it failed; after too many failures, do nothing."""
         if self._failures >= FAILURES:
             return
         try:

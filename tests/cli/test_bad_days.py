@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 import cleanup_job
-from cleanup_job.cli import pod, version
+from cleanup_job.cli import version
 from cleanup_job.cli.main import main
+from cleanup_job.job import pod
 from cleanup_job.report import document
 from clearml_sandbox.server import Fault, Request, Sandbox
 from tests.harness import state

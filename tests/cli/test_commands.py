@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cleanup_job.cli import pod
 from cleanup_job.cli.main import main
+from cleanup_job.job import pod
 from cleanup_job.settings.model import TABLE
 from clearml_sandbox.server import Fault, Request, Sandbox
 from tests.harness import state
@@ -179,7 +179,7 @@ def test_without_a_fileserver_tasks_with_files_are_kept_and_it_is_said(
 
 def test_statuses_that_leave_nothing_are_said_to(filled: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--statuses", "completed"]) == 0
-    assert "nothing can be found" in capsys.readouterr().out
+    assert "nothing can match" in capsys.readouterr().out
 
 
 def test_a_user_without_a_home_is_no_problem(

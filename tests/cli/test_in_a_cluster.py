@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
-from cleanup_job.cli import pod, run
 from cleanup_job.cli.main import main
 from cleanup_job.cluster import k8s_events, lease
 from cleanup_job.cluster.connection import CallError
 from cleanup_job.errors import LeaseHeldError
+from cleanup_job.job import pod
+from cleanup_job.job.pass_job import PassJob
+from cleanup_job.report import files
 from clearml_sandbox.server import Fault, Request, Sandbox
 
 
@@ -62,7 +64,7 @@ def test_an_unexpected_error_is_not_silent(
     def broken(*_: Any) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(run, "_pass", broken)
+    monkeypatch.setattr(PassJob, "_clean", broken)
     words = tmp_path / "termination-log"
     words.touch()
     monkeypatch.setattr(pod, "TERMINATION_LOG", words)
@@ -170,7 +172,7 @@ def test_a_report_that_cannot_be_written_is_said_in_the_end(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(run.files, "write", full)
+    monkeypatch.setattr(files, "write", full)
     assert main(["run", "--force-delete", "--report", str(tmp_path / "report.html")]) == 1
     assert "No space left on device" in json.loads(last_words.read_text())["error"]
     assert "No space left on device" in left[0]["message"]

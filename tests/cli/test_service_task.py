@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from cleanup_job.cli import run as run_command
 from cleanup_job.cli.main import main
+from cleanup_job.job import pod
+from cleanup_job.job.pass_job import PassJob
 from cleanup_job.service_task import run_reporter
 from clearml_sandbox.server import Fault, Request, Sandbox
 from clearml_sandbox.worlds.builder import World
@@ -40,7 +41,7 @@ def scheduled(monkeypatch: pytest.MonkeyPatch) -> None:
     """The Job is one that the CronJob's schedule made."""
     monkeypatch.setenv("CLEANUP_CRONJOB", "nightly")
     monkeypatch.setenv("CLEANUP_JOB", f"nightly-{int(datetime.now(UTC).timestamp()) // 60}")
-    monkeypatch.setattr("cleanup_job.cli.run._event", lambda *_: None)
+    monkeypatch.setattr("cleanup_job.job.pod.leave_event", lambda *_: None)
 
 
 # -- the draft
@@ -218,7 +219,7 @@ def test_a_value_that_nobody_edited_follows_the_environment(ui: WebUI, monkeypat
     assert len(ui.tasks(system_tags=["archived"])) == 5
     assert ui.values()["delete_threshold_days"] == "30", "a manual pass leaves the draft as it is"
     scheduled(monkeypatch)
-    monkeypatch.setattr("cleanup_job.service_task.service.not_due", lambda *_: None)
+    monkeypatch.setattr("cleanup_job.job.pass_job.too_early", lambda *_: None)
     assert main(["run"]) == 0
     assert ui.values()["delete_threshold_days"] == "10000"
 
@@ -610,7 +611,7 @@ def test_an_unexpected_error_leaves_a_run_aborted_that_was_aborted(
         ui.call("tasks.stop", task=ui.runs()[0]["id"])
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(run_command, "_pass", broken)
+    monkeypatch.setattr(PassJob, "_clean", broken)
     with pytest.raises(ZeroDivisionError):
         main(["run"])
     assert ui.runs()[0]["status"] == "stopped"
@@ -639,13 +640,13 @@ def test_the_run_of_a_pod_that_was_killed_is_ended_by_the_next_pass(
 ) -> None:
     """The lease says that the pod is gone, however little time has passed: a Job tries again within seconds."""
     monkeypatch.setenv("CLEANUP_RELEASE", "nightly")
-    monkeypatch.setattr(run_command.pod, "lease", lambda *_: nullcontext(SimpleNamespace(is_safe=lambda: True)))
+    monkeypatch.setattr(pod, "lease", lambda *_: nullcontext(SimpleNamespace(is_safe=lambda: True)))
     main([])
     killed = ui.runs()[0]["id"]
     ui.call("tasks.started", task=killed, force=True)
     capsys.readouterr()
     assert main([]) == 0
-    assert f"run {killed} had ended without a word" in capsys.readouterr().out
+    assert f"run {killed} ended without saying so" in capsys.readouterr().out
     assert [run["status"] for run in ui.runs()] == ["failed", "completed"]
     assert ui.runs()[0]["status_reason"] == "its pod is gone"
 
@@ -654,7 +655,7 @@ def test_an_unexpected_error_does_not_leave_a_run_behind_that_seems_to_work(ui: 
     def broken(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(run_command, "_pass", broken)
+    monkeypatch.setattr(PassJob, "_clean", broken)
     with pytest.raises(ZeroDivisionError):
         main(["run"])
     (run,) = ui.runs()
@@ -666,7 +667,7 @@ def test_each_shard_leaves_a_run_and_takes_its_part(
 ) -> None:
     for name, value in (("FORCE_DELETE", "true"), ("SHARDS", "3"), ("RELEASE", "nightly")):
         monkeypatch.setenv(f"CLEANUP_{name}", value)
-    monkeypatch.setattr(run_command.pod, "lease", lambda *_: nullcontext(SimpleNamespace(is_safe=lambda: True)))
+    monkeypatch.setattr(pod, "lease", lambda *_: nullcontext(SimpleNamespace(is_safe=lambda: True)))
     deleted = []
     for shard in range(3):
         monkeypatch.setenv("JOB_COMPLETION_INDEX", str(shard))
@@ -722,7 +723,7 @@ def test_a_fault_at_every_request_never_harms_the_pass(
     """One lost answer at each request in turn; with one try each, so that every loss is felt."""
     for name, value in (("ATTEMPTS", "1"), ("FORCE_DELETE", "true"), ("RELEASE", "nightly")):
         monkeypatch.setenv(f"CLEANUP_{name}", value)
-    monkeypatch.setattr(run_command.pod, "lease", lambda *_: nullcontext(SimpleNamespace(is_safe=lambda: True)))
+    monkeypatch.setattr(pod, "lease", lambda *_: nullcontext(SimpleNamespace(is_safe=lambda: True)))
     filled.requests.clear()
     assert main(["run"]) == 0
     calls = [request.call for request in filled.requests]

@@ -72,9 +72,9 @@ def test_what_people_want_to_know(shown: Any) -> None:
 @pytest.mark.parametrize(
     ("known", "words"),
     [
-        ({"suspended": True, "next_run": None}, "0 3 * * * (Europe/Berlin), suspended Next run none: it is suspended"),
+        ({"suspended": True, "next_run": None}, "0 3 * * * (Europe/Berlin), suspended Next run none (suspended)"),
         ({"time_zone": None, "next_run": None}, "(the cluster's time zone, normally UTC) Next run unknown"),
-        ({"leases": []}, "Lease none is used"),
+        ({"leases": []}, "Lease not used, so two passes can run at the same time"),
         ({"active": ["a", "b"]}, "Active jobs a, b"),
         ({"leases": [lease("held", "me")]}, "nightly is held by me, and never expires: it was written by hand"),
         (

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cleanup_job.cli import pod
 from cleanup_job.cli.main import main
+from cleanup_job.job import pod
 from clearml_sandbox.server import Sandbox
 from clearml_sandbox.worlds.builder import World
 

@@ -1,21 +1,8 @@
 """What the guides say to `kubectl`, read as it reads it."""
 
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-VALUES = (
-    "--namespace",
-    "--selector",
-    "--filename",
-    "--kustomize",
-    "--from-literal",
-    "--from-file",
-    "--tail",
-    "--output",
-    "--patch",
-)
-"""Flags with a value; there are no others in the guides."""
 VERBS = {
     "apply": ("--filename", "--kustomize"),
     "create": ("--namespace", "--from-literal", "--from-file"),
@@ -25,6 +12,7 @@ VERBS = {
     "get": ("--namespace", "--selector", "--output"),
     "logs": ("--namespace", "--selector", "--tail"),
 }
+"""Each with the flags that the guides use; all of them have a value."""
 KINDS = {"cronjob", "deployment", "job", "jobs", "pod"}
 
 
@@ -45,29 +33,30 @@ class KubectlLine:
 def parse(words: tuple[str, ...]) -> KubectlLine:
     verb, *rest = words
     assert verb in VERBS, f"kubectl {verb}: not known here"
-    options: dict[str, list[str]] = {}
-    names: list[str] = []
-    left = iter(rest)
-    for word in left:
-        if word == "--":
-            break
-        if word.startswith("-"):
-            flag, sign, value = word.partition("=")
-            assert flag in VERBS[verb], f"kubectl {verb} {flag}: not known here"
-            options.setdefault(flag, []).append(value if sign else _value(left, flag))
-        else:
-            names.append(word)
+    if "--" in rest:  # what follows runs in a pod
+        rest = rest[: rest.index("--")]
+    names, options = _sorted(rest, VERBS[verb])
     if verb == "create":
         assert names[0] in {"secret", "configmap"}
         return KubectlLine(words, verb, names[0], (), options)
     kind = names[0] if names and "/" not in names[0] else ""
-    objects = [tuple(name.split("/")) for name in names if "/" in name] + [(kind, name) for name in names[1:] if kind]
-    assert not kind or kind in KINDS, f"kubectl {verb} {kind}: not known here"
-    return KubectlLine(words, verb, kind, tuple((one, name) for one, name in objects), options)
+    assert kind in {"", *KINDS}, f"kubectl {verb} {kind}: not known here"
+    named = [(kind, name) for name in names[1:]] if kind else [(part[0], part[2]) for part in (n.partition("/") for n in names)]
+    return KubectlLine(words, verb, kind, tuple(named), options)
 
 
-def _value(words: Iterator[str], flag: str) -> str:
-    assert flag in VALUES
-    value = next(words, "")
-    assert value, f"{flag} has no value"
-    return value
+def _sorted(words: list[str], known: tuple[str, ...]) -> tuple[list[str], dict[str, list[str]]]:
+    """Names, and flags with their values."""
+    options: dict[str, list[str]] = {}
+    names: list[str] = []
+    left = iter(words)
+    for word in left:
+        if not word.startswith("-"):
+            names.append(word)
+            continue
+        flag, sign, value = word.partition("=")
+        assert flag in known, f"{flag}: not known here"
+        value = value if sign else next(left, "")
+        assert value, f"{flag} has no value"
+        options.setdefault(flag, []).append(value)
+    return names, options

@@ -21,13 +21,14 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]  # has no types
 
-from cleanup_job.cli import cluster_commands
+from cleanup_job.cli import installed_release
 from cleanup_job.cli import main as command_line
 from clearml_sandbox.server import Sandbox
 from tests.chart.charts import CHART, CONTAINER, ENOUGH, Object, at, merged, nested, one, render
+from tests.guides import helm_lines
 from tests.guides.blocks import ROOT, Block, Command, blocks_of, commands_of
 from tests.guides.kubectl_lines import KubectlLine, parse
-from tests.guides.releases import Release, Step, job_of, parsed_set, pod_of, their_own, valid
+from tests.guides.releases import Release, Step, job_of, pod_of, selected, their_own, valid
 from tests.unit.cluster.kubernetes_fake import FakeCluster
 
 CONNECTION = ("CLEARML_API_HOST", "CLEARML_FILES_HOST", "CLEARML_WEB_HOST", "CLEARML_API_ACCESS_KEY", "CLEARML_API_SECRET_KEY")
@@ -151,6 +152,12 @@ class Player:
         }
         output = ""
         for words in command.programs:
+            if "=" in words[0] and len(words) > 1:  # NAME=value for this command alone
+                given = dict(self.environment)
+                self._export(words[:1])
+                self.run(Command((words[1:],)))
+                self.environment = given
+                continue
             assert words[0] in programs, f"{command}: nothing is known of {words[0]}"
             output = programs[words[0]](words[1:], output)
         if command.target:
@@ -180,32 +187,14 @@ class Player:
 
     # -- helm
     def _helm(self, words: tuple[str, ...]) -> str:
-        parser = ArgumentParser("helm", exit_on_error=False, allow_abbrev=False)
-        commands = parser.add_subparsers(dest="command", required=True)
-        for name in ("install", "upgrade"):
-            one_of = commands.add_parser(name, allow_abbrev=False)
-            one_of.add_argument("release")
-            one_of.add_argument("chart")
-            one_of.add_argument("--values", action="append", default=[])
-            one_of.add_argument("--set", action="append", default=[])
-            one_of.add_argument("--namespace", default="default")
-            one_of.add_argument("--create-namespace" if name == "install" else "--install", action="store_true")
-        for name, flag in (("test", "--logs"), ("history", "--max"), ("rollback", "--wait")):
-            one_of = commands.add_parser(name, allow_abbrev=False)
-            one_of.add_argument("release")
-            one_of.add_argument("--namespace", default="default")
-            one_of.add_argument(flag, action="store_true")
-        commands.add_parser("package", allow_abbrev=False).add_argument("chart")
-        options = parser.parse_args(words)
+        options = helm_lines.parse(words)
         if options.command == "package":
-            assert (ROOT / options.chart).resolve() == CHART
-            about = yaml.safe_load((CHART / "Chart.yaml").read_text())
-            self.packages.add(f"{about['name']}-{about['version']}.tgz")
+            self.packages.add(helm_lines.package(options.chart))
         elif options.command in {"install", "upgrade"}:
-            assert options.chart in self.packages or (ROOT / options.chart).resolve() == CHART, options.chart
+            assert options.chart in self.packages or helm_lines.is_ours(options.chart), options.chart
             layers = [self.files.get(name) or their_own(name) for name in options.values]
-            layers += [parsed for text in options.set for parsed in parsed_set(text)]
-            self._install(options.release, options.namespace, merged(*layers))
+            sets = [parsed for text in options.set for parsed in helm_lines.parsed_set(text)]
+            self._install(options.release, options.namespace, merged(*layers, *sets))
         else:
             release = self.release(options.release, options.namespace)
             if options.command == "test":
@@ -242,32 +231,25 @@ class Player:
         return ""
 
     def _see_that_its_objects_exist(self, line: KubectlLine) -> None:
-        namespace = line.options.get("--namespace", [""])[0]
-        objects = [item for release in self.known(namespace) for item in release.objects]
-        names = {(item["kind"].lower(), item["metadata"]["name"]) for item in objects}
+        releases = self.known(line.options.get("--namespace", [""])[0])
+        names = {(item["kind"].lower(), item["metadata"]["name"]) for release in releases for item in release.objects}
         for kind, name in line.objects:
             if kind in {"cronjob", "pod"}:
                 assert (kind, name) in names, f"{line}: no such {kind}"
             if kind == "job":
                 assert any(name.startswith(f"{made}-") for _, made in names), f"{line}: not a Job of a release"
         for selector in line.options.get("--selector", []):
-            wanted = dict(pair.split("=") for pair in selector.split(","))
-            templates = [one("CronJob", release.objects)["spec"]["jobTemplate"] for release in self.known(namespace)]
-            labels = [template["metadata"]["labels"] for template in templates]
-            labels_of_pods = [template["spec"]["template"]["metadata"]["labels"] for template in templates]
-            assert any(wanted.items() <= one_set.items() for one_set in (labels if line.kind == "jobs" else labels_of_pods)), (
-                f"{line}: selects nothing"
-            )
+            assert any(selected(selector, release, line.kind) for release in releases), f"{line}: selects nothing"
 
     def known(self, namespace: str) -> list[Release]:
         return list(self.releases.values()) or [Release("clearml-cleanup", namespace, ENOUGH)]
 
     # -- clearml-cleanup
     def _clearml_cleanup(self, words: tuple[str, ...]) -> str:
-        if words[0] == "sandbox":
+        if words[:1] == ("sandbox",):
             self._start_sandbox(words)
             return ""
-        if words[0] in {"trigger", "status"}:
+        if words[:1] in {("trigger",), ("status",)}:
             return self._in_the_cluster(words)
         line = f"clearml-cleanup {' '.join(words)}"
         return self._pass(line, words, self.environment)
@@ -284,38 +266,36 @@ class Player:
 
     def _in_the_cluster(self, words: tuple[str, ...]) -> str:
         options = cli_options(words)
-        release = self.release(options.cronjob or "clearml-cleanup", options.namespace)
+        namespace = options.namespace or "default"
+        release = self.release(options.cronjob or "clearml-cleanup", namespace)
         if not options.cronjob:
-            assert len(self.known(options.namespace)) == 1, f"{words}: of several CronJobs one has to be named"
-        made: list[Object] = []
-
-        def create(_: str, job: Object, *__: Any) -> Object:
-            made.append(job)
-            return job
-
-        cronjob = one("CronJob", release.objects)
-        cronjob["metadata"]["uid"] = "u1"
-        ours = [(name, step) for name, step in self.jobs if name.startswith(release.name)]
-        cluster = FakeCluster(
-            list_namespaced_cron_job={"items": [cronjob]},
-            read_namespaced_cron_job=cronjob,
-            create_namespaced_job=create,
-            list_namespaced_job={"items": [job_of(name, cronjob) for name, _ in ours]},
-            list_namespaced_pod={"items": [pod_of(name, step) for name, step in ours]},
-            read_namespaced_lease={"metadata": {"name": release.name}, "spec": {}},
-        )
-        self.monkeypatch.setattr(cluster_commands, "connect_as_user", lambda _: cluster)
+            assert len(self.known(namespace)) == 1, f"{words}: of several CronJobs one has to be named"
+        cluster = self._cluster_of(release)
+        self.monkeypatch.setattr(installed_release, "connect_as_user", lambda _: cluster)
         with self._environment({}):
             code = command_line.main([word for word in words if word != "--follow"])
         shown = self.capsys.readouterr()
         assert code == 0, shown.err
         if words[0] == "status":
             return shown.out
-        (job,) = made
+        (job,) = (arguments[1] for method, arguments, _ in cluster.asked if method == "create_namespaced_job")
         container = job["spec"]["template"]["spec"]["containers"][0]
         output = self._pass(f"clearml-cleanup {' '.join(words)}", container.get("args") or [], release.variables)
         self.jobs.append((job["metadata"]["name"], self.steps[-1]))
         return output
+
+    def _cluster_of(self, release: Release) -> FakeCluster:
+        cronjob = one("CronJob", release.objects)
+        cronjob["metadata"]["uid"] = "u1"
+        ours = [(name, step) for name, step in self.jobs if name.startswith(release.name)]
+        return FakeCluster(
+            list_namespaced_cron_job={"items": [cronjob]},
+            read_namespaced_cron_job=cronjob,
+            create_namespaced_job=lambda _, job: job,
+            list_namespaced_job={"items": [job_of(name, cronjob) for name, _ in ours]},
+            list_namespaced_pod={"items": [pod_of(name, step) for name, step in ours]},
+            read_namespaced_lease={"metadata": {"name": release.name}, "spec": {}},
+        )
 
     def _pass(self, line: str, words: Any, environment: Mapping[str, str]) -> str:
         """A pass, or another command that talks to the server alone, in this process."""
@@ -326,7 +306,7 @@ class Player:
         after = self.sandbox.tasks() if isinstance(self.sandbox, Elsewhere) else tasks(self.sandbox)
         wanted = next((number for word, number in self.expected.items() if word in line), 0)
         assert code == wanted, f"{line}: exit code {code}\n{shown.out}{shown.err}"
-        self.steps.append(Step(line, code, shown.out, before, after))
+        self.steps.append(Step(line, code, shown.out or shown.err, before, after))
         return shown.out
 
     def run_release(self, name: str = "clearml-cleanup") -> Step:

@@ -2,14 +2,13 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 import certifi
 import kubernetes_validate
 import yaml  # type: ignore[import-untyped]  # has no types
 from kubernetes_validate import utils
 
-from tests.chart.charts import CHART, CONTAINER, ENOUGH, Object, at, default_values, nested, one, render, variables
+from tests.chart.charts import CHART, CONTAINER, ENOUGH, Object, at, one, render, variables
 
 OLDEST = yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"].removeprefix(">=").removesuffix(".0-0")
 NEWEST = ".".join(utils.latest_version().split(".")[:2])
@@ -75,17 +74,12 @@ def their_own(name: str) -> Object:
     return ENOUGH
 
 
-def parsed_set(text: str) -> list[Object]:
-    """`a.b=1,c=x` as Helm reads it; each name is one of the chart's values."""
-    found = []
-    for pair in text.split(","):
-        path, _, value = pair.partition("=")
-        known: Any = default_values()
-        for key in path.split("."):
-            assert key in known, f"--set {path}: the chart has no such value"
-            known = known[key]
-        found.append(nested(path, yaml.safe_load(value)))
-    return found
+def selected(selector: str, release: Release, kind: str) -> bool:
+    """Whether a release has Jobs, or for other kinds pods of Jobs, with these labels."""
+    wanted = dict(pair.split("=") for pair in selector.split(","))
+    template = one("CronJob", release.objects)["spec"]["jobTemplate"]
+    labels = (template if kind == "jobs" else template["spec"]["template"])["metadata"]["labels"]
+    return bool(wanted.items() <= labels.items())
 
 
 def job_of(name: str, cronjob: Object) -> Object:

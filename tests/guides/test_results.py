@@ -27,6 +27,21 @@ def command(line: str) -> Command:
     return found
 
 
+# -- the README
+def test_the_readme_s_commands_do_what_is_beside_them(reader: Player, named: world.Named) -> None:
+    quick_start_on_a_cluster = "helm uninstall"  # tests/e2e/test_readme.py plays it
+    blocks = [block for block in blocks_of(ROOT / "README.md") if quick_start_on_a_cluster not in block.text]
+    reader.expected = {"sweep": 2}  # there are no such stores here
+    for block in blocks:
+        reader.play_block(block)
+    in_the_cluster, dry, drafts, all_old, swept = reader.steps
+    assert (in_the_cluster.listed, in_the_cluster.gone) == (set(named.old["draft"]), set())
+    assert (dry.listed, dry.gone) == (set(named.old["draft"]), set())
+    assert drafts.gone == set(named.old["draft"])
+    assert all_old.gone == named.all_old - drafts.gone
+    assert "/mnt/fileserver" in swept.log[-1]["error"]
+
+
 # -- first-rollout.md
 def test_the_first_rollout_deletes_nothing_then_one_project_then_all(played: Play, named: world.Named) -> None:
     reader = played("first-rollout.md")
@@ -197,10 +212,7 @@ def test_the_role_may_do_what_the_job_does_and_is_for_its_service_account_alone(
     permissions, trust = (
         json.loads(block.text) for block in blocks_of(ROOT / "docs/guides/s3-with-irsa.md") if block.language == "json"
     )
-    actions = {action for one_of in permissions["Statement"] for action in [one_of["Action"]] if isinstance(action, str)}
-    actions |= {
-        action for one_of in permissions["Statement"] if isinstance(one_of["Action"], list) for action in one_of["Action"]
-    }
+    actions = set(re.findall(r"s3:\w+", json.dumps([statement["Action"] for statement in permissions["Statement"]])))
     needed = re.findall(r"`(s3:\w+)`", (ROOT / "docs/stores.md").read_text(encoding="utf-8"))
     assert actions == set(needed)
     account = one("ServiceAccount", release.objects)["metadata"]

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from cleanup_job.cli import pod
 from cleanup_job.cluster import lease
 from cleanup_job.errors import RefusedError
+from cleanup_job.job import pod
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.planning.outcome import Verdict
 from cleanup_job.planning.sharding import share

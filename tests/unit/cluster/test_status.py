@@ -245,7 +245,7 @@ def test_the_shards_of_a_pass_are_summed_up_in_one_line() -> None:
     assert [(one["shard"], one["exit_code"]) for one in entry.shards or []] == [(0, 0), (1, 0), (2, 3)]
     assert result(entry) == (
         "done in part: the next pass continues with the rest (exit code 3): deleted 3,600 tasks, 9 files, kept 6, "
-        "failed 3; x [3 of 3 shards ended, not well: 2]"
+        "failed 3; x [3 of 3 shards ended, failed: 2]"
     )
 
 

@@ -1,48 +1,49 @@
-"""What a run owes to Kubernetes, whatever it does: it listens to signals, holds the lease, and leaves its last words."""
+"""What a run exchanges with Kubernetes: signals, the lease, the termination message and an Event."""
 
+import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from cleanup_job.cli.streams import watched
 from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.redaction import redacted
+from cleanup_job.report import k8s_event
 from cleanup_job.report.termination_message import MOST_BYTES
 from cleanup_job.settings.model import Settings
 
+NAME = socket.gethostname()
+"""The pod's name; outside a pod, the machine's."""
 TERMINATION_LOG = Path("/dev/termination-log")
-"""Where Kubernetes reads a container's last words; it makes the file."""
+"""Where Kubernetes reads a container's termination message; it creates the file."""
 
 
 @contextmanager
 def signals(stop: Stop) -> Iterator[None]:
-    """SIGTERM and SIGINT end the pass after the batches in progress; a second one ends it at once.
-
-    So does an output that takes nothing any more.
-    """
+    """SIGTERM and SIGINT end the run after the batches in progress; a second one ends it at once."""
 
     def ask(number: int, _: FrameType | None) -> None:
         stop.reason = stop.reason or StopReason(signal.Signals(number).name)
         signal.signal(number, signal.SIG_DFL)
 
-    def no_output() -> None:
-        stop.reason = stop.reason or StopReason.OUTPUT
-
     before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        with watched(no_output):
-            yield
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def lease(settings: Settings, stop: Stop, warn: Callable[[str], None]) -> Any:
-    """The one-pass-at-a-time guard, where there is one."""
+    """Hold the lease that keeps two passes from running at once. Without a lease in the settings, hold nothing.
+
+    Raises:
+        LeaseHeldError: another pass held it for the whole wait, or the run was stopped while it waited.
+    """
     if settings.cluster.lease is None:
         return nullcontext()
     from cleanup_job.cluster.lease import hold  # noqa: PLC0415 -- kubernetes is slow to import
@@ -62,8 +63,27 @@ def lease(settings: Settings, stop: Stop, warn: Callable[[str], None]) -> Any:
     )
 
 
-def last_words(text: str) -> None:
-    """What Kubernetes shows of a container that ended."""
+def write_termination_message(text: str) -> None:
+    """Write what Kubernetes shows of a container that has ended."""
     if TERMINATION_LOG.exists():
         with suppress(OSError):  # a disk may be full
             TERMINATION_LOG.write_bytes(redacted(text).encode()[:MOST_BYTES])
+
+
+def leave_event(cronjob: str | None, namespace: str | None, what: k8s_event.Event, warn: Callable[[str], None]) -> None:
+    """Leave an Event on the CronJob, if there is one. A failure to do so is only a warning."""
+    if not cronjob:
+        return
+    from cleanup_job.cluster.k8s_events import EventError, leave  # noqa: PLC0415 -- kubernetes is slow to import
+
+    try:
+        leave(cronjob, namespace, kind=what.type, reason=what.reason, message=what.message, pod=NAME)
+    except EventError as error:
+        warn(str(error))
+
+
+def explain_failure(error: str, warn: Callable[[str], None]) -> None:
+    """Tell Kubernetes why no pass ran. There is no report, and there may be no settings."""
+    write_termination_message(f"error: {error}")
+    cronjob, namespace = (os.environ.get(name) for name in ("CLEANUP_CRONJOB", "CLEANUP_LEASE_NAMESPACE"))
+    leave_event(cronjob, namespace or None, k8s_event.of_error(error, NAME), warn)

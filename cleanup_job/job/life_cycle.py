@@ -1,0 +1,125 @@
+"""The life cycle of a run, the same for a pass and a sweep.
+
+What differs is the work, when it counts as done in part, and what is published at the end.
+"""
+
+from abc import ABC, abstractmethod
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Generic, Protocol, Self, TypeVar
+
+from cleanup_job.errors import CleanupError, LeaseHeldError
+from cleanup_job.exit_codes import ExitCode, StopReason
+from cleanup_job.job import pod
+from cleanup_job.passes.cleanup import Stop
+from cleanup_job.service_task.schedule import Skipped
+from cleanup_job.settings.model import Settings
+
+
+class RunReport(Protocol):
+    """What the report of every run has."""
+
+    finished: datetime | None
+    stopped_by: StopReason | None
+    error: str
+    exit_code: int
+
+
+ReportT = TypeVar("ReportT", bound=RunReport)
+ShownT_contra = TypeVar("ShownT_contra", contravariant=True)
+
+
+class RunOutput(Protocol[ShownT_contra]):
+    """Shows a run to people or programs."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    def warning(self, text: str) -> None:
+        """Something that people should look at."""
+
+    def finished(self, report: ShownT_contra) -> None:
+        """The run has ended."""
+
+
+class Job(ABC, Generic[ReportT]):
+    """The life cycle of a run."""
+
+    def __init__(self, settings: Settings, report: ReportT, output: RunOutput[ReportT], stop: Stop) -> None:
+        """``report`` is filled in during the run."""
+        self._settings = settings
+        self._report: ReportT = report
+        self._output: RunOutput[ReportT] = output
+        self._stop = stop
+
+    def run(self) -> int:
+        """Run to the end and return the exit code."""
+        skipped: Skipped | None = None
+        try:
+            self._check()
+            with pod.signals(self._stop), self._output:
+                skipped = self._work_within_lease()
+        except CleanupError as error:
+            self._note_error(error)
+        except Exception as error:
+            # The traceback goes to the log; Kubernetes should show something, too.
+            self._explain_failure(f"unexpected error: {type(error).__name__}: {error}")
+            raise
+        if skipped is not None:
+            pod.write_termination_message(skipped.text)
+            return ExitCode.DONE
+        if self._report.finished is None:
+            self._close()
+        self._publish()
+        self._output.finished(self._report)
+        return self._report.exit_code
+
+    def _work_within_lease(self) -> Skipped | None:
+        try:
+            with pod.lease(self._settings, self._stop, self._warn) as held:
+                if held is not None:
+                    self._stop.holds_lease = held.is_safe
+                return self._work(holds_lease=held is not None)
+        except LeaseHeldError:
+            if not self._stop.reason:
+                raise
+            self._report.stopped_by = self._stop.reason  # it was stopped while it waited, or it lost the lease
+            self._report.exit_code = self._exit_code()
+        return None
+
+    def _note_error(self, error: CleanupError) -> None:
+        self._report.error, self._report.exit_code = str(error), error.exit_code
+
+    def _close(self) -> None:
+        """Fill in how the run ended."""
+        report = self._report
+        report.finished = datetime.now(UTC)
+        report.exit_code = report.exit_code or self._exit_code()
+        if report.exit_code == ExitCode.LEASE_LOST or report.stopped_by is StopReason.LEASE:
+            report.stopped_by = StopReason.LEASE
+            report.error = report.error or self._stop.lost
+
+    def _exit_code(self) -> ExitCode:
+        decided = self._report.stopped_by.exit_code if self._report.stopped_by else None
+        return decided or (ExitCode.IN_PART if self._has_failures() else ExitCode.DONE)
+
+    def _warn(self, text: str) -> None:
+        self._output.warning(text)
+
+    def _check(self) -> None:
+        """Check the settings before anything else is done."""
+
+    @abstractmethod
+    def _work(self, *, holds_lease: bool) -> Skipped | None:
+        """Do the work, or return why it is skipped."""
+
+    @abstractmethod
+    def _has_failures(self) -> bool:
+        """Whether anything could not be deleted."""
+
+    @abstractmethod
+    def _publish(self) -> None:
+        """Write the report and Kubernetes' termination message."""
+
+    @abstractmethod
+    def _explain_failure(self, error: str) -> None:
+        """Tell Kubernetes why the run has no report."""

@@ -1,0 +1,56 @@
+"""What `make` installs for a command, and that an installation that fails says why."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def commands(*words: str) -> str:
+    """What make would run on a machine where nothing is installed."""
+    command = ["make", "--dry-run", "--always-make", "--no-print-directory", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("tests", "servers", "agent"),
+    [
+        ("T=tests/unit/planning/test_paths.py", False, False),
+        ("T=tests/unit -k paths", False, False),
+        ("T=tests/stores/test_objects.py", True, False),
+        ("T=tests/agent", False, True),
+        ("T=tests", True, True),
+        ("T=", True, True),
+    ],
+)
+def test_only_what_the_tests_need_is_installed(tests: str, *, servers: bool, agent: bool) -> None:
+    run = commands("test", tests)
+    assert "requirements/dev.txt" in run
+    assert ("npm ci" in run) is servers
+    assert ("go install" in run) is servers
+    assert ("requirements/agent.txt" in run) is agent
+
+
+def test_one_test_is_run_alone_and_all_are_measured() -> None:
+    assert "-m pytest tests/unit -k paths\n" in commands("test", "T=tests/unit -k paths")
+    assert "--cov" in commands("test")
+
+
+def test_the_demo_needs_no_development_tools() -> None:
+    run = commands("demo")
+    assert "requirements/sandbox.txt" in run
+    assert "requirements/dev.txt" not in run
+
+
+def test_npm_shows_its_errors_and_trusts_what_the_system_trusts() -> None:
+    (npm,) = (line for line in commands("test").replace("\\\n", "").splitlines() if "npm ci" in line)
+    assert "--silent" not in npm
+    assert "NODE_EXTRA_CA_CERTS=" in npm
+
+
+def test_uv_trusts_what_the_system_trusts() -> None:
+    command = ["make", "--print-data-base", "--question", "help"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    assert "export UV_SYSTEM_CERTS" in said or "UV_SYSTEM_CERTS = true" in said
