@@ -265,9 +265,7 @@ class ClearMLServer:
     def pipelines(self, tasks: Iterable[TaskId]) -> frozenset[TaskId]:
         """Those of these tasks that are pipelines' controllers; one that can't be read may be."""
         found = self.tasks(tasks).values()
-        return frozenset(
-            t.id for t in found if isinstance(t, Unreadable) or t.type == "controller" or "pipeline" in t.system_tags
-        )
+        return frozenset(task.id for task in found if isinstance(task, Unreadable) or task.is_controller)
 
     def dataset_ancestors(self) -> Iterator[tuple[TaskId, frozenset[TaskId]]]:
         """Every dataset version on the server, with the versions it can't be read without, or may not be."""

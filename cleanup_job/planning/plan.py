@@ -78,7 +78,7 @@ def _why_kept(task: TaskId, batch: Batch, policy: Policy) -> Kept | None:
 
 def _changed(task: Task, batch: Batch, policy: Policy) -> Kept | None:
     if not policy.still_allows(batch.before[task.id], task):
-        what = "somebody restored, re-ran or edited it while the pass ran"
+        what = "it was restored, run again or edited while the pass ran"
     elif task.id in batch.changing:
         what = "its models, or claims on its files, changed each time it was read"
     else:
@@ -87,7 +87,7 @@ def _changed(task: Task, batch: Batch, policy: Policy) -> Kept | None:
 
 
 def _needed(task: Task, batch: Batch, policy: Policy) -> Kept | None:
-    """A dataset that others need, or a record that the server would refuse to delete when the files are gone."""
+    """A dataset that others need, or a record that the server would refuse to delete after its files."""
     if task.id in policy.needed_datasets:
         return Kept(task, Reason.DATASET_IN_USE, policy.needed_datasets[task.id])
     published = [model.id for model in batch.models.get(task.id, ()) if model.ready]

@@ -194,7 +194,7 @@ class Rules:
 
     def is_step(self, task: Task) -> bool:
         """Whether a task is a step if its parent is a controller. A clone of a controller also has that as its parent."""
-        return not is_controller(task) and ("hidden" in task.system_tags or task.project in self.pipeline_projects)
+        return not task.is_controller and ("hidden" in task.system_tags or task.project in self.pipeline_projects)
 
     def _is_old_enough(self, task: Task, since: datetime | None) -> bool:
         """By the task's threshold. What is never deleted counts by the general one, so that it is reported as kept."""
@@ -264,11 +264,6 @@ def _resolved_threshold(rule: str, now: datetime, known: Known) -> Threshold:
     project, days = threshold_of(rule)
     cutoff = None if days is None else now - timedelta(days=days)
     return Threshold(rule, resolved(RULES, [project], PROJECTS, known), cutoff)
-
-
-def is_controller(task: Task) -> bool:
-    """Whether a task is a pipeline's controller."""
-    return task.type == "controller" or "pipeline" in task.system_tags
 
 
 def age_from(task: Task) -> datetime | None:

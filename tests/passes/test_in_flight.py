@@ -179,7 +179,7 @@ def test_a_login_takes_a_slot_and_is_learned_from(sandbox: Sandbox) -> None:
     assert limit._kinds.keys() == {("auth.login", 200, size) for *_, size in limit._kinds}
 
 
-def test_tokens_that_end_at_the_same_time_keep_nobody_waiting_for_ever(
+def test_tokens_that_end_at_the_same_time_keep_no_call_waiting_forever(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     transport = transport_of(sandbox, InFlight(1))

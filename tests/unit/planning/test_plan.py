@@ -1,4 +1,4 @@
-"""The plan: what goes, what stays, and why."""
+"""The plan: what is deleted, what is kept, and why."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -76,17 +76,17 @@ def reason(plan: Plan) -> Reason:
     return plan.kept[0].reason
 
 
-def test_a_task_goes_with_its_whole_folder() -> None:
+def test_a_task_is_deleted_with_its_whole_folder() -> None:
     deletion = plan().deletions[0]
     assert deletion.paths == (TaskFolder("files", f"p/exp.{A}", A),)
     assert (deletion.files, deletion.bytes) == (1, 7)
 
 
-def test_a_restored_task_stays() -> None:
+def test_a_restored_task_is_kept() -> None:
     assert reason(plan(now=task(system_tags=()))) is Reason.CHANGED
 
 
-def test_a_task_that_runs_again_stays() -> None:
+def test_a_task_that_runs_again_is_kept() -> None:
     assert reason(plan(now=task(status="in_progress", last_update=NOW))) is Reason.CHANGED
 
 
@@ -118,12 +118,12 @@ def test_a_path_that_is_not_safe_keeps_the_record() -> None:
     assert reason(plan(found=outputs(A, f"{folder(A)}/../../x"))) is Reason.UNUSABLE_PATH
 
 
-def test_an_external_file_stays_and_the_record_goes() -> None:
+def test_an_external_file_is_kept_and_the_record_is_deleted() -> None:
     deletion = plan(found=outputs(A, "s3://bucket/raw.csv", "http://files/zoo/base.pt")).deletions[0]
     assert (deletion.paths, deletion.linked, deletion.external_count) == ((), (), 2)
 
 
-def test_external_files_go_one_by_one_where_the_settings_say_so_and_nobody_needs_them() -> None:
+def test_external_files_are_deleted_one_by_one_where_the_settings_say_so_and_no_one_needs_them() -> None:
     policy = replace(FORCE, links=frozenset({"files"}))
     found = outputs(A, "http://files/zoo/base.pt", "http://files/zoo/other.pt")
     guard = Protection(on_links=(Claim("m", B, "http://elsewhere/zoo//base.pt?x=1"),), locate=locate)
@@ -229,7 +229,7 @@ def test_a_store_that_deletes_no_folders_gets_files() -> None:
     assert [path.path for path in paths] == [f"p/exp.{A}/artifacts/x"]
 
 
-def test_a_unit_stays_whole() -> None:
+def test_a_unit_is_kept_whole() -> None:
     stays = plan_batch(
         Batch(
             ((A, B),),
@@ -338,7 +338,7 @@ def stays(found: Plan) -> tuple[Reason, str]:
 
 
 def test_each_reason_says_what_to_know_about_it() -> None:
-    touched = "somebody restored, re-ran or edited it while the pass ran; the next pass looks again"
+    touched = "it was restored, run again or edited while the pass ran; the next pass looks again"
     moving = "its models, or claims on its files, changed each time it was read; the next pass looks again"
     assert stays(plan(now=task(tags=("x",)))) == (Reason.CHANGED, touched)
     assert stays(plan(changing=frozenset({A}))) == (Reason.CHANGED, moving)
@@ -369,13 +369,13 @@ def test_without_force_it_says_what_needs_it() -> None:
     assert plan(models=model, published_children=frozenset({A})).deletions
 
 
-def test_a_task_that_is_kept_is_told_of_as_it_is_now_where_it_is_still_there() -> None:
+def test_a_task_that_is_kept_is_reported_as_it_is_now_if_it_is_still_there() -> None:
     now = task(tags=("x",))
     assert plan(now=now).kept[0].task is now
     assert plan(now=now, unreadable={A: Unreadable(A, "models")}).kept[0].task is now
 
 
-def test_a_record_that_is_gone_and_unreadable_is_told_of_as_unreadable() -> None:
+def test_a_record_that_is_gone_and_unreadable_is_reported_as_unreadable() -> None:
     broken = Unreadable(A, "tags", "its name")
     batch = Batch(((A,),), {A: Selected.of(task())}, {}, {}, {}, Protection(), unreadable={A: broken})
     assert plan_batch(batch, FORCE).kept[0].task is broken
@@ -496,7 +496,7 @@ def test_when_claims_are_counted_apart() -> None:
     assert kinds_apart(A, (), replace(FORCE, by_file=frozenset({"files"}))) == KINDS
 
 
-def test_a_folder_all_of_which_is_taken_apart_goes_by_its_files_alone() -> None:
+def test_a_folder_all_of_which_is_taken_apart_is_deleted_by_its_files_alone() -> None:
     policy = replace(FORCE, shared={A: KINDS})
     deletion = plan(policy, found=outputs(apart=KINDS)).deletions[0]
     assert deletion.paths == (TaskFile(PLACE, "artifacts/x"),)
@@ -516,7 +516,7 @@ def test_only_links_in_stores_that_the_settings_name_are_deleted_in_their_order(
     assert [link.path for link in linked] == ["zoo/a.pt", "zoo/b.pt"]
 
 
-def test_what_a_report_tells_of_a_task() -> None:
+def test_what_a_report_says_of_a_task() -> None:
     external = ["s3://bucket/raw.csv", "http://files/zoo/base.pt"]
     found = outputs(A, f"{folder(A)}/artifacts/x", f"{folder(A)}/artifacts/y", *external, f"gs://b/p/exp.{A}/z")
     models = {A: [Model(ModelId(name), "", A) for name in ("m", "n", "o")]}
@@ -592,7 +592,7 @@ def test_all_that_hold_on_to_a_model_have_to_be_gone() -> None:
     assert not guard([model], References(keep_tags=frozenset({"x"}))).models
 
 
-def test_claims_of_models_on_linked_files_stay_where_the_model_stays() -> None:
+def test_claims_of_models_on_linked_files_are_kept_where_the_model_is_kept() -> None:
     references = References(on_links=(Claim("m", B, "http://files/zoo/base.pt", is_model=True),))
     assert guard([], references, deleted({B}, {ModelId("m")})).on_links
     assert not guard([], references, unit=True).on_links
