@@ -7,8 +7,8 @@ from importlib.metadata import version
 from typing import Any
 
 from cleanup_job import redaction
-from cleanup_job.clearml_api import conf
-from cleanup_job.concurrency_limit import InFlight
+from cleanup_job.clearml_api import clearml_conf
+from cleanup_job.concurrency_limit import ConcurrencyLimit
 from cleanup_job.errors import CleanupError, SettingsError
 from cleanup_job.passes.ports import Server
 from cleanup_job.planning.paths import Location
@@ -19,8 +19,9 @@ from cleanup_job.settings.model import Settings
 from cleanup_job.settings.sources import load
 from cleanup_job.settings.text import folder
 from cleanup_job.storage.fileserver import FileServer
-from cleanup_job.storage.folders import SCHEME, MountedFolders
-from cleanup_job.storage.store import Store, Stores
+from cleanup_job.storage.interface import Store
+from cleanup_job.storage.mounted_folders import SCHEME, MountedFolders
+from cleanup_job.storage.stores import Stores
 
 _KEPT = "tasks with files on a fileserver are kept, and the others are deleted"
 LOOKS = 2
@@ -38,7 +39,7 @@ def read_settings(
         SettingsError: something is empty, unknown, malformed or missing.
     """
     redaction.hide_all(environ)
-    settings, origins = load(flags, environ, (ClearMLConf(conf.parse), DerivedAddresses()), parameters)
+    settings, origins = load(flags, environ, (ClearMLConf(clearml_conf.parse), DerivedAddresses()), parameters)
     keys = settings.connection
     redaction.hide_login(keys.access_key.get_secret_value(), keys.secret_key.get_secret_value())
     return settings, origins
@@ -60,8 +61,8 @@ class Login:
 
     transport: Any
     retry: Retry
-    api: InFlight
-    files: InFlight
+    api: ConcurrencyLimit
+    files: ConcurrencyLimit
 
 
 def log_in(settings: Settings, warn: Callable[[str], None]) -> Login:
@@ -72,14 +73,14 @@ def log_in(settings: Settings, warn: Callable[[str], None]) -> Login:
         UnreachableError: no answer.
     """
     # Imported late: clearml takes a second to import, and `--help` or a wrong setting should not wait for it.
-    from cleanup_job.clearml_api import session  # noqa: PLC0415 -- see above
+    from cleanup_job.clearml_api import api_client, session  # noqa: PLC0415 -- see above
 
     retry = Retry(settings.run.attempts, on_retry=warn)
     api, files = (
-        InFlight(settings.run.max_requests_in_flight, name, warn) for name in ("ClearML Server", "ClearML's fileserver")
+        ConcurrencyLimit(settings.run.max_requests_in_flight, name, warn) for name in ("ClearML Server", "ClearML's fileserver")
     )
-    transport = session.Transport(
-        session.Connection(
+    transport = api_client.ApiClient(
+        session.ServerAccess(
             settings.connection.api_host,
             settings.connection.access_key.get_secret_value(),
             settings.connection.secret_key.get_secret_value(),
@@ -191,10 +192,10 @@ def _fileserver(
 def object_stores(settings: Settings, retry: Retry, before_deletion: Callable[[], None], named: Iterable[str] = ()) -> Any:
     """The buckets for which clearml.conf and the environment have credentials, and those that a sweep names."""
     from cleanup_job.storage.buckets import Buckets  # noqa: PLC0415 -- clearml is slow to import
-    from cleanup_job.storage.objects import ObjectStores  # noqa: PLC0415 -- as above
+    from cleanup_job.storage.object_stores import ObjectStores  # noqa: PLC0415 -- as above
 
     file = find(settings.connection.config_file)
-    credentials = conf.stores(file) if file else {}
+    credentials = clearml_conf.stores(file) if file else {}
     redaction.hide_all(credentials)
     buckets = Buckets(
         credentials,
@@ -232,7 +233,7 @@ def sweep_places(
                 "absolute path of a mounted folder. A fileserver can't be listed at its address: mount its volume."
             )
             raise SettingsError(message) from None
-        mounted = MountedFolders([path], before_deletion=before_deletion)
+        mounted = MountedFolders([path], setting="--store", before_deletion=before_deletion)
         if problem := mounted.check():
             raise SettingsError(problem)
         places.append((mounted, Location(SCHEME + path, "")))

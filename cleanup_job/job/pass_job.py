@@ -13,8 +13,9 @@ from cleanup_job.exit_codes import ExitCode, StopReason
 from cleanup_job.job import pod
 from cleanup_job.job.life_cycle import Job, RunOutput
 from cleanup_job.passes.cleanup import Pass, Stop
+from cleanup_job.passes.observers import Observers
 from cleanup_job.passes.ports import Observer
-from cleanup_job.planning.outcome import Report, TaskOutcome
+from cleanup_job.planning.outcome import Report
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.selection import OwnTasks
 from cleanup_job.report import files, json_lines, k8s_event, termination_message
@@ -158,7 +159,7 @@ class PassJob(Job[Report]):
         with reporter:
             try:
                 reporter.parameters(mine.rows)
-                self._clean_around(mine, connection, _Observers(self._output, reporter))
+                self._clean_around(mine, connection, Observers(self._output, reporter))
             except SettingsError as error:
                 edits.complain(mine.edited, str(error))
                 raise
@@ -185,7 +186,7 @@ class PassJob(Job[Report]):
         self._output.warning(text)
 
     def _note_trouble(self, text: str) -> None:
-        self._report.warned += 1
+        self._report.warn_in_log()
         self._output.trouble(text)
 
     def _warn_of_odd(self, settings: Settings, origins: Mapping[str, str]) -> None:
@@ -222,29 +223,6 @@ class PassJob(Job[Report]):
         pod.explain_failure(error, self._warn)
 
 
-class _Observers:
-    """Passes everything on to several observers."""
-
-    def __init__(self, *observers: Observer) -> None:
-        self._observers = observers
-
-    def selected(self, total: int, projects: Mapping[str, int]) -> None:
-        for observer in self._observers:
-            observer.selected(total, projects)
-
-    def outcome(self, outcome: TaskOutcome) -> None:
-        for observer in self._observers:
-            observer.outcome(outcome)
-
-    def project(self, name: str) -> None:
-        for observer in self._observers:
-            observer.project(name)
-
-    def warning(self, text: str) -> None:
-        for observer in self._observers:
-            observer.warning(text)
-
-
 def _new_report(settings: Settings) -> Report:
     now = datetime.now(UTC)
     report = Report(
@@ -252,7 +230,7 @@ def _new_report(settings: Settings) -> Report:
         settings.run.dry_run,
         now,
         now,
-        settings.connection.api_host or "",
+        settings.connection.api_host,
         settings.connection.web_host or "",
     )
     report.shards = settings.run.shards

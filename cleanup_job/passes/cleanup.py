@@ -88,7 +88,7 @@ class Pass:
         self._stop = stop
         self._began = time.monotonic()
         self._rate = Rate(settings.limits.tasks_per_second(settings.run.shards))
-        self._split = Splitting(server, server.hasty, server.answers)
+        self._split = Splitting(server, server.with_few_tries, server.probe)
         self._phases = Phases()
         report.phases = self._phases.seconds
 

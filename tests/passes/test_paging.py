@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from cleanup_job.clearml_api.api_client import ApiClient
 from cleanup_job.clearml_api.clearml_server import ClearMLServer
-from cleanup_job.clearml_api.session import Connection, Transport
+from cleanup_job.clearml_api.session import ServerAccess
 from cleanup_job.errors import RefusedError
 from clearml_sandbox.server import Sandbox
 from clearml_sandbox.store import api_time
@@ -14,7 +15,7 @@ from tests.harness import NOW, clean, state
 
 
 @pytest.mark.parametrize("page_size", [7, 500])
-def test_more_than_a_thousand_tasks_go_in_one_pass(sandbox: Sandbox, page_size: int) -> None:
+def test_more_than_a_thousand_tasks_are_deleted_in_one_pass(sandbox: Sandbox, page_size: int) -> None:
     world = World(NOW)
     for n in range(1100):
         world.task(f"exp {n}", days_old=31 + n / 100)
@@ -86,7 +87,7 @@ def test_projects_are_read_to_their_end(sandbox: Sandbox, count: int, moments: i
     for task in document["tasks"]:
         task["project"] = last["id"] if task["id"] == stays else task["project"]
     sandbox.load(document)
-    names = ClearMLServer(Transport(Connection(sandbox.api_url, sandbox.key, sandbox.secret)), 500).projects()
+    names = ClearMLServer(ApiClient(ServerAccess(sandbox.api_url, sandbox.key, sandbox.secret)), 500).projects()
     assert (len(names), names[last["id"]]) == (count, "the last")
     assert clean(sandbox, filters={"keep_projects": ("the last",)}).watcher.deleted == {goes}
     assert state(sandbox)[0] == [stays]

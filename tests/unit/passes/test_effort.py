@@ -82,7 +82,7 @@ def test_a_folder_of_which_many_files_are_kept() -> None:
     grows_no_faster(ask)
 
 
-def test_nobody_copies_all_that_a_pass_has_deleted_for_each_model() -> None:
+def test_all_that_a_pass_has_deleted_is_not_copied_for_each_model() -> None:
     class Deleted(set[TaskId]):
         def __or__(self, _: object) -> NoReturn:
             pytest.fail("a pass may have deleted a million tasks")

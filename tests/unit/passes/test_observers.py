@@ -1,4 +1,4 @@
-"""Observers are called for one event at a time, whatever thread it comes from."""
+"""Observers are called for one event at a time, even if events come from several threads."""
 
 import time
 from collections.abc import Callable
