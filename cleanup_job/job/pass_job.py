@@ -28,6 +28,7 @@ from cleanup_job.service_task.run_reporter import RunReporter
 from cleanup_job.service_task.runs import DraftRuns
 from cleanup_job.service_task.schedule import Skipped, too_early
 from cleanup_job.settings.model import Settings, names
+from cleanup_job.settings.sources import DEFAULT
 
 
 class Output(RunOutput[Report], Observer, Protocol):
@@ -192,7 +193,7 @@ class PassJob(Job[Report]):
         """Warn of settings that are allowed but look like a mistake."""
         with_task = settings.service_task.task or settings.service_task.task_id is not None
         for name in names(lambda entry: entry.group == "schedule") if not with_task else ():
-            if origins[name] != "default":
+            if origins[name] != DEFAULT:
                 self._warn(f"{origins[name]} has no effect here: it belongs to the CronJob's schedule. The job runs one pass.")
         if settings.filters.statuses and "created" not in settings.filters.statuses and not settings.filters.force_delete:
             self._warn(
