@@ -54,7 +54,7 @@ def test_a_server_that_ignores_every_filter_deletes_nothing_more(
     world.task("uses it", archived=False).input_model(world.models[0]["id"])
     sandbox.load(world.as_dict())
     monkeypatch.setattr(query, "_matches", lambda *_: True)
-    monkeypatch.setattr(query, "_candidates", lambda _, documents: list(documents.values()))
+    monkeypatch.setattr(query, "_candidates", lambda _, documents, **__: (list(documents.values()), None))
     done = clean(sandbox, filters={"exclude_statuses": ("failed",)})
     assert done.watcher.deleted == {old.id}
     assert kept.id in sandbox.store.tasks
