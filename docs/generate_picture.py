@@ -28,7 +28,7 @@ FILTER = ("--force-delete", "--projects", "vision,language")
 ADDRESSES = {"CLEARML_API_HOST": "http://127.0.0.1:8008", "CLEARML_FILES_HOST": "http://127.0.0.1:8081"}
 """How the sandbox's addresses are shown: its usual ports, where the pictures' own server has any that are free."""
 REASONS = 5
-"""Lines of reasons that the picture has room for."""
+"""How many lines of reasons the picture shows."""
 
 
 def main(terminal: Path, report: Path) -> None:

@@ -1,6 +1,6 @@
 """A pass over a sandbox, in this process, with everything real around it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,6 +9,7 @@ from cleanup_job.clearml_api.api_client import ApiClient
 from cleanup_job.clearml_api.clearml_server import ClearMLServer
 from cleanup_job.clearml_api.session import ServerAccess
 from cleanup_job.passes.cleanup import Pass, Stop
+from cleanup_job.passes.ports import Observer
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.selection import OwnTasks
@@ -23,15 +24,12 @@ NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
 @dataclass
-class Watcher:
-    """Remembers what a pass tells."""
+class Watcher(Observer):
+    """Remembers what it sees of a pass."""
 
     outcomes: dict[TaskId, TaskOutcome] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     projects: list[str] = field(default_factory=list)
-
-    def selected(self, total: int, projects: Mapping[str, int]) -> None:
-        pass
 
     def outcome(self, outcome: TaskOutcome) -> None:
         assert outcome.task not in self.outcomes, "a task has one outcome"

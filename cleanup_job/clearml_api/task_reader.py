@@ -138,9 +138,7 @@ class TaskReader(ApiReader):
     def pipelines(self, tasks: Iterable[TaskId]) -> frozenset[TaskId]:
         """Those of these tasks that are controllers of pipelines. A task that can't be read counts as one."""
         found = self.tasks(tasks).values()
-        return frozenset(
-            t.id for t in found if isinstance(t, Unreadable) or t.type == "controller" or "pipeline" in t.system_tags
-        )
+        return frozenset(t.id for t in found if isinstance(t, Unreadable) or t.is_controller)
 
     def _task(self, entry: documents.TaskEntry | Malformed) -> Task | Unreadable:
         task = entry.task()

@@ -104,6 +104,6 @@ def _of_one(entry: PassResult) -> str:
     one = entry.summary
     doing = "would delete" if one.get("dry_run") else "deleted"
     text = f"{ending}: {doing} {counted(int(one.get('deleted') or 0), 'task')}, {counted(int(one.get('files') or 0), 'file')}"
-    rest = [f"{name} {one[key]:,}" for name, key in (("kept", "kept"), ("failed", "failed"), ("left", "left")) if one.get(key)]
+    rest = [f"{one[key]:,} {key}" for key in ("kept", "failed", "left") if one.get(key)]
     error = f"; {one['error']}" if one.get("error") else ""
     return ", ".join([text, *rest]) + error

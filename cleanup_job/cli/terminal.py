@@ -22,7 +22,7 @@ from cleanup_job.job.pass_job import Output
 from cleanup_job.planning.outcome import Report, TaskOutcome, Verdict
 from cleanup_job.redaction import redacted
 from cleanup_job.report import json_lines, table
-from cleanup_job.report.words import plain
+from cleanup_job.report.formatting import plain
 from cleanup_job.settings.model import Settings
 
 LEVELS = ("debug", "info", "warning", "error")

@@ -10,7 +10,7 @@ from cleanup_job.errors import SettingsError
 from cleanup_job.job import pod
 from cleanup_job.job.life_cycle import Job, RunOutput
 from cleanup_job.passes.cleanup import Stop
-from cleanup_job.passes.sweep import Options, Sweep
+from cleanup_job.passes.sweep import Sweep, SweepOptions
 from cleanup_job.planning.sweep_outcome import Orphan, SweepReport
 from cleanup_job.report import json_lines
 from cleanup_job.report.sweep import summary
@@ -31,7 +31,7 @@ class SweepJob(Job[SweepReport]):
 
     def __init__(self, settings: Settings, output: SweepOutput, stop: Stop) -> None:
         """Prepare a sweep."""
-        server = urlsplit(settings.connection.api_host or "").hostname or ""
+        server = urlsplit(settings.connection.api_host).hostname or ""
         report = SweepReport(version("clearml-cleanup"), server, settings.sweep.sweep_delete, datetime.now(UTC))
         super().__init__(settings, report, output, stop)
 
@@ -45,7 +45,7 @@ class SweepJob(Job[SweepReport]):
     def _work(self, *, holds_lease: bool) -> None:  # noqa: ARG002 -- a sweep leaves no runs to tell apart
         settings, stop = self._settings, self._stop
         server, places = wiring.sweep_places(settings, self._warn, stop.before_deletion)
-        options = Options(
+        options = SweepOptions(
             settings.sweep.sweep_delete,
             timedelta(days=settings.sweep.sweep_grace_days),
             settings.sweep.sweep_known_one_in,

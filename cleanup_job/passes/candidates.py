@@ -1,6 +1,6 @@
-"""The tasks that a pass may delete, and who of them needs whose outputs: all pages are read before the first deletion.
+"""The tasks that a pass may delete, and which of them needs whose outputs: all pages are read before the first deletion.
 
-Of a task no more is remembered than its id, what its place in the order needs, and how to see whether it was touched since.
+Of each task only its id, what its place in the order needs, and what shows whether it was touched since are remembered.
 """
 
 from collections import defaultdict
@@ -16,26 +16,26 @@ from cleanup_job.planning.outcome import Reason
 from cleanup_job.planning.paths import KINDS, ModelId, TaskId
 from cleanup_job.planning.plan import Kept, unreadable
 from cleanup_job.planning.records import Task, Unreadable
-from cleanup_job.planning.selection import Rules, Selected, is_controller
+from cleanup_job.planning.selection import Rules, Selected
 from cleanup_job.planning.sharding import own, shard_of
 from cleanup_job.transport.splitting import Splitting
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """What a listing brought, judged by each record's own fields."""
+    """What was found in a listing, judged by each record's own fields."""
 
     tasks: dict[TaskId, Selected]
     """Most recently active first."""
     claims: ClaimIndex
     shared: Mapping[TaskId, frozenset[str]] = field(default_factory=dict)
-    """Those whose id a project's name ends in, with those of the ``KINDS`` that a sub-project of it is called like."""
+    """Those whose id a project's name ends in, each with those of the ``KINDS`` that a sub-project there has as its name."""
     steps: frozenset[TaskId] = frozenset()
-    """Those that go along with their pipeline's controller, archived or not."""
+    """Those that are deleted along with their pipeline's controller, archived or not."""
     holds: dict[TaskId, set[TaskId]] = field(default_factory=lambda: defaultdict(set))
     """For each task, those whose outputs it needs."""
     needed_datasets: dict[TaskId, str] = field(default_factory=dict)
-    """Dataset versions that one which is no candidate can't be read without, or that somebody used; with words for it."""
+    """Dataset versions that a version which is kept can't be read without, or that were used; each with a text that says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ Notify = Callable[[Kept], None]
 """Gets each task that is old enough, but is kept by a rule, as a part of a pipeline, or as a public example."""
 
 
-def find(  # noqa: PLR0913 -- the rooms, what is wanted, and who is told
+def find(  # noqa: PLR0913 -- the server, the stores, what is wanted, and who is notified
     server: Server,
     storage: Storage,
     rules: Rules,
@@ -63,7 +63,7 @@ def find(  # noqa: PLR0913 -- the rooms, what is wanted, and who is told
     split: Splitting[Server],
     protect: Protect | None = None,
 ) -> Candidates:
-    """Read the listing to its end, and then who claims what of the tasks that it brought.
+    """Read the listing to its end, and then who claims what of the tasks in it.
 
     Raises:
         SettingsError: no model has a tag that models are to be kept by.
@@ -89,7 +89,7 @@ def find(  # noqa: PLR0913 -- the rooms, what is wanted, and who is told
 
 
 def _shared_folders(projects: Iterable[str], tasks: Container[TaskId]) -> dict[TaskId, frozenset[str]]:
-    """Tasks whose folder a project's name could be, with those of the ``KINDS`` that a sub-project there is called like."""
+    """Tasks whose folder could be a project's, each with those of the ``KINDS`` that a sub-project there has as its name."""
     shared: dict[TaskId, frozenset[str]] = {}
     for name in projects:
         segments = name.split("/")
@@ -101,7 +101,7 @@ def _shared_folders(projects: Iterable[str], tasks: Container[TaskId]) -> dict[T
 
 
 def of_shard(found: Candidates, shard: int, shards: int) -> Candidates:
-    """The part of one shard, of as many as there are."""
+    """Those of one shard."""
     if shards == 1:
         return found
     mine = own(found.tasks, found.holds, shard, shards)
@@ -109,7 +109,7 @@ def of_shard(found: Candidates, shard: int, shards: int) -> Candidates:
 
 
 def of_shard_only(notify: Notify, shard: int, shards: int) -> Notify:
-    """Tells of the tasks of one shard alone."""
+    """Notifies of the tasks of one shard alone."""
 
     def notify_of_own(kept: Kept) -> None:
         if shard_of(kept.task.id, shards) == shard:
@@ -172,9 +172,9 @@ class _Listed:
                 self.hidden_steps.add(task.id)
 
     def add(self, task: Task) -> None:
-        """One that goes: judged here, or a step that its controller brings along."""
+        """Add a task that is to be deleted: judged here, or a step of a controller."""
         self.tasks[task.id] = Selected.of(task)
-        if is_controller(task):
+        if task.is_controller:
             self.controllers.add(task.id)
         elif task.parent and self._rules.is_step(task):
             self.steps.add(task.id)
@@ -185,7 +185,7 @@ class _Listed:
 
 
 class _Pipelines:
-    """Steps stay as long as their controller does; with ``include_pipeline_steps`` they go with it, all of them or none."""
+    """Steps are kept as long as their controller is; ``include_pipeline_steps`` deletes all of them with it, or none."""
 
     def __init__(self, server: Server, rules: Rules, listed: _Listed, notify: Notify, split: Splitting[Server]) -> None:
         self._server = server
@@ -198,34 +198,43 @@ class _Pipelines:
         self.holds: dict[TaskId, set[TaskId]] = defaultdict(set)
 
     def sort_out(self) -> None:
-        """Add the steps of controllers that go, and take out the controllers and steps that have to stay."""
+        """Add the steps of controllers that are deleted, and take out the controllers and steps that have to be kept."""
         if self._rules.include_pipeline_steps:
             self._add_steps()
         self._keep_steps_of_others()
 
     def _add_steps(self) -> None:
+        """Add the steps of the controllers, and keep the controllers of which a step is kept or can't be read."""
         children, failed = self._split.each(
             "children", list(self._listed.controllers), lambda server, some: list(server.children(some))
         )
         found = [child for some in children for child in some]
         steps = [task for task in found if isinstance(task, Task) and self._rules.is_step(task)]
-        stay: dict[TaskId, str] = {
-            TaskId(one.parent): f"its step {one.id} can't be read ({one.field})"
-            for one in found
-            if isinstance(one, Unreadable) and one.parent in self._tasks
-        }
-        stay |= {controller: f"the server does not say which steps it has: {error}" for controller, error in failed.items()}
+        kept = self._controllers_with_unreadable_steps(found)
+        kept |= {controller: f"the server does not say which steps it has: {error}" for controller, error in failed.items()}
         for step in steps:
-            why = self._rules.keeps(step)
-            if (step.public or why or not self._rules.allows(step, is_step=True)) and step.parent in self._tasks:
-                why = why or "it is active, too young, or left out by a filter"
-                stay.setdefault(TaskId(step.parent), f"its step {step.id} has to stay: {why}")
-        self._keep(stay, Reason.IN_USE)
+            if step.parent in self._tasks and (why := self._why_kept(step)):
+                kept.setdefault(TaskId(step.parent), f"its step {step.id} is kept: {why}")
+        self._keep(kept, Reason.IN_USE)
         for step in steps:
             if step.parent in self._tasks:
                 self._listed.add(step)
                 self.steps.add(step.id)
                 self.holds[step.id].add(TaskId(step.parent))
+
+    def _controllers_with_unreadable_steps(self, children: Iterable[Task | Unreadable]) -> dict[TaskId, str]:
+        return {
+            TaskId(one.parent): f"its step {one.id} can't be read ({one.field})"
+            for one in children
+            if isinstance(one, Unreadable) and one.parent in self._tasks
+        }
+
+    def _why_kept(self, step: Task) -> str:
+        """Why a step is kept; empty if it may be deleted."""
+        if why := self._rules.keeps(step):
+            return why
+        allowed = not step.public and self._rules.allows(step, is_step=True)
+        return "" if allowed else "it is active, too young, or left out by a filter"
 
     def _keep_steps_of_others(self) -> None:
         steps = [self._tasks[task] for task in sorted(self._listed.steps) if task in self._tasks]
@@ -233,22 +242,22 @@ class _Pipelines:
             "parents", sorted({TaskId(step.parent) for step in steps}), lambda server, some: server.pipelines(some)
         )
         controllers = frozenset(failed).union(*parents)  # one that can't be asked for may be a controller
-        stay: dict[TaskId, str] = {}
+        kept: dict[TaskId, str] = {}
         for step in steps:
             controller = TaskId(step.parent)
             if controller in self._tasks:
                 self.holds[controller].add(step.id)
             elif controller in controllers:
-                stay[step.id] = f"the controller is task {controller}"
-        self._keep(stay, Reason.PIPELINE_STEP)
+                kept[step.id] = f"the controller is task {controller}"
+        self._keep(kept, Reason.PIPELINE_STEP)
 
-    def _keep(self, stay: Mapping[TaskId, str], reason: Reason) -> None:
-        for task in with_names(self._server, [self._tasks.pop(task) for task in stay]):
-            self._notify(Kept(task, reason, stay[task.id]))
+    def _keep(self, kept: Mapping[TaskId, str], reason: Reason) -> None:
+        for task in with_names(self._server, [self._tasks.pop(task) for task in kept]):
+            self._notify(Kept(task, reason, kept[task.id]))
 
 
 def with_names(server: Server, tasks: Iterable[Selected]) -> Iterator[Task | Selected | Unreadable]:
-    """Tasks that stay without being looked at again, with their names where the server still has them: people read them."""
+    """Tasks that are kept without being looked at again, with their names, for people, if the server still has them."""
     some = {task.id: task for task in tasks}
     try:
         there: Mapping[TaskId, Task | Unreadable] = server.tasks(some) if some else {}
@@ -258,7 +267,7 @@ def with_names(server: Server, tasks: Iterable[Selected]) -> Iterator[Task | Sel
 
 
 def _add_claims(found: Candidates, consumers: Mapping[ModelId, Iterable[TaskId]]) -> None:
-    """Who uses or lists a model that a candidate made, and whose record names a file in a candidate's folder."""
+    """Note who uses or lists a model that a candidate made, and whose record names a file in a candidate's folder."""
     for needs in found.claims.read():
         if needs.by in found.tasks:
             found.holds[needs.by].update(needs.tasks)
@@ -279,7 +288,7 @@ def _add_datasets(
         if version in found.tasks:
             found.holds[version].update(ancestors)
         else:
-            why = f"version {version}, which stays, can't be read without this one"
+            why = f"version {version}, which is kept, can't be read without this one"
             found.needed_datasets.update(dict.fromkeys(ancestors & found.tasks.keys(), why))
     for version in versions if protect_used else ():
         users, failed = split.each("dataset users", [version], lambda server, some: server.dataset_users(some[0]))
@@ -289,4 +298,6 @@ def _add_datasets(
             if user in found.tasks:
                 found.holds[user].add(version)
             else:
-                found.needed_datasets.setdefault(version, f"task {user}, which stays, used it (CLEANUP_PROTECT_USED_DATASETS)")
+                found.needed_datasets.setdefault(
+                    version, f"task {user}, which is kept, used it (CLEANUP_PROTECT_USED_DATASETS)"
+                )

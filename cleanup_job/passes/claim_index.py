@@ -1,7 +1,7 @@
 """The index of claims: what models and tasks name in the folders of tasks that are to be deleted.
 
 It is read once, before the first deletion, as a stream: every model, and every task that the scope covers. Only exceptions are
-remembered: an address in the folder of another task's that is to be deleted, and a model that another task lists. What was made
+remembered: an address in the folder of another task that is to be deleted, and a model that another task lists. What was made
 or changed since is read again before each deletion.
 """
 
@@ -25,7 +25,7 @@ MOUNTED = "file://"
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a record needs of the tasks that are to be deleted: these have to outlive it, or to go with it."""
+    """What a record needs of the tasks that are to be deleted: these may be deleted with it, or after it."""
 
     by: TaskId
     """The task whose record it is, or the maker of the model whose record it is."""
@@ -81,7 +81,7 @@ class ClaimIndex:
         self._listed_by: dict[ModelId, set[TaskId]] = defaultdict(set)
         """For each model that a candidate made, the other tasks that list it as an output of theirs."""
         self._unreadable: dict[TaskId, str] = {}
-        """Candidates that a record which can't be read may need, with words for it."""
+        """Candidates that a record which can't be read may need, each with a text that says what can't be read."""
         self.model_tags: set[str] = set()
         """Every tag that a model has."""
 
@@ -140,9 +140,8 @@ class ClaimIndex:
             place = self._storage.locate(uri)
             real = self._real(place)
             claim = Claim(by, maker, uri, real, is_model=is_model)
-            for task in task_ids_in(uri) | (task_ids_in(real) if real else set()):
-                if task != maker and task in self._tasks:
-                    found[task].append(claim)
+            for task in self._hosts(uri, real, maker):
+                found[task].append(claim)
             if place is not None and maker not in self._tasks:
                 self._see(place)
             if self._links and (place is None or in_no_folder(place.path)):
@@ -153,11 +152,15 @@ class ClaimIndex:
             self._on_links[name][by] = tuple(claims)
         return frozenset(found)
 
+    def _hosts(self, uri: str, real: str, maker: TaskId) -> frozenset[TaskId]:
+        """The candidates in whose folders an address can be, other than its maker."""
+        ids = task_ids_in(uri) | (task_ids_in(real) if real else set())
+        return frozenset(task for task in ids if task != maker and task in self._tasks)
+
     def _note_destination(self, claimant: Claimant) -> frozenset[TaskId]:
         uri = claimant.destination
         real = self._real(self._storage.locate(f"{uri}/x")) if uri else ""
-        ids = task_ids_in(uri) | (task_ids_in(real) if real else set())
-        hosts = frozenset(task for task in ids if task != claimant.id and task in self._tasks)
+        hosts = self._hosts(uri, real, claimant.id)
         for task in hosts:
             claim = Claim(claimant.id, claimant.id, uri, real.removesuffix("/x"), writes=True)
             on = self._on.setdefault(task, {})
@@ -165,7 +168,7 @@ class ClaimIndex:
         return hosts
 
     def _real(self, place: Location | None) -> str:
-        """Where a mounted folder holds a place in truth, if that is elsewhere."""
+        """Where a mounted folder really holds a place, if that is elsewhere."""
         if place is None or not place.store.startswith(MOUNTED):
             return ""
         real = self._storage.real(place)
@@ -183,11 +186,11 @@ class ClaimIndex:
         return list(dict.fromkeys(self._sample.places))
 
     def maker_of(self, model: ModelId) -> TaskId | None:
-        """The candidate that made a model; None where none did."""
+        """The candidate that made a model; None if it was made elsewhere."""
         return self._makers.get(model)
 
     def unreadable(self, task: TaskId) -> str:
-        """What can't be read of the records that may need a candidate's files, in words; empty where there is nothing."""
+        """What can't be read of the records that may need a candidate's files, in words; empty if all can be read."""
         return self._unreadable.get(task, "")
 
     def on(self, task: TaskId) -> tuple[Claim, ...]:

@@ -1,4 +1,4 @@
-"""Where the time of a pass goes. Safe to use from many threads."""
+"""How much time a pass spends in each phase. Safe to use from many threads."""
 
 import time
 from collections.abc import Iterator

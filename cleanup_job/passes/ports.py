@@ -103,9 +103,23 @@ class SweepStorage(Protocol):
 
 
 class Observer(Protocol):
-    """Who watches a pass; called from one thread at a time."""
+    """Watches a pass. Does nothing by itself: a subclass overrides only what it needs.
 
-    def selected(self, total: int, projects: Mapping[str, int]) -> None: ...
-    def outcome(self, outcome: TaskOutcome) -> None: ...
-    def project(self, name: str) -> None: ...
-    def warning(self, text: str) -> None: ...
+    A pass calls its observers through ``Observers``: from several threads, but never for two events at the same time.
+    """
+
+    def selected(self, total: int, projects: Mapping[str, int]) -> None:
+        """The tasks that a pass found, with their numbers by project."""
+        return
+
+    def outcome(self, outcome: TaskOutcome) -> None:
+        """What became of one task."""
+        return
+
+    def project(self, name: str) -> None:
+        """A project was deleted."""
+        return
+
+    def warning(self, text: str) -> None:
+        """Something that people should look at."""
+        return

@@ -1,7 +1,9 @@
 """Projects that a pass emptied."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
+from cleanup_job.errors import AnswerError
 from cleanup_job.passes.ports import Server
 from cleanup_job.planning.deleted_so_far import DeletedSoFar
 from cleanup_job.planning.records import Project
@@ -11,7 +13,7 @@ def emptied(server: Server, touched: Collection[str], deleted: DeletedSoFar) -> 
     """The projects to delete, sub-projects before those that they are in.
 
     These are the touched ones in which nothing is left but what was deleted (in a dry run: would be), and hidden sub-projects
-    of theirs that are empty. Read when all else is done; the server refuses to delete what somebody used since.
+    of theirs that are empty. Read when all else is done; the server refuses to delete one that was used since.
 
     Args:
         server: Where they are.
@@ -49,3 +51,42 @@ def _leaves_first(names: Iterable[str]) -> list[str]:
 
 def _is_below(name: str, tops: Iterable[str]) -> bool:
     return any(name.startswith(top + "/") for top in tops)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectDeletion:
+    """Deletes the projects that a pass emptied; in a dry run, only says which."""
+
+    server: Server
+    dry_run: bool
+    needed_by: Callable[[Collection[str]], str]
+    """Says what in the settings would match nothing any more without the projects of these ids; empty if nothing would."""
+    warn: Callable[[str], None]
+
+    def delete(self, touched: Collection[str], deleted: DeletedSoFar) -> Iterator[Project]:
+        """Yield each project that was deleted. One that the server refuses to delete is not a failure of the pass.
+
+        Args:
+            touched: The ids of projects of which this pass deleted a task.
+            deleted: What it deleted.
+        """
+        done: set[str] = set()
+        kept: list[str] = []
+        for project in emptied(self.server, touched, deleted):
+            if any(_is_below(name, [project.name]) for name in kept):
+                continue
+            if needed := self.needed_by(done | {project.id}):
+                kept.append(project.name)
+                self.warn(f"project {project.name} is empty, and is kept since {needed} would name nothing without it")
+            elif self._delete_one(project):
+                done.add(project.id)
+                yield project
+
+    def _delete_one(self, project: Project) -> bool:
+        try:
+            if not self.dry_run:
+                self.server.delete_project(project.id)
+        except AnswerError as error:
+            self.warn(f"project {project.name}: it is empty, but was not deleted: {error}")
+            return False
+        return True

@@ -32,9 +32,9 @@ class RecordDeletion:
     """Tasks whose record this pass has changed, as it was before."""
 
     def prepare(self, plans: Sequence[Deletion]) -> tuple[list[TaskOutcome], list[Deletion]]:
-        """Take models of others out of the lists of output models: the server deletes whatever a task lists along with it.
+        """Take models of others out of the lists of output models: the server deletes every model that a task lists with it.
 
-        Gives the outcomes of those where the server refuses that, and of those that are deleted with them, and the others.
+        Gives the outcomes of those for which the server refuses that, and of those that are deleted with them; and the others.
         """
         refused: dict[tuple[TaskId, ...], str] = {}
         for deletion in plans:
@@ -91,7 +91,7 @@ class RecordDeletion:
         """Whether a record was refused for something that the settings, or its being a step, allow to overrule."""
         if not isinstance(answer, NotDeleted):
             return False
-        return (answer.needs_force and self.policy.force) or (answer.not_archived and task in self.policy.steps)
+        return (answer.needs_force and self.policy.rules.force_delete) or (answer.not_archived and task in self.policy.steps)
 
     def _force(self, refused: Sequence[Deletion]) -> dict[TaskId, Answer]:
         """Delete published children and models, and steps that are not archived; force would also delete restored tasks."""
@@ -145,7 +145,7 @@ class RecordDeletion:
 
 
 def _not_deleted(error: Exception) -> NotDeleted:
-    """What a call that failed for a record alone says of it."""
+    """The answer for a record for which alone a call failed."""
     return NotDeleted(0, 0, str(error))
 
 

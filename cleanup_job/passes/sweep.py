@@ -1,8 +1,8 @@
-"""Orphans: task folders in a store whose record is long gone.
+"""Orphans: task folders in a store whose task no longer has a record.
 
-A folder is listed first, and its task asked for afterwards: a task has its record before its first file, so one that is being
-written meanwhile is known. Deletion takes a second listing once the first one has shown that this is the right server, and
-looks at each folder again; the server has to say of each task that there is none, not merely leave it out of a list.
+A folder is listed first, and its task looked up afterwards: a task has its record before its first file, so one that is just
+being written is known. Once the first listing has shown that this is the right server, a second one deletes, and each folder is
+looked at again. The server has to say of each task that it does not exist; a list without the task is not enough.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,29 +17,29 @@ from cleanup_job.planning.orphans import FoundFolder
 from cleanup_job.planning.paths import Location, TaskFolder, TaskId
 from cleanup_job.planning.sweep_outcome import Orphan, OrphanVerdict, Sum, SweepReport
 
-MANY = 500
-"""Folders whose tasks are asked for together."""
-FEW = 3
-"""So many young folders without a record, or more, can be a sign of the wrong server; fewer are not."""
+CHUNK = 500
+"""Folders whose tasks are looked up together."""
+FEWEST = 3
+"""Young folders without a record from which on they can be a sign of the wrong server."""
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class SweepOptions:
     """What the settings say of one sweep."""
 
     delete: bool = False
     grace: timedelta = timedelta(days=30)
     known_one_in: int = 10
-    """At least one folder in so many has to be known, or this is taken for the wrong server."""
+    """At least one folder in this many has to be known, or this is taken for the wrong server."""
     refuse_above: float = 0.5
     """No more than this share of the folders may be deleted."""
     sure: bool = False
-    """The operator said that it is the right server, however few folders it knows and however many would be deleted."""
+    """The operator confirmed that it is the right server, however few folders it knows and however many would be deleted."""
 
 
 @dataclass(slots=True)
 class _Census:
-    """Folders with files in them: what a sweep would take away. Empty ones are what passes leave behind, and no loss."""
+    """Counts of the folders with files in them. Empty ones, which passes leave behind, are not a loss."""
 
     folders: int = 0
     known: int = 0
@@ -63,12 +63,12 @@ class Sweep:
     def __init__(
         self,
         server: SweepServer,
-        options: Options,
+        options: SweepOptions,
         report: SweepReport,
         notify: Callable[[Orphan], None],
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``report`` is filled in as the sweep goes; ``notify`` gets each orphan once."""
+        """``report`` is filled in during the sweep; ``notify`` gets each orphan once."""
         self._server = server
         self._options = options
         self._report = report
@@ -77,10 +77,10 @@ class Sweep:
         self._census = _Census()
 
     def run(self, places: list[tuple[SweepStorage, Location]]) -> None:
-        """Look through all places; then, if that is wanted, once more to delete.
+        """Look through all places; then, if orphans are to be deleted, once more to delete them.
 
         Raises:
-            CleanupError: the server or a store gives no usable answer, or what is unknown to the server is too much to be true.
+            CleanupError: the server or a store gives no usable answer, or it knows so few tasks that it may be the wrong one.
         """
         for storage, place in places:
             for orphan in self._orphans(storage, place, count=True):
@@ -97,25 +97,32 @@ class Sweep:
         self._notify(orphan)
 
     def _orphans(self, storage: SweepStorage, place: Location, *, count: bool) -> Iterator[Orphan]:
-        """The folders of a place that nobody knows, each with what may become of it."""
+        """The folders of a place whose tasks have no record, each with what may become of it."""
         claimed = self._claimed()
         listing = storage.folders(place)
-        while (chunk := list(islice(listing, MANY))) and not self._stopped():
-            ids = {found.folder.task for found in chunk}
-            unknown = ids - self._server.existing(ids) - claimed
-            unknown -= self._server.models_of(unknown).keys() if unknown else set()
+        while (chunk := list(islice(listing, CHUNK))) and not self._stopped():
+            unknown = self._without_a_record({found.folder.task for found in chunk}, claimed)
+            judged = [(found, self._judged(found) if found.folder.task in unknown else None) for found in chunk]
             if count:
-                self._report.folders += len(chunk)
-                self._report.known += sum(found.folder.task not in unknown for found in chunk)
-            for found in chunk:
-                orphan = self._judged(found) if found.folder.task in unknown else None
-                if count and found.files:
-                    self._census.add(orphan.verdict if orphan else None, young=self._is_young(found))
+                self._count(judged)
+            for _, orphan in judged:
                 if orphan is not None and not self._stopped():
                     yield orphan
 
+    def _without_a_record(self, tasks: set[TaskId], claimed: set[TaskId]) -> set[TaskId]:
+        """Those of which the server has neither a record nor a model, and in whose folders no other record names a file."""
+        unknown = tasks - self._server.existing(tasks) - claimed
+        return unknown - self._server.models_of(unknown).keys() if unknown else unknown
+
+    def _count(self, judged: list[tuple[FoundFolder, Orphan | None]]) -> None:
+        self._report.folders += len(judged)
+        self._report.known += sum(orphan is None for _, orphan in judged)
+        for found, orphan in judged:
+            if found.files:
+                self._census.add(orphan.verdict if orphan else None, young=self._is_young(found))
+
     def _claimed(self) -> set[TaskId]:
-        """Find the tasks in whose folders a record that is not theirs names a file, or writes: what a pass has kept there."""
+        """The tasks in whose folders another record names a file, or writes: a pass has kept such files there."""
         found: set[TaskId] = set()
         for model in self._server.all_models():
             found |= (task_ids_in(model.uri) | model.mentions) - {model.task}
@@ -138,22 +145,22 @@ class Sweep:
         return when is None or when > self._report.started - self._options.grace
 
     def _refuse_the_wrong_server(self) -> None:
-        """Before the first deletion: on a wrong server, a fresh database or an old backup, living tasks would be orphans."""
-        if not (self._stopped() or self._options.sure) and (why := self._doubt()):
+        """Before the first deletion: with a wrong server, a fresh database or an old backup, living tasks look like orphans."""
+        if not (self._stopped() or self._options.sure) and (why := self._why_wrong_server()):
             raise RefusedError(
                 f"{self._report.server} {why}: on a wrong server, a fresh database or one from an old backup, tasks that are "
                 f"needed would be taken for gone. Nothing was deleted. If this is the right server, say so: --i-know "
                 f"{self._report.server}"
             )
 
-    def _doubt(self) -> str:
+    def _why_wrong_server(self) -> str:
         there, options = self._census, self._options
         if there.known * options.known_one_in < there.folders:
             return (
                 f"knows {there.known} of {there.folders} tasks whose folders are there, fewer than one in "
                 f"{options.known_one_in} (CLEANUP_SWEEP_KNOWN_ONE_IN)"
             )
-        if there.young_unknown >= max(FEW, there.young // 2 + 1):
+        if there.young_unknown >= max(FEWEST, there.young // 2 + 1):
             return (
                 f"does not know {there.young_unknown} of {there.young} tasks in whose folders files changed within the last "
                 f"{options.grace.total_seconds() / 86400:g} days (CLEANUP_SWEEP_GRACE_DAYS)"
@@ -166,7 +173,7 @@ class Sweep:
         return ""
 
     def _delete(self, storage: SweepStorage, orphan: Orphan) -> Orphan:
-        """Delete one, if it is still an orphan by its own listing and by the server's word."""
+        """Delete one, if a listing of it alone and the server still say that it is an orphan."""
         folder = TaskFolder(orphan.store, orphan.path, orphan.task)
         found = next(storage.folders(Location(orphan.store, orphan.path)), None)
         if found is None or found.folder != folder:

@@ -1,6 +1,6 @@
 """What a record names in the folder of another task, however it spells the address.
 
-One file can stand in records under many addresses: another host name, ``//`` or ``/./`` in the path, a query, a final slash,
+Records can have many addresses for one file: another host name, ``//`` or ``/./`` in the path, a query, a final slash,
 quoted once more or once less than the stored name. Which of these a store would accept is not known here, so every reading
 counts: a claim too many keeps a file, a claim too few loses it. Pure: no I/O.
 """
@@ -21,7 +21,7 @@ _ID = re.compile(r"(?:\.|reports[/\\]+(?:\.[/\\]+)*)([0-9a-f]{32})(?![0-9a-f])")
 _NETWORK = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/\\]*")
 _MARKS = re.compile(r"[?#;&=]")
 _DEEPEST = 4
-"""How often an address may be quoted: the SDK has been seen to quote twice."""
+"""How often an address may be quoted. The SDK has been seen to quote twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +31,16 @@ class Claim:
     by: str
     """The id of the model or task whose record has it."""
     maker: TaskId
-    """The task whose deletion ends the claim: the task itself, or the model's maker; empty where there is none."""
+    """The task whose deletion ends the claim: the task itself, or the model's maker; empty if it has no maker."""
     uri: str
     real: str = ""
-    """Where a mounted folder holds it in truth, if that path is another one."""
+    """Where a mounted folder really holds it, if that path is another one."""
     is_model: bool = False
     writes: bool = False
     """Whether it is a place that the task writes to: its files below cannot be listed."""
 
     def as_now(self, model: Model | None) -> "Claim | None":
-        """The claim by its model's record as that is now; None where it has ended. Of a task's claim nothing else is known."""
+        """The claim by its model's record as that is now; None if it has ended. A task's claim stays as it is."""
         if not self.is_model:
             return self
         if model is None:

@@ -1,10 +1,10 @@
-"""By whose clock ages count: the server's, which wrote the times of all records, never by the job's alone. Pure: no I/O."""
+"""Which clock ages are measured by: the server's, which wrote the times of all records. Pure: no I/O."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 TOLERANCE = timedelta(minutes=5)
-"""A difference between two clocks that nobody needs to hear of."""
+"""A difference between two clocks that is not worth a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,22 +14,22 @@ class Clock:
     ahead: timedelta = timedelta()
     """How far the job's clock is ahead of the one that counts."""
     warning: str = ""
-    """What people should hear of it; empty where there is nothing to say."""
+    """A warning for people; empty if there is nothing to say."""
     remark: str = ""
-    """The same, for whoever looks for trouble."""
+    """A line for the debug log; empty if there is nothing to say."""
 
 
 def judged(now: datetime, claimed: timedelta | None, token: timedelta | None, newest: datetime | None) -> Clock:
     """Which clock counts.
 
     A server's clock that is behind the job's makes tasks look younger, and is believed. One that is ahead makes them look
-    older, and the header may be a proxy's: it is believed if something that the server itself wrote bears it out.
+    older, and the header may be a proxy's: it is believed if something that the server itself wrote confirms it.
 
     Args:
         now: The job's clock.
-        claimed: How far it is ahead of the server's by the ``Date`` header; None where there is none.
-        token: The same by the token that the server made at the login; None where it has no time.
-        newest: The latest time of a task, which the server wrote; only needed where the server's clock is ahead.
+        claimed: How far it is ahead of the server's by the ``Date`` header; None if there is no such header.
+        token: The same by the token that the server made at the login; None if it has no time.
+        newest: The latest time of a task, which the server wrote; only needed if the server's clock is ahead.
     """
     if claimed is None:
         return Clock(remark="ClearML Server's answers have no Date header: ages count by the job's own clock")

@@ -38,7 +38,7 @@ class Deletion:
     """Whether a model is kept that the server would delete with the record."""
     listed: tuple[Listed, ...] | None = None
     """Its own output models, where its record lists models of others too: these have to leave the list before the record is
-    deleted, or the server deletes them with it. None where nothing has to leave."""
+    deleted, or the server deletes them with it. None if nothing has to leave."""
     files: int = 0
     bytes: int = 0
     recorded: Mapping[OwnedPath, Mapping[str, Size]] = field(default_factory=dict)

@@ -1,10 +1,10 @@
-"""In which order tasks go: whoever holds on to a task's outputs goes first, record and all.
+"""The order in which tasks are deleted: a task that needs another one's outputs is deleted first, with its record.
 
-Tasks that hold on to each other go as one unit. Pure: no I/O.
+Tasks that need each other's outputs are deleted as one unit. Pure: no I/O.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 
 from cleanup_job.planning.paths import TaskId
 
@@ -12,31 +12,27 @@ Unit = tuple[TaskId, ...]
 
 
 class Order:
-    """Hands out units whose holders are all gone, most recent first, and holds back those whose holders stay."""
+    """Hands out units whose holders are all deleted, most recent first, and holds back those whose holders are kept."""
 
     def __init__(self, tasks: Iterable[TaskId], holds: Mapping[TaskId, Iterable[TaskId]]) -> None:
         """``tasks`` in the order wanted; ``holds``: for a task, those whose outputs it needs (others are ignored)."""
-        wanted = list(dict.fromkeys(tasks))
-        known = set(wanted)
-        edges = {task: {h for h in held if h in known and h != task} for task, held in holds.items() if task in known}
+        wanted = dict.fromkeys(tasks)
+        edges = _edges(wanted, holds)
         unit_of = {task: unit for unit in _units(edges) for task in unit}
         self._held: dict[Unit, set[Unit]] = defaultdict(set)
         self._waiting: dict[Unit, int] = defaultdict(int)
         for task, held in edges.items():
             for other in held:
-                holder, maker = unit_of[task], unit_of[other]
-                if holder != maker and maker not in self._held[holder]:
-                    self._held[holder].add(maker)
-                    self._waiting[maker] += 1
+                self._wait(unit_of[task], unit_of[other])
         self._left = len(wanted)
-        seen: set[TaskId] = set()
-        self._ready: deque[Unit] = deque()
-        for task in wanted:
-            if task not in seen:
-                unit = unit_of.get(task, (task,))
-                seen.update(unit)
-                if not self._waiting.get(unit):
-                    self._ready.append(unit)
+        units = dict.fromkeys(unit_of.get(task, (task,)) for task in wanted)
+        self._ready = deque(unit for unit in units if not self._waiting.get(unit))
+
+    def _wait(self, holder: Unit, maker: Unit) -> None:
+        """Let a unit wait for another one that needs something of it."""
+        if holder != maker and maker not in self._held[holder]:
+            self._held[holder].add(maker)
+            self._waiting[maker] += 1
 
     def __len__(self) -> int:
         """Tasks that were not handed out yet."""
@@ -45,23 +41,23 @@ class Order:
     def take(self, limit: int, at_most: int) -> list[Unit]:
         """Units that are ready now, of at most ``limit`` tasks together; a larger one comes alone, if ``at_most`` allows."""
         taken: list[Unit] = []
-        room = min(limit, at_most)
-        while self._ready and (len(self._ready[0]) <= room or (not taken and len(self._ready[0]) <= at_most)):
+        left = min(limit, at_most)
+        while self._ready and (len(self._ready[0]) <= left or (not taken and len(self._ready[0]) <= at_most)):
             unit = self._ready.popleft()
             taken.append(unit)
-            room -= len(unit)
+            left -= len(unit)
             self._left -= len(unit)
         return taken
 
     def deleted(self, unit: Unit) -> None:
-        """A unit's records are gone: what waited for it may go."""
+        """A unit's records are deleted: what waited for it may be deleted."""
         for maker in sorted(self._held.pop(unit, ())):
             self._waiting[maker] -= 1
             if not self._waiting[maker]:
                 self._ready.append(maker)
 
     def kept(self, unit: Unit) -> Iterator[tuple[Unit, Unit]]:
-        """A unit stays: yields each unit that has to stay because of it, with the unit that needs it."""
+        """A unit is kept: yields each unit that has to be kept because of it, with the unit that needs it."""
         pending = deque([unit])
         while pending:
             holder = pending.popleft()
@@ -71,6 +67,13 @@ class Order:
                     self._left -= len(maker)
                     yield maker, holder
                     pending.append(maker)
+
+
+def _edges(wanted: Container[TaskId], holds: Mapping[TaskId, Iterable[TaskId]]) -> dict[TaskId, set[TaskId]]:
+    """For each of the wanted tasks, the others of them whose outputs it needs."""
+    return {
+        task: {other for other in held if other in wanted and other != task} for task, held in holds.items() if task in wanted
+    }
 
 
 def _units(edges: Mapping[TaskId, set[TaskId]]) -> Iterator[Unit]:

@@ -24,11 +24,11 @@ class FoundFolder:
     files: int = 0
     bytes: int = 0
     youngest: datetime | None = None
-    """When the file in it that changed last did so."""
+    """When a file in it was last changed."""
     changed: datetime | None = None
-    """When the folder in it, or it itself, that changed last did so; for folders without files, where a store has such."""
+    """When it, or a folder in it, was last changed; for folders without files, in stores that have such."""
     odd: str = ""
-    """A path in it that the SDK would not have made, if there is one: then nobody touches it."""
+    """A path in it that the SDK would not have made, if there is one: then the folder is never deleted."""
 
     def add(self, entry: Entry) -> None:
         """Count in a file of this folder."""
@@ -43,14 +43,23 @@ class FoundFolder:
         self._see(path, below=False)
 
     def _see(self, path: str, *, below: bool) -> None:
-        """Whether the SDK could have made this: a file ``below`` one of its folders, or a folder. For reports: a file."""
-        kind, *rest = path[len(self.folder.path) + 1 :].split("/")
-        if self.folder.is_report:
-            self.odd = self.odd or ("" if below and not rest and is_clean(path) else path)
-            return
-        folders = rest[:-1] if below else rest
-        if not (kind in KINDS and (rest or not below) and is_clean(path) and not any(map(names_a_task, folders))):
+        """Note a path that the SDK can't have made: a file ``below`` one of its folders, or a folder."""
+        rest = path[len(self.folder.path) + 1 :].split("/")
+        made = _is_an_image(rest, below=below) if self.folder.is_report else _is_made_by_the_sdk(rest, below=below)
+        if not (made and is_clean(path)):
             self.odd = self.odd or path
+
+
+def _is_an_image(rest: list[str], *, below: bool) -> bool:
+    """Whether a path in a report's folder is a file that is not in a folder there."""
+    return below and len(rest) == 1
+
+
+def _is_made_by_the_sdk(rest: list[str], *, below: bool) -> bool:
+    """Whether a path in a task's folder is one of the ``KINDS``, or below one and not in the folder of another task."""
+    kind, *inside = rest
+    folders = inside[:-1] if below else inside
+    return kind in KINDS and bool(inside or not below) and not any(map(names_a_task, folders))
 
 
 def folder_of(store: str, path: str) -> TaskFolder | None:

@@ -1,4 +1,4 @@
-"""The outcome of a pass: one record a task, and their sum.
+"""The outcome of a pass: one record for each task, and their sum.
 
 The sum grows with the number of projects and reasons, not with the number of tasks: examples are cut at ``EXAMPLES``.
 """
@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from threading import Lock
 
 from cleanup_job.exit_codes import StopReason
 from cleanup_job.planning.paths import TaskId
@@ -27,11 +28,11 @@ class Verdict(StrEnum):
     FAILED = "failed"
     NOT_OURS = "not_ours"
     GONE_ALREADY = "gone_already"
-    """Somebody else deleted its record while the pass ran: another release, or a person."""
+    """Its record was deleted by someone else while the pass ran: another release, or a person."""
 
 
 class Reason(StrEnum):
-    """Why a selected task stays. The values are part of the log's schema."""
+    """Why a selected task is kept. The values are part of the log's schema."""
 
     UNKNOWN_STORE = "unknown_store"
     UNUSABLE_PATH = "unusable_path"
@@ -56,10 +57,10 @@ REASON_TEXTS = {
     Reason.UNUSABLE_PATH: "names a file by a path that is not safe to send to a store",
     Reason.CHANGED: "was restored, re-run or changed since it was selected",
     Reason.NEEDS_FORCE: "has published children or models, and force_delete is off",
-    Reason.IN_USE: "made something that a task which stays still uses",
-    Reason.DATASET_IN_USE: "is a dataset version that one which stays is made of, or that a task which stays used",
+    Reason.IN_USE: "made something that a task which is kept still uses",
+    Reason.DATASET_IN_USE: "is a dataset version still needed by versions or tasks that are kept",
     Reason.KEEP_RULE: "is kept by a rule of yours",
-    Reason.PIPELINE_STEP: "is a step of a pipeline whose controller stays",
+    Reason.PIPELINE_STEP: "is a step of a pipeline whose controller is kept",
     Reason.PUBLIC: "is a public example",
     Reason.FORBIDDEN: "may not be written with this key",
     Reason.FILE_ERROR: "has files that could not be deleted",
@@ -75,8 +76,8 @@ REASON_TEXTS = {
 class TaskOutcome:
     """One selected task.
 
-    Counts are of what goes with it: nothing where it is kept, files alone where its record could not be deleted afterwards or
-    somebody else did that. ``bytes`` counts known sizes only.
+    Counts are of what was deleted with it: nothing if it is kept, files alone if its record could not be deleted afterwards, or
+    was deleted by someone else. ``bytes`` counts known sizes only.
     """
 
     task: TaskId
@@ -94,11 +95,11 @@ class TaskOutcome:
     files_missing: int = 0
     """Files that its record names on the fileserver and that were not there any more; not in ``files``."""
     kept_models: int = 0
-    """Output models that stay although the task goes: published, or used by others."""
+    """Output models that are kept although the task is deleted: published, or used by others."""
     protected: tuple[str, ...] = ()
-    """URIs in the task's folder that stay because a surviving object needs them."""
+    """URIs in the task's folder that are kept because a surviving record needs them."""
     external: tuple[str, ...] = ()
-    """URIs outside the task's folder (at most ``EXAMPLES``): they stay, or go where ``external_files`` says so."""
+    """URIs outside the task's folder (at most ``EXAMPLES``): kept, or deleted if ``external_files`` says so."""
     external_count: int = 0
     unknown_stores: tuple[tuple[str, int], ...] = ()
     """Addresses of stores that the job doesn't know, each with its number of files."""
@@ -133,7 +134,7 @@ class ProjectSum:
 
 @dataclass(slots=True)
 class ReasonSum:
-    """All tasks that stay for one reason, with the first ones as examples."""
+    """All tasks that are kept for one reason, with the first ones as examples."""
 
     reason: Reason
     count: int = 0
@@ -142,7 +143,7 @@ class ReasonSum:
 
 @dataclass(slots=True)
 class Report:
-    """The sum of a pass; ``add`` is the only thing that changes it."""
+    """The sum of a pass. Warnings may come from many threads; everything else is changed by the one that runs the pass."""
 
     version: str
     dry_run: bool
@@ -152,7 +153,7 @@ class Report:
     server: str = ""
     """The address of the API server."""
     web: str = ""
-    """The address of the web server, for links; empty where unknown."""
+    """The address of the web server, for links; empty if unknown."""
     finished: datetime | None = None
     selected: int = 0
     left: int = 0
@@ -176,18 +177,19 @@ class Report:
     warned: int = 0
     """Lines of warning, those included that only the log has."""
     rules: Counter[str] = field(default_factory=Counter)
-    """Tasks that went by each entry of ``threshold_rules``."""
+    """Tasks that were deleted by each entry of ``threshold_rules``."""
     emptied: list[str] = field(default_factory=list)
     """Names of projects that were deleted since nothing was left in them."""
     phases: dict[str, float] = field(default_factory=dict)
     """Seconds spent in each phase (``select``, ``plan``, ``files``, ``records``), added up over all workers."""
     shard: int | None = None
-    """Which part of a pass it is, from 0; None where the pass has no parts."""
+    """Which part of a pass it is, from 0; None if the pass has no parts."""
     shards: int = 1
     run: str = ""
-    """The task in ClearML that this pass is, or is reported in; empty where there is none."""
+    """The task in ClearML that this pass is, or is reported in; empty if there is none."""
     clock_ahead: timedelta = timedelta()
     """How far ``started`` is ahead of the clock that ages count by."""
+    _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     def add(self, outcome: TaskOutcome) -> None:
         """Count one task in."""
@@ -222,10 +224,16 @@ class Report:
             self.unknown_stores[address] += files
 
     def warn(self, text: str) -> None:
-        """Note something that people should look at."""
-        self.warned += 1
-        if len(self.warnings) < EXAMPLES:
-            self.warnings.append(text)
+        """Note something that people should look at. Safe to call from many threads."""
+        with self._lock:
+            self.warned += 1
+            if len(self.warnings) < EXAMPLES:
+                self.warnings.append(text)
+
+    def warn_in_log(self) -> None:
+        """Count a line of warning that only the log has. Safe to call from many threads."""
+        with self._lock:
+            self.warned += 1
 
     def total(self) -> ProjectSum:
         """All projects in one row."""
@@ -240,7 +248,7 @@ class Report:
         return rows[:PROJECTS]
 
     def task_link(self, task: TaskId, project_id: str) -> str:
-        """The task's page in ClearML's web server; empty where its address is unknown."""
+        """The task's page in ClearML's web server; empty if its address is unknown."""
         return f"{self.web}/projects/{project_id or '*'}/experiments/{task}/output/execution" if self.web else ""
 
 

@@ -11,7 +11,7 @@ from cleanup_job.planning.records import Task, Unreadable
 from cleanup_job.planning.selection import Selected
 
 _OF_REASON = {Reason.PUBLIC: Verdict.NOT_OURS, Reason.SERVER_ERROR: Verdict.FAILED}
-DELETED_BY_OTHERS = "somebody else deleted its record in the meantime"
+DELETED_BY_OTHERS = "its record was deleted by someone else in the meantime"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,12 @@ class OutcomeBuilder:
         )
 
     def without_its_record(self, deletion: Deletion, verdict: Verdict, reason: Reason | None, detail: str) -> TaskOutcome:
-        """A task whose files are gone, and whose record this pass did not delete."""
+        """A task whose files are deleted, and whose record this pass did not delete."""
         counts = {"files": deletion.files, "bytes": deletion.bytes, "files_missing": deletion.files_missing}
         return self.of(deletion.task, verdict, reason, detail, **counts)
 
     def gone_already(self, task: Task | Selected | Unreadable) -> TaskOutcome:
-        """A task whose record somebody else deleted before its files were looked at."""
+        """A task whose record was deleted by someone else before its files were looked at."""
         return self.of(task, Verdict.GONE_ALREADY, detail=DELETED_BY_OTHERS)
 
     def kept(self, kept: Kept) -> TaskOutcome:

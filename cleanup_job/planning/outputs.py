@@ -1,4 +1,4 @@
-"""What a task wrote, sorted by what may become of it.
+"""What a task wrote, sorted by what may be done with it.
 
 URIs are taken one by one and only their sum is kept, so that a task's memory does not grow with the number of its outputs;
 single files are remembered only where they are not deleted with a folder. Pure: no I/O.
@@ -29,7 +29,7 @@ from cleanup_job.planning.records import Unreadable
 NAMED = 20
 """URIs of one task that a report names; the rest is counted."""
 INTERRUPTED = "uploading_file"
-"""What the SDK records as a model's URI before its upload has ended: nobody's file."""
+"""What the SDK records as a model's URI before its upload has ended: not a file."""
 _DEEPEST = 4
 """How often an address may be quoted."""
 _END_OF_NETWORK = re.compile(r"[/?#\\]")
@@ -49,7 +49,7 @@ class Owned:
 
 @dataclass(frozen=True, slots=True)
 class External:
-    """A file elsewhere; ``place`` is None where no configured store holds it."""
+    """A file elsewhere; ``place`` is None if no configured store holds it."""
 
     place: Location | None
 
@@ -78,11 +78,20 @@ def classify(uri: str, task: TaskId, locate: Locate, *, asset: bool = False) -> 
         return UnknownStore(address_of(uri)) if _names(uri, task, asset=asset) else External(None)
     file = owned_file(place, task) or (report_file(place, task) if asset else None)
     if file is not None:
-        readings = (owned_file(Location(place.store, path), task) for path in place.others)
-        others = tuple(other for other in readings if other is not None)
+        others = _other_files(place, task)
         return Owned(file, others, doubtful=place.doubtful and bool(others))
-    in_doubt = not is_clean(place.path) or any("\\" in form for form in _forms(place.path))
-    return Unusable() if in_doubt and _names(place.path, task, asset=asset) else External(place)
+    return Unusable() if _is_unsafe(place.path) and _names(place.path, task, asset=asset) else External(place)
+
+
+def _other_files(place: Location, task: TaskId) -> tuple[TaskFile, ...]:
+    """What else in folders of the task the URI of a place can mean."""
+    readings = (owned_file(Location(place.store, path), task) for path in place.others)
+    return tuple(other for other in readings if other is not None)
+
+
+def _is_unsafe(path: str) -> bool:
+    """Whether a store, or its system, may read a path in more than one way."""
+    return not is_clean(path) or any("\\" in form for form in _forms(path))
 
 
 def address_of(uri: str) -> str:
@@ -96,9 +105,9 @@ def address_of(uri: str) -> str:
 
 
 def _names(text: str, task: TaskId, *, asset: bool) -> bool:
-    """Whether a folder in this path ends in the task's id, however often it is quoted, and on whatever system it is a path.
+    """Whether a folder in this path ends in the task's id, however often it is quoted, with slashes of any system.
 
-    Or is called like it, for a report's images.
+    For a report's images, also whether a folder is called like it.
     """
     segments = (segment for form in _forms(text) for segment in form.replace("\\", "/").split("/")[:-1])
     return any(segment.endswith("." + task) or (asset and segment == task) for segment in segments)
@@ -137,7 +146,7 @@ class Outputs:
     links: frozenset[str] = frozenset()
     """Stores whose external files to remember, since they could be deleted one by one."""
     measured: Callable[[str], bool] = field(default=lambda _: False, repr=False)
-    """Tells by its name whether a store tells itself how many files go, and their bytes: these are not counted here."""
+    """Says by a store's name whether it counts deleted files, and their bytes, itself: these are not counted here."""
     forgotten: set[str] = field(default_factory=set)
     """Those of the ``KINDS`` in which files were counted and not remembered."""
     folders: set[TaskFolder] = field(default_factory=set)
@@ -158,7 +167,7 @@ class Outputs:
     unusable: str = ""
     """The first path of this kind: one is enough to keep the task."""
     unreadable: Unreadable | None = None
-    """What of it can't be read, likewise."""
+    """The first part of it that can't be read: again, one is enough."""
     _beside: str = field(default="", repr=False)
     """How the address of the last owned file began, up to its folder: hundreds of images lie beside each other."""
     _folder: TaskFolder | None = field(default=None, repr=False)
@@ -175,7 +184,7 @@ class Outputs:
         return self.named.bytes + sum(one.bytes for one in self.sums.values())
 
     def add(self, uri: str | Unreadable, size: int | None = None, *, asset: bool = False) -> None:
-        """Count one output in, or what can't be read; ``size`` is in bytes, None where the record has none.
+        """Count one output in, or what can't be read; ``size`` is in bytes, None if the record has none.
 
         ``asset``: it is an image of a report.
         """

@@ -65,7 +65,7 @@ def read_as(store: str, text: str, *, quoted: bool, doubted: bool = True) -> Loc
 
 
 Locate = Callable[[str], Location | None]
-"""Gives the place that a URI names, or None where no configured store holds it."""
+"""Gives the place that a URI names, or None if no configured store holds it."""
 
 
 def is_task_id(text: str) -> bool:
@@ -151,7 +151,7 @@ class TaskFile:
 
     @property
     def kind(self) -> str:
-        """Which of the ``KINDS`` it lies in; empty where it lies beside them."""
+        """Which of the ``KINDS`` it lies in; empty if it lies beside them."""
         kind, _, below = self.rest.partition("/")
         return kind if below and kind in KINDS and not self.folder.is_report else ""
 
@@ -203,7 +203,7 @@ def _above(path: str) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True, order=True)
 class PartOfFolder:
-    """A task folder but for some paths in it, each of which is kept with everything below; for stores that can list.
+    """A task folder without some paths in it, each of which is kept with everything below; for stores that can list.
 
     Raises:
         ValueError: there is nothing to keep, or a path leaves the folder.
@@ -233,7 +233,7 @@ class PartOfFolder:
 
 _NOTHING_KEPT = KeptPaths(())
 OwnedPath = TaskFolder | TaskFile | PartOfFolder
-"""What the storage room accepts."""
+"""What a store may be asked to delete."""
 
 
 def left_alone(path: OwnedPath, rest: str) -> bool:
@@ -249,7 +249,7 @@ def left_alone(path: OwnedPath, rest: str) -> bool:
 
 
 def left_alone_whole(path: OwnedPath, rest: str) -> bool:
-    """Whether a folder at ``rest`` below a task folder is kept with everything in it, so that nobody has to look inside."""
+    """Whether a folder at ``rest`` below a task folder is kept with everything in it, so that it need not be listed."""
     folder, kept = _folder_and_kept(path)
     beside = not folder.is_report and rest.partition("/")[0] not in KINDS
     return beside or kept.holds(rest) or _in_folder_of_another(f"{rest}/", folder.task)
@@ -268,7 +268,7 @@ def _in_folder_of_another(rest: str, task: TaskId) -> bool:
 
 
 def owned_file(place: Location, task: TaskId) -> TaskFile | None:
-    """The file of this task that a place is, or None where it lies in no folder of the task, or in another task's below it.
+    """The file of this task that a place is, or None if it lies in no folder of the task, or in another task's below it.
 
     Where several segments end in the task's id the deepest one counts.
     """
@@ -284,7 +284,7 @@ def owned_file(place: Location, task: TaskId) -> TaskFile | None:
 
 
 def report_file(place: Location, report: TaskId) -> TaskFile | None:
-    """The image of this report that a place is, or None where it does not lie in the report's own folder."""
+    """The image of this report that a place is, or None if it does not lie in the report's own folder."""
     if not (is_task_id(report) and is_clean(place.path)):
         return None
     above, found, rest = f"/{place.path}".rpartition(f"/{_REPORTS}/{report}/")

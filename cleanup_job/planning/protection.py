@@ -51,7 +51,7 @@ class Protection:
                 if not path and claim.writes:
                     apart |= KINDS
                     continue
-                # A path that could be read in two ways can't be told from the rest: all of its folder is kept then.
+                # It can't be known which files a path means that could be read in two ways: all of its folder is kept then.
                 inside[path if is_clean(path) else ""] = claim.uri
         touched = {kind for kind in KINDS for path in inside if not path or path.partition("/")[0] == kind}
         return Claimed(inside, frozenset(apart | touched))

@@ -41,6 +41,11 @@ class Task:
         """Whether the task is in the archive."""
         return "archived" in self.system_tags
 
+    @property
+    def is_controller(self) -> bool:
+        """Whether the task is the controller of a pipeline."""
+        return self.type == "controller" or "pipeline" in self.system_tags
+
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
@@ -51,14 +56,14 @@ class Unreadable:
     name: str = ""
     project: str = ""
     parent: str = ""
-    """What can be read of it all the same; each empty where it can't, or where there is none."""
+    """What can still be read of it; each empty if it can't, or if there is none."""
     refused: bool = False
     """Whether the server did not give what was asked for; ``field`` says then what that was, and what the server answered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """An entry of ``execution.artifacts``. ``size`` is in bytes; None where the record has none (registered by link)."""
+    """An entry of ``execution.artifacts``. ``size`` is in bytes; None if the record has none (registered by link)."""
 
     uri: str
     mode: str
@@ -71,17 +76,17 @@ class Claimant:
 
     id: TaskId
     uris: tuple[str, ...] = ()
-    """The addresses of its artifacts, whatever their mode; of a report's images, and of the folders that its text names."""
+    """The addresses of its artifacts of any mode; of a report's images, and of the folders that its text names."""
     destination: str = ""
     """Its ``output.destination``."""
     outputs: tuple[ModelId, ...] = ()
-    """The models that it lists as its outputs, whoever made them."""
+    """The models that it lists as its outputs, its own and those of other tasks."""
     last_update: str = ""
-    """As the server writes it; empty where the record has none."""
+    """As the server writes it; empty if the record has none."""
     unreadable: str = ""
-    """The field in which the record has another shape than the API promises: nobody can tell what else it names."""
+    """The field in which the record has another shape than the API promises: what else it names can't be known."""
     mentions: frozenset[TaskId] = frozenset()
-    """Of such a record, whatever in it could be the id of a task."""
+    """In such a record, everything that could be the id of a task."""
 
     @property
     def unreadable_words(self) -> str:
@@ -91,7 +96,7 @@ class Claimant:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model's record. ``task`` is the maker's id, empty where there is none (any more)."""
+    """A model's record. ``task`` is the maker's id, empty if there is none (any more)."""
 
     id: ModelId
     uri: str
@@ -99,12 +104,12 @@ class Model:
     ready: bool = False
     """Published, in the API's word."""
     last_update: str = ""
-    """As the server writes it; empty where the record has none."""
+    """As the server writes it; empty if the record has none."""
     tags: tuple[str, ...] = ()
     unreadable: str = ""
     """The field in which the record has another shape than the API promises; ``ready`` is true then, to be on the safe side."""
     mentions: frozenset[TaskId] = frozenset()
-    """Of such a record, whatever in it could be the id of a task."""
+    """In such a record, everything that could be the id of a task."""
 
     @property
     def unreadable_words(self) -> str:
@@ -137,26 +142,26 @@ class Detail:
     task: Task
     artifacts: tuple[Artifact, ...] = ()
     outputs: tuple[Listed, ...] = ()
-    """The models that its record lists as its outputs. The server deletes them with it, whoever made them."""
+    """The models that its record lists as its outputs. The server deletes them with it, also those of other tasks."""
     assets: tuple[str, ...] = ()
     """The images that a report's record names, in its list and in its text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """The server's word that a record is gone. ``models`` is how many output models went with it; None where it didn't say."""
+    """The server says that a record is deleted. ``models``: the output models deleted with it; None if it didn't say."""
 
     models: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class GoneAlready:
-    """The server's word that there is no such record, although no call of ours can have deleted it."""
+    """The server says that there is no such record, although no call of ours can have deleted it."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotDeleted:
-    """The server's word that a record stays; ``status`` and ``subcode`` are ClearML's."""
+    """The server did not delete a record; ``status`` and ``subcode`` are ClearML's."""
 
     status: int
     subcode: int
@@ -164,14 +169,14 @@ class NotDeleted:
 
     @property
     def says_missing(self) -> bool:
-        """There is no such task, by the server's word: up to server 1.16 it says so of published tasks, too."""
+        """The server says that there is no such task. Up to 1.16 it also says so of published tasks."""
         return (self.status, self.subcode) == (400, 101)
 
     @property
     def needs_force(self) -> bool:
-        """Refused for published children or models, or as a published task whose record is there all the same.
+        """Refused for published children or models, or as a published task whose record is still there.
 
-        400/123 also stands for "not archived", which force must not overrule.
+        400/123 also means "not archived", which force must not overrule.
         """
         for_others = "children" in self.message or "has output model" in self.message
         as_published = self.says_missing and "published" in self.message
@@ -179,7 +184,7 @@ class NotDeleted:
 
     @property
     def not_archived(self) -> bool:
-        """Refused since the task is not in the archive: steps of a pipeline need not be."""
+        """Refused since the task is not archived. Steps of a pipeline need not be."""
         return (self.status, self.subcode) == (400, 123) and "status" in self.message
 
     @property
@@ -198,7 +203,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What became of paths that a store was asked to delete (or to measure): all others are gone (or can go)."""
+    """What became of paths that a store was asked to delete (or to measure): all others are deleted (or can be)."""
 
     failed: Mapping[OwnedPath | LinkedFile, str] = field(default_factory=dict)
     """Each with the reason."""
@@ -233,7 +238,7 @@ class ServiceTask:
 
     @property
     def is_draft(self) -> bool:
-        """Whether it still is a draft: nobody enqueued or archived it."""
+        """Whether it is still a draft: not enqueued, and not archived."""
         return self.status == "created" and not self.archived
 
     @property
@@ -255,7 +260,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A queue, with the number of agents that listen on it; None where the server doesn't tell."""
+    """A queue, with the number of agents that listen on it; None if the server doesn't say."""
 
     id: str
     name: str

@@ -1,7 +1,7 @@
 """Which of several pods a task belongs to.
 
 A task's shard is the CRC-32 of its id, modulo the number of shards: the same at any time and anywhere. Tasks that need each
-other's outputs, and pipelines with their steps, go with one of them, so that the order in such a group is kept in one pod.
+other's outputs, and pipelines with their steps, are all in one shard, so that one pod keeps the order in such a group.
 Pure: no I/O.
 """
 
@@ -12,19 +12,19 @@ from cleanup_job.planning.paths import TaskId
 
 
 def shard_of(task: str, shards: int) -> int:
-    """The shard of a task that stands alone, from 0."""
+    """The shard of a task that belongs to no group, from 0."""
     return zlib.crc32(task.encode()) % shards
 
 
 def own(tasks: Collection[TaskId], holds: Mapping[TaskId, Iterable[TaskId]], shard: int, shards: int) -> set[TaskId]:
     """The tasks of a shard.
 
-    A group goes by the first id among those of its tasks that need nothing of the others: they are deleted last, so that a pod
-    that lists later, when some of the group are gone, still finds the same shard for the rest.
+    A group has the shard of the first id among those of its tasks that need nothing of the others: they are deleted last, so
+    that a pod that lists later, when some of the group are deleted, still finds the same shard for the rest.
 
     Args:
         tasks: All that were selected.
-        holds: For a task, those whose outputs it needs; such as were not selected don't count.
+        holds: For a task, those whose outputs it needs; those that were not selected don't count.
         shard: Which one, from 0.
         shards: How many there are.
     """

@@ -7,7 +7,7 @@ from typing import Any
 
 from cleanup_job.planning.records import LEFT_TAG, Run
 from cleanup_job.report import json_lines
-from cleanup_job.report.words import moment
+from cleanup_job.report.formatting import moment
 from cleanup_job.service_task.own_task import OwnTask
 from cleanup_job.service_task.run_marks import DRY_RUN, began
 from cleanup_job.settings.model import Settings

@@ -24,7 +24,7 @@ def reader(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Player:
-    """Somebody who has read nothing yet, with a server that has everything the guides speak of."""
+    """A reader who has read nothing yet, with a server that has everything the guides speak of."""
     sandbox.load(named.world.as_dict())
     return Player(sandbox, tmp_path, capsys, monkeypatch, {"MODEL_ID": named.untagged_model})
 

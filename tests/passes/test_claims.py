@@ -337,7 +337,7 @@ def test_the_grace_since_archiving_counts_from_the_selection_although_the_parent
     assert done.watcher.deleted == {parent.id, child.id}
 
 
-def test_a_claimed_file_of_one_task_does_not_make_others_go_file_by_file(sandbox: Sandbox, world: World) -> None:
+def test_a_claimed_file_of_one_task_does_not_have_others_deleted_file_by_file(sandbox: Sandbox, world: World) -> None:
     one, other = world.task("one", days_old=40), world.task("other", days_old=50)
     world.task("living", archived=False).input_model(one.model("best"))
     other.file("artifacts/unnamed.bin")

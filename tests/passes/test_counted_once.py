@@ -1,4 +1,4 @@
-"""Each task and file is counted once, by whoever deleted it."""
+"""Each task and file is counted once, by the pass that deleted it."""
 
 from threading import Barrier, BrokenBarrierError, Thread
 

@@ -1,4 +1,4 @@
-"""Every file that events name is known: whatever the server's answers about many tasks leave out."""
+"""Every file that events name is known, also those that the server's answers about many tasks leave out."""
 
 import json
 from typing import Any

@@ -179,7 +179,7 @@ def test_a_login_takes_a_slot_and_counts_for_the_limit(sandbox: Sandbox) -> None
     assert limit.log == ["slot", "auth.login"] * 3
 
 
-def test_tokens_that_end_at_the_same_time_keep_nobody_waiting_for_ever(
+def test_tokens_that_end_at_the_same_time_keep_no_call_waiting_forever(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     transport = transport_of(sandbox, ConcurrencyLimit(1))

@@ -1,4 +1,4 @@
-"""A listing loses nobody while tasks change, and does not go deeper and deeper into offsets."""
+"""A listing loses no task while tasks change, and does not go deeper and deeper into offsets."""
 
 from datetime import timedelta
 from typing import Any
@@ -36,7 +36,7 @@ CHANGES = st.lists(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(CHANGES, st.sampled_from([(1, 2), (1, 4), (3, 4), (6, 7)]))
-def test_nobody_is_lost_while_tasks_change(sandbox: Sandbox, changes: list[tuple[int, str]], sizes: tuple[int, int]) -> None:
+def test_no_task_is_lost_while_tasks_change(sandbox: Sandbox, changes: list[tuple[int, str]], sizes: tuple[int, int]) -> None:
     """Between any two requests a task is restored, deleted, reported to or archived; fewer than a page are of one moment."""
     of_one_moment, page_size = sizes
     world = World(NOW)

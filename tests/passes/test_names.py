@@ -6,7 +6,7 @@ from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, clean
 
 
-def test_a_task_that_stays_for_another_ones_sake_is_told_by_its_name(sandbox: Sandbox) -> None:
+def test_a_task_that_is_kept_for_another_one_is_reported_by_its_name(sandbox: Sandbox) -> None:
     world = World(NOW)
     maker = world.task("makes it", days_old=90)
     user = world.task("uses it", days_old=60)
@@ -19,7 +19,7 @@ def test_a_task_that_stays_for_another_ones_sake_is_told_by_its_name(sandbox: Sa
     }  # fmt: skip
 
 
-def test_steps_of_a_pipeline_that_stays_are_told_by_their_names(sandbox: Sandbox) -> None:
+def test_steps_of_a_pipeline_that_is_kept_are_reported_by_their_names(sandbox: Sandbox) -> None:
     world = World(NOW)
     pipeline = world.pipeline("nightly", archived=False)
     pipeline.step("first step")
@@ -28,7 +28,7 @@ def test_steps_of_a_pipeline_that_stays_are_told_by_their_names(sandbox: Sandbox
     assert [(o.name, o.reason) for o in told.values()] == [("first step", Reason.PIPELINE_STEP)]
 
 
-def test_where_no_name_can_be_read_the_id_is_told(sandbox: Sandbox) -> None:
+def test_if_no_name_can_be_read_the_id_is_reported(sandbox: Sandbox) -> None:
     world = World(NOW)
     pipeline = world.pipeline("nightly", archived=False)
     step = pipeline.step("first step")

@@ -15,7 +15,7 @@ from tests.harness import NOW, clean, state
 
 
 @pytest.mark.parametrize("page_size", [7, 500])
-def test_more_than_a_thousand_tasks_go_in_one_pass(sandbox: Sandbox, page_size: int) -> None:
+def test_more_than_a_thousand_tasks_are_deleted_in_one_pass(sandbox: Sandbox, page_size: int) -> None:
     world = World(NOW)
     for n in range(1100):
         world.task(f"exp {n}", days_old=31 + n / 100)

@@ -1,4 +1,4 @@
-"""A pass that is told to work through so many tasks a second does no more than that, and still ends when it is told to."""
+"""A pass does not delete more tasks in a second than the settings allow, and still ends when it is asked to."""
 
 import pytest
 from hypothesis import given
@@ -64,7 +64,7 @@ def test_a_low_rate_makes_small_batches(sandbox: Sandbox, clock: Clock) -> None:
     assert clock.now == pytest.approx(1020.0, abs=0.01)
 
 
-def test_a_pass_that_waits_for_its_rate_stops_when_it_is_told_to(
+def test_a_pass_that_waits_for_its_rate_stops_when_asked_to(
     sandbox: Sandbox, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tasks(sandbox, 3)
@@ -102,7 +102,7 @@ def test_no_second_has_more_than_its_share(rate: float, wanted: list[int]) -> No
         begun += batch
 
 
-def test_time_that_nobody_used_is_not_saved_up() -> None:
+def test_unused_time_is_not_saved_up() -> None:
     clock = Clock()
     limit = Rate(10, clock)
     clock.sleep(1000)

@@ -35,7 +35,7 @@ def images(sandbox: Sandbox) -> list[str]:
     return [path for path in state(sandbox)[2] if path.startswith("reports/")]
 
 
-def test_a_report_goes_with_its_images(sandbox: Sandbox, world: World) -> None:
+def test_a_report_is_deleted_with_its_images(sandbox: Sandbox, world: World) -> None:
     gone, living = report(world, "a.png", "b.png"), report(world, "c.png", archived=False)
     world.stored[f"reports/{gone.id}/removed from the text.png"] = 3
     sandbox.load(world.as_dict())
@@ -83,7 +83,7 @@ def test_an_image_that_a_living_task_has_as_an_artifact_is_kept(sandbox: Sandbox
     assert images(sandbox) == [f"reports/{made.id}/a.png"]
 
 
-def test_what_a_report_wrote_elsewhere_goes_although_its_images_are_shown(sandbox: Sandbox, world: World) -> None:
+def test_what_a_report_wrote_elsewhere_is_deleted_although_its_images_are_shown(sandbox: Sandbox, world: World) -> None:
     made = report(world, "a.png")
     made.plot("plot", images=1)
     report(world, text=f"![](https://elsewhere/reports/{made.id}/a.png)", archived=False)
@@ -92,7 +92,7 @@ def test_what_a_report_wrote_elsewhere_goes_although_its_images_are_shown(sandbo
     assert state(sandbox)[2] == [f"reports/{made.id}/a.png"]
 
 
-def test_what_two_archived_reports_show_goes_with_the_second(sandbox: Sandbox, world: World) -> None:
+def test_what_two_archived_reports_show_is_deleted_with_the_second(sandbox: Sandbox, world: World) -> None:
     made, other = report(world, "a.png"), report(world)
     other.document["report_assets"] = [address(made, "a.png")]
     sandbox.load(world.as_dict())
@@ -126,14 +126,14 @@ def test_images_on_an_unknown_store_keep_the_report(sandbox: Sandbox, world: Wor
     assert clean(sandbox).watcher.kept == {made.id: Reason.UNKNOWN_STORE}
 
 
-def test_without_delete_many_the_images_go_one_by_one(world: World) -> None:
+def test_without_delete_many_the_images_are_deleted_one_by_one(world: World) -> None:
     made = report(world, "a.png", "b c.png")
     with Sandbox(world.as_dict(), allow_batch=False) as sandbox:
         assert clean(sandbox).watcher.deleted == {made.id}
         assert images(sandbox) == []
 
 
-def test_in_a_mounted_folder_all_goes_but_what_others_show(world: World, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_in_a_mounted_folder_all_is_deleted_but_what_others_show(world: World, sandbox: Sandbox, tmp_path: Path) -> None:
     made, living = report(world), report(world, archived=False)
     folder = tmp_path / "reports" / made.id
     folder.mkdir(parents=True)

@@ -22,7 +22,7 @@ def settings(shard: int, shards: int, **variables: str) -> Any:
     return load({}, SERVER | {"CLEANUP_SHARDS": str(shards), "JOB_COMPLETION_INDEX": str(shard)} | variables)[0]
 
 
-def test_the_parts_are_the_whole_and_users_of_models_go_with_their_makers(sandbox: Sandbox) -> None:
+def test_the_parts_are_the_whole_and_users_of_models_are_in_the_shard_of_their_makers(sandbox: Sandbox) -> None:
     world = World(NOW)
     for n in range(6):
         maker = world.task(f"maker {n}", days_old=90)
@@ -37,7 +37,7 @@ def test_the_parts_are_the_whole_and_users_of_models_go_with_their_makers(sandbo
     assert (now["tasks"], now["models"], now["files"]) == ([], [], [])
 
 
-def test_what_stays_by_a_rule_is_told_by_one_shard(sandbox: Sandbox) -> None:
+def test_what_is_kept_by_a_rule_is_reported_by_one_shard(sandbox: Sandbox) -> None:
     world = World(NOW)
     kept = {world.task(f"kept {n}", tags=["keep"]).id for n in range(12)} | {world.task("example", public=True).id}
     world.task("goes")

@@ -166,7 +166,7 @@ def test_a_user_that_the_server_refuses_keeps_the_maker_and_its_files(sandbox: S
     assert len(state(sandbox)[2]) == 4
 
 
-def test_a_model_that_comes_into_use_during_the_pass_stays(sandbox: Sandbox, world: World) -> None:
+def test_a_model_that_comes_into_use_during_the_pass_is_kept(sandbox: Sandbox, world: World) -> None:
     maker, living = full(world, "maker"), world.task("living", archived=False)
     model = world.models[0]["id"]
     sandbox.load(world.as_dict())
@@ -218,7 +218,7 @@ def test_a_difference_between_plan_and_answer_is_reported(sandbox: Sandbox, worl
 
 
 # -- events
-def test_tasks_with_events_go_in_calls_that_the_server_waits_for(sandbox: Sandbox, world: World) -> None:
+def test_tasks_with_events_are_deleted_in_calls_that_the_server_waits_for(sandbox: Sandbox, world: World) -> None:
     """Also where a unit is larger than what is looked at together: a pipeline with its steps."""
     controller = world.pipeline("nightly")
     steps = {controller.step(f"step {n}").id for n in range(150)}
@@ -262,7 +262,7 @@ def test_all_iterations_are_found_where_a_bulk_answer_was_cut_off(
     assert dict(done.report.unknown_stores) == {"s3://bucket": 80}
 
 
-def test_images_are_found_although_the_tasks_record_tells_of_the_last_batch_only(sandbox: Sandbox, world: World) -> None:
+def test_images_are_found_although_the_tasks_record_has_only_the_last_batch(sandbox: Sandbox, world: World) -> None:
     task = world.task("scalars last", destination="s3://bucket/base")
     task.debug_images(3)
     sandbox.load(world.as_dict())

@@ -1,4 +1,4 @@
-"""One task's trouble is its own: whatever goes wrong with each request that names one task, all others are deleted."""
+"""One task's trouble is its own: no matter what goes wrong with the requests that name one task, all others are deleted."""
 
 from collections.abc import Callable
 from itertools import count
@@ -235,7 +235,7 @@ def test_a_culprit_is_found_in_about_two_log_n_calls_and_remembered(size: int, e
     assert server.asked[-1] != ()
 
 
-def test_the_order_of_what_is_asked_for_stays() -> None:
+def test_what_is_asked_for_keeps_its_order() -> None:
     server = Server({2})
     answers, _ = server.split.each("call", range(8), lambda _, some: server.ask(server, some) and list(some))
     assert [one for some in answers for one in some] == [0, 1, 3, 4, 5, 6, 7]

@@ -59,7 +59,7 @@ def test_a_file_of_a_living_task_is_missed(world: World) -> None:
     assert "its task" in wrong(world, after(world, lost=(living.id,)))[0]
 
 
-def test_a_task_that_is_due_must_go(world: World, old: TaskBuilder) -> None:
+def test_a_task_that_is_due_must_be_deleted(world: World, old: TaskBuilder) -> None:
     assert "nothing speaks against its deletion" in wrong(world, after(world))[0]
 
 
@@ -67,30 +67,30 @@ def test_no_file_is_left_behind(world: World, old: TaskBuilder) -> None:
     assert "left behind" in wrong(world, after(world, without=(old.id,)))[0]
 
 
-def test_nor_one_that_no_record_names_in_a_folder_that_goes_whole(world: World, old: TaskBuilder) -> None:
+def test_nor_one_that_no_record_names_in_a_folder_that_is_deleted_whole(world: World, old: TaskBuilder) -> None:
     old.file("models/left over")
     assert "goes whole" in wrong(world, after(world, without=(old.id,), lost=("artifacts",)))[0]
 
 
-def test_what_lies_beside_and_is_named_by_nobody_stays(world: World, old: TaskBuilder) -> None:
+def test_what_lies_beside_and_is_named_by_no_one_is_kept(world: World, old: TaskBuilder) -> None:
     old.file("notes.txt")
     assert "lies beside" in wrong(world, after(world, without=(old.id,), lost=(old.id,)))[0]
 
 
-def test_a_claimed_file_stays(world: World, old: TaskBuilder) -> None:
+def test_a_claimed_file_is_kept(world: World, old: TaskBuilder) -> None:
     uri = old.artifact("other")
     world.task("living", archived=False).linked_artifact("link", uri)
     assert "a surviving record names it" in wrong(world, after(world, without=(old.id,), lost=(old.id,)))[0]
     assert wrong(world, after(world, without=(old.id,), lost=("artifacts/data",))) == []
 
 
-def test_a_listed_model_stays(world: World, old: TaskBuilder) -> None:
+def test_a_listed_model_is_kept(world: World, old: TaskBuilder) -> None:
     model = old.model("weights")
     world.task("living", archived=False)._refer("output", "listed", model.id)
     assert "still there needs it" in wrong(world, after(world, without=(old.id, model.id), lost=("artifacts",)))[0]
 
 
-def test_a_model_that_nobody_needs_goes(world: World, old: TaskBuilder) -> None:
+def test_a_model_that_no_one_needs_is_deleted(world: World, old: TaskBuilder) -> None:
     old.model("weights")
     assert "only what is gone needed it" in wrong(world, after(world, without=(old.id,), lost=(old.id,)))[0]
 
@@ -109,7 +109,7 @@ def test_what_a_task_needs_may_wait_for_it(world: World, old: TaskBuilder) -> No
 
 
 @pytest.mark.parametrize(("told", "demanded"), [(3, True), (None, False), (6, False)])
-def test_a_deed_in_mid_pass_counts_from_when_the_pass_was_told(
+def test_a_deed_during_the_pass_counts_from_when_the_pass_saw_it(
     world: World, old: TaskBuilder, told: int | None, demanded: bool
 ) -> None:
     event = {"at": 2, "kind": "restore", "task": old.id}
@@ -120,7 +120,7 @@ def test_a_deed_in_mid_pass_counts_from_when_the_pass_was_told(
     assert any("restored in time" in line for line in found) == demanded
 
 
-def test_a_deed_before_the_chunk_counts_even_if_nobody_looked(world: World, old: TaskBuilder) -> None:
+def test_a_deed_before_the_chunk_counts_even_if_no_one_looked(world: World, old: TaskBuilder) -> None:
     log = [Seen(1, "api", "POST", "tasks.get_all", ""), Seen(2, "api", "POST", "tasks.delete_many", "another one")]
     log.append(Seen(3, "files", "POST", "/delete_many", old.id))
     happened = Happened({"at": 1, "kind": "restore", "task": old.id}, 1)

@@ -47,7 +47,7 @@ def test_exactly_what_is_due_is_gone(shared_judge: Judge, feature: str, data: st
 
 @settings(few, max_examples=20)
 @given(scenarios(without=frozenset(FEATURES) - {"images", "moves"}))
-def test_every_one_of_many_images_goes(shared_judge: Judge, scenario: Scenario) -> None:
+def test_every_one_of_many_images_is_deleted(shared_judge: Judge, scenario: Scenario) -> None:
     assert shared_judge.violations(scenario) == [], scenario.as_json()
 
 

@@ -8,7 +8,7 @@ import pytest
 from cleanup_job.clearml_api.api_client import ApiClient
 from cleanup_job.clearml_api.clearml_server import ClearMLServer
 from cleanup_job.clearml_api.session import ServerAccess
-from cleanup_job.passes.sweep import Options, Sweep
+from cleanup_job.passes.sweep import Sweep, SweepOptions
 from cleanup_job.planning.paths import Location
 from cleanup_job.planning.sweep_outcome import Orphan, OrphanVerdict, SweepReport
 from cleanup_job.retry import Retry
@@ -36,7 +36,7 @@ def sweep(
     assert place is not None
     orphans: list[Orphan] = []
     report = SweepReport("test", "127.0.0.1", delete, LATER)
-    Sweep(ClearMLServer(transport), Options(delete, sure=True), report, orphans.append).run(
+    Sweep(ClearMLServer(transport), SweepOptions(delete, sure=True), report, orphans.append).run(
         [(storage, Location(place.store, place.path))]
     )
     return orphans, storage

@@ -15,7 +15,7 @@ from cleanup_job.clearml_api.api_client import ApiClient
 from cleanup_job.clearml_api.clearml_server import ClearMLServer
 from cleanup_job.clearml_api.session import ServerAccess
 from cleanup_job.errors import CleanupError, LeaseHeldError, RefusedError
-from cleanup_job.passes.sweep import Options, Sweep
+from cleanup_job.passes.sweep import Sweep, SweepOptions
 from cleanup_job.planning.orphans import FoundFolder
 from cleanup_job.planning.paths import Location
 from cleanup_job.planning.sweep_outcome import Orphan, OrphanVerdict, SweepReport
@@ -46,7 +46,7 @@ def sweep(sandbox: Sandbox, root: Path, *, gate: Callable[[], None] = lambda: No
     transport = ApiClient(ServerAccess(sandbox.api_url, sandbox.key, sandbox.secret, retry=retry, timeout=20))
     done = Swept(SweepReport("test", "127.0.0.1", bool(options.get("delete")), NOW))
     storage = MountedFolders([str(root)], before_deletion=gate)
-    wanted = Options(**{"sure": not {"known_one_in", "refuse_above", "grace"} & options.keys(), **options})
+    wanted = SweepOptions(**{"sure": not {"known_one_in", "refuse_above", "grace"} & options.keys(), **options})
     try:
         Sweep(ClearMLServer(transport), wanted, done.report, done.orphans.append).run(
             [(storage, Location(SCHEME + str(root), ""))]
@@ -150,7 +150,7 @@ def test_what_is_not_exactly_a_task_folder_is_never_touched(sandbox: Sandbox, wo
     assert there(root) == before
 
 
-def test_what_changed_within_the_grace_period_stays(sandbox: Sandbox, world: World, root: Path) -> None:
+def test_what_changed_within_the_grace_period_is_kept(sandbox: Sandbox, world: World, root: Path) -> None:
     put(root, f"lab/a.{GONE[0]}/models/old.pt")
     put(root, f"lab/a.{GONE[0]}/models/new.pt", when=NOW - timedelta(days=29))
     put(root, f"lab/b.{GONE[1]}/models/old.pt", when=NOW - timedelta(days=31))
@@ -253,7 +253,7 @@ def empty(root: Path, path: str, when: datetime = LONG_AGO) -> None:
         os.utime(folder, (when.timestamp(), when.timestamp()))
 
 
-def test_an_empty_folder_goes_once_it_is_old_enough(sandbox: Sandbox, world: World, root: Path) -> None:
+def test_an_empty_folder_is_deleted_once_it_is_old_enough(sandbox: Sandbox, world: World, root: Path) -> None:
     empty(root, f"lab/x.{GONE[0]}")
     empty(root, f"lab/x.{GONE[1]}/models/a")
     empty(root, f"lab/x.{GONE[2]}", NOW)
@@ -286,13 +286,13 @@ def test_a_server_that_leaves_tasks_out_of_its_lists_loses_nothing(
     for task in world.tasks:
         put(root, f"lab/exp.{task.id}/artifacts/data.bin")
     before = there(root)
-    monkeypatch.setattr(query, "_candidates", lambda *_: [])
+    monkeypatch.setattr(query, "_candidates", lambda *_, **__: ([], None))
     done = sweep(sandbox, root, delete=True)
     assert done.by(OrphanVerdict.DELETED) == set()
     assert there(root) == before
 
 
-def test_pages_cut_lower_than_asked_for_hide_nobody(sandbox: Sandbox, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_cut_lower_than_asked_for_hide_no_task(sandbox: Sandbox, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = World(NOW)
     for n in range(30):
         put(root, f"lab/exp.{made.task(f'exp {n}', archived=False).id}/artifacts/data.bin")
@@ -363,7 +363,7 @@ def test_a_task_that_is_created_and_uploads_during_the_sweep_survives(
 
 
 @pytest.mark.parametrize("change", ["record", "model", "file", "odd file"])
-def test_an_orphan_that_stops_being_one_before_its_deletion_stays(
+def test_an_orphan_that_stops_being_one_before_its_deletion_is_kept(
     sandbox: Sandbox, world: World, root: Path, change: str
 ) -> None:
     path = put(root, f"lab/x.{GONE[0]}/models/w.pt")

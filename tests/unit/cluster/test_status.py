@@ -203,7 +203,7 @@ def test_an_hour_that_comes_twice_has_each_run_where_it_is() -> None:
 @pytest.mark.parametrize(
     ("entry", "text"),
     [
-        ({"exit_code": 0, "summary": SUMMARY}, "done (exit code 0): deleted 1,200 tasks, 3 files, kept 2, failed 1"),
+        ({"exit_code": 0, "summary": SUMMARY}, "done (exit code 0): deleted 1,200 tasks, 3 files, 2 kept, 1 failed"),
         (
             {"exit_code": 0, "summary": {"dry_run": True, "deleted": 1, "files": 0}},
             "done (exit code 0): would delete 1 task, 0 files",
@@ -244,8 +244,8 @@ def test_the_shards_of_a_pass_are_summed_up_in_one_line() -> None:
     assert (entry.exit_code, entry.summary["deleted"], entry.summary["failed"], entry.summary["seconds"]) == (3, 3600, 3, 9.5)
     assert [(one["shard"], one["exit_code"]) for one in entry.shards or []] == [(0, 0), (1, 0), (2, 3)]
     assert result(entry) == (
-        "done in part: the next pass continues with the rest (exit code 3): deleted 3,600 tasks, 9 files, kept 6, "
-        "failed 3; x [3 of 3 shards ended, failed: 2]"
+        "done in part: the next pass continues with the rest (exit code 3): deleted 3,600 tasks, 9 files, 6 kept, "
+        "3 failed; x [3 of 3 shards ended, failed: 2]"
     )
 
 

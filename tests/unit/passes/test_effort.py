@@ -57,7 +57,7 @@ def models(count: int, **fields: Any) -> list[Model]:
 @pytest.mark.parametrize("ready", [False, True])
 def test_a_task_with_many_models(ready: bool, lists: bool) -> None:
     task = Task(TASK, "exp", "completed", system_tags=("archived",), status_changed=OLD, last_update=OLD, last_change=OLD)
-    policy = Policy(Rules(OLD + timedelta(days=30), force_delete=True), force=True, lists=lambda _: lists)
+    policy = Policy(Rules(OLD + timedelta(days=30), force_delete=True), lists=lambda _: lists)
 
     def plan(count: int) -> Callable[[], object]:
         made = models(count, ready=ready)
@@ -82,7 +82,7 @@ def test_a_folder_of_which_many_files_are_kept() -> None:
     grows_no_faster(ask)
 
 
-def test_nobody_copies_all_that_a_pass_has_deleted_for_each_model() -> None:
+def test_all_that_a_pass_has_deleted_is_not_copied_for_each_model() -> None:
     class Deleted(set[TaskId]):
         def __or__(self, _: object) -> NoReturn:
             pytest.fail("a pass may have deleted a million tasks")

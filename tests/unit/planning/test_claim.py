@@ -94,7 +94,7 @@ def test_the_kinds_are_those_that_a_reading_leads_into() -> None:
     assert Claim("m", OTHER, f"http://x/a.{T}").kinds(T) == KINDS
 
 
-def test_a_link_is_told_by_the_end_of_its_path() -> None:
+def test_a_link_is_known_by_the_end_of_its_path() -> None:
     assert Claim("m", OTHER, "https://public.example/zoo//base.pt?x=1").can_mean("zoo/base.pt")
     assert not Claim("m", OTHER, "https://public.example/other/base.pt").can_mean("zoo/base.pt")
     assert Claim("m", OTHER, "s3://b/zoo/base.pt?x").name == "base.pt"

@@ -1,4 +1,4 @@
-"""Whoever holds on to a task's outputs goes first."""
+"""A task that needs another one's outputs is deleted first."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,7 +33,7 @@ def test_the_maker_waits_until_its_user_is_gone() -> None:
     assert order.take(9, EVERYTHING) == [("maker",)]
 
 
-def test_a_user_that_stays_keeps_its_maker_and_the_makers_maker() -> None:
+def test_a_user_that_is_kept_keeps_its_maker_and_the_makers_maker() -> None:
     order = Order(ids("user", "maker", "first"), holds(user=["maker"], maker=["first"]))
     order.take(9, EVERYTHING)
     assert list(order.kept(("user",))) == [(("maker",), ("user",)), (("first",), ("maker",))]
@@ -41,7 +41,7 @@ def test_a_user_that_stays_keeps_its_maker_and_the_makers_maker() -> None:
     assert order.take(9, EVERYTHING) == []
 
 
-def test_tasks_that_hold_on_to_each_other_go_as_one_unit() -> None:
+def test_tasks_that_hold_on_to_each_other_are_deleted_as_one_unit() -> None:
     order = Order(ids("a", "b", "c"), holds(a=["b"], b=["a"], c=["a"]))
     assert order.take(9, EVERYTHING) == [("c",)]
     order.deleted(("c",))
@@ -132,7 +132,7 @@ def test_makers_that_are_released_together_come_in_a_fixed_order_after_what_is_r
     assert order.take(9, EVERYTHING) == [("z",), ("a",), ("b",), ("m",)]
 
 
-def test_a_maker_that_two_hold_on_to_stays_once_and_takes_its_own_along() -> None:
+def test_a_maker_that_two_hold_on_to_is_kept_once_and_takes_its_own_along() -> None:
     order = Order(ids("one", "two", "maker", "first", "free"), holds(one=["maker"], two=["maker"], maker=["first"]))
     order.take(2, EVERYTHING)
     assert list(order.kept(("one",))) == [(("maker",), ("one",)), (("first",), ("maker",))]

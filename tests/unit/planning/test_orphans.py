@@ -102,7 +102,7 @@ def test_a_listing_is_split_into_folders_and_what_is_in_none_is_left_out() -> No
     ]  # fmt: skip
 
 
-def test_a_folder_that_a_listing_comes_back_to_is_told_twice() -> None:
+def test_a_folder_that_a_listing_comes_back_to_is_reported_twice() -> None:
     paths = [f"lab/x.{ONE}/models/a", "lab/raw.csv", f"lab/x.{ONE}/models/b"]
     assert [one.files for one in grouped("s", [Entry(path, 1, WHEN) for path in paths])] == [1, 1]
 

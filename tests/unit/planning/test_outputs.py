@@ -254,7 +254,7 @@ def test_files_in_folders_that_are_taken_apart_and_beside_the_kinds_are_remember
     assert (found.count, found.bytes, found.named.files) == (4, 12, 1)
 
 
-def test_a_store_that_counts_itself_is_told_by_its_name() -> None:
+def test_a_store_that_counts_itself_is_known_by_its_name() -> None:
     assert added(f"{HERE}/models/w", measured=lambda store: store == "fileserver").count == 0
     assert added(f"{HERE}/models/w", measured=lambda store: store == "other").count == 1
 

@@ -108,7 +108,7 @@ def test_what_lies_beside_what_the_sdk_makes(rest: str, beside: bool) -> None:
     assert left_alone(folder, rest) is beside
 
 
-def test_of_a_folder_what_has_to_stay_is_left_alone() -> None:
+def test_of_a_folder_what_has_to_be_kept_is_left_alone() -> None:
     part = PartOfFolder(TaskFolder("fileserver", FOLDER, TASK), ("models/keep", "artifacts/a/x"))
     left = {
         rest
@@ -270,7 +270,7 @@ def test_a_single_file_has_nothing_below_it() -> None:
 
 # -- reports
 @pytest.mark.parametrize("path", [f"reports/{TASK}", f"base/reports/{TASK}"])
-def test_a_reports_folder_goes_whole(path: str) -> None:
+def test_a_reports_folder_is_deleted_whole(path: str) -> None:
     folder = TaskFolder("fileserver", path, TASK)
     assert folder.is_report
     assert not left_alone(folder, "a.png")

@@ -11,7 +11,7 @@ from cleanup_job.planning.filters import Known
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import RUN_TAG, Task
 from cleanup_job.planning.selection import OwnTasks, Query, Rules, Selected, age_from, resolve, unchanged
-from cleanup_job.settings.filters import Filters
+from cleanup_job.settings.filters import FilterSettings
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 OLD = NOW - timedelta(days=60)
@@ -39,11 +39,11 @@ def task(**fields: object) -> Task:
 
 
 def rules(own: OwnTasks | None = None, **settings: object) -> Rules:
-    filters = Filters(**{"force_delete": True, **settings})
+    filters = FilterSettings(**{"force_delete": True, **settings})
     return resolve(filters, NOW, KNOWN, pytest.fail, cutoff=NOW - timedelta(days=30), own=own)
 
 
-def test_an_archived_task_past_the_threshold_may_go() -> None:
+def test_an_archived_task_past_the_threshold_may_be_deleted() -> None:
     assert rules().allows(task())
 
 
@@ -60,7 +60,7 @@ def test_an_archived_task_past_the_threshold_may_go() -> None:
         {"system_tags": ("archived", "hidden")},
     ],
 )
-def test_these_stay(fields: dict[str, object]) -> None:
+def test_these_are_kept(fields: dict[str, object]) -> None:
     assert not rules().allows(task(**fields))
 
 
@@ -69,7 +69,7 @@ def test_a_draft_that_never_ran_counts_by_its_last_update_then_by_its_creation()
     assert age_from(task(status="created", status_changed=None, last_update=None)) == OLD
 
 
-def test_by_default_only_drafts_go() -> None:
+def test_by_default_only_drafts_are_deleted() -> None:
     assert not rules(force_delete=False).allows(task())
     assert rules(force_delete=False).allows(task(status="created", status_changed=None))
 
@@ -154,7 +154,7 @@ def test_a_clone_of_a_controller_is_no_step_of_it() -> None:
         {"parent": "other"},
     ],
 )
-def test_a_task_that_somebody_touched_has_changed(fields: dict[str, object]) -> None:
+def test_a_task_that_someone_touched_has_changed(fields: dict[str, object]) -> None:
     assert not unchanged(Selected.of(task()), task(**fields))
 
 
@@ -203,7 +203,7 @@ def test_the_server_is_asked_for_what_the_rules_need() -> None:
     assert rules(include_pipeline_steps=True).query().hidden is True
 
 
-def test_what_is_remembered_of_a_task_is_what_tells_it_from_a_changed_one() -> None:
+def test_what_is_remembered_of_a_task_shows_whether_it_has_changed() -> None:
     one = task(parent="p", last_change=NOW)
     found = Selected.of(one)
     assert (found.id, found.project, found.parent, found.last_change) == ("t1", "p2", "p", NOW)
@@ -242,7 +242,7 @@ def test_the_jobs_own_tasks_are_never_deleted_while_they_are_needed() -> None:
     assert rules(OwnTasks(never=frozenset({"t2"}))).allows(task())
 
 
-def test_archived_runs_of_the_jobs_own_draft_go_whatever_else_is_asked_for() -> None:
+def test_archived_runs_of_the_jobs_own_draft_are_deleted_whatever_else_is_asked_for() -> None:
     own = rules(OwnTasks(runs_of="draft"), force_delete=False, projects=("other/a",), tags=("y",))
     run = task(parent="draft", tags=(RUN_TAG,))
     assert own.allows(run)

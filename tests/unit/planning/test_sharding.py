@@ -1,4 +1,4 @@
-"""Which shard a task belongs to: each to one, the same for ever, and groups that need each other stay together."""
+"""Which shard a task belongs to: each to one, always the same, and groups that need each other are together."""
 
 import zlib
 
@@ -34,7 +34,7 @@ def test_each_task_is_in_one_shard_with_all_that_it_needs(
 
 
 @given(IDS, st.integers(1, 9))
-def test_a_task_that_stands_alone_goes_by_its_id(tasks: list[TaskId], shards: int) -> None:
+def test_the_shard_of_a_task_in_no_group_is_that_of_its_id(tasks: list[TaskId], shards: int) -> None:
     for shard in range(shards):
         assert own(tasks, {}, shard, shards) == {task for task in tasks if zlib.crc32(task.encode()) % shards == shard}
 

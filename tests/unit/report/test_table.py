@@ -1,56 +1,54 @@
-"""The sum of a pass."""
+"""The report on a terminal of any width."""
 
 import io
-from datetime import UTC, datetime
 
 from rich.console import Console
 
-from cleanup_job.planning.outcome import EXAMPLES, Reason, Report, TaskOutcome, Verdict
-from cleanup_job.planning.paths import TaskId
+from cleanup_job.planning.outcome import Report
 from cleanup_job.report import table
-
-MOMENT = datetime(2026, 11, 1, tzinfo=UTC)
-
-
-def outcome(n: int = 0, verdict: Verdict = Verdict.DELETED, reason: Reason | None = None, **more: object) -> TaskOutcome:
-    return TaskOutcome(TaskId(f"{n:032x}"), f"exp {n}", "team/a", "p1", verdict, reason, **more)  # type: ignore[arg-type]  # any of its fields
+from tests.unit.report.example_report import report
 
 
-def report(*outcomes: TaskOutcome, **more: object) -> Report:
-    made = Report("1.0", False, MOMENT, MOMENT, "http://api:8008", "http://web:8080", MOMENT, len(outcomes), **more)  # type: ignore[arg-type]  # any of its fields
-    for one in outcomes:
-        made.add(one)
-    return made
-
-
-def shown(made: Report, width: int = 100) -> str:
+def shown(made: Report, *, width: int = 80, terminal: bool = False) -> str:
     stream = io.StringIO()
-    table.render(made, Console(file=stream, width=width, no_color=True))
+    console = Console(file=stream, width=width, force_terminal=terminal, color_system="truecolor" if terminal else None)
+    table.render(made, console)
     return stream.getvalue()
 
 
-def test_the_sum_counts_what_goes_and_what_stays() -> None:
-    made = report(
-        outcome(1, models=2, files=5, bytes=10),
-        outcome(2, Verdict.KEPT, Reason.UNKNOWN_STORE, unknown_stores=(("s3://b", 3),)),
-        outcome(3, Verdict.FAILED, Reason.FILE_ERROR),
-        outcome(4, Verdict.NOT_OURS, Reason.PUBLIC),
-    )
-    row = made.total()
-    assert (row.tasks, row.models, row.files, row.bytes, row.kept, row.failed, row.not_ours) == (1, 2, 5, 10, 1, 1, 1)
-    assert made.unknown_stores == {"s3://b": 3}
+def test_eighty_columns_hold_every_line_but_addresses_and_settings_to_copy() -> None:
+    lines = shown(report(projects=40)).splitlines()
+    assert not [line for line in lines if len(line.rstrip()) > 80 and "https://" not in line and "CLEANUP_" not in line]
+    assert [line for line in lines if line.startswith((" total", "total"))]
+    assert "and 16 more" in " ".join(lines)  # 41 projects, 25 of them with the rest summed up, and never cut silently
 
 
-def test_examples_are_bounded_and_counts_are_not() -> None:
-    made = report(*(outcome(n, Verdict.KEPT, Reason.CHANGED) for n in range(EXAMPLES + 50)))
-    entry = made.reasons[Reason.CHANGED]
-    assert (entry.count, len(entry.examples)) == (EXAMPLES + 50, EXAMPLES)
+def test_failures_come_first_and_the_exit_code_is_explained_last() -> None:
+    text = " ".join(shown(report()).split())
+    assert text.index("1 task failed: it has files that could not be deleted") < text.index("5 tasks kept: each has files")
+    assert text.index("5 tasks kept") < text.index("1 task skipped: it is a public example")
+    assert "7 tasks are left for the next pass: the limit of CLEANUP_MAX_TASKS was reached" in text
+    assert text.endswith("continues with the rest (42 requests in 1 min 15 s)")
 
 
-def test_each_unknown_store_is_named_once_with_the_setting_to_add() -> None:
-    stores = (("https://old.example", 2), ("s3://bucket", 1))
-    text = shown(report(*(outcome(n, Verdict.KEPT, Reason.UNKNOWN_STORE, unknown_stores=stores) for n in range(3))), 300)
-    assert text.count("unknown store https://old.example: 6 files") == 1
-    assert "CLEANUP_FILES_URL_PREFIXES=https://old.example" in text
-    assert text.count("unknown store s3://bucket: 3 files") == 1
-    assert "CLEARML_CONFIG_FILE=/the/clearml.conf" in text
+def test_a_dry_run_never_says_deleted() -> None:
+    text = shown(report(dry_run=True), width=100)
+    assert text.startswith("\nDry run: would delete 3 tasks, 3 models and 3,600 files (9.0 MiB known); 5 to keep")
+    assert "Deleted" not in text
+    assert "  kept" not in text.split("total")[0]
+
+
+def test_each_store_is_named_once_with_a_setting_that_can_be_copied_whole() -> None:
+    lines = shown(report(), width=40).splitlines()
+    text = "\n".join(lines)
+    assert "unknown store https://old.example: 10 files" in " ".join(text.split())
+    assert "unknown store s3://bucket: 5 files" in " ".join(text.split())
+    assert text.count("unknown store") == 2
+    assert [line.strip() for line in lines].count("CLEANUP_FILES_URL_PREFIXES=https://old.example") == 1
+    assert [line.strip() for line in lines].count("CLEARML_CONFIG_FILE=/the/clearml.conf") == 1
+
+
+def test_tasks_are_links_where_the_terminal_can_and_addresses_where_it_can_not() -> None:
+    address = f"https://web/projects/p1/experiments/{'f' * 32}/output/execution"
+    assert f"\n    {address}\n" in shown(report())
+    assert f";{address}\x1b\\" in shown(report(), terminal=True)

@@ -18,7 +18,7 @@ def files(sandbox: Sandbox) -> list[str]:
     return state(sandbox)[2]
 
 
-def test_an_archived_task_goes_with_its_models_artifacts_debug_samples_and_plots(sandbox: Sandbox, world: World) -> None:
+def test_an_archived_task_is_deleted_with_its_models_artifacts_debug_samples_and_plots(sandbox: Sandbox, world: World) -> None:
     task = world.task("exp")
     task.artifact("data")
     task.model("weights")
@@ -43,7 +43,7 @@ def test_drafts_that_never_ran_are_found_and_without_force_nothing_else(sandbox:
 
 
 @pytest.mark.parametrize("status", ["created", "stopped", "completed", "failed", "closed", "published"])
-def test_with_force_every_archived_task_past_the_threshold_goes(sandbox: Sandbox, world: World, status: str) -> None:
+def test_with_force_every_archived_task_past_the_threshold_is_deleted(sandbox: Sandbox, world: World, status: str) -> None:
     old = world.task("old", status=status)
     world.task("not archived", status=status, archived=False)
     world.task("young", status=status, days_old=10)
@@ -99,7 +99,7 @@ def test_names_that_need_quoting_are_found_and_their_neighbours_are_not(world: W
         assert files(sandbox) == [world.path(neighbour)]
 
 
-def test_a_link_registered_as_an_artifact_stays_and_the_record_goes(sandbox: Sandbox, world: World) -> None:
+def test_a_link_registered_as_an_artifact_is_kept_and_the_record_is_deleted(sandbox: Sandbox, world: World) -> None:
     living = world.task("living", archived=False)
     uri = living.artifact("data")
     task = world.task("linker")
@@ -115,7 +115,7 @@ def test_a_link_registered_as_an_artifact_stays_and_the_record_goes(sandbox: San
     assert "s3://bucket/zoo/base.pt" in outcome.external
 
 
-def test_linked_files_go_only_where_the_settings_say_so_and_never_from_another_tasks_folder(
+def test_linked_files_are_deleted_only_where_the_settings_say_so_and_never_from_another_tasks_folder(
     sandbox: Sandbox, world: World
 ) -> None:
     living = world.task("living", archived=False)
@@ -131,7 +131,7 @@ def test_linked_files_go_only_where_the_settings_say_so_and_never_from_another_t
     assert len(files(sandbox)) == 2
 
 
-def test_a_model_that_a_living_task_uses_stays_with_its_file(sandbox: Sandbox, world: World) -> None:
+def test_a_model_that_a_living_task_uses_is_kept_with_its_file(sandbox: Sandbox, world: World) -> None:
     maker = world.task("maker")
     used, free = maker.model("used"), maker.model("free")
     maker.artifact("data")
@@ -146,7 +146,7 @@ def test_a_model_that_a_living_task_uses_stays_with_its_file(sandbox: Sandbox, w
     assert done.watcher.warnings == []
 
 
-def test_a_published_model_stays_with_its_file(sandbox: Sandbox, world: World) -> None:
+def test_a_published_model_is_kept_with_its_file(sandbox: Sandbox, world: World) -> None:
     task = world.task("maker", status="published")
     ready = task.model("ready", ready=True)
     task.model("draft")
@@ -158,7 +158,9 @@ def test_a_published_model_stays_with_its_file(sandbox: Sandbox, world: World) -
     assert done.watcher.warnings == []
 
 
-def test_tasks_that_use_each_others_models_go_together_and_a_published_model_stays(sandbox: Sandbox, world: World) -> None:
+def test_tasks_that_use_each_others_models_are_deleted_together_and_a_published_model_is_kept(
+    sandbox: Sandbox, world: World
+) -> None:
     one, other = world.task("one"), world.task("other")
     one.input_model(other.model("b"))
     other.input_model(one.model("a"))
@@ -170,7 +172,7 @@ def test_tasks_that_use_each_others_models_go_together_and_a_published_model_sta
     assert files(sandbox) == [world.path(ready.uri)]
 
 
-def test_two_models_one_uri_the_file_goes_with_the_last_of_them(sandbox: Sandbox, world: World) -> None:
+def test_two_models_one_uri_the_file_is_deleted_with_the_last_of_them(sandbox: Sandbox, world: World) -> None:
     first = world.task("first", days_old=40)
     weights = first.model("weights")
     second = world.task("second", days_old=20)
@@ -193,7 +195,7 @@ def test_two_models_one_uri_in_one_pass(sandbox: Sandbox, world: World) -> None:
 
 
 @pytest.mark.parametrize("maker_days", [40, 60])
-def test_consumer_and_producer_go_in_one_pass_with_all_files(sandbox: Sandbox, world: World, maker_days: int) -> None:
+def test_consumer_and_producer_are_deleted_in_one_pass_with_all_files(sandbox: Sandbox, world: World, maker_days: int) -> None:
     maker = world.task("maker", days_old=maker_days)
     user = world.task("user", days_old=50)
     user.input_model(maker.model("weights"))
@@ -203,7 +205,7 @@ def test_consumer_and_producer_go_in_one_pass_with_all_files(sandbox: Sandbox, w
     assert state(sandbox) == ([], [], [])
 
 
-def test_tasks_that_use_each_others_models_go_as_one(sandbox: Sandbox, world: World) -> None:
+def test_tasks_that_use_each_others_models_are_deleted_as_one(sandbox: Sandbox, world: World) -> None:
     one, other = world.task("one"), world.task("other")
     one.input_model(other.model("b"))
     other.input_model(one.model("a"))
@@ -260,7 +262,7 @@ def test_a_public_example_is_counted_as_not_ours(sandbox: Sandbox, world: World)
     assert done.report.exit_code == 0
 
 
-def test_a_dataset_version_that_a_living_version_is_made_of_stays(sandbox: Sandbox, world: World) -> None:
+def test_a_dataset_version_that_a_living_version_is_made_of_is_kept(sandbox: Sandbox, world: World) -> None:
     base = world.dataset("numbers", version="1.0.0")
     world.dataset("numbers", version="2.0.0", parents=[base], archived=False)
     lone = world.dataset("lone")
@@ -270,7 +272,7 @@ def test_a_dataset_version_that_a_living_version_is_made_of_stays(sandbox: Sandb
     assert done.watcher.deleted == {lone.id}
 
 
-def test_a_whole_line_of_dataset_versions_goes_youngest_first(sandbox: Sandbox, world: World) -> None:
+def test_a_whole_line_of_dataset_versions_is_deleted_youngest_first(sandbox: Sandbox, world: World) -> None:
     first = world.dataset("numbers", version="1.0.0", days_old=40)
     second = world.dataset("numbers", version="2.0.0", parents=[first], days_old=50)
     world.dataset("numbers", version="3.0.0", parents=[second], days_old=60)

@@ -1,4 +1,4 @@
-"""What must stay although it is archived and old: by rules of ours, and by what ClearML's own objects need."""
+"""What must be kept although it is archived and old: by rules of ours, and by what ClearML's own objects need."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def test_a_kept_tag_wins_over_everything_and_the_report_says_so(sandbox: Sandbox
     assert len(state(sandbox)[2]) == 1
 
 
-def test_kept_projects_stay_with_their_sub_projects(sandbox: Sandbox, world: World) -> None:
+def test_kept_projects_are_kept_with_their_sub_projects(sandbox: Sandbox, world: World) -> None:
     kept = [world.task(f"exp {n}", project=name).id for n, name in enumerate(("gold", "gold/sub"))]
     gone = world.task("exp", project="golden")
     sandbox.load(world.as_dict())
@@ -47,7 +47,7 @@ def test_kept_projects_stay_with_their_sub_projects(sandbox: Sandbox, world: Wor
     assert done.watcher.deleted == {gone.id}
 
 
-def test_what_a_kept_task_uses_stays_too(sandbox: Sandbox, world: World) -> None:
+def test_what_a_kept_task_uses_is_kept_too(sandbox: Sandbox, world: World) -> None:
     maker, user = world.task("maker"), world.task("user", tags=["gold"])
     model = maker.model("weights")
     maker.artifact("data")
@@ -110,7 +110,7 @@ def pipeline(world: World, **of_steps: Any) -> tuple[TaskBuilder, list[TaskBuild
     return controller, steps
 
 
-def test_steps_of_a_controller_that_stays_stay_whatever_the_settings(sandbox: Sandbox, world: World) -> None:
+def test_steps_of_a_controller_that_is_kept_are_kept_whatever_the_settings(sandbox: Sandbox, world: World) -> None:
     controller = world.pipeline("nightly", archived=False)
     steps = [controller.step(f"step {n}", hidden=n == 0).id for n in range(2)]
     sandbox.load(world.as_dict())
@@ -119,7 +119,9 @@ def test_steps_of_a_controller_that_stays_stay_whatever_the_settings(sandbox: Sa
     assert controller.id in done.watcher.outcomes[steps[0]].detail  # type: ignore[index]  # ids are texts
 
 
-def test_without_the_setting_archived_steps_go_after_their_controller_and_no_others(sandbox: Sandbox, world: World) -> None:
+def test_without_the_setting_archived_steps_are_deleted_after_their_controller_and_no_others(
+    sandbox: Sandbox, world: World
+) -> None:
     controller = world.pipeline("nightly")
     archived, living = controller.step("archived", days_old=40), controller.step("living", archived=False)
     sandbox.load(world.as_dict())
@@ -153,7 +155,7 @@ def test_an_archived_controller_takes_its_steps_along(sandbox: Sandbox, world: W
         ({"public": True}, {}),
     ],
 )
-def test_a_step_that_has_to_stay_keeps_the_whole_pipeline(
+def test_a_step_that_has_to_be_kept_keeps_the_whole_pipeline(
     sandbox: Sandbox, world: World, step: dict[str, Any], filters: dict[str, Any]
 ) -> None:
     controller, steps = pipeline(world)
@@ -182,7 +184,7 @@ def test_a_step_that_is_touched_during_the_pass_keeps_the_whole_pipeline(sandbox
     assert controller.id in before[0]
 
 
-def test_a_controllers_record_goes_only_when_those_of_its_steps_are_gone(sandbox: Sandbox, world: World) -> None:
+def test_a_controllers_record_is_deleted_only_when_those_of_its_steps_are_gone(sandbox: Sandbox, world: World) -> None:
     controller, steps = pipeline(world, archived=False)
     sandbox.load(world.as_dict())
 
@@ -238,7 +240,7 @@ def test_the_servers_own_flag_is_never_sent(sandbox: Sandbox, world: World) -> N
 
 
 # -- datasets
-def test_all_ancestors_of_a_version_that_stays_stay_wherever_they_are(sandbox: Sandbox, world: World) -> None:
+def test_all_ancestors_of_a_version_that_is_kept_are_kept_wherever_they_are(sandbox: Sandbox, world: World) -> None:
     first = world.dataset("numbers", project="one")
     second = world.dataset("letters", project="two", parents=[first])
     other = world.dataset("signs", project="three")
@@ -252,7 +254,7 @@ def test_all_ancestors_of_a_version_that_stays_stay_wherever_they_are(sandbox: S
 
 
 @pytest.mark.parametrize("alias", [None, "training data"])
-def test_a_dataset_that_a_surviving_task_used_stays_where_that_is_wanted(
+def test_a_dataset_that_a_surviving_task_used_is_kept_where_that_is_wanted(
     sandbox: Sandbox, world: World, alias: str | None
 ) -> None:
     used, unused, by_archived = (world.dataset(name) for name in ("used", "unused", "by an archived one"))
@@ -280,7 +282,7 @@ def names(sandbox: Sandbox) -> set[str]:
     return {project["name"] for project in sandbox.store.projects.values()}
 
 
-def test_projects_that_the_pass_emptied_go_and_no_others(sandbox: Sandbox, world: World) -> None:
+def test_projects_that_the_pass_emptied_are_deleted_and_no_others(sandbox: Sandbox, world: World) -> None:
     world.project("never used")
     for name in ("gone", "tops/gone", "tops/gone/inner"):
         world.task("old", project=name).artifact("data")
@@ -312,14 +314,14 @@ def test_projects_that_the_pass_emptied_go_and_no_others(sandbox: Sandbox, world
     assert clean(sandbox, delete_empty_projects=True).watcher.projects == []
 
 
-def test_projects_stay_unless_it_is_wanted(sandbox: Sandbox, world: World) -> None:
+def test_projects_are_kept_unless_it_is_wanted(sandbox: Sandbox, world: World) -> None:
     world.task("old", project="gone")
     sandbox.load(world.as_dict())
     clean(sandbox)
     assert "gone" in names(sandbox)
 
 
-def test_a_model_that_stays_keeps_its_project_in_a_dry_run_too(sandbox: Sandbox, world: World) -> None:
+def test_a_model_that_is_kept_keeps_its_project_in_a_dry_run_too(sandbox: Sandbox, world: World) -> None:
     maker = world.task("maker", project="models")
     world.task("user", archived=False).input_model(maker.model("weights"))
     sandbox.load(world.as_dict())
@@ -328,7 +330,7 @@ def test_a_model_that_stays_keeps_its_project_in_a_dry_run_too(sandbox: Sandbox,
     assert "models" in names(sandbox)
 
 
-def test_a_project_that_somebody_used_meanwhile_stays(sandbox: Sandbox, world: World) -> None:
+def test_a_project_that_someone_used_meanwhile_is_kept(sandbox: Sandbox, world: World) -> None:
     world.task("old", project="busy")
     newcomer = world.task("new", project="elsewhere", archived=False)
     sandbox.load(world.as_dict())
@@ -345,7 +347,7 @@ def test_a_project_that_somebody_used_meanwhile_stays(sandbox: Sandbox, world: W
     assert not done.watcher.failed
 
 
-def test_no_project_goes_once_the_lease_is_lost_or_the_pass_was_stopped(sandbox: Sandbox, world: World) -> None:
+def test_no_project_is_deleted_once_the_lease_is_lost_or_the_pass_was_stopped(sandbox: Sandbox, world: World) -> None:
     world.task("old", project="gone")
     sandbox.load(world.as_dict())
     stop = Stop()
@@ -364,7 +366,7 @@ def test_no_project_goes_once_the_lease_is_lost_or_the_pass_was_stopped(sandbox:
     assert "gone" in names(sandbox)
 
 
-def test_a_run_of_the_job_that_both_listings_bring_is_told_once(sandbox: Sandbox) -> None:
+def test_a_run_of_the_job_that_both_listings_bring_is_reported_once(sandbox: Sandbox) -> None:
     world = World(NOW)
     draft = world.task("Cleanup Service", archived=False, status="created")
     run = world.task("a run", parent=draft, tags=["clearml-cleanup", "gold"])
