@@ -4,6 +4,7 @@ import gc
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Protocol
 
@@ -154,7 +155,7 @@ class PassJob(Job[Report]):
             worker=pod.NAME,
             uploads=wiring.uploads(mine.settings, connection),
             warn=self._warn,
-            aborted=self._note_aborted,
+            aborted=partial(self._stop.ask, StopReason.ABORTED),
         )
         with reporter:
             try:
@@ -176,9 +177,6 @@ class PassJob(Job[Report]):
     def _clean_around(self, mine: OwnTask, connection: wiring.Login, observer: Observer) -> None:
         """Run the pass; of the job's own tasks, it touches only old runs."""
         self._clean(mine.settings, connection, observer, OwnTasks(mine.never, mine.draft.id if mine.draft else ""))
-
-    def _note_aborted(self) -> None:
-        self._stop.reason = self._stop.reason or StopReason.ABORTED
 
     # -- notes
     def _warn(self, text: str) -> None:
