@@ -68,7 +68,7 @@ class _Kind:
         self.usual += (took - self.usual) * (1 / self.answers if self.answers <= ENOUGH else pull)
 
 
-class InFlight:
+class ConcurrencyLimit:
     """A limit on the requests in flight at one server. Safe to use from many threads."""
 
     def __init__(

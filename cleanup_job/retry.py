@@ -1,62 +1,84 @@
-"""How requests are tried again, the same for ClearML Server and its fileserver: bounded, with back-off and jitter."""
+"""How requests are retried, the same for every server: a bounded number of tries, with back-off and jitter.
 
-from collections.abc import Callable, Iterator
+This is the only retry loop. Other loops that repeat a request ask for something else each time: the next page, half of a call
+(`transport/splitting.py`), or whether something has changed meanwhile.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import requests
 import stamina
 import urllib3
 
-PASSING = frozenset({429, 500, 502, 503, 504, 509})
-"""Statuses worth another try: HTTP's, and 509 which ClearML's SDK counts as passing too."""
-HASTY = 2
-"""Tries of a call for many that is divided when it fails."""
+from cleanup_job.errors import CleanupError
+
+TRANSIENT_STATUSES = frozenset({429, 500, 502, 503, 504, 509})
+"""HTTP statuses that are worth another try: the usual ones, and 509, which ClearML's SDK also counts as transient."""
+FEW_TRIES = 2
+"""Tries of a bulk call that is divided when it fails."""
+
+T = TypeVar("T")
+
+
+class TransientError(CleanupError):
+    """A failure that the next try may not meet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often, and how soon."""
+    """How often a request is tried, and how soon again."""
 
     attempts: int = 6
-    """Tries of each request, the first one included."""
+    """Tries of each request, including the first."""
     wait: float = 0.5
-    """Seconds before the second try; doubles up to 60 times as much."""
+    """Seconds before the second try; doubles with each try, up to 60 times as much."""
     on_retry: Callable[[str], None] = field(default=lambda _: None, repr=False)
-    """Told of each failed try but the last, in a line for people."""
+    """Called with a readable line after each failed try except the last."""
 
     @property
     def times(self) -> str:
-        """How often, in words."""
+        """The number of tries, as text."""
         return "1 try" if self.attempts == 1 else f"{self.attempts} tries"
 
-    def tries(self, name: str, passing: type[Exception], *, hasty: bool = False) -> Iterator[stamina.Attempt]:
-        """The tries of a call: a loop of contexts that swallow a ``passing`` error as long as tries are left.
+    def call(self, name: str, action: Callable[[], T], *, few_tries: bool = False) -> T:
+        """Return what ``action`` returns; call it again while it raises ``TransientError`` and tries are left.
 
-        A ``hasty`` call has ``HASTY`` at most, and none after a time-out: somebody else asks again, for less.
+        Args:
+            name: The request, for the messages.
+            action: Sends the request once.
+            few_tries: Try ``FEW_TRIES`` times at most, and not again after a time-out: the caller will ask for less.
+
+        Raises:
+            TransientError: the last try failed, too.
         """
-        attempts, failed = min(self.attempts, HASTY) if hasty else self.attempts, 0
+        attempts, failed = min(self.attempts, FEW_TRIES) if few_tries else self.attempts, 0
 
-        def worth_it(error: Exception) -> bool:
+        def is_transient(error: Exception) -> bool:
             nonlocal failed
-            if not isinstance(error, passing) or (hasty and _timed_out(error)):
+            if not isinstance(error, TransientError) or (few_tries and _timed_out(error)):
                 return False
             failed += 1
             if failed < attempts:
                 self.on_retry(f"trying again: {name}: {error}")
             return True
 
-        yield from stamina.retry_context(
-            on=worth_it,
+        for attempt in stamina.retry_context(
+            on=is_transient,
             attempts=attempts,
             timeout=None,
             wait_initial=self.wait,
             wait_max=self.wait * 60,
             wait_jitter=self.wait,
-        )
+        ):
+            with attempt:
+                return action()
+        raise AssertionError
 
 
 def _timed_out(error: BaseException | None) -> bool:
-    """Whether a limit on time is behind an error."""
+    """Whether a time limit caused an error."""
     for _ in range(8):
         if error is None or isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
             break
@@ -65,5 +87,5 @@ def _timed_out(error: BaseException | None) -> bool:
 
 
 def time_limits(seconds: float) -> tuple[float, float]:
-    """Limits in seconds on connecting and on each answer, as requests takes them."""
+    """Limits in seconds for connecting and for each answer, as requests takes them."""
     return min(10.0, seconds), seconds

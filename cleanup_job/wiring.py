@@ -7,8 +7,8 @@ from importlib.metadata import version
 from typing import Any
 
 from cleanup_job import redaction
-from cleanup_job.clearml_api import conf
-from cleanup_job.concurrency_limit import InFlight
+from cleanup_job.clearml_api import clearml_conf
+from cleanup_job.concurrency_limit import ConcurrencyLimit
 from cleanup_job.errors import CleanupError, SettingsError
 from cleanup_job.passes.ports import Server
 from cleanup_job.planning.paths import Location
@@ -19,12 +19,13 @@ from cleanup_job.settings.model import Settings
 from cleanup_job.settings.sources import load
 from cleanup_job.settings.text import folder
 from cleanup_job.storage.fileserver import FileServer
-from cleanup_job.storage.folders import SCHEME, MountedFolders
-from cleanup_job.storage.store import Store, Stores
+from cleanup_job.storage.interface import Store
+from cleanup_job.storage.mounted_folders import SCHEME, MountedFolders
+from cleanup_job.storage.stores import Stores
 
-_KEPT = "tasks with files on a fileserver are kept, the others are deleted"
+_KEPT = "tasks with files on a fileserver are kept, and the others are deleted"
 LOOKS = 2
-"""Tries to reach a fileserver at such an address."""
+"""Tries to reach a fileserver at a derived address."""
 
 
 def read_settings(
@@ -38,7 +39,7 @@ def read_settings(
         SettingsError: something is empty, unknown, malformed or missing.
     """
     redaction.hide_all(environ)
-    settings, origins = load(flags, environ, (ClearMLConf(conf.parse), DerivedAddresses()), parameters)
+    settings, origins = load(flags, environ, (ClearMLConf(clearml_conf.parse), DerivedAddresses()), parameters)
     keys = settings.connection
     redaction.hide_login(keys.access_key.get_secret_value(), keys.secret_key.get_secret_value())
     return settings, origins
@@ -51,35 +52,35 @@ class Parts:
     server: Server
     stores: Stores
     requests: Callable[[], int]
-    """How many requests were sent so far."""
+    """Returns how many requests were sent so far."""
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
-    """A login at ClearML Server, how requests are tried again, and how many may be in flight at each of its two servers."""
+class Login:
+    """A login to ClearML Server, with how requests are tried again and how many may be in flight to each of its two servers."""
 
     transport: Any
     retry: Retry
-    api: InFlight
-    files: InFlight
+    api: ConcurrencyLimit
+    files: ConcurrencyLimit
 
 
-def log_in(settings: Settings, warn: Callable[[str], None]) -> Connection:
-    """Log in to ClearML Server. ``warn`` hears, from any thread, of requests that are tried again and servers that slow down.
+def log_in(settings: Settings, warn: Callable[[str], None]) -> Login:
+    """Log in to ClearML Server. ``warn`` is called from any thread, about requests tried again and servers that slow down.
 
     Raises:
         SettingsError: wrong credentials or addresses.
         UnreachableError: no answer.
     """
-    # Imported here: clearml takes a second to import, and `--help` or a wrong setting should not wait for it.
-    from cleanup_job.clearml_api import session  # noqa: PLC0415 -- see above
+    # Imported late: clearml takes a second to import, and `--help` or a wrong setting should not wait for it.
+    from cleanup_job.clearml_api import api_client, session  # noqa: PLC0415 -- see above
 
     retry = Retry(settings.run.attempts, on_retry=warn)
     api, files = (
-        InFlight(settings.run.max_requests_in_flight, name, warn) for name in ("ClearML Server", "ClearML's fileserver")
+        ConcurrencyLimit(settings.run.max_requests_in_flight, name, warn) for name in ("ClearML Server", "ClearML's fileserver")
     )
-    transport = session.Transport(
-        session.Connection(
+    transport = api_client.ApiClient(
+        session.ServerAccess(
             settings.connection.api_host,
             settings.connection.access_key.get_secret_value(),
             settings.connection.secret_key.get_secret_value(),
@@ -89,41 +90,41 @@ def log_in(settings: Settings, warn: Callable[[str], None]) -> Connection:
             in_flight=api,
         )
     )
-    return Connection(transport, retry, api, files)
+    return Login(transport, retry, api, files)
 
 
-def connect(settings: Settings, connection: Connection, before_deletion: Callable[[], None]) -> Parts:
-    """The server and its stores. What ``before_deletion`` raises keeps a deletion from being sent.
+def connect(settings: Settings, connection: Login, before_deletion: Callable[[], None]) -> Parts:
+    """The server and its stores. If ``before_deletion`` raises, the deletion is not sent.
 
     Raises:
         SettingsError: the stores' settings are wrong.
     """
     transport = connection.transport
     for in_flight in (connection.api, connection.files):
-        in_flight.allow(settings.run.max_requests_in_flight)  # a task in ClearML, read since the login, may say otherwise
+        in_flight.allow(settings.run.max_requests_in_flight)  # the task in ClearML, read since the login, may have changed it
     places = stores(settings, connection, before_deletion)
     return Parts(_server(settings, transport, before_deletion), places, lambda: transport.sent + places.sent)
 
 
 def _server(settings: Settings, transport: Any, before_deletion: Callable[[], None]) -> Any:
-    from cleanup_job.clearml_api.clearml_server import ClearMLServer  # noqa: PLC0415 -- clearml, likewise
+    from cleanup_job.clearml_api.clearml_server import ClearMLServer  # noqa: PLC0415 -- clearml is slow to import
 
     return ClearMLServer(transport, settings.run.page_size, before_deletion=before_deletion)
 
 
-def service_tasks(settings: Settings, connection: Connection) -> Any:
-    """The job's own tasks in ClearML."""
-    from cleanup_job.clearml_api.service_tasks import OWN_VERSION, ServiceTasks  # noqa: PLC0415 -- clearml, likewise
+def service_tasks(settings: Settings, connection: Login) -> Any:
+    """Access to the job's own tasks in ClearML."""
+    from cleanup_job.clearml_api.service_tasks import OWN_VERSION, ServiceTasks  # noqa: PLC0415 -- clearml is slow to import
 
     requirement = settings.service_task.task_requirement or OWN_VERSION + version("clearml-cleanup")
     return ServiceTasks(connection.transport, settings.service_task.task_project, settings.service_task.task_name, requirement)
 
 
-def with_fileserver(settings: Settings, origins: Mapping[str, str], connection: Connection) -> tuple[Settings, str]:
-    """The settings without a derived address at which no fileserver answers, and a warning where there is no fileserver.
+def with_fileserver(settings: Settings, origins: Mapping[str, str], connection: Login) -> tuple[Settings, str]:
+    """The settings without a derived address at which no fileserver answers, and a warning if there is no fileserver.
 
-    Only what the operator named has to be there. Files at an address that is left out are on a store that nobody knows, so
-    tasks that have some are kept, and none of these files counts as gone.
+    Only an address that the operator set has to be right. Files at one that is left out are in an unknown store, so tasks with
+    such files are kept, and none of these files counts as gone.
     """
     if settings.connection.fileserver is None:
         if settings.connection.files_host:
@@ -132,26 +133,26 @@ def with_fileserver(settings: Settings, origins: Mapping[str, str], connection: 
     if origins["files_host"] != DERIVED:
         return settings, ""
     try:
-        doubt = _fileserver(settings, connection, lambda: None, Retry(min(LOOKS, settings.run.attempts))).check()
+        problem = _fileserver(settings, connection, lambda: None, Retry(min(LOOKS, settings.run.attempts))).check()
     except CleanupError as error:
-        doubt = str(error)
-    if not doubt:
+        problem = str(error)
+    if not problem:
         return settings, ""
     without = settings.replaced(files_host=None, files_url_prefixes=())
     return without, (
         f"CLEARML_FILES_HOST is not set, and at {settings.connection.files_host}, {DERIVED}, no fileserver answers: "
-        f"{_KEPT}. Set the address, or the bucket that is used instead. ({doubt})"
+        f"{_KEPT}. Set the address, or the bucket that is used instead. ({problem})"
     )
 
 
-def uploads(settings: Settings, connection: Connection) -> Uploads | None:
-    """Writes files to the fileserver; None where there is no fileserver."""
+def uploads(settings: Settings, connection: Login) -> Uploads | None:
+    """What writes files to the fileserver; None if there is no fileserver."""
     if not settings.connection.fileserver:
         return None
     return _fileserver(settings, connection, lambda: None)
 
 
-def stores(settings: Settings, connection: Connection, before_deletion: Callable[[], None]) -> Stores:
+def stores(settings: Settings, connection: Login, before_deletion: Callable[[], None]) -> Stores:
     """All stores that the settings give access to.
 
     Raises:
@@ -162,8 +163,9 @@ def stores(settings: Settings, connection: Connection, before_deletion: Callable
         found.append(_fileserver(settings, connection, before_deletion))
     elif settings.files.files_url_prefixes:
         message = (
-            "CLEANUP_FILES_URL_PREFIXES is set, but CLEARML_FILES_HOST does not name the address at which the job reaches the "
-            "fileserver. Name it, or unset CLEANUP_FILES_URL_PREFIXES where there is no fileserver any more."
+            f"CLEANUP_FILES_URL_PREFIXES={','.join(settings.files.files_url_prefixes)}, but CLEARML_FILES_HOST does not name "
+            "the address at which the job reaches the fileserver. Set it, or unset CLEANUP_FILES_URL_PREFIXES if there is no "
+            "fileserver any more."
         )
         raise SettingsError(message)
     if settings.files.mounted_folders:
@@ -173,7 +175,7 @@ def stores(settings: Settings, connection: Connection, before_deletion: Callable
 
 
 def _fileserver(
-    settings: Settings, connection: Connection, before_deletion: Callable[[], None], retry: Retry | None = None
+    settings: Settings, connection: Login, before_deletion: Callable[[], None], retry: Retry | None = None
 ) -> FileServer:
     return FileServer(
         settings.connection.fileserver or "",
@@ -188,12 +190,12 @@ def _fileserver(
 
 
 def object_stores(settings: Settings, retry: Retry, before_deletion: Callable[[], None], named: Iterable[str] = ()) -> Any:
-    """The buckets that clearml.conf and the environment open, and those that the operator named elsewhere."""
-    from cleanup_job.storage.buckets import Buckets  # noqa: PLC0415 -- clearml, likewise
-    from cleanup_job.storage.objects import ObjectStores  # noqa: PLC0415 -- likewise
+    """The buckets for which clearml.conf and the environment have credentials, and those that a sweep names."""
+    from cleanup_job.storage.buckets import Buckets  # noqa: PLC0415 -- clearml is slow to import
+    from cleanup_job.storage.object_stores import ObjectStores  # noqa: PLC0415 -- as above
 
     file = find(settings.connection.config_file)
-    credentials = conf.stores(file) if file else {}
+    credentials = clearml_conf.stores(file) if file else {}
     redaction.hide_all(credentials)
     buckets = Buckets(
         credentials,
@@ -208,7 +210,7 @@ def object_stores(settings: Settings, retry: Retry, before_deletion: Callable[[]
 def sweep_places(
     settings: Settings, warn: Callable[[str], None], before_deletion: Callable[[], None]
 ) -> tuple[Any, list[tuple[Any, Location]]]:
-    """The server, and the places to sweep with the stores that they are in.
+    """The server, and the places to sweep, each with its store.
 
     Raises:
         SettingsError: wrong credentials or addresses, or a place that can't be listed.
@@ -228,11 +230,11 @@ def sweep_places(
         except ValueError:
             message = (
                 f"--store {address}: write s3://bucket, gs://bucket, azure://account.blob.core.windows.net/container or the "
-                "absolute path of a mounted folder. A fileserver can't be listed through its address: mount its volume."
+                "absolute path of a mounted folder. A fileserver can't be listed at its address: mount its volume."
             )
             raise SettingsError(message) from None
-        mounted = MountedFolders([path], before_deletion=before_deletion)
-        if doubt := mounted.check():
-            raise SettingsError(doubt)
+        mounted = MountedFolders([path], setting="--store", before_deletion=before_deletion)
+        if problem := mounted.check():
+            raise SettingsError(problem)
         places.append((mounted, Location(SCHEME + path, "")))
     return _server(settings, connection.transport, before_deletion), places

@@ -89,7 +89,7 @@ class _Handler(WSGIRequestHandler):
         except ConnectionError:
             self.close_connection = True
             return
-        except Exception as error:  # noqa: BLE001 -- a client gets an answer, whatever happens
+        except Exception as error:  # noqa: BLE001 -- a client gets an answer in any case
             status, headers, body = "500 -", [("Content-Type", "text/plain")], repr(error).encode()
             self.close_connection = True
         code, _, words = status.partition(" ")
@@ -99,9 +99,9 @@ class _Handler(WSGIRequestHandler):
         length = next((int(value) for name, value in headers if name.lower() == "content-length"), None)
         if length is None:
             self.send_header("Content-Length", str(len(body)))
-        elif length > len(body) and self.command != "HEAD":  # an answer that breaks off: nobody should wait for the rest
+        elif length > len(body) and self.command != "HEAD":  # an answer that breaks off: no client should wait for the rest
             self.close_connection = True
-        # Whoever loads a world or reads the state asks once, and may forget the connection.
+        # A client that loads a world or reads the state asks once, and may forget the connection.
         self.close_connection |= self.path.startswith(OWN)
         self.send_header("Connection", "close" if self.close_connection else "keep-alive")
         self.end_headers()
@@ -111,7 +111,7 @@ class _Handler(WSGIRequestHandler):
         """Nothing: the sandbox has a log of its own."""
 
     def handle(self) -> None:
-        """A client that is gone is no error of the server's."""
+        """A client that is gone is not an error of the server."""
         with contextlib.suppress(ConnectionError):
             super().handle()
 
@@ -309,7 +309,7 @@ class _Body:
 
 
 def _envelope(fault: Fault) -> Document:
-    meta = {"result_code": fault.status, "result_subcode": fault.subcode, "result_msg": "the sandbox was told to fail"}
+    meta = {"result_code": fault.status, "result_subcode": fault.subcode, "result_msg": "the sandbox fails as it was asked to"}
     return {"meta": meta, "data": {}}
 
 

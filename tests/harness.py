@@ -1,35 +1,35 @@
 """A pass over a sandbox, in this process, with everything real around it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cleanup_job.clearml_api.api_client import ApiClient
 from cleanup_job.clearml_api.clearml_server import ClearMLServer
-from cleanup_job.clearml_api.session import Connection, Transport
+from cleanup_job.clearml_api.session import ServerAccess
 from cleanup_job.passes.cleanup import Pass, Stop
+from cleanup_job.passes.ports import Observer
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.selection import OwnTasks
 from cleanup_job.retry import Retry
 from cleanup_job.settings.sources import load
 from cleanup_job.storage.fileserver import FileServer
-from cleanup_job.storage.store import Store, Stores
+from cleanup_job.storage.interface import Store
+from cleanup_job.storage.stores import Stores
 from clearml_sandbox.server import Sandbox
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
 @dataclass
-class Watcher:
-    """Remembers what a pass tells."""
+class Watcher(Observer):
+    """Remembers what it sees of a pass."""
 
     outcomes: dict[TaskId, TaskOutcome] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     projects: list[str] = field(default_factory=list)
-
-    def selected(self, total: int, projects: Mapping[str, int]) -> None:
-        pass
 
     def outcome(self, outcome: TaskOutcome) -> None:
         assert outcome.task not in self.outcomes, "a task has one outcome"
@@ -82,7 +82,7 @@ def clean(
     given = {"force_delete": True, "request_timeout_seconds": 30, **(filters or {}), **settings}
     chosen, _ = load({name: value for name, value in given.items() if value not in ((), None)}, sandbox.environment())
     retry, timeout = Retry(attempts, wait=0), chosen.run.request_timeout_seconds
-    transport = Transport(Connection(sandbox.api_url, sandbox.key, sandbox.secret, timeout=timeout, retry=retry))
+    transport = ApiClient(ServerAccess(sandbox.api_url, sandbox.key, sandbox.secret, timeout=timeout, retry=retry))
     stop = stop or Stop()
     gate = stop.before_deletion
     prefixes = chosen.files.files_url_prefixes

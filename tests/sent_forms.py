@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cleanup_job.clearml_api.session import Transport
+from cleanup_job.clearml_api.api_client import ApiClient
 from tests.conformance.forms import TABLE, forms, table
 
 SENT: set[str] = set()
@@ -18,14 +18,14 @@ SENT: set[str] = set()
 
 def listen() -> None:
     """Note each call that is sent from this process from now on."""
-    ask_once: Callable[..., Any] = Transport.ask_once
+    ask_once: Callable[..., Any] = ApiClient.ask_once
 
-    def noted(self: Transport, name: str, body: object, *args: Any, **options: Any) -> Any:
+    def noted(self: ApiClient, name: str, body: object, *args: Any, **options: Any) -> Any:
         if not os.environ.get("PYTEST_CURRENT_TEST", "").startswith("tests/property/"):
             SENT.update(forms(name, body))
         return ask_once(self, name, body, *args, **options)
 
-    Transport.ask_once = noted  # type: ignore[method-assign]  # for the whole run
+    ApiClient.ask_once = noted  # type: ignore[method-assign]  # for the whole run
 
 
 def unknown() -> list[str]:

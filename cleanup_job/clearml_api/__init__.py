@@ -1,1 +1,1 @@
-"""The only room that talks to ClearML Server."""
+"""The only package that talks to ClearML Server."""

@@ -1,4 +1,4 @@
-"""What dataset versions are made of: the ``Dataset Struct`` of their records, a JSON that the SDK writes."""
+"""The versions that a dataset version is made of, from the ``Dataset Struct`` in its record, JSON that the SDK writes."""
 
 import re
 from collections import defaultdict
@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 
 from cleanup_job.clearml_api.documents import Entry, Maybe, dataset_ids
-from cleanup_job.clearml_api.misread import Misread
+from cleanup_job.clearml_api.listed_documents import Malformed
 from cleanup_job.planning.paths import TaskId
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -31,8 +31,8 @@ class _Version(Entry, frozen=True, kw_only=True):
 class Ancestors:
     """Reads the ancestors of all dataset versions.
 
-    Where a version does not say which they are in a way that can be read, they may be all versions whose ids stand in its text,
-    and all of its own project, which is where the SDK keeps the versions of one dataset. One without a struct has none.
+    If it can't be read which they are, they may be all versions whose ids are in the text, and all versions in the same
+    project, which is where the SDK keeps the versions of one dataset. A version without a struct has none.
     """
 
     def __init__(self, pages: Callable[..., Iterator[Any]]) -> None:
@@ -40,11 +40,11 @@ class Ancestors:
         self._pages = pages
 
     def read(self) -> Iterator[tuple[TaskId, frozenset[TaskId]]]:
-        """Each version, with those that it can't be read without, or may not be."""
+        """Each version, with those that it needs, or may need, to be readable."""
         guesses: list[tuple[TaskId, str, frozenset[TaskId]]] = []
         for entry in self._versions(["id", "system_tags", "project", "configuration.Dataset Struct"], _Version):
             version = TaskId(entry.id)
-            if isinstance(entry, Misread):
+            if isinstance(entry, Malformed):
                 guesses.append((version, entry.texts.get("project", ""), frozenset()))
             elif "dataset" in entry.system_tags:
                 text = "" if isinstance(entry.configuration.struct, UnsetType) else entry.configuration.struct.value
@@ -60,8 +60,8 @@ class Ancestors:
         inside: dict[str, set[TaskId]] = defaultdict(set)
         projects = {project for _, project, _ in guesses}
         for entry in self._versions(["id", "project"], _Place):
-            project = entry.texts.get("project", "") if isinstance(entry, Misread) else entry.project or ""
-            for one in {project, ""} & projects:  # of one without a project it may be any
+            project = entry.texts.get("project", "") if isinstance(entry, Malformed) else entry.project or ""
+            for one in {project, ""} & projects:  # without a project, it may be in any
                 inside[one].add(TaskId(entry.id))
         for version, project, named in guesses:
             yield version, (named | inside[project]) - {version}

@@ -1,18 +1,18 @@
-"""What the server says of records that it was told to delete. An entry that can't be read counts as a record that is there."""
+"""What the server says about records that it was asked to delete. An entry that can't be read means: not deleted."""
 
 from collections.abc import Iterator, Mapping
 from typing import Literal, TypeVar
 
 from msgspec import Raw, Struct
 
-from cleanup_job.clearml_api.envelope import MISSHAPEN, decoded
+from cleanup_job.clearml_api.answer_json import DECODING_ERRORS, decoded
 from cleanup_job.planning.records import NotDeleted
 
 MISSING_TASK = (400, 101)
 
 
 class Succeeded(Struct, frozen=True):
-    """A record that is gone."""
+    """A record that was deleted."""
 
     id: str
     deleted: Literal[True] = True
@@ -25,7 +25,7 @@ class _Error(Struct, frozen=True):
 
 
 class Failed(Struct, frozen=True):
-    """A record that is still there."""
+    """A record that was not deleted."""
 
     id: str
     error: _Error
@@ -43,18 +43,18 @@ def entries(answer: Mapping[str, Raw], key: str, shape: type[Entry]) -> Iterator
 
 
 def count(raw: Raw) -> int | None:
-    """A number; None where it is none."""
+    """A number, or None if it is something else."""
     return _read(raw, int)
 
 
 def _read(raw: Raw, shape: type[Entry]) -> Entry | None:
     try:
         return decoded(raw, shape)
-    except MISSHAPEN:
+    except DECODING_ERRORS:
         return None
 
 
 def not_deleted(error: _Error) -> NotDeleted:
-    """An entry's error."""
+    """The outcome for a record, from the error in its entry."""
     status, subcode, *_ = [*error.codes, 0, 0]
     return NotDeleted(status, subcode, error.msg)

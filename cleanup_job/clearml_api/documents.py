@@ -1,8 +1,9 @@
 """ClearML's documents, read strictly into records.
 
 Which fields a document may lack was recorded from a real server (``list_*``, ``projects_delete_force``, ``models_list``): a
-task ``parent``, ``project``, ``last_update`` and, as a draft, ``status_changed``; a model ``task`` and ``last_update``. All
-others are there when they are asked for, and none is ever null. What has another shape is not guessed: it is ``Misread``.
+task may lack ``parent``, ``project``, ``last_update`` and, as a draft, ``status_changed``; a model ``task`` and
+``last_update``. All other fields are present when they are asked for, and none is ever null. A document with another shape is
+not guessed at: it is ``Malformed``.
 """
 
 import re
@@ -12,18 +13,18 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from cleanup_job.clearml_api.envelope import MISSHAPEN, decoded
-from cleanup_job.clearml_api.versions import REPORT_ASSETS, REPORTS
+from cleanup_job.clearml_api.answer_json import DECODING_ERRORS, decoded
+from cleanup_job.clearml_api.capabilities import REPORT_ASSETS, REPORTS
 from cleanup_job.planning.claim import ClaimScope
 from cleanup_job.planning.paths import ModelId, TaskId
 from cleanup_job.planning.records import Artifact, Claimant, Detail, Listed, Model, Project, Task
 
 Text = Annotated[str, Meta(min_length=1)]
 Maybe = str | UnsetType
-"""A text that may be absent, which null is not."""
+"""A text that may be absent, but not null."""
 MaybeTime = datetime | UnsetType
 FIRST_YEAR, LAST_YEAR = 1971, 9000
-"""Times outside of these years are clocks or fields that nobody set."""
+"""Times outside of these years come from clocks or fields that were never set."""
 Status = Literal[
     "created", "queued", "in_progress", "stopped", "publishing", "published", "closed", "failed", "completed", "unknown"
 ]
@@ -35,7 +36,8 @@ TASK_FIELDS = [
 DETAIL_FIELDS = [*TASK_FIELDS, "execution.artifacts", "models.output"]
 CLAIM_FIELDS = ["id", "last_update", "execution.artifacts", "models.output", "output.destination"]
 REPORT_FIELDS = {REPORTS: "report", REPORT_ASSETS: "report_assets"}
-"""What only some servers have of a task: to ask for it is an error elsewhere (400/14, recording ``list_fields``)."""
+"""Fields of a task that only some servers have: elsewhere it is an error to ask for them (400/14, recording
+``list_fields``)."""
 REPORT = "report"
 """The type of a report."""
 MODEL_FIELDS = ["id", "task", "uri", "ready", "last_update", "tags"]
@@ -44,24 +46,24 @@ SCOPES: dict[ClaimScope, list[dict[str, Any]]] = {
     "pipelines": [{"type": ["controller", REPORT]}, {"system_tags": ["pipeline"]}, {"status": ["created"]}],
     "off": [{"type": [REPORT]}],
 }
-"""What to ask for to read the tasks that can claim what others made. An imported task is a draft; nothing else shows it."""
+"""The filters that find the tasks which can claim what others made. An imported task shows only in that it is a draft."""
 _IMAGE = re.compile(r"""[^\s"'()<>\[\]]*?reports/+([0-9a-f]{32})/[^\s"'()<>\[\]]+""")
 _FOLDER = re.compile(r"reports(?:/|%2[Ff])+([0-9a-f]{32})(?![0-9a-f])")
-"""An image in the text of a report, and more loosely the folder that it is in."""
+"""An image in the text of a report; and, less strictly, the folder of an image."""
 
 
 class Entry(Struct, frozen=True, kw_only=True):
-    """What every document of a listing has."""
+    """The fields that every document of a listing has."""
 
     TIMES: ClassVar[tuple[str, ...]] = ("last_update",)
     id: Text
     last_update: MaybeTime = UNSET
 
     def __post_init__(self) -> None:
-        """Refuse what a decoder can't: the message is the field.
+        """Check what the decoder can't check. The message of the error is the name of the field.
 
         Raises:
-            ValueError: a time is none.
+            ValueError: a time is out of range.
         """
         for name in self.TIMES:
             time = getattr(self, name)
@@ -70,25 +72,25 @@ class Entry(Struct, frozen=True, kw_only=True):
 
 
 class NameOf(Entry, frozen=True, kw_only=True):
-    """A project or a user, and its name."""
+    """A project or a user with its name."""
 
     name: str
 
 
 class TagsOf(Entry, frozen=True, kw_only=True):
-    """A task, and its tags."""
+    """A task with its tags."""
 
     tags: tuple[str, ...]
 
 
 class UserOf(Entry, frozen=True, kw_only=True):
-    """A task, and whose it is."""
+    """A task with the user it belongs to."""
 
     user: Maybe = UNSET
 
 
 class ParentOf(Entry, frozen=True, kw_only=True):
-    """A child, and how it stands."""
+    """A child task with its status."""
 
     status: Status
     parent: Maybe = UNSET
@@ -109,13 +111,13 @@ class _Models(Struct, frozen=True):
 
 
 class ModelsOf(Entry, frozen=True, kw_only=True):
-    """A task, and the models that it uses."""
+    """A task with the models that it uses."""
 
     models: _Models
 
     @property
     def input_models(self) -> tuple[ModelId, ...]:
-        """Their ids."""
+        """The ids of the models that it uses."""
         return tuple(ModelId(one.model) for one in self.models.input)
 
 
@@ -124,19 +126,19 @@ class _Runtime(Struct, frozen=True):
 
 
 class DatasetsOf(Entry, frozen=True, kw_only=True):
-    """A task, and the dataset versions that it used."""
+    """A task with the dataset versions that it used."""
 
     runtime: _Runtime
 
 
 class PlaceOf(Entry, frozen=True, kw_only=True):
-    """A task, and the project that it is in."""
+    """A task with the project that it is in."""
 
     project: Maybe = UNSET
 
 
 class TaskEntry(ModelsOf, frozen=True, kw_only=True):
-    """A task, by ``TASK_FIELDS``."""
+    """A task with ``TASK_FIELDS``."""
 
     TIMES: ClassVar[tuple[str, ...]] = ("created", "status_changed", "last_update", "last_change")
     name: str
@@ -153,17 +155,17 @@ class TaskEntry(ModelsOf, frozen=True, kw_only=True):
     status_changed: MaybeTime = UNSET
 
     def __post_init__(self) -> None:
-        """As of each entry.
+        """Check the times, as for every entry.
 
         Raises:
-            ValueError: a time is none, or is missing.
+            ValueError: a time is out of range, or is missing.
         """
         Entry.__post_init__(self)
         if self.status != "created" and self.status_changed is UNSET and self.last_update is UNSET:
-            raise ValueError("status_changed")  # only a draft may lack both: ages would count from its creation
+            raise ValueError("status_changed")  # only a draft may lack both: its age would count from its creation
 
     def task(self) -> Task:
-        """The record."""
+        """The document as a record."""
         return Task(
             id=TaskId(self.id),
             name=self.name,
@@ -194,14 +196,14 @@ class _Execution(Struct, frozen=True):
 
 
 class DetailEntry(TaskEntry, frozen=True, kw_only=True):
-    """A task with what its record says of its outputs, by ``DETAIL_FIELDS``."""
+    """A task with what its record says about its outputs: ``DETAIL_FIELDS``."""
 
     execution: _Execution
     report: str | None = ""
     report_assets: tuple[str, ...] | None = ()
 
     def detail(self) -> Detail:
-        """The record."""
+        """The document as a record."""
         named = (one for one in self.execution.artifacts if one.uri)
         sizes = ((one, None if isinstance(one.content_size, UnsetType) else one.content_size) for one in named)
         outputs = tuple(Listed(one.name, ModelId(one.model)) for one in self.models.output)
@@ -224,11 +226,11 @@ class _Names(Struct, frozen=True):
 
 class _Output(Struct, frozen=True):
     destination: str | None = None
-    """Null where the SDK was told none."""
+    """Null if the SDK was given none."""
 
 
 class ClaimEntry(Entry, frozen=True, kw_only=True):
-    """A task with what it names of others, by ``CLAIM_FIELDS``."""
+    """A task with what it names of other tasks: ``CLAIM_FIELDS``."""
 
     execution: _Names = _Names()
     models: _Models = _Models()
@@ -237,7 +239,7 @@ class ClaimEntry(Entry, frozen=True, kw_only=True):
     report_assets: tuple[str, ...] | None = ()
 
     def claimant(self) -> Claimant:
-        """Give the record."""
+        """The document as a record."""
         return Claimant(
             TaskId(self.id),
             (*(one.uri for one in self.execution.artifacts if one.uri), *(self.report_assets or ()), *self._folders()),
@@ -247,23 +249,23 @@ class ClaimEntry(Entry, frozen=True, kw_only=True):
         )
 
     def _folders(self) -> tuple[str, ...]:
-        """The folders of other reports that a report's text names: what exactly it shows of them may be spelled in any way."""
+        """The folders of other reports that a report's text names. The images in them can be spelled in too many ways."""
         others = dict.fromkeys(found[1] for found in _FOLDER.finditer(self.report or "") if found[1] != self.id)
         return tuple(f"reports/{report}" for report in others)
 
 
 class ModelEntry(Entry, frozen=True, kw_only=True):
-    """A model, by ``MODEL_FIELDS``."""
+    """A model with ``MODEL_FIELDS``."""
 
     uri: str
     ready: bool
     tags: tuple[str, ...] = ()
     task: Maybe = UNSET
     project: Maybe = UNSET
-    """Only where it is asked for."""
+    """Only present if it was asked for."""
 
     def model(self) -> Model:
-        """The record."""
+        """The document as a record."""
         return Model(ModelId(self.id), self.uri, _text(self.task), self.ready, text_of(self.last_update), self.tags)
 
 
@@ -274,7 +276,7 @@ class ProjectEntry(NameOf, frozen=True, kw_only=True):
     company: str
 
     def project(self) -> Project:
-        """The record; those that the SDK names with a dot are made to be hidden."""
+        """The document as a record. A name that starts with a dot is the SDK's way to hide a project."""
         hidden = "hidden" in self.system_tags or self.name.rpartition("/")[2].startswith(".")
         return Project(self.id, self.name, hidden, not self.company)
 
@@ -284,23 +286,23 @@ def _text(found: Maybe) -> str:
 
 
 def utc(time: MaybeTime) -> datetime | None:
-    """A time as the API writes it, in UTC; one without a zone is in UTC."""
+    """A time as the API writes it, in UTC. Without a time zone, it is in UTC already."""
     if isinstance(time, UnsetType):
         return None
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def text_of(time: MaybeTime) -> str:
-    """A time as the API writes it; empty where there is none."""
+    """A time as the API writes it; empty if there is none."""
     found = utc(time)
     return found.isoformat() if found is not None else ""
 
 
 def dataset_ids(struct: str) -> frozenset[TaskId] | None:
-    """The dataset versions that a ``Dataset Struct`` names; None where it can't be read."""
+    """The dataset versions that a ``Dataset Struct`` names; None if it can't be read."""
     try:
         parts = decoded(struct, dict[str, _Part])
-    except MISSHAPEN:
+    except DECODING_ERRORS:
         return None
     named = {part.job_id for part in parts.values()} | {parent for part in parts.values() for parent in part.parents or ()}
     return frozenset(map(TaskId, named))
@@ -312,7 +314,7 @@ class _Part(Struct, frozen=True):
 
 
 def when(value: object) -> datetime | None:
-    """A time as the API writes it, in UTC; None where there is none or it can't be read."""
+    """A time as the API writes it, in UTC; None if there is none or it can't be read."""
     if not isinstance(value, str):
         return None
     try:

@@ -1,7 +1,7 @@
-"""The files of debug samples and plots of many tasks, or models: every one of them.
+"""All files of the debug samples and plots of many tasks, or of many models.
 
-Which of them have any is asked for many in one call. No call gives the debug samples of many completely, so they are read one
-by one, a few at the same time; plots come for many in one answer where it shows by itself that it is complete.
+One call tells which of them have any. No call returns the debug samples of many tasks completely, so they are read task by
+task, a few at the same time. Plots are read for many tasks in one call if the answer shows that it is complete.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,18 +11,19 @@ from typing import Annotated
 
 from msgspec import Meta, Raw, Struct
 
-from cleanup_job.clearml_api.envelope import MISSHAPEN, decoded
+from cleanup_job.clearml_api.answer_json import DECODING_ERRORS, decoded
+from cleanup_job.clearml_api.capabilities import ALL_PLOTS, ANY_METRICS, Capabilities
 from cleanup_job.clearml_api.event_pages import IMAGES, PLOTS, WINDOW, Ask, Event, Files, Found, Kind, Pages
 from cleanup_job.clearml_api.listing import LARGE, chunks
-from cleanup_job.clearml_api.side_by_side import at_once
-from cleanup_job.clearml_api.versions import ALL_PLOTS, ANY_METRICS, Offer
+from cleanup_job.clearml_api.parallel import in_parallel
 from cleanup_job.errors import AnswerError
 
 AHEAD = 4
-"""Calls for events that a batch has under way at the same time: one takes a server about 25 ms, whatever it holds."""
+"""Calls for events that a batch makes at the same time. Each takes a server about 25 ms, however few events there are."""
 TASKS = 25
 TITLES = 100
-"""Tasks in a call for plots, and titles that they may have together: plots come with all their data."""
+"""The most tasks in a call for plots, and the most titles that they may have together: plots are returned with all their
+data."""
 
 
 class _Having(Struct, frozen=True):
@@ -49,12 +50,14 @@ class _Bulk(Struct, frozen=True):
     total: Annotated[int, Meta(ge=0)]
 
 
-def uris(ask: Ask, offer: Offer, owners: Sequence[str], *, of_models: bool = False) -> Iterator[tuple[str, Found]]:
-    """Each file that events name, with the task (or model) it belongs to; and each owner whose events can't be read.
+def uris(
+    ask: Ask, capabilities: Capabilities, owners: Sequence[str], *, of_models: bool = False
+) -> Iterator[tuple[str, Found]]:
+    """Each file that events name, with the task or model it belongs to; and each owner whose events can't be read.
 
     Args:
         ask: Calls the API server. Safe to use from many threads.
-        offer: What that server has.
+        capabilities: What that server supports.
         owners: Ids of tasks, or of models.
         of_models: Whether they are models.
 
@@ -62,30 +65,30 @@ def uris(ask: Ask, offer: Offer, owners: Sequence[str], *, of_models: bool = Fal
         AnswerError: one of the owners does not exist (any more): subcode 101, for a model 201.
         UnreachableError: the server gives no usable answer.
     """
-    reader = _Reader(Pages(ask, of_models), offer)
+    reader = _Reader(Pages(ask, of_models), capabilities)
     having = [partial(reader.having, kind, owners) for kind in (PLOTS, IMAGES)]
-    titles = dict(at_once(having, len(having)))
+    titles = dict(in_parallel(having, len(having)))
     plots = [partial(reader.plots, some) for some in _together(titles[PLOTS])]
     images = [partial(reader.pages.read, IMAGES, owner) for owner in titles[IMAGES]]
-    for jobs in (plots, images):  # one after the other: what is told of one task has the same order each time
-        for files in at_once(jobs, AHEAD):
+    for jobs in (plots, images):  # one after the other, so that a task's files come in the same order each time
+        for files in in_parallel(jobs, AHEAD):
             yield from files
 
 
-def any_of_models(ask: Ask, offer: Offer, models: Sequence[str]) -> bool:
-    """Whether any of these models has events of whatever kind: one call in place of one a kind, since hardly any has."""
-    return any(offer.newest(ANY_METRICS, partial(_any, ask, chunk), lambda: True) for chunk in chunks(models))
+def any_of_models(ask: Ask, capabilities: Capabilities, models: Sequence[str]) -> bool:
+    """Whether any of these models has events of any kind: one call instead of one for each kind, since hardly any has."""
+    return any(capabilities.prefer(ANY_METRICS, partial(_any, ask, chunk), lambda: True) for chunk in chunks(models))
 
 
 def _any(ask: Ask, models: list[str]) -> bool:
     try:
         return bool(decoded(ask("events.get_multi_task_metrics", {"tasks": models, "model_events": True}, Raw), _Any).metrics)
-    except MISSHAPEN:
+    except DECODING_ERRORS:
         return True
 
 
 def _together(titles: Mapping[str, int]) -> Iterator[list[str]]:
-    """Those with plots, as many as belong in one call."""
+    """Groups of tasks with plots, each small enough for one call."""
     some: list[str] = []
     have = 0
     for owner, number in titles.items():
@@ -100,15 +103,15 @@ def _together(titles: Mapping[str, int]) -> Iterator[list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """Reads the events of many."""
+    """Reads the events of many tasks or models."""
 
     pages: Pages
-    offer: Offer
+    capabilities: Capabilities
 
     def having(self, kind: Kind, owners: Sequence[str]) -> Iterator[tuple[Kind, dict[str, int]]]:
-        """Those that have any such events, each with the number of its titles; all of them where the answer can't be used.
+        """Those that have any such events, each with the number of its titles; all of them if the answer can't be used.
 
-        A task's own `metric_stats` does not tell: the server sets it to what the last batch of events brought.
+        A task's own `metric_stats` is no help: the server overwrites it with what the last batch of events contained.
         """
         found: dict[str, int] = {}
         for chunk in chunks(owners):
@@ -117,24 +120,24 @@ class _Reader:
                 answer = decoded(self.pages.ask("events.get_task_metrics", body, Raw), _Metrics)
                 titles = {entry.task: len(entry.metrics) for entry in answer.metrics}
                 if not titles:
-                    continue  # the server has no such events at all
-            except MISSHAPEN:
+                    continue  # the server has no such events
+            except DECODING_ERRORS:
                 titles = {}
             except AnswerError as error:
-                _unless_gone(error)
+                _raise_if_missing(error)
                 titles = {}
-            # One that is not mentioned may have some, too.
+            # A task that is not mentioned may have some, too.
             found |= {owner: titles.get(owner, 1) for owner in chunk if titles.get(owner, 1)}
         yield kind, found
 
     def plots(self, owners: Sequence[str]) -> Iterator[Files]:
-        """The plots of some; one by one where the server lacks the call for many, refuses it, or does not give all."""
+        """The plots of some tasks; one by one if the server lacks or refuses the call for many, or leaves something out."""
         try:
-            found = self.offer.newest(ALL_PLOTS, partial(self._all_plots, owners), dict[str, Files])
-        except MISSHAPEN:
+            found = self.capabilities.prefer(ALL_PLOTS, partial(self._all_plots, owners), dict[str, Files])
+        except DECODING_ERRORS:
             found = {}
         except AnswerError as error:
-            _unless_gone(error)
+            _raise_if_missing(error)
             found = {}
         yield from found.values()
         for owner in owners:
@@ -142,9 +145,9 @@ class _Reader:
                 yield from self.pages.read(PLOTS, owner)
 
     def _all_plots(self, owners: Sequence[str]) -> dict[str, Files]:
-        """The files of those whose plots an answer holds completely: as many as it says that there are.
+        """The files of tasks whose plots one answer contains completely, that is, as many as it says there are.
 
-        That is less than the server counts to, and so less than the iterations asked for.
+        That number has to be below the server's limit for counting, and so below the number of iterations asked for.
         """
         body = {"tasks": list(owners), "iters": WINDOW, "last_iters_per_task_metric": False, "no_scroll": True}
         answer = decoded(self.pages.ask("events.get_multi_task_plots", self.pages.body(body), Raw, most=LARGE), _Bulk)
@@ -161,6 +164,6 @@ class _Reader:
         return {owner: files[owner] for owner in owners if owner in files}
 
 
-def _unless_gone(error: AnswerError) -> None:
+def _raise_if_missing(error: AnswerError) -> None:
     if error.says_missing:
         raise error

@@ -1,6 +1,6 @@
 """The job as a task of ClearML: a draft that people edit in the Web UI, its clones for agents, and a run for each pass.
 
-Which task is the draft is told by its project, its name and its entry point. Runs have the draft as their parent and a tag.
+The draft is recognised by its project, its name and its entry point. Runs have the draft as their parent, and a tag.
 """
 
 import json
@@ -9,17 +9,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from cleanup_job.clearml_api import untyped
-from cleanup_job.clearml_api.documents import when
-from cleanup_job.clearml_api.session import Transport
-from cleanup_job.clearml_api.versions import HYPERPARAMS, SINCE, UPDATE_TAGS, Offer
+from cleanup_job.clearml_api import own_task_answers
+from cleanup_job.clearml_api.api_client import ApiClient
+from cleanup_job.clearml_api.capabilities import HYPERPARAMS, SINCE, UPDATE_TAGS, Capabilities
+from cleanup_job.clearml_api.listing import PAGE_CAP
+from cleanup_job.clearml_api.own_task_answers import ENTRY_POINT, REGISTERED
 from cleanup_job.errors import AnswerError, SettingsError
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import RUN_TAG, Queue, Run, ServiceTask
 from cleanup_job.service_task.parameters import GENERAL, SECTION, Sync, Values, edited, entry, read, section_of
 
 OWN_VERSION = "clearml-cleanup=="
-ENTRY_POINT = "clearml_cleanup_pass.py"
 PROGRAM = '''"""One pass of ClearML Cleanup, with the parameters of this task."""
 
 import sys
@@ -28,8 +28,7 @@ from cleanup_job.cli.main import main
 
 sys.exit(main(["run"]))
 '''
-"""What an agent runs; it keeps it in the task as an uncommitted change without a repository."""
-_REGISTERED = "clearml_cleanup_registered"
+"""What an agent runs. It is kept in the task as an uncommitted change without a repository."""
 _FIELDS = [
     "id",
     "name",
@@ -46,12 +45,10 @@ _FIELDS = [
     "tags",
 ]
 _REMARK = "\n\n[clearml-cleanup] "
-MANY = 500
-"""Runs that are looked at: ClearML's cap on a page."""
 PROJECT_EXISTS = 801
 ALREADY_QUEUED = 706
 ENDED = 110
-"""Subcodes: a project of that name is there, a task waits in its queue already, a task's status does not allow it."""
+"""Subcodes: a project of that name exists, a task is in a queue already, a task's status does not allow the call."""
 
 
 class ServiceTasks:
@@ -60,11 +57,11 @@ class ServiceTasks:
     Every method may raise AnswerError (the server refused) and UnreachableError (no usable answer).
     """
 
-    def __init__(self, transport: Transport, project: str, name: str, requirement: str) -> None:
+    def __init__(self, client: ApiClient, project: str, name: str, requirement: str) -> None:
         """``requirement`` is what an agent installs."""
-        self._transport = transport
-        self._call = transport.call
-        self._offer = Offer(transport.version)
+        self._client = client
+        self._call = client.call
+        self._capabilities = Capabilities(client.version)
         self._project = project
         self._name = name
         self._script = {
@@ -78,76 +75,90 @@ class ServiceTasks:
 
     # -- the draft
     def find(self) -> ServiceTask | None:
-        """The draft; where somebody enqueued the draft itself, the task that it became; where it was archived, that one.
+        """The draft; if the draft itself was enqueued, the task that it became; if it was archived, the archived one.
 
         Raises:
-            SettingsError: the server's API is too old, or which task is the draft can't be told.
+            SettingsError: the server's API is too old, or it is not clear which task is the draft.
         """
-        if not self._offer.has(HYPERPARAMS):
-            had, needed = (".".join(map(str, version)) for version in (self._offer.version, SINCE[HYPERPARAMS]))
-            raise SettingsError(
-                f"CLEANUP_TASK: the server's API is {had}; tasks have parameters since {needed}. Set CLEANUP_TASK=false."
-            )
-        project = self._project_id()
-        named = {"project": [project], "name": f"^{re.escape(self._name)}$"}
-        found = [t for t in self._ours(named) if t.name == self._name and t.project in {project, ""}] if project else []
+        self._check_that_tasks_have_parameters()
+        found = self._in_place()
         living = [task for task in found if not task.archived]
         drafts = [task for task in living if task.status == "created"]
         if drafts:
             return self._edited_one(drafts)
         if living:
             return living[-1]
-        # What people edited in a draft must not be lost without a word because somebody renamed, moved or archived it.
+        self._check_that_no_draft_was_moved()
+        return found[-1] if found else None
+
+    def _check_that_tasks_have_parameters(self) -> None:
+        if not self._capabilities.has(HYPERPARAMS):
+            had, needed = (".".join(map(str, version)) for version in (self._capabilities.version, SINCE[HYPERPARAMS]))
+            raise SettingsError(
+                f"CLEANUP_TASK: the server's API is {had}; tasks have parameters since {needed}. Set CLEANUP_TASK=false."
+            )
+
+    def _in_place(self) -> list[ServiceTask]:
+        """The job's tasks with the name and in the project of the settings, the oldest first."""
+        project = self._project_id()
+        if not project:
+            return []
+        named = {"project": [project], "name": f"^{re.escape(self._name)}$"}
+        return [task for task in self._ours(named) if task.name == self._name and task.project in {project, ""}]
+
+    def _check_that_no_draft_was_moved(self) -> None:
+        """What people edited in a draft must not be ignored silently because it was renamed or moved."""
         for task in self._ours({"type": ["service"], "status": ["created"]}):
             if task.place == self._place and not task.archived:
                 raise SettingsError(
                     f"{named_in(self._place)} is now {task.words} in project {task.project}: it was renamed or moved, and what "
-                    "was edited there would not count. Give it its name and project back, or say its new ones in "
-                    "CLEANUP_TASK_NAME and CLEANUP_TASK_PROJECT; archive it to begin with a new one."
+                    "was edited there would not count. Restore its name and project, or set CLEANUP_TASK_NAME and "
+                    "CLEANUP_TASK_PROJECT to the new ones; archive it to start with a new one."
                 )
-        return found[-1] if found else None
 
     def _edited_one(self, drafts: Sequence[ServiceTask]) -> ServiceTask:
-        """Of several drafts that one in which something was edited; the oldest where nothing was.
+        """The draft in which something was edited, of several drafts; the oldest if nothing was.
 
         Raises:
-            SettingsError: different values were edited in several.
+            SettingsError: several were edited, to different values.
         """
         if len(drafts) == 1:
             return drafts[0]
-        # A copy has none of the values that were registered: it was made of a draft that has.
+        # A copy does not contain the registered values, but the draft that it was copied from does.
         first = next((task.registered for task in drafts if task.registered), {})
         edits = [edited(read(task.hyperparams, task.words), task.registered or first) for task in drafts]
         there = [(task, values) for task, values in zip(drafts, edits, strict=True) if values]
         if any(values != there[0][1] for _, values in there):
             raise SettingsError(
-                f"{named_in(self._place)} is there {len(drafts)} times, with different values edited: "
-                f"{', '.join(task.id for task, _ in there)}. Archive or rename all but the one that counts."
+                f"{named_in(self._place)} exists {len(drafts)} times, with different edited values: "
+                f"{', '.join(task.id for task, _ in there)}. Archive or rename all except the one that counts."
             )
         return there[0][0] if there else drafts[0]
 
     def _ours(self, filters: Mapping[str, Any]) -> Iterator[ServiceTask]:
-        """The tasks of these filters that are this job's, the oldest first."""
-        body = {**filters, "only_fields": _FIELDS, "order_by": ["created"], "search_hidden": True, "page_size": MANY}
+        """The job's own tasks that match these filters, the oldest first."""
+        body = {**filters, "only_fields": _FIELDS, "order_by": ["created"], "search_hidden": True, "page_size": PAGE_CAP}
         page, more = 0, True
         while more:
-            documents = untyped.documents(self._call("tasks.get_all", {**body, "page": page}), "tasks")
-            with untyped.readable("tasks.get_all"):
-                yield from [_service_task(document) for document in documents if _is_ours(document)]
-            page, more = page + 1, len(documents) == MANY
+            documents = own_task_answers.documents(self._call("tasks.get_all", {**body, "page": page}), "tasks")
+            with own_task_answers.readable("tasks.get_all"):
+                yield from [
+                    own_task_answers.service_task(document) for document in documents if own_task_answers.is_ours(document)
+                ]
+            page, more = page + 1, len(documents) == PAGE_CAP
 
     def read(self, task: str) -> ServiceTask:
         """A task by its id."""
         data = self._call("tasks.get_by_id", {"task": task})
-        with untyped.readable("tasks.get_by_id"):
-            return _service_task(data["task"])
+        with own_task_answers.readable("tasks.get_by_id"):
+            return own_task_answers.service_task(data["task"])
 
     def create(self, values: Values, registered: Values) -> ServiceTask:
-        """A new draft with these parameters, in its project, which is made if need be.
+        """Create a draft with these parameters in its project, which is created if necessary.
 
         Args:
             values: What it shows.
-            registered: What of that nobody edited.
+            registered: The part of it that is not edited.
         """
         made = self._create(self._project_id() or self._make_project(), self._name, _sections(values), tags=[RUN_TAG])
         self._register(made, registered, **self._place)
@@ -157,13 +168,13 @@ class ServiceTasks:
         try:
             return str(self._call("projects.create", {"name": self._project, "description": ""})["id"])
         except AnswerError as error:
-            there = self._project_id() if error.subcode == PROJECT_EXISTS else None  # somebody else made it meanwhile
+            there = self._project_id() if error.subcode == PROJECT_EXISTS else None  # somebody else created it meanwhile
             if there is None:
                 raise
             return there
 
     def update(self, draft: ServiceTask, sync: Sync) -> ServiceTask:
-        """Bring the draft up to date; only the entries that change are written, so that no edit of anybody is lost."""
+        """Bring the draft up to date. Only entries that change are written, so that nobody's edits are lost."""
         stale = self.outdated(draft)
         self._write(draft.id, sync)
         if stale:
@@ -173,7 +184,7 @@ class ServiceTasks:
         return self.read(draft.id) if sync.change or sync.remove or stale else draft
 
     def outdated(self, draft: ServiceTask) -> bool:
-        """Whether an agent would install and run something else than it should, and nobody edited that."""
+        """Whether an agent would install and run something other than it should, without anybody having edited that."""
         return draft.script == draft.registered_script and draft.script != self._script
 
     def _write(self, task: str, sync: Sync) -> None:
@@ -185,7 +196,7 @@ class ServiceTasks:
             self._call("tasks.edit_hyper_params", {"task": task, "hyperparams": entries, "replace_hyperparams": "none"})
 
     def remark(self, draft: ServiceTask, text: str) -> None:
-        """Say something in the draft's description, below what its people wrote there; empty: take it back."""
+        """Write a remark into the draft's description, below what people wrote there; an empty text removes it."""
         own, _, before = draft.comment.partition(_REMARK)
         if before != text:
             self._call("tasks.update", {"task": draft.id, "comment": own + (_REMARK + text if text else "")})
@@ -196,7 +207,7 @@ class ServiceTasks:
 
     def _register(self, task: str, values: Values, **place: str) -> None:
         told = {"parameters": values, "script": self._script, **place}
-        self._call("tasks.edit", {"task": task, "runtime": {_REGISTERED: json.dumps(told)}})
+        self._call("tasks.edit", {"task": task, "runtime": {REGISTERED: json.dumps(told)}})
 
     def _create(self, project: str, name: str, sections: Mapping[str, Any], **more: Any) -> TaskId:
         body = {"name": name, "type": "service", "project": project, "script": self._script, "hyperparams": sections, **more}
@@ -204,7 +215,7 @@ class ServiceTasks:
 
     def _project_id(self) -> str | None:
         body = {"name": f"^{re.escape(self._project)}$", "only_fields": ["id", "name"], "search_hidden": True}
-        found = untyped.documents(self._call("projects.get_all", body), "projects")
+        found = own_task_answers.documents(self._call("projects.get_all", body), "projects")
         return next((str(d["id"]) for d in found if d.get("name") == self._project), None)
 
     # -- clones for agents
@@ -212,41 +223,41 @@ class ServiceTasks:
         """A queue by its name.
 
         Raises:
-            SettingsError: there is none.
+            SettingsError: it does not exist.
         """
         data = self._call("queues.get_all", {"only_fields": ["id", "name"]})
-        names = {str(d.get("name")): str(d["id"]) for d in untyped.documents(data, "queues")}
+        names = {str(d.get("name")): str(d["id"]) for d in own_task_answers.documents(data, "queues")}
         if name not in names:
             there = ", ".join(sorted(names)) or "none"
             raise SettingsError(
                 f"CLEANUP_TASK_QUEUE={name}: ClearML has no such queue, and nothing was enqueued. It has: {there}. Choose one "
-                "of them, or make it in the Web UI under WORKERS & QUEUES."
+                "of them, or create it in the Web UI under WORKERS & QUEUES."
             )
         return Queue(names[name], name, self._workers(names[name]))
 
     def _workers(self, queue: str) -> int | None:
         try:
             data = self._call("workers.get_all", {})
-            with untyped.readable("workers.get_all"):
+            with own_task_answers.readable("workers.get_all"):
                 return sum(any(q.get("id") == queue for q in worker.get("queues") or ()) for worker in data["workers"])
         except AnswerError:
             return None
 
     def clone(self, draft: ServiceTask, name: str, sync: Sync, tags: Iterable[str]) -> TaskId:
-        """Clone the draft, as a user would in the Web UI, with parameters and a word of the operator's for this clone alone.
+        """Clone the draft, as a user would in the Web UI, with parameters and registered values for this clone alone.
 
-        An agent installs what the settings say now, which the draft may not say yet, unless somebody edited that.
+        An agent installs what the settings say now, even if the draft does not say so yet, unless somebody edited that.
         """
         body = {"task": draft.id, "new_task_name": name, "new_task_parent": draft.id, "new_task_tags": [RUN_TAG, *tags]}
         clone = TaskId(str(self._call("tasks.clone", body)["id"]))
         self._write(clone, sync)
         if self.outdated(draft):
             self._call("tasks.edit", {"task": clone, "script": self._script})
-        self._register(clone, sync.registered)  # a clone has none of its own: ClearML copies no runtime properties
+        self._register(clone, sync.registered)  # ClearML does not copy runtime properties into a clone
         return clone
 
     def install_as(self, draft: ServiceTask) -> None:
-        """Let clones install what the draft says, where that is another source than this program's own version."""
+        """Let clones install what the draft says if that is another source than this program's own version."""
         there = (draft.registered_script.get("requirements") or {}).get("pip")
         if isinstance(there, str) and not there.startswith(OWN_VERSION):
             self._script["requirements"] = {"pip": there}
@@ -256,12 +267,12 @@ class ServiceTasks:
         try:
             self._call("tasks.enqueue", {"task": task, "queue": queue.id})
         except AnswerError as error:
-            if error.subcode != ALREADY_QUEUED:  # it is there: an earlier try's answer was lost
+            if error.subcode != ALREADY_QUEUED:  # it is in the queue: the answer to an earlier try was lost
                 raise
 
     # -- runs
     def runs(self, draft: str) -> list[Run]:
-        """The last runs of a draft that are not archived, the newest first; clones that nobody enqueued are none."""
+        """The last runs of a draft that are not archived, the newest first, without clones that were never enqueued."""
         body = {
             "parent": [draft],
             "system_tags": ["-archived"],
@@ -269,10 +280,10 @@ class ServiceTasks:
             "order_by": ["-created"],
             "search_hidden": True,
         }
-        documents = untyped.documents(self._call("tasks.get_all", {**body, "page": 0, "page_size": MANY}), "tasks")
-        with untyped.readable("tasks.get_all"):
+        documents = own_task_answers.documents(self._call("tasks.get_all", {**body, "page": 0, "page_size": PAGE_CAP}), "tasks")
+        with own_task_answers.readable("tasks.get_all"):
             return [
-                _run(document)
+                own_task_answers.run(document)
                 for document in documents
                 if document.get("parent") == draft
                 and document.get("status") != "created"
@@ -281,20 +292,20 @@ class ServiceTasks:
             ]
 
     def start(self, draft: ServiceTask, name: str, values: Values, tags: Iterable[str]) -> TaskId:
-        """Make a run and start it."""
+        """Create a run and start it."""
         tags = [RUN_TAG, *tags]
         made = self._create(draft.project, name, _sections(values), parent=draft.id, tags=tags, script=dict(draft.script))
         self._call("tasks.started", {"task": made})
         return made
 
     def adopt(self, task: ServiceTask, tags: Iterable[str]) -> None:
-        """Make a run of a task that an agent has started."""
+        """Turn a task that an agent has started into a run."""
         self._call("tasks.update", {"task": task.id, "tags": list(dict.fromkeys([*task.tags, RUN_TAG, *tags]))})
 
     def tag(self, task: str, tag: str) -> None:
         """Add a tag."""
         body = {"ids": [task], "add_tags": [tag]}
-        self._offer.newest(UPDATE_TAGS, partial(self._call, "tasks.update_tags", body), partial(self._retag, task, tag))
+        self._capabilities.prefer(UPDATE_TAGS, partial(self._call, "tasks.update_tags", body), partial(self._retag, task, tag))
 
     def _retag(self, task: str, tag: str) -> dict[str, Any]:
         return self._call("tasks.update", {"task": task, "tags": list(dict.fromkeys([*self.read(task).tags, tag]))})
@@ -302,38 +313,38 @@ class ServiceTasks:
     def report(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Add events, in the forms of `events.add_batch`."""
         if events:
-            self._transport.call_lines("events.add_batch", events)
+            self._client.call_lines("events.add_batch", events)
 
     def add_artifact(self, task: str, artifact: Mapping[str, Any]) -> None:
-        """Note an artifact, also in a run that somebody has ended meanwhile."""
+        """Record an artifact, even in a run that somebody has ended meanwhile."""
         try:
             self._call("tasks.add_or_update_artifacts", {"task": task, "artifacts": [artifact], "force": True})
         except AnswerError as error:
-            if error.subcode != ENDED:  # which that call refuses, by force too
+            if error.subcode != ENDED:  # which that call refuses even with force
                 raise
             self._edit_artifacts(task, artifact["key"], [artifact])
 
     def remove_artifact(self, task: str, key: str) -> None:
-        """Take an artifact out of a run's record, whatever its status."""
+        """Remove an artifact from a run's record, in any status."""
         self._edit_artifacts(task, key, [])
 
     def _edit_artifacts(self, task: str, key: str, new: Sequence[Mapping[str, Any]]) -> None:
-        """Put artifacts in the place of the one with this key; the others are sent along, since the list is replaced whole."""
+        """Replace the artifact with this key. The others are sent along, since the whole list is replaced."""
         found = self._call("tasks.get_by_id", {"task": task})
-        with untyped.readable("tasks.get_by_id"):
+        with own_task_answers.readable("tasks.get_by_id"):
             there = (found["task"].get("execution") or {}).get("artifacts") or []
             others = [one for one in there if one["key"] != key]
         self._call("tasks.edit", {"task": task, "force": True, "execution": {"artifacts": [*others, *new]}})
 
     def ping(self, task: str) -> str:
-        """Say that the run is alive; gives its status."""
+        """Tell the server that the run is alive; return the run's status."""
         self._call("tasks.ping", {"task": task})
         return self.status(task)
 
     def status(self, task: str) -> str:
-        """A run's status; empty where it is gone."""
+        """A run's status; empty if it no longer exists."""
         body = {"id": [task], "only_fields": ["id", "status"], "search_hidden": True}
-        found = untyped.documents(self._call("tasks.get_all", body), "tasks")
+        found = own_task_answers.documents(self._call("tasks.get_all", body), "tasks")
         return next((str(d.get("status")) for d in found if d["id"] == task), "")
 
     def end(self, task: str, status: str, reason: str, message: str) -> None:
@@ -341,7 +352,7 @@ class ServiceTasks:
         self._call(f"tasks.{status}", {"task": task, "status_reason": reason, "status_message": message})
 
     def archive(self, runs: Sequence[str]) -> None:
-        """Put runs into the archive, which is where a pass finds what to delete."""
+        """Archive runs, so that a later pass deletes them."""
         if runs:
             self._call("tasks.archive_many", {"ids": list(runs)})
 
@@ -354,64 +365,5 @@ def _sections(values: Values) -> dict[str, dict[str, Any]]:
 
 
 def named_in(place: Mapping[str, str]) -> str:
-    """The draft in a message, before anybody has found it."""
+    """How to name the draft in a message before it was found."""
     return f"task {place['name']!r} in project {place['project']!r}"
-
-
-def _is_ours(document: untyped.Document) -> bool:
-    """By either mark: people can edit the entry point, and other programs overwrite what was registered.
-
-    Of other people's tasks nothing is read: one that can't be is none of our business.
-    """
-    script, runtime = document.get("script"), document.get("runtime")
-    marked = isinstance(script, dict) and script.get("entry_point") == ENTRY_POINT
-    public = document.get("company") == ""
-    return not public and (marked or (isinstance(runtime, dict) and _REGISTERED in runtime))
-
-
-def _service_task(document: untyped.Document) -> ServiceTask:
-    try:
-        told = json.loads((document.get("runtime") or {}).get(_REGISTERED) or "{}")
-        registered, script = dict(told.get("parameters") or {}), dict(told.get("script") or {})
-        place = {"project": str(told["project"]), "name": str(told["name"])} if "name" in told and "project" in told else {}
-    except (ValueError, TypeError, AttributeError):
-        registered, script, place = {}, {}, {}  # then whatever the draft has counts as edited
-    return ServiceTask(
-        TaskId(document["id"]),
-        str(document.get("name") or ""),
-        str(document.get("status") or ""),
-        str(document.get("project") or ""),
-        str(document.get("parent") or ""),
-        tuple(document.get("tags") or ()),
-        str(document.get("comment") or ""),
-        _parameters(document),
-        registered,
-        _mapping(document, "script"),
-        script,
-        place=place,
-        archived="archived" in (document.get("system_tags") or ()),
-    )
-
-
-def _parameters(document: untyped.Document) -> Mapping[str, Any]:
-    """All sections. A record without any is not one that this job has made, or an answer that leaves them out."""
-    sections = _mapping(document, "hyperparams")
-    return {name: _mapping(sections, name) for name in sections}
-
-
-def _mapping(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = values.get(name)
-    if not isinstance(found, dict):
-        message = f"{name} is {found!r:.40}"
-        raise TypeError(message)
-    return found
-
-
-def _run(document: untyped.Document) -> Run:
-    return Run(
-        TaskId(document["id"]),
-        str(document.get("status") or ""),
-        when(document.get("started")),
-        when(document.get("last_update")),
-        tuple(document.get("tags") or ()),
-    )

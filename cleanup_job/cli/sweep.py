@@ -9,7 +9,7 @@ from typing import Self
 from rich.console import Console
 
 from cleanup_job import wiring
-from cleanup_job.cli.flags import add_flags, given
+from cleanup_job.cli.flags import OF_A_SWEEP, add_flags, given
 from cleanup_job.cli.streams import watched
 from cleanup_job.errors import CleanupError
 from cleanup_job.job import pod
@@ -19,14 +19,12 @@ from cleanup_job.planning.sweep_outcome import Orphan, SweepReport
 from cleanup_job.report import json_lines
 from cleanup_job.report.formatting import plain
 from cleanup_job.report.sweep import finished_line, orphan_line, print_orphan, print_sum
-from cleanup_job.settings.model import Settings, names
-
-FLAGS = names(lambda entry: entry.sweeps)
+from cleanup_job.settings.model import Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add a flag for each setting of a sweep."""
-    add_flags(parser, FLAGS)
+    add_flags(parser, OF_A_SWEEP)
 
 
 def run(options: argparse.Namespace) -> int:

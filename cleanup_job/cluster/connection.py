@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cleanup_job.transport.connection_errors import words
+from cleanup_job.transport.connection_errors import failure_reason
 
 POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 UNKNOWN_USER, FORBIDDEN, NOT_FOUND, CONFLICT = 401, 403, 404, 409
@@ -99,7 +99,7 @@ def _failures() -> Iterator[None]:
     except ApiException as error:
         raise CallError(error.status or 0, _said(error)) from error
     except HTTPError as error:
-        raise CallError(0, words(error)) from error
+        raise CallError(0, failure_reason(error)) from error
     except ValueError as error:
         raise CallError(0, str(error)) from error
 

@@ -81,15 +81,13 @@ class PassJob(Job[Report]):
         self._clean(self._with_fileserver(self._settings, self._origins, connection), connection, self._output)
         return None
 
-    def _with_fileserver(self, settings: Settings, origins: Mapping[str, str], connection: wiring.Connection) -> Settings:
+    def _with_fileserver(self, settings: Settings, origins: Mapping[str, str], connection: wiring.Login) -> Settings:
         settings, warning = wiring.with_fileserver(settings, origins, connection)
         if warning:
             self._warn(warning)
         return settings
 
-    def _clean(
-        self, settings: Settings, connection: wiring.Connection, observer: Observer, own: OwnTasks | None = None
-    ) -> None:
+    def _clean(self, settings: Settings, connection: wiring.Login, observer: Observer, own: OwnTasks | None = None) -> None:
         parts = wiring.connect(settings, connection, self._stop.before_deletion)
         try:
             doing = Pass(parts.server, parts.stores, settings, self._report, observer, self._stop, own=own)
@@ -102,7 +100,7 @@ class PassJob(Job[Report]):
             self._report.requests = parts.requests()
 
     # -- as a task in ClearML
-    def _clean_as_task(self, connection: wiring.Connection, *, holds_lease: bool) -> Skipped | None:
+    def _clean_as_task(self, connection: wiring.Login, *, holds_lease: bool) -> Skipped | None:
         """Run the pass with the settings of its task in ClearML, or return why it is skipped here."""
         tasks = wiring.service_tasks(self._settings, connection)
         edits, runs = DraftSettings(tasks, self._warn), DraftRuns(tasks, self._warn)
@@ -144,7 +142,7 @@ class PassJob(Job[Report]):
         return runs.hand_over(mine, self._report.started)
 
     def _clean_and_report(
-        self, edits: DraftSettings, tasks: ServiceTasks, mine: OwnTask, run: TaskId, connection: wiring.Connection
+        self, edits: DraftSettings, tasks: ServiceTasks, mine: OwnTask, run: TaskId, connection: wiring.Login
     ) -> None:
         """Run the pass and report it in ClearML. The report is closed before the run there is ended with it."""
         reporter = RunReporter(
@@ -174,7 +172,7 @@ class PassJob(Job[Report]):
                 else:
                     reporter.fail(f"{type(failure).__name__}: {failure}")
 
-    def _clean_around(self, mine: OwnTask, connection: wiring.Connection, observer: Observer) -> None:
+    def _clean_around(self, mine: OwnTask, connection: wiring.Login, observer: Observer) -> None:
         """Run the pass; of the job's own tasks, it touches only old runs."""
         self._clean(mine.settings, connection, observer, OwnTasks(mine.never, mine.draft.id if mine.draft else ""))
 
@@ -187,7 +185,7 @@ class PassJob(Job[Report]):
         self._output.warning(text)
 
     def _note_trouble(self, text: str) -> None:
-        self._report.warned += 1
+        self._report.warn_in_log()
         self._output.trouble(text)
 
     def _warn_of_odd(self, settings: Settings, origins: Mapping[str, str]) -> None:
@@ -231,7 +229,7 @@ def _new_report(settings: Settings) -> Report:
         settings.run.dry_run,
         now,
         now,
-        settings.connection.api_host or "",
+        settings.connection.api_host,
         settings.connection.web_host or "",
     )
     report.shards = settings.run.shards

@@ -31,7 +31,7 @@ class SweepJob(Job[SweepReport]):
 
     def __init__(self, settings: Settings, output: SweepOutput, stop: Stop) -> None:
         """Prepare a sweep."""
-        server = urlsplit(settings.connection.api_host or "").hostname or ""
+        server = urlsplit(settings.connection.api_host).hostname or ""
         report = SweepReport(version("clearml-cleanup"), server, settings.sweep.sweep_delete, datetime.now(UTC))
         super().__init__(settings, report, output, stop)
 

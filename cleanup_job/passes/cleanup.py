@@ -88,7 +88,7 @@ class Pass:
         self._stop = stop
         self._began = time.monotonic()
         self._rate = Rate(settings.limits.tasks_per_second(settings.run.shards))
-        self._split = Splitting(server, server.hasty, server.answers)
+        self._split = Splitting(server, server.with_few_tries, server.probe)
         self._phases = Phases()
         report.phases = self._phases.seconds
 
@@ -215,8 +215,7 @@ class Pass:
         self._storage.prove(found.claims.sample)
         return Policy(
             rules,
-            force=rules.force_delete,
-            keep_unknown=self._settings.files.unknown_stores == "keep_record",
+            unknown_stores=self._settings.files.unknown_stores,
             links=self._storage.links if self._settings.files.external_files == "delete" else frozenset(),
             by_file=self._storage.by_file,
             lists=self._storage.lists,
@@ -243,8 +242,7 @@ class Pass:
             ),
             files=FileResults(
                 outcomes=self._outcomes,
-                keep_on_file_error=self._settings.files.on_file_error == "keep_record",
-                keep_missing=self._settings.files.missing_files == "keep_record",
+                settings=self._settings.files,
             ),
             outcomes=self._outcomes,
             split=self._split,

@@ -9,6 +9,7 @@ from cleanup_job.planning.outcome_builder import OutcomeBuilder
 from cleanup_job.planning.paths import KINDS, OwnedPath, TaskFile
 from cleanup_job.planning.plan import Kept
 from cleanup_job.planning.records import Removed, Size
+from cleanup_job.settings.limits import FileSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,20 +17,19 @@ class FileResults:
     """Decides by what the stores answered whose record is kept."""
 
     outcomes: OutcomeBuilder
-    keep_on_file_error: bool = True
-    keep_missing: bool = True
-    """Whether a task is kept of which nothing was there, if its files may have another name."""
+    settings: FileSettings
 
     def judge(self, plans: Sequence[Deletion], removed: Removed) -> tuple[list[TaskOutcome], list[Deletion]]:
         """Those that are kept because of a file, and those whose records may be deleted, with what their stores counted."""
         kept: list[TaskOutcome] = []
         ready: list[Deletion] = []
+        keep_missing = self.settings.missing_files == "keep_record"
         broken = {deletion.unit for deletion in plans if _failed_paths(deletion, removed)}
-        lost = {deletion.unit: deletion for deletion in plans if self.keep_missing and _is_lost(deletion, removed)}
+        lost = {deletion.unit: deletion for deletion in plans if keep_missing and _is_lost(deletion, removed)}
         for deletion in plans:
             if deletion.unit in lost and deletion.unit not in broken:
                 kept.append(self.outcomes.kept(_not_found(deletion, lost[deletion.unit])))
-            elif deletion.unit in broken and self.keep_on_file_error:
+            elif deletion.unit in broken and self.settings.on_file_error == "keep_record":
                 kept.append(self._not_deleted(deletion, removed))
             else:
                 ready.append(_counted(deletion, removed))

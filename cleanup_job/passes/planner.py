@@ -127,7 +127,7 @@ class Planner:
             claims=claims,
             keep_tags=self.policy.keep_model_tags,
         )
-        children = frozenset() if self.policy.force else server.published_children(ids)
+        children = frozenset() if self.policy.rules.force_delete else server.published_children(ids)
         details = server.details(ids)
         guard = protection(own, references, _units_of(units), self.deleted, self.storage.locate)
         listed = _existing_outputs(server, details, {model.id for model in own})

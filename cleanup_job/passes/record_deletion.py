@@ -91,7 +91,7 @@ class RecordDeletion:
         """Whether a record was refused for something that the settings, or its being a step, allow to overrule."""
         if not isinstance(answer, NotDeleted):
             return False
-        return (answer.needs_force and self.policy.force) or (answer.not_archived and task in self.policy.steps)
+        return (answer.needs_force and self.policy.rules.force_delete) or (answer.not_archived and task in self.policy.steps)
 
     def _force(self, refused: Sequence[Deletion]) -> dict[TaskId, Answer]:
         """Delete published children and models, and steps that are not archived; force would also delete restored tasks."""

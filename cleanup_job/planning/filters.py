@@ -1,6 +1,6 @@
 """The filters: for each setting that names what tasks have, the predicate that it applies, and how its names become ids.
 
-A filter is a field of the settings' group ``Filters`` and an entry of ``FILTERS`` under the same name. Pure: no I/O.
+A filter is a field of ``FilterSettings`` and an entry of ``FILTERS`` under the same name. Pure: no I/O.
 """
 
 import re
@@ -159,7 +159,7 @@ class ActiveFilter:
 
     @property
     def by_project(self) -> bool:
-        """Whether it goes by projects: of a project that was created later, nothing is known."""
+        """Whether projects decide: for a project that was created later, the answer is unknown."""
         return FILTERS[self.name].names is PROJECTS
 
     def matches(self, task: Task) -> bool:

@@ -91,7 +91,7 @@ def _needed(task: Task, batch: Batch, policy: Policy) -> Kept | None:
     if task.id in policy.needed_datasets:
         return Kept(task, Reason.DATASET_IN_USE, policy.needed_datasets[task.id])
     published = [model.id for model in batch.models.get(task.id, ()) if model.ready]
-    if policy.force or not (published or task.id in batch.published_children):
+    if policy.rules.force_delete or not (published or task.id in batch.published_children):
         return None
     what = f"published model {published[0]}" if published else "published child"
     return Kept(task, Reason.NEEDS_FORCE, f"it has a {what}; CLEANUP_FORCE_DELETE=true deletes it")
@@ -103,7 +103,7 @@ def _kept_by_a_file(task: Task, found: Outputs, policy: Policy) -> Kept | None:
         return Kept(task, Reason.SERVER_ERROR, what) if found.unreadable.refused else unreadable(task, what)
     if found.unusable:
         return Kept(task, Reason.UNUSABLE_PATH, f"{found.unusable!r}: correct or remove this entry in ClearML")
-    if found.unknown and policy.keep_unknown:
+    if found.unknown and policy.unknown_stores == "keep_record":
         stores = tuple(found.unknown.items())
         named = ", ".join(f"{address} ({files} files)" for address, files in stores[:STORES_NAMED])
         named += f" and {len(stores) - STORES_NAMED:,} more stores" if len(stores) > STORES_NAMED else ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import Task
@@ -13,10 +14,8 @@ class Policy:
     """What the settings allow."""
 
     rules: Rules
-    force: bool = False
-    """Whether published children and models may be overruled (``force_delete``)."""
-    keep_unknown: bool = True
-    """Whether a file on an unknown store keeps its record."""
+    unknown_stores: Literal["keep_record", "delete_record"] = "keep_record"
+    """What happens to the record of a task with files in an unknown store."""
     links: frozenset[str] = frozenset()
     """Stores where files that a task only links to are deleted, too (``external_files``)."""
     by_file: frozenset[str] = frozenset()

@@ -31,7 +31,7 @@ DRAFT = "created"
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What to ask the server for. It only narrows the listing: nothing relies on its being honoured."""
+    """What to ask the server for. It only narrows the listing; nothing relies on the server honouring it."""
 
     statuses: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class Query:
 class Selected:
     """What a pass remembers of a task from its selection to the last look at it: there may be millions.
 
-    Its id, its place in the order, and how to tell whether somebody touched it.
+    Its id, its place in the order, and how to tell whether it was changed.
     """
 
     id: TaskId
@@ -71,14 +71,14 @@ class Selected:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A threshold of its own for some projects."""
+    """A threshold for some projects."""
 
     text: str
-    """As the setting has it."""
+    """The entry of the setting."""
     projects: frozenset[str]
-    """Ids, sub-projects included."""
+    """Ids, including sub-projects."""
     cutoff: datetime | None
-    """As ``Rules.cutoff``; None: never."""
+    """As in ``Rules``; None if its tasks are never deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class Rules:
     def allows(
         self, task: Task, *, archived_at: datetime | None = None, is_step: bool = False, since: datetime | None = None
     ) -> bool:
-        """Whether the task may be deleted, by its own fields alone; ``keeps`` has the last word.
+        """Whether the task may be deleted, by its own fields alone; what ``keeps`` says takes precedence.
 
         Args:
             task: The record as the server holds it now.
@@ -164,12 +164,11 @@ class Rules:
         with_controller = is_step and self.include_pipeline_steps
         return (
             task.id not in self.own.never
-            and (task.archived or (with_controller and task.status not in ACTIVE))
+            and self._is_put_away(task, with_controller=with_controller)
             and self._is_old_enough(task, since or age_from(task))
             and self._grace_is_over(task, archived_at or task.last_change)
             and (self._is_own_run(task) or self._is_selected(task))
             and not self._is_excluded(task)
-            and ("hidden" not in task.system_tags or self.include_hidden or with_controller)
         )
 
     def keeps(self, task: Task) -> str:
@@ -195,6 +194,12 @@ class Rules:
     def is_step(self, task: Task) -> bool:
         """Whether a task is a step if its parent is a controller. A clone of a controller also has that as its parent."""
         return not task.is_controller and ("hidden" in task.system_tags or task.project in self.pipeline_projects)
+
+    def _is_put_away(self, task: Task, *, with_controller: bool) -> bool:
+        """Whether it is archived, and hidden only if that is allowed; or deleted with its controller, and not active."""
+        if with_controller:
+            return task.archived or task.status not in ACTIVE
+        return task.archived and (self.include_hidden or "hidden" not in task.system_tags)
 
     def _is_old_enough(self, task: Task, since: datetime | None) -> bool:
         """By the task's threshold. What is never deleted counts by the general one, so that it is reported as kept."""
@@ -267,7 +272,7 @@ def _resolved_threshold(rule: str, now: datetime, known: Known) -> Threshold:
 
 
 def age_from(task: Task) -> datetime | None:
-    """The moment from which a task's age counts; None where its record has no time at all.
+    """The moment from which a task's age counts; None if its record has no time at all.
 
     A draft that never ran has no ``status_changed``; an active task counts by its last report.
     """
@@ -277,11 +282,11 @@ def age_from(task: Task) -> datetime | None:
 
 
 def unchanged(before: Selected, now: Task, *, planned: Task | None = None) -> bool:
-    """Whether nobody touched the task since it was listed.
+    """Whether the task was not changed by others since it was listed.
 
-    ``last_change`` alone may move where its parent was deleted. Where this pass itself has changed the record since it was
-    read as ``planned`` (deleted its models, or taken models of others from its list), ``last_update`` and ``last_change`` say
-    nothing any more. Restoring, editing tags and moving show in other fields.
+    ``last_change`` alone may move if its parent was deleted. If this pass itself has changed the record since it was read as
+    ``planned`` (deleted its models, or removed models of others from its list), ``last_update`` and ``last_change`` no longer
+    say anything. Restoring, editing tags and moving show in other fields.
     """
     same_parent = before.parent == now.parent
     parent_deleted = now.parent == f"__DELETED__{before.parent}"

@@ -1,4 +1,4 @@
-"""The operator's word and what people edited in ClearML, brought together. Pure but for ``read``, which reads settings anew."""
+"""Combines the operator's settings with what people edited in ClearML. Pure except for ``read``, which reads settings again."""
 
 from collections.abc import Callable, Mapping
 
@@ -9,24 +9,24 @@ from cleanup_job.settings.model import Settings
 from cleanup_job.settings.sources import DEFAULT
 
 Known = tuple[Settings, dict[str, str]]
-"""Settings, and where each came from."""
+"""Settings, and where each one came from."""
 Given = Mapping[str, tuple[object, str]]
 """Values, each with the words that name its source."""
 Read = Callable[[Given], Known]
-"""Reads all settings anew, with values that rank over the environment and below flags."""
+"""Reads all settings again, with values that rank above the environment and below flags."""
 
 
 def beside(operator: Known, edits: parameters.Values, task: str, read: Read) -> tuple[Known, tuple[str, ...]]:
-    """What counts of a pass, and what of the edits does not.
+    """The settings that count for a pass, and notes on the edits that don't.
 
     Args:
-        operator: What the operator says.
-        edits: What people edited in the task. A flag for this pass alone wins over it.
+        operator: The operator's settings.
+        edits: What people edited in the task. A flag, which is for this pass alone, takes precedence.
         task: The task in words.
-        read: Reads settings over those of the operator.
+        read: Reads settings on top of the operator's.
 
     Raises:
-        SettingsError: an edit that may count is not a valid value.
+        SettingsError: an edit that could count is not a valid value.
     """
     settings, origins = operator
     where = {n: place for n, place in parameters.origins_of(edits, task).items() if not _is_flag(origins[n])}
@@ -38,10 +38,10 @@ def beside(operator: Known, edits: parameters.Values, task: str, read: Read) -> 
 
 
 def registered(environment: Known, statement: parameters.Values, task: str) -> Given:
-    """What a release said in a task, as far as the environment says nothing.
+    """The settings that a release registered in a task, as far as the environment does not set them.
 
     Raises:
-        SettingsError: it has settings that this version doesn't know.
+        SettingsError: it registered settings that this version doesn't know.
     """
     known = {*parameters.TRANSFERABLE, *parameters.BOUNDS}
     if strange := sorted(statement.keys() - known):
@@ -54,19 +54,19 @@ def registered(environment: Known, statement: parameters.Values, task: str) -> G
 
 
 def handed_over(environment: Known, statement: parameters.Values, task: str, read: Read) -> tuple[Given, tuple[str, ...]]:
-    """The operator's word where an agent runs the pass: the release's, or the agent's environment's where that is narrower.
+    """The operator's settings where an agent runs the pass: the release's, or the agent's environment's if that is narrower.
 
     Args:
-        environment: What the environment says in which the pass runs.
-        statement: What the release said when it registered or enqueued the task.
+        environment: The settings of the environment in which the pass runs.
+        statement: The settings that the release had when it registered or enqueued the task.
         task: The task in words.
-        read: Reads settings over those of the environment.
+        read: Reads settings on top of the environment's.
 
     Returns:
-        What of the release's word counts over the environment's, for ``read``; and what of it does not count.
+        The release's settings that count before the environment's, for ``read``; and notes on those that don't count.
 
     Raises:
-        SettingsError: the statement has settings that this version doesn't know, or values that it doesn't take.
+        SettingsError: the statement has settings that this version doesn't know, or values that are not valid.
     """
     settings, origins = environment
     alone = registered(environment, statement, task)

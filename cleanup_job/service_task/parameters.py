@@ -1,8 +1,8 @@
 """Settings as parameters of a task in ClearML: what people read and edit under CONFIGURATION in the Web UI.
 
-The draft task has the four parameters of ClearML's own cleanup service in the section General, and in the section Settings
-whatever else the environment sets: so a clone that an agent runs keeps what the CronJob's own pass would keep. What people edit
-there counts as far as each setting's field allows (`scopes.py`). Pure: no I/O.
+The draft task has the four parameters of ClearML's own cleanup service in the section General, and everything else that the
+environment sets in the section Settings, so a clone that an agent runs keeps what the CronJob's own pass would keep. Edits
+there count as far as each setting's field allows (`scopes.py`). Pure: no I/O.
 """
 
 import json
@@ -26,7 +26,7 @@ BOUNDS = names(lambda entry: entry.bound)
 SHOWN = 200
 """Characters of a value in a message."""
 _FROM_HERE_WHOLE = 2
-"""``1.0`` stays as ClearML's service writes it, ``30.0`` becomes its ``30``."""
+"""The number from which on a whole float is written without a fraction: ClearML's service writes ``1.0``, but ``30``."""
 
 Values = dict[str, str]
 """Parameters' texts by the settings' names."""
@@ -34,22 +34,22 @@ Values = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What of an edit in ClearML counts."""
+    """The part of an edit in ClearML that counts."""
 
     values: Mapping[str, Any]
-    """Those that differ from the operator's."""
+    """Values that differ from the operator's."""
     notes: tuple[str, ...]
-    """What was not taken, and why; for people."""
+    """What was not taken, and why, for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """How to make a draft's parameters those of the environment without touching what somebody edited."""
+    """How to update a draft's parameters from the environment without touching what was edited."""
 
     change: Values
     remove: frozenset[str]
     registered: Values
-    """What the draft has from us then: whatever differs from it later was edited."""
+    """What the job wrote into the draft: a value that differs from it later was edited."""
 
 
 def of_settings(settings: Settings, origins: Mapping[str, str]) -> Values:
@@ -58,13 +58,13 @@ def of_settings(settings: Settings, origins: Mapping[str, str]) -> Values:
 
 
 def statement_of(settings: Settings, origins: Mapping[str, str]) -> Values:
-    """All that an agent has to know of the operator's word: the parameters, and what can be edited of them."""
+    """All that an agent has to know of the operator's settings: the parameters, and which edits of them count."""
     bounds = {name: _text(settings.value(name)) for name in BOUNDS if origins[name] != DEFAULT}
     return of_settings(settings, origins) | bounds
 
 
 def open_to(settings: Settings, names: Iterable[str]) -> frozenset[str]:
-    """Those of these settings whose edit in ClearML may count at all."""
+    """Those of these settings of which an edit in ClearML can count at all."""
     return frozenset(
         name
         for name in names
@@ -74,13 +74,13 @@ def open_to(settings: Settings, names: Iterable[str]) -> frozenset[str]:
 
 
 def narrowed(operator: Settings, asked: Settings, where: Mapping[str, str], *, trusted: bool = False) -> Taken:
-    """What of an edit counts beside the operator's word.
+    """The part of an edit that counts, given the operator's settings.
 
     Args:
-        operator: What the operator says.
-        asked: The same with the edits that may count at all (`open_to`).
-        where: For each edited setting the words that name its place.
-        trusted: Whether it is no edit, but another word of the operator's: of two such words the narrower counts.
+        operator: The operator's settings.
+        asked: The same with the edits that can count at all (`open_to`).
+        where: For each edited setting, the words that name its place.
+        trusted: Whether these are settings of the operator's too, not edits: of two such values the narrower counts.
     """
     bounds = Bounds(float("inf"), allow_force=False) if trusted else _bounds(operator)
     opened = frozenset(where) if trusted else open_to(operator, where)
@@ -127,11 +127,11 @@ def _why(name: str, *, opened: bool, trusted: bool) -> str:
         Edit.THRESHOLD: "it is shorter than the operator allows (CLEANUP_TASK_MIN_THRESHOLD_DAYS)",
         Edit.FORCE: "the operator has it off (CLEANUP_TASK_ALLOW_FORCE_DELETE)",
     }
-    return reasons.get(TABLE[name].edit, "in ClearML it can only be made to delete less")
+    return reasons.get(TABLE[name].edit, "an edit in ClearML can only make a pass delete less")
 
 
 def section_of(name: str) -> str:
-    """The section that a setting's parameter stands in."""
+    """The section of a setting's parameter."""
     return GENERAL if TABLE[name].original else SECTION
 
 
@@ -142,14 +142,14 @@ def entry(name: str, value: str) -> dict[str, str]:
 
 
 def read(hyperparams: Mapping[str, Any], task: str) -> Values:
-    """The values in both sections; a setting may stand in either.
+    """The values in both sections; a setting may be in either.
 
     Args:
-        hyperparams: The task's, as the API gives them.
+        hyperparams: The task's parameters, as the API returns them.
         task: The task in words, for errors.
 
     Raises:
-        SettingsError: a name that is not a setting, or a value that is empty.
+        SettingsError: an unknown setting, or an empty value.
     """
     found: Values = {}
     for section in (SECTION, GENERAL):
@@ -158,24 +158,24 @@ def read(hyperparams: Mapping[str, Any], task: str) -> Values:
                 raise SettingsError(f"{section}/{name} of {task}: {unknown_name(name, TRANSFERABLE)}")
             value = parameter.get("value") if isinstance(parameter, Mapping) else None
             if not isinstance(value, str) or not value.strip():
-                message = f"{section}/{name} of {task} is empty. Give it a value, or delete it to have the environment's."
+                message = f"{section}/{name} of {task} is empty. Give it a value, or delete it to use the environment's."
                 raise SettingsError(message)
             found[name] = value.strip()
     return found
 
 
 def edited(found: Values, registered: Mapping[str, str]) -> Values:
-    """The values that somebody gave a draft: those that are not what we last gave it."""
+    """The values that were edited in a draft: those that the job did not write there."""
     return {name: value for name, value in found.items() if registered.get(name) != value}
 
 
 def parameters_of(statement: Values) -> Values:
-    """What of the operator's word stands in the task for people to edit."""
+    """The part of the operator's settings that people can edit in the task."""
     return {name: value for name, value in statement.items() if name not in BOUNDS}
 
 
 def sync(found: Values, registered: Mapping[str, str], statement: Values) -> Sync:
-    """Bring a draft up to date: what was edited stays, and what was deleted comes back, since only a value is an edit."""
+    """Bring a draft up to date: what was edited is kept, and what was deleted is restored, since only a value is an edit."""
     wanted = parameters_of(statement)
     kept = edited(found, registered)
     change = {name: value for name, value in wanted.items() if name not in kept and found.get(name) != value}
@@ -183,12 +183,12 @@ def sync(found: Values, registered: Mapping[str, str], statement: Values) -> Syn
 
 
 def cloned(found: Values, values: Values, statement: Values) -> Sync:
-    """Give a clone of a draft these values in place of the draft's."""
+    """Give a clone of a draft these values instead of the draft's."""
     return Sync(values, frozenset(found), dict(statement))
 
 
 def origins_of(names: Iterable[str], task: str) -> dict[str, str]:
-    """For each parameter the words that name its source."""
+    """For each parameter, the words that name its source."""
     return {name: f"{section_of(name)}/{name} of {task}" for name in names}
 
 

@@ -7,7 +7,7 @@ from cleanup_job.settings.scopes import Scope
 from cleanup_job.settings.text import DNS_LABEL, DNS_NAME
 
 
-class Cluster(Group):
+class ClusterSettings(Group):
     """The objects in Kubernetes that a pass uses or belongs to."""
 
     heading: ClassVar = "Run"

@@ -3,13 +3,11 @@
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import SecretStr, field_validator
-
-from cleanup_job.settings.fields import Address, FilesAddress, Group, Verify, option
+from cleanup_job.settings.fields import Address, FilesAddress, Group, Secret, Verify, option
 from cleanup_job.settings.scopes import Scope
 
 
-class Connection(Group):
+class ConnectionSettings(Group):
     """Where ClearML's servers are, and the credentials to log in with."""
 
     heading: ClassVar = "Connection"
@@ -23,14 +21,14 @@ class Connection(Group):
         env="CLEARML_API_HOST",
         conf="api.api_server",
     )
-    access_key: SecretStr = option(
+    access_key: Secret = option(
         ...,
         "Access key of the credentials to log in with.",
         env="CLEARML_API_ACCESS_KEY",
         conf="api.credentials.access_key",
         secret=True,
     )
-    secret_key: SecretStr = option(
+    secret_key: Secret = option(
         ...,
         "Secret key of these credentials.",
         env="CLEARML_API_SECRET_KEY",
@@ -70,11 +68,3 @@ class Connection(Group):
     def fileserver(self) -> str | None:
         """The fileserver's address; None where files are kept in a bucket or a folder, or no place for files is known."""
         return self.files_host if (self.files_host or "").startswith(("http://", "https://")) else None
-
-    @field_validator("access_key", "secret_key")
-    @classmethod
-    def _not_empty(cls, value: SecretStr) -> SecretStr:
-        if not value.get_secret_value().strip():
-            message = "it is empty; give the credentials that ClearML's web app made"
-            raise ValueError(message)
-        return value

@@ -2,13 +2,22 @@
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from cleanup_job.planning.filters import LONGEST
 from cleanup_job.settings.scopes import Edit, Scope
 from cleanup_job.settings.text import address, as_list, files_address, folder, threshold, true_or_path
 
+
+def _not_empty(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().strip():
+        message = "it is empty; use the credentials that ClearML's web app created"
+        raise ValueError(message)
+    return value
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(as_list)]
+Secret = Annotated[SecretStr, AfterValidator(_not_empty)]
 Address = Annotated[str, AfterValidator(address)]
 FilesAddress = Annotated[str, AfterValidator(files_address)]
 Addresses = Annotated[tuple[Address, ...], BeforeValidator(as_list)]

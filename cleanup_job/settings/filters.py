@@ -1,6 +1,6 @@
 """Which tasks a pass may delete.
 
-Each setting of ``Filters`` that names what tasks have has a predicate in ``planning/filters.py`` under the same name.
+Each setting of ``FilterSettings`` that names what tasks have has a predicate in ``planning/filters.py`` under the same name.
 """
 
 from typing import Annotated, ClassVar, Literal
@@ -32,7 +32,7 @@ Statuses = Annotated[tuple[Status, ...], BeforeValidator(as_list)]
 TaskTypes = Annotated[tuple[TaskType, ...], BeforeValidator(as_list)]
 
 
-class Filters(Group):
+class FilterSettings(Group):
     """Which archived tasks are old enough, and are meant."""
 
     heading: ClassVar = "Which tasks"
@@ -108,7 +108,7 @@ class Filters(Group):
     )
 
 
-class Related(Group):
+class RelatedSettings(Group):
     """What else a pass looks at: datasets, linked tasks, models and projects."""
 
     heading: ClassVar = "Which tasks"

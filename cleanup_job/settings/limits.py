@@ -6,7 +6,7 @@ from cleanup_job.settings.fields import Addresses, Folders, Group, Seconds, Veri
 from cleanup_job.settings.scopes import Edit, Scope
 
 
-class Limits(Group):
+class LimitSettings(Group):
     """How much a pass may do."""
 
     heading: ClassVar = "Limits"
@@ -44,7 +44,7 @@ class Limits(Group):
         return None if self.max_tasks_per_second is None else self.max_tasks_per_second / shards
 
 
-class Files(Group):
+class FileSettings(Group):
     """Where files can be deleted, and what happens to a task if they can't be."""
 
     heading: ClassVar = "Files"
@@ -93,7 +93,7 @@ class Files(Group):
     )
 
 
-class Run(Group):
+class RunSettings(Group):
     """How a pass works."""
 
     heading: ClassVar = "Run"

@@ -17,15 +17,15 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from cleanup_job.redaction import MASK, redacted
-from cleanup_job.settings.cluster import Cluster
-from cleanup_job.settings.connection import Connection
+from cleanup_job.settings.cluster import ClusterSettings
+from cleanup_job.settings.connection import ConnectionSettings
 from cleanup_job.settings.fields import Group
-from cleanup_job.settings.filters import Filters, Related
-from cleanup_job.settings.limits import Files, Limits, Run
-from cleanup_job.settings.output import Output
+from cleanup_job.settings.filters import FilterSettings, RelatedSettings
+from cleanup_job.settings.limits import FileSettings, LimitSettings, RunSettings
+from cleanup_job.settings.output import OutputSettings
 from cleanup_job.settings.scopes import Edit, Scope
-from cleanup_job.settings.service_task import Schedule, ServiceTask
-from cleanup_job.settings.sweep import Sweep
+from cleanup_job.settings.service_task import ScheduleSettings, ServiceTaskSettings
+from cleanup_job.settings.sweep import SweepSettings
 
 PREFIX = "CLEANUP_"
 
@@ -35,17 +35,17 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=False)
 
-    connection: Connection
-    filters: Filters
-    related: Related
-    limits: Limits
-    files: Files
-    run: Run
-    cluster: Cluster
-    service_task: ServiceTask
-    output: Output
-    sweep: Sweep
-    schedule: Schedule
+    connection: ConnectionSettings
+    filters: FilterSettings
+    related: RelatedSettings
+    limits: LimitSettings
+    files: FileSettings
+    run: RunSettings
+    cluster: ClusterSettings
+    service_task: ServiceTaskSettings
+    output: OutputSettings
+    sweep: SweepSettings
+    schedule: ScheduleSettings
 
     @classmethod
     def settings_customise_sources(

@@ -10,7 +10,7 @@ from cleanup_job.settings.fields import Group, option
 from cleanup_job.settings.scopes import Edit, Scope
 
 
-class Output(Group):
+class OutputSettings(Group):
     """The log, and the report as a file."""
 
     heading: ClassVar = "Output"

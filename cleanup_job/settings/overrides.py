@@ -11,8 +11,8 @@ from cleanup_job.settings.scopes import Scope
 from cleanup_job.settings.sources import load
 from cleanup_job.settings.text import setting_name
 
-# Only what is given is to be checked.
-_CONNECTION = {"CLEARML_API_HOST": "http://any", "CLEARML_API_ACCESS_KEY": "any", "CLEARML_API_SECRET_KEY": "any"}
+_REQUIRED = {entry.env: "http://any" for entry in TABLE.values() if entry.field.is_required()}
+"""Any valid value for what must be set, so that only what is given is checked."""
 
 
 def parse(given: Sequence[str]) -> dict[str, str]:
@@ -30,7 +30,7 @@ def parse(given: Sequence[str]) -> dict[str, str]:
     paths = {entry.env for entry in TABLE.values() if entry.file}
     # A path in the pod can't be checked from here, unless it is empty, which is wrong anywhere.
     checked = {variable: value for variable, value in found.items() if variable not in paths or not value.strip()}
-    load({}, _CONNECTION | checked)
+    load({}, _REQUIRED | checked)
     return found
 
 

@@ -9,7 +9,7 @@ from cleanup_job.settings.scopes import Edit, Scope
 from cleanup_job.settings.text import TASK_ID, TRIMMED, project_name, setting_name
 
 
-class ServiceTask(Group):
+class ServiceTaskSettings(Group):
     """The draft task in ClearML, whose parameters people edit, and its runs."""
 
     heading: ClassVar = "ClearML task"
@@ -88,7 +88,7 @@ class ServiceTask(Group):
         return tuple(map(setting_name, value))
 
 
-class Schedule(Group):
+class ScheduleSettings(Group):
     """The schedule, as ClearML's own service has it."""
 
     heading: ClassVar = "Schedule"

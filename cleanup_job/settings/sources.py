@@ -86,7 +86,7 @@ class Parameters(Source):
         self._given = given
 
     def read(self) -> Mapping[str, Given]:
-        """As they were given: whoever read the task knows where each one stood."""
+        """As they were given, each with its place in the task."""
         return self._given
 
 

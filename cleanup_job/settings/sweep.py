@@ -8,7 +8,7 @@ from cleanup_job.settings.fields import Group, Names, option
 from cleanup_job.settings.scopes import Scope
 
 
-class Sweep(Group):
+class SweepSettings(Group):
     """Where a sweep looks, and when it refuses."""
 
     heading: ClassVar = "Sweep"

@@ -23,7 +23,7 @@ from obstore.store import AzureStore, GCSStore, S3Store
 
 from cleanup_job.planning.paths import Location, read_as
 from cleanup_job.retry import Retry, time_limits
-from cleanup_job.storage.opened import Opened
+from cleanup_job.storage.allowed_buckets import AllowedBuckets
 
 AWS = "https://s3.amazonaws.com"
 AWS_REGION = "us-east-1"
@@ -73,9 +73,9 @@ class Buckets:
         Raises:
             SettingsError: an entry of clearml.conf can't be read.
         """
-        first = Opened(conf, environ)
+        first = AllowedBuckets(conf, environ)
         named_parts = [parts for url in named if (parts := _parts(url, first)) is not None]
-        self._opened = Opened(conf, environ, [parts[:3] for parts in named_parts]) if named_parts else first
+        self._opened = AllowedBuckets(conf, environ, [parts[:3] for parts in named_parts]) if named_parts else first
         self._verify, self._timeout, self._environ = verify, timeout, environ
         self._retry = retry or Retry()
         self._is_open = lru_cache(1024)(self._find_out)  # asked for each output
@@ -217,7 +217,7 @@ class Buckets:
         return options | {"root_certificate": authorities}
 
 
-def _parts(uri: str, opened: Opened) -> tuple[str, str, str, str] | None:
+def _parts(uri: str, opened: AllowedBuckets) -> tuple[str, str, str, str] | None:
     """Scheme, host, bucket and key; the host is empty at a provider's own address. None for everything else."""
     scheme, mark, rest = uri.partition("://")
     scheme = scheme.lower()

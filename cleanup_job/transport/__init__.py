@@ -1,1 +1,1 @@
-"""Calls over a network: bounds on answers, words for errors, bulk calls that are divided."""
+"""Calls over a network: limits on answers, reasons for failures, and bulk calls that are divided."""

@@ -1,7 +1,7 @@
-"""HTTP answers with bounds: no server holds a pass for ever, or fills its memory.
+"""HTTP answers within limits, so that no server can block a pass forever or fill its memory.
 
-requests limits the silence between two bytes alone: a server that sends one byte a second is never silent, and a few kilobytes
-of gzip can hold gigabytes. Here the whole answer, headers included, has a time and a size.
+requests only limits the silence between two bytes: a server that sends one byte a second is never silent, and a few kilobytes
+of gzip can hold gigabytes. Here the whole answer, including its headers, has a time limit and a size limit.
 """
 
 import io
@@ -19,27 +19,26 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 WHOLE = 2.0
-"""A whole answer may take so many times as long as the limit on silence (``CLEANUP_REQUEST_TIMEOUT_SECONDS``)."""
+"""How much longer a whole answer may take than the limit on silence (``CLEANUP_REQUEST_TIMEOUT_SECONDS``)."""
 MOST_BYTES = 256 * 2**20
-"""Bytes of an answer, unpacked. The largest that ClearML gives on purpose are pages of plots, of a few megabytes each."""
+"""Bytes of an answer, decompressed. The largest that ClearML sends are pages of plots, of a few megabytes each."""
 PACKINGS = frozenset({"", "identity", "gzip", "deflate"})
-"""Content encodings that are unpacked, one at a time: in others a kilobyte can hold a gigabyte."""
-
+"""Content encodings that are accepted, one at a time: with others, a kilobyte can hold a gigabyte."""
 
 most_bytes = ContextVar("most_bytes", default=MOST_BYTES)
-"""The limit for the requests that are sent in this context: clearml's Session can't be given one for a single request."""
+"""The limit for requests sent in this context: clearml's Session takes no limit for a single request."""
 
 
 class UnreadableError(requests.RequestException):
-    """An answer can't be read: trying again can't help."""
+    """An answer can't be read, and a retry can't help."""
 
 
 class TooBigError(UnreadableError):
-    """It is larger than was allowed."""
+    """An answer is larger than allowed."""
 
 
 class _Clocked(io.RawIOBase):
-    """What a socket receives, until a moment."""
+    """Reads from a socket until a deadline."""
 
     def __init__(self, raw: io.RawIOBase, receiver: socket.socket, until: float) -> None:
         super().__init__()
@@ -64,7 +63,7 @@ class _Clocked(io.RawIOBase):
 
 
 class _Receiver:
-    """A socket as http.client reads an answer from it."""
+    """The part of a socket's interface that http.client needs to read an answer."""
 
     def __init__(self, receiver: socket.socket, until: float) -> None:
         self._socket = receiver
@@ -76,7 +75,7 @@ class _Receiver:
 
 
 def _answer(receiver: socket.socket, *args: Any, until: float, **options: Any) -> HTTPResponse:
-    return HTTPResponse(_Receiver(receiver, until), *args, **options)  # type: ignore[arg-type]  # all that it uses
+    return HTTPResponse(_Receiver(receiver, until), *args, **options)  # type: ignore[arg-type]  # it uses nothing else
 
 
 class _Connection(HTTPConnection):
@@ -92,7 +91,7 @@ class _SecureConnection(HTTPSConnection):
 
 
 def _until(silence: Any) -> Any:
-    """Makes an answer that has to be whole within ``WHOLE`` times a limit on silence in seconds."""
+    """A response class whose answer has to be complete within ``WHOLE`` times the limit on silence, in seconds."""
     return partial(_answer, until=time.monotonic() + WHOLE * silence) if isinstance(silence, int | float) else HTTPResponse
 
 
@@ -105,19 +104,19 @@ class _SecurePool(HTTPSConnectionPool):
 
 
 class _Bounded:
-    """The body of an answer, up to ``most_bytes``."""
+    """The body of an answer, limited to ``most_bytes``."""
 
     def __init__(self, raw: Any, packing: str) -> None:
         self._raw = raw
         self._most = most_bytes.get()
         if packing.strip().lower() not in PACKINGS:
-            raise UnreadableError(f"an answer packed as {packing[:40]!r}")
+            raise UnreadableError(f"an answer with the content encoding {packing[:40]!r}")
 
     def stream(self, size: int, *, decode_content: bool = True) -> Iterator[bytes]:
-        """Parts of the body, unpacked.
+        """The body in parts, decompressed.
 
         Raises:
-            TooBigError: there is more.
+            TooBigError: the body is larger than allowed.
         """
         got = 0
         for part in self._raw.stream(size, decode_content=decode_content):
@@ -131,20 +130,20 @@ class _Bounded:
 
 
 class BoundedAdapter(HTTPAdapter):
-    """Sends requests, and reads each answer whole, within its bounds. It needs a time-out in each request."""
+    """Sends requests and reads each answer completely, within the limits. Every request needs a time-out."""
 
     def __init__(self, verify: bool | str = True, **options: Any) -> None:
-        """``verify`` is as in requests, but wins over its environment variables (``REQUESTS_CA_BUNDLE``) unless it is true."""
+        """``verify`` is as in requests, but overrides its environment variables (``REQUESTS_CA_BUNDLE``) unless it is true."""
         self._verify = verify
         super().__init__(**{"pool_maxsize": 64, **options})
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        """As requests', with connections that keep the time."""
+        """Use connections with a deadline."""
         super().init_poolmanager(*args, **options)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
 
     def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
-        """Likewise."""
+        """Use them for proxies, too."""
         manager = super().proxy_manager_for(*args, **options)
         manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
         return manager
@@ -153,16 +152,16 @@ class BoundedAdapter(HTTPAdapter):
         """Send a request.
 
         Raises:
-            UnreadableError: the answer is too big, or packed in a way that was not asked for.
-            requests.RequestException: there is none, not in time, or it breaks off.
+            UnreadableError: the answer is too large, or has a content encoding that was not asked for.
+            requests.RequestException: there is no answer, it is too late, or it breaks off.
         """
-        request.headers["Accept-Encoding"] = "gzip, deflate"  # requests would ask for all that it can unpack
+        request.headers["Accept-Encoding"] = "gzip, deflate"  # requests would accept every encoding that it knows
         if self._verify is not True:
             options["verify"] = self._verify
         answer = super().send(request, *args, **{**options, "stream": True})
         try:
             answer.raw = _Bounded(answer.raw, answer.headers.get("Content-Encoding", ""))
-            answer.content  # noqa: B018 -- reads the body here, where a break in it can be told
+            answer.content  # noqa: B018 -- reads the body here, where it can still be an error of the request
         except BaseException:
             answer.close()
             raise

@@ -1,4 +1,4 @@
-"""Why a server can't be reached, in plain words that name the setting, and whether another try can help."""
+"""Why a server can't be reached, in plain words that name the setting, and whether a retry can help."""
 
 import errno
 import http.client
@@ -16,23 +16,23 @@ from urllib3.exceptions import NameResolutionError, ReadTimeoutError
 from cleanup_job.transport.bounded_http import TooBigError
 
 VERIFY = "CLEARML_API_HOST_VERIFY_CERT"
-LOOKS = 5.0
-"""Seconds to find out whether an address speaks TLS."""
+PROBE_SECONDS = 5.0
+"""Time limit for finding out whether an address speaks TLS."""
 _ASKS_FOR_TLS = re.compile(
     rb"plain HTTP request was sent to HTTPS|HTTP request to an HTTPS server|speaking plain HTTP to an SSL|port requires TLS",
     re.IGNORECASE,
 )
-"""What servers answer to http:// at a port for https://: nginx, Go, Apache and Tomcat."""
-_CODES = {10: "it has expired", 9: "it is not valid yet", 18: "it is signed by itself"}
-"""OpenSSL's, of what is wrong with a certificate."""
-_ERRNOS = {
+"""What nginx, Go, Apache and Tomcat answer to http:// on a port for https://."""
+_CERTIFICATE_PROBLEMS = {10: "it has expired", 9: "it is not valid yet", 18: "it is self-signed"}
+"""By OpenSSL's error codes."""
+_REASONS_BY_ERRNO = {
     errno.ECONNREFUSED: "nothing listens there (connection refused)",
-    errno.ENETUNREACH: "there is no way to its network",
-    errno.EHOSTUNREACH: "there is no way to its host",
+    errno.ENETUNREACH: "its network can't be reached",
+    errno.EHOSTUNREACH: "its host can't be reached",
     errno.ECONNRESET: "the connection was closed",
     errno.EPIPE: "the connection was closed",
 }
-_KINDS = (
+_REASONS_BY_TYPE = (
     (requests.exceptions.ProxyError, "the proxy that HTTP_PROXY or HTTPS_PROXY names can't be used"),
     (
         requests.ConnectTimeout,
@@ -40,17 +40,17 @@ _KINDS = (
     ),
     (requests.Timeout | TimeoutError | ReadTimeoutError, "no whole answer in time"),
     (NameResolutionError | socket.gaierror, "its name is unknown (DNS): is it spelled right?"),
-    (requests.exceptions.ContentDecodingError, "an answer that can't be unpacked"),
+    (requests.exceptions.ContentDecodingError, "the answer can't be decompressed"),
     (requests.exceptions.ChunkedEncodingError | http.client.IncompleteRead, "the answer broke off"),
     (http.client.RemoteDisconnected, "the connection was closed without an answer"),
-    (http.client.BadStatusLine, "an answer that is not HTTP"),
+    (http.client.BadStatusLine, "the answer is not HTTP"),
 )
-"""Of an error or what is behind it: the first that fits counts."""
+"""The first entry counts that matches the error or one of its causes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """An address, and the setting that names it."""
+class NamedAddress:
+    """An address, and the setting that it comes from."""
 
     setting: str
     address: str
@@ -58,48 +58,48 @@ class Place:
     def __str__(self) -> str:
         return f"{self.setting}={self.address}"
 
-    def lasting(self, error: Exception) -> str:
-        """What is wrong with the address or its certificate, where no other try can help; else nothing."""
+    def permanent_problem(self, error: Exception) -> str:
+        """What is wrong with the address or its certificate, if no retry can help; otherwise an empty text."""
         causes = list(_causes(error))
         for cause in causes:
             if isinstance(cause, ssl.SSLCertVerificationError):
-                return self._certificate(cause)
-        if not _was_no_answer(causes):
+                return self._certificate_problem(cause)
+        if not _spoke_differently(causes):
             return ""
         proxies = requests.utils.get_environ_proxies(self.address)
-        if requests.utils.select_proxy(self.address, proxies):  # it is not for us to reach
+        if requests.utils.select_proxy(self.address, proxies):  # the proxy has to reach it
             return ""
         other = "http" if self.address.startswith("https://") else "https"
-        return self._other(other) if self._speaks(other) else ""
+        return self._use_instead(other) if self._speaks(other) else ""
 
-    def refused(self, status: int, content: bytes) -> str:
-        """The same of an answer: that of a server which wants to be spoken to by TLS."""
+    def problem_in_answer(self, status: int, content: bytes) -> str:
+        """The same for an answer that says that the server expects TLS."""
         is_tls = status == requests.codes.bad_request and self.address.startswith("http://") and _ASKS_FOR_TLS.search(content)
-        return self._other("https") if is_tls else ""
+        return self._use_instead("https") if is_tls else ""
 
-    def _other(self, scheme: str) -> str:
+    def _use_instead(self, scheme: str) -> str:
         what = "plain http" if scheme == "http" else "https (TLS)"
         return f"{self} answers {what}: write {scheme}://{self.address.partition('://')[2]}"
 
-    def _certificate(self, error: ssl.SSLCertVerificationError) -> str:
+    def _certificate_problem(self, error: ssl.SSLCertVerificationError) -> str:
         code, message = getattr(error, "verify_code", 0), getattr(error, "verify_message", "") or "unknown reason"
-        what = _CODES.get(code, message)
+        what = _CERTIFICATE_PROBLEMS.get(code, message)
         if "mismatch" in message.lower():
             return (
-                f"{self}: its certificate is for another name ({message}). Use the name that it is for, or set {VERIFY}=false"
+                f"{self}: its certificate is for another name ({message}). Use that name in the address, or set {VERIFY}=false"
             )
         if code in {9, 10}:
-            return f"{self}: its certificate can't be trusted: {what}. Renew it, and see that both clocks are right"
+            return f"{self}: its certificate can't be trusted: {what}. Renew it, and check the clocks of both sides"
         return (
-            f"{self}: its certificate is not trusted: {what}. Give the path of the CA bundle that it is signed with in "
-            f"{VERIFY} (clearml.verifyCertificate in the Helm chart), or false to accept any"
+            f"{self}: its certificate is not trusted: {what}. Set {VERIFY} (clearml.verifyCertificate in the Helm chart) to "
+            "the path of the CA bundle that signed it, or to false to accept any certificate"
         )
 
     def _speaks(self, scheme: str) -> bool:
-        """Whether the address answers by the other scheme; sends nothing but a greeting."""
+        """Whether the address speaks a scheme; sends nothing but a greeting."""
         parts = urlsplit(self.address)
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-        with suppress(OSError, ValueError), socket.create_connection((host, port), LOOKS) as plain:
+        with suppress(OSError, ValueError), socket.create_connection((host, port), PROBE_SECONDS) as plain:
             if scheme == "http":
                 plain.sendall(b"HEAD / HTTP/1.0\r\n\r\n")
                 return plain.recv(5) == b"HTTP/"
@@ -110,31 +110,31 @@ class Place:
         return False
 
 
-def words(error: Exception) -> str:
-    """What happened to a request, without a library's words for it."""
+def failure_reason(error: Exception) -> str:
+    """Why a request failed, in plain words instead of a library's."""
     if isinstance(error, TooBigError):
         return str(error)
     causes = list(_causes(error))
-    for kinds, text in _KINDS:
+    for kinds, text in _REASONS_BY_TYPE:
         if any(isinstance(one, kinds) for one in causes):
             return text
     for one in reversed(causes):
         if isinstance(one, ssl.SSLError):
             return f"TLS failed ({(one.reason or 'the connection was closed').replace('_', ' ').lower()})"
         if isinstance(one, OSError) and not isinstance(one, requests.RequestException) and one.errno:
-            return _ERRNOS.get(one.errno, one.strerror or type(one).__name__)
+            return _REASONS_BY_ERRNO.get(one.errno, one.strerror or type(one).__name__)
     return f"no connection ({type(error).__name__})"
 
 
-def _was_no_answer(causes: list[BaseException]) -> bool:
-    """Whether somebody was there and did not speak as expected, as one does who speaks TLS, or does not."""
+def _spoke_differently(causes: list[BaseException]) -> bool:
+    """Whether a server is there but does not speak as expected, for example TLS instead of plain HTTP."""
     return any(
         isinstance(one, ssl.SSLError | http.client.BadStatusLine | ConnectionResetError | BrokenPipeError) for one in causes
     )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and all that are behind it, from the outside in."""
+    """An error and all errors that caused it, the outermost first."""
     todo: list[BaseException] = [error]
     seen: set[int] = set()
     while todo:

@@ -1,12 +1,13 @@
-"""Bulk calls that fail are divided until what makes them fail is alone: one task's trouble is its own.
+"""Bulk calls that fail are divided until the cause is alone: one bad task fails by itself.
 
-A server that is down fails all calls alike. So a call that fails as a whole is followed by one that has nothing to do with any
-task, with all tries: where that is answered, the trouble is in what was asked for. Finding one culprit among n takes about
-2 log2 n calls. Pure: no I/O of its own.
+A server that is down fails every call in the same way. So a call that fails as a whole is followed by a probe, a call that has
+nothing to do with any task, with all tries: if the probe succeeds, the cause is in what was asked for. Finding one culprit
+among n ids takes about 2 log2 n calls. This module itself does no I/O.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from cleanup_job.errors import AnswerError, DownError, ForeignAnswerError, UnreachableError
@@ -15,73 +16,89 @@ Id = TypeVar("Id", bound=Hashable)
 Answer = TypeVar("Answer")
 Asked = TypeVar("Asked")
 IN_A_ROW = 5
-"""Calls for single, different tasks that fail one after the other, before the rest is asked whether any of it is answered."""
+"""After so many calls for single ids have failed in a row, the rest is tried as a whole: does any of it succeed?"""
 IN_A_LONG_ROW = 10
-"""The same where the rest is no more than this: so few may all be bad, as those that the night before has left."""
+"""The same where no more ids than this are left: so few may all be bad, such as those left over from the night before."""
 BESIDE_EACH_OTHER = 50
-"""The same where others of the same call were answered: what is bad often stands together, as the tasks of one experiment."""
+"""The same where other ids of the same call succeeded: bad ones are often adjacent, such as the tasks of one experiment."""
+
+
+@dataclass
+class _Division(Generic[Id, Answer]):
+    """One bulk call that is being divided."""
+
+    name: str
+    pending: list[Sequence[Id]]
+    """Parts that have not been asked for yet."""
+    failed: dict[Id, Exception]
+    answers: list[Answer] = field(default_factory=list)
+    is_refused: bool = False
+    """Whether the server refuses everything that is left."""
+
+    def halve(self, ids: Sequence[Id]) -> None:
+        """Ask for both halves, the first one first."""
+        self.pending += [ids[len(ids) // 2 :], ids[: len(ids) // 2]]
 
 
 class Splitting(Generic[Asked]):
-    """Makes bulk calls, and remembers for a whole pass what can't be asked for. Safe to use from many threads."""
+    """Makes bulk calls, and remembers for a whole pass which ids make them fail. Safe to use from many threads."""
 
-    def __init__(self, patient: Asked, hasty: Asked, answers: Callable[[], object]) -> None:
-        """Nothing is asked yet.
+    def __init__(self, all_tries: Asked, few_tries: Asked, probe: Callable[[], object]) -> None:
+        """Nothing is sent yet.
 
         Args:
-            patient: The server, which is asked with all tries.
-            hasty: The same, asked with few.
-            answers: Makes a call that has nothing to do with any task; raises where the server gives no usable answer.
+            all_tries: The server, asked with all tries.
+            few_tries: The same server, asked with few.
+            probe: Makes a call that has nothing to do with any task; raises if the server gives no usable answer.
         """
-        self._patient = patient
-        self._hasty = hasty
-        self._answers = answers
+        self._all_tries = all_tries
+        self._few_tries = few_tries
+        self._probe = probe
         self._culprits: dict[str, dict[Hashable, Exception]] = defaultdict(dict)
         self._in_a_row: dict[str, int] = defaultdict(int)
         self._waited: set[str] = set()
-        """Calls for which one task was waited for with all tries: that would have shown a failure that passes."""
+        """Calls for which a single id has been tried with all tries: a transient failure would have passed meanwhile."""
 
     def each(
         self, name: str, ids: Sequence[Id], ask: Callable[[Asked, Sequence[Id]], Answer]
     ) -> tuple[list[Answer], dict[Id, Exception]]:
-        """The answers to a call for all of these but the culprits, and for each culprit its error.
+        """The answers to a call for all of these ids except the culprits, and for each culprit its error.
 
         Args:
             name: The call, or calls, that ``ask`` makes.
-            ids: What to ask for; nothing is asked where there are none.
-            ask: Asks for some of them. It may be called several times for the same ones, and what it did before it raised must
-                do no harm.
+            ids: What to ask for. Without any, nothing is sent.
+            ask: Asks for some of them. It may be called several times for the same ids, so whatever it does before it raises
+                must be harmless.
 
         Raises:
-            DownError: the server gives no usable answer to anything, or not for single tasks in a row.
+            DownError: the server gives no usable answer to anything, or not for single ids in a row.
         """
         known = self._culprits[name]
-        failed: dict[Id, Exception] = {one: known[one] for one in ids if one in known}
-        answers: list[Answer] = []
         whole = [one for one in ids if one not in known]
-        pending: list[Sequence[Id]] = [whole] if whole else []
-        while pending:
-            some = pending.pop()
+        division: _Division[Id, Answer] = _Division(
+            name, [whole] if whole else [], {one: known[one] for one in ids if one in known}
+        )
+        while division.pending:
+            some = division.pending.pop()
             try:
-                answers.append(self._ask(name, some, ask, first=some is whole))
+                division.answers.append(self._ask(name, some, ask, first=some is whole))
             except DownError:
                 raise
             except (AnswerError, UnreachableError) as error:
                 if len(some) > 1:
-                    pending += [some[len(some) // 2 :], some[: len(some) // 2]]
+                    division.halve(some)
                     continue
-                failed[some[0]] = known[some[0]] = error
-                pending, rest = self._those_answered(name, error, pending, ask, healthy=bool(answers))
-                if rest is None:  # it is refused, whoever it is about
-                    return answers, failed | {one: error for some in pending for one in some}
-                answers += rest
+                division.failed[some[0]] = known[some[0]] = error
+                self._look_at_the_rest(division, error, ask)
+                if division.is_refused:
+                    return division.answers, division.failed | {one: error for some in division.pending for one in some}
             else:
                 self._in_a_row[name] = 0
-        return answers, failed
+        return division.answers, division.failed
 
     def _ask(self, name: str, some: Sequence[Id], ask: Callable[[Asked, Sequence[Id]], Answer], *, first: bool) -> Answer:
         try:
-            return ask(self._hasty, some)
+            return ask(self._few_tries, some)
         except DownError:
             raise
         except (AnswerError, UnreachableError) as error:
@@ -89,60 +106,63 @@ class Splitting(Generic[Asked]):
                 raise
         self.see_that_it_answers()  # which may have taken a while
         if len(some) > 1 or name in self._waited:
-            return ask(self._hasty, some)
+            return ask(self._few_tries, some)
         self._waited.add(name)
-        return ask(self._patient, some)
+        return ask(self._all_tries, some)
 
     def see_that_it_answers(self) -> None:
-        """See whether the server answers at all.
+        """Send a probe.
 
         Raises:
-            DownError: it does not.
+            DownError: the server does not answer it.
         """
         try:
-            self._answers()
+            self._probe()
         except (AnswerError, UnreachableError) as error:
             raise DownError(str(error)) from error
 
-    def _those_answered(
+    def _look_at_the_rest(
         self,
-        name: str,
+        division: _Division[Id, Answer],
         error: AnswerError | UnreachableError,
-        pending: list[Sequence[Id]],
         ask: Callable[[Asked, Sequence[Id]], Answer],
-        *,
-        healthy: bool,
-    ) -> tuple[list[Sequence[Id]], list[Answer] | None]:
-        """Count a failure for a single one. Where many have failed in a row, ask for what is left, each part as a whole.
-
-        Gives what is still left then, and the answers; None where all of it is refused.
+    ) -> None:
+        """Count the failure of a single id. After many in a row, ask for everything that is left, each part as a whole.
 
         Raises:
-            DownError: nothing of it is answered.
+            DownError: none of it is answered.
         """
         if isinstance(error, AnswerError) and error.says_missing:  # the server is well, and says so
-            return pending, []
-        self._in_a_row[name] += 1
-        most = IN_A_ROW if sum(map(len, pending)) > IN_A_LONG_ROW else IN_A_LONG_ROW
-        if self._in_a_row[name] < (BESIDE_EACH_OTHER if healthy else most):
-            return pending, []
+            return
+        self._in_a_row[division.name] += 1
+        if self._in_a_row[division.name] < _most_in_a_row(division):
+            return
         left: list[Sequence[Id]] = []
         answers: list[Answer] = []
-        for some in pending:
+        for some in division.pending:
             try:
-                answers.append(ask(self._hasty, some))
+                answers.append(ask(self._few_tries, some))
             except DownError:
                 raise
             except (AnswerError, UnreachableError):
                 left.append(some)
+        division.pending = left
+        division.answers += answers
         if answers:
-            self._in_a_row[name] = 0
-            return left, answers
-        if _is_refusal(error):
-            return left, None
-        raise DownError(str(error)) from error
+            self._in_a_row[division.name] = 0
+        elif _is_refusal(error):
+            division.is_refused = True
+        else:
+            raise DownError(str(error)) from error
+
+
+def _most_in_a_row(division: _Division[Id, Answer]) -> int:
+    """How many single ids may fail in a row before the rest is looked at."""
+    if division.answers:
+        return BESIDE_EACH_OTHER
+    return IN_A_ROW if sum(map(len, division.pending)) > IN_A_LONG_ROW else IN_A_LONG_ROW
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Whether the server has understood and says no: to ask it again is of no use."""
+    """Whether the server has understood the call and refuses it, so that asking again is useless."""
     return isinstance(error, AnswerError) and bool(error.status) and not isinstance(error, ForeignAnswerError)

@@ -20,7 +20,7 @@ class ApiError(Exception):
         self.data = data
 
     def entry(self, key: str) -> Document:
-        """As it stands in the `failed` list of a `…_many` call."""
+        """The entry for it in the `failed` list of a `…_many` call."""
         return {"id": key, "error": {"codes": [self.status, self.subcode], "msg": self.message, "data": self.data}}
 
 
@@ -55,7 +55,7 @@ class Call:
         if value is None:
             value = []
         if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
-            raise ApiError(400, 12, f"Validation error (error for field '{name}': {value!r} is no list of ids)")
+            raise ApiError(400, 12, f"Validation error (error for field '{name}': {value!r} is not a list of ids)")
         return value
 
     def flag(self, name: str, *, default: bool = False) -> bool:

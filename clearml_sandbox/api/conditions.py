@@ -78,7 +78,7 @@ def _widened(call: Call, field: str, value: Any) -> Any:
 
 
 def read_values(document: Document, path: str) -> Sequence[Any]:
-    """The values at a dotted path, through lists; a missing one is no value."""
+    """The values at a dotted path, through lists; a missing one has no value."""
     if "." not in path:
         value = document.get(path)
         return value if isinstance(value, list) else () if value is None else (value,)
@@ -103,7 +103,7 @@ def _artifact_id(artifact: Document) -> str:
 
 
 def _is_equal(field: str, wanted: Any, document: Document) -> bool:
-    """One value finds those who have it, alone or in a list; a list finds nobody."""
+    """One value finds the documents that have it, alone or in a list; a list finds none."""
     return not isinstance(wanted, list) and wanted in read_values(document, field)
 
 
@@ -143,7 +143,7 @@ def _parts(rule: Any) -> tuple[list[Any], list[Any], bool]:
 
 def _filter(rule: Any) -> Document:
     if not isinstance(rule, dict) or set(rule) - {"op", "any", "all"}:
-        raise ApiError(400, 12, f"Validation error: {rule!r} is no filter")
+        raise ApiError(400, 12, f"Validation error: {rule!r} is not a filter")
     return rule
 
 
@@ -164,7 +164,7 @@ def _in_filter(field: str, rule: Document, document: Document) -> bool:
 _MODIFIER = re.compile(r"\s*(<=|>=|<|>|)(.*)", re.DOTALL)
 _COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "": operator.eq}
 _UNREADABLE = object()
-"""A bound that is no time: the database compares it with nothing but what is missing."""
+"""A bound that is not a time: the database compares it only with what is missing."""
 
 
 def _time(text: Any) -> datetime | None:
@@ -223,7 +223,7 @@ def _moment(value: Any) -> Any:
 
 
 def _number(value: Any) -> Any:
-    """Numbers may come as texts; a text that is no number is comparable to none."""
+    """A number may come as text; other text can't be compared with any number."""
     try:
         return float(value)
     except (TypeError, ValueError):

@@ -74,7 +74,7 @@ def _refuse_models(store: Store, task: Document) -> None:
 
 
 def _listed(store: Store, task: Document) -> list[Document]:
-    """The models that a task's record lists among its outputs, whoever made them."""
+    """The models that a task's record lists among its outputs, also those that another task made."""
     listed = {str(entry.get("model")) for entry in (task.get("models") or {}).get("output") or ()}
     return [store.models[key] for key in sorted(listed) if key in store.models]
 
@@ -87,7 +87,7 @@ def _cannot(text: str, **data: Any) -> None:
 def delete_task(
     store: Store, task: Document, *, models: bool, urls: bool = False, queues: bool = True, locked: bool = False
 ) -> Document:
-    """Take a task out, with what depends on it. Its files stay; with `queues` false, its place in a queue, too.
+    """Take a task out, with what depends on it. Its files are kept; with `queues` false, so is its place in a queue.
 
     `locked`: an older server gets as far as its events.
     """
@@ -121,9 +121,9 @@ def artifact_urls(task: Document) -> list[str]:
 def release_models(store: Store, task: Document, *, delete: bool) -> tuple[int, int, list[str]]:
     """Delete a task's models, or let go of them: gives how many went, how many changed, and URIs.
 
-    Its models are those that it made and those that its record lists among its outputs. A published model stays, marked; one
-    that a task has as an input, be it this one, stays without a maker, and is not counted. With `delete` false all stay, but
-    the URIs of those that are neither published nor used come back all the same.
+    Its models are those that it made and those that its record lists among its outputs. A published model is kept and
+    marked; one that a task has as an input, even this one, is kept without a maker, and is not counted. With `delete` false all
+    are kept, but the URIs of those that are neither published nor used come back all the same.
     """
     deleted, updated, urls, moment = 0, 0, [], now()
     made = {model["id"]: model for model in store.models.having("task", [task["id"]])}

@@ -51,7 +51,7 @@ class _Reading:
 
 
 def _bulk(kind: str) -> Callable[[Call], Document]:
-    """The last iterations of many tasks at once; a scroll goes on to earlier ones, never to other variants."""
+    """The last iterations of many tasks at once; a scroll continues with earlier ones, never to other variants."""
 
     def handler(call: Call) -> Document:
         wanted = _wanted(call)

@@ -1,4 +1,4 @@
-"""The events of one task or model, and which metrics many of them have. Reading repeats for ever where the real server does.
+"""The events of one task or model, and which metrics many of them have. Reading never ends where it doesn't on a real server.
 
 The rules are those of `apiserver/services/events.py` and `apiserver/bll/event` of the ClearML Server.
 """
@@ -147,7 +147,7 @@ def _kind_and_order(body: Document) -> tuple[Any, str]:
 def _by_iteration(call: Call, key: str, request: Document, size: int) -> Document:
     """Read on from an iteration, as servers since 2.1 do."""
     body, last, total = call.body, None, None
-    if body.get("scroll_id"):  # goes on with the first request, whatever this one asks for
+    if body.get("scroll_id"):  # continues the first request, no matter what this one asks for
         last, total, request = _scrolled(body["scroll_id"])
         if last is None:
             return {"returned": 0, "total": total, "scroll_id": body["scroll_id"], "events": []}
@@ -182,7 +182,7 @@ def _page(events: list[Document], size: int, last: int | None, *, backwards: boo
     if last:
         events = [e for e in events if (iteration_of(e) < last if backwards else iteration_of(e) > last)]
     page = events[:size]
-    if page:  # an iteration is never split, but for what is over the window
+    if page:  # an iteration is never split, except for what is over the window
         same = [e for e in events if iteration_of(e) == iteration_of(page[-1])][:WINDOW]
         there = {id(e) for e in page}
         page += [e for e in same if id(e) not in there]
@@ -203,7 +203,7 @@ def _scrolled(scroll_id: str) -> Any:
 # -- metrics
 @endpoint("events.get_task_metrics")
 def _get_task_metrics(call: Call) -> Document:
-    """Lines of a log are no metric: they have no iteration."""
+    """Lines of a log are not a metric: they have no iteration."""
     keys, kind = call.ids("tasks"), call.body.get("event_type")
     owners(call, keys)
     found = []

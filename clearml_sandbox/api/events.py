@@ -122,7 +122,7 @@ def _scalar(variants: Document, metric: str, variant: str, event: Document, *, b
 # -- deletion
 @endpoint("events.delete_for_task")
 def _delete_for_task(call: Call) -> Document:
-    """The record goes on to promise what is gone: `last_metrics` and `metric_stats` stay as they are."""
+    """The record still promises what is gone: `last_metrics` and `metric_stats` keep their values."""
     key = _unlocked(call)
     return {"deleted": len(call.store.events.pop(key, []))}
 

@@ -1,4 +1,4 @@
-"""The models service, but for deletion."""
+"""The models service, except for deletion."""
 
 from clearml_sandbox.api.answer import ApiError, Call, each, endpoint
 from clearml_sandbox.api.deletion import invalid_model

@@ -77,7 +77,7 @@ def _add_model(call: Call) -> Document:
 
 @endpoint("tasks.delete_models", (2, 13))
 def _delete_models(call: Call) -> Document:
-    """Entries by name and direction; the models stay, and so does `last_update`."""
+    """Remove entries by name and direction; the models and `last_update` are kept."""
     gone = {(entry.get("type"), entry.get("name")) for entry in _given(call, "models")}
     task = _open_task(call)
     models = {

@@ -11,7 +11,7 @@ from clearml_sandbox.store import Document, Store, now
 STOPPING = "stopping"
 """The message of a task that its agent shall stop."""
 WORKER_SECONDS = 600
-"""How long a worker counts as at work on a task after its last word, in seconds."""
+"""How long a worker counts as at work on a task after its last message, in seconds."""
 
 
 # -- statuses

@@ -80,7 +80,7 @@ def _script(given: Document) -> Document:
 def _edit(call: Call) -> Document:
     """Ended tasks only with `force`. Of some fields, what is not given stays as it is; others are replaced whole.
 
-    Tags alone are no work on a task: they leave `last_update` as it is.
+    Tags alone do not count as work on a task: they leave `last_update` as it is.
     """
     task = own_task(call.store, call.text("task"))
     if task["status"] != "created" and not call.flag("force"):
@@ -106,7 +106,7 @@ def _merge(task: Document, fields: Document) -> None:
 
 _MERGED = {"execution", "script", "models", "output"}
 _BY_USERS = {"name", "comment", "project", "tags", "system_tags"}
-"""What people change at any time: it is no work on a task, and leaves `last_update` as it is."""
+"""What people change at any time: that does not count as work on a task, and leaves `last_update` as it is."""
 
 
 @endpoint("tasks.update")

@@ -92,7 +92,7 @@ class Files:
         return True
 
     def paths(self) -> list[str]:
-        """All files, sorted, whoever may read them."""
+        """All files, sorted, readable or not."""
         found: list[str] = []
         stack: list[tuple[str, Folder]] = [("", self._root)]
         while stack:

@@ -43,7 +43,7 @@ class World:
         self.now = now.astimezone(UTC)
         self.files = files
         self.aliases = tuple(aliases)
-        self.uploading_uri = f"{files}/uploading_file"  # of a model before its upload: nobody's file, often shared
+        self.uploading_uri = f"{files}/uploading_file"  # of a model before its upload: not a real file, often shared
         self.name = "built"
         self.roles: dict[str, str] = {}  # which task is which, for reading only
         self.tasks: list[TaskBuilder] = []
@@ -173,7 +173,7 @@ class World:
         return self._projects[name]
 
     def rename_project(self, old: str, new: str) -> None:
-        """Renames or moves a project with all below it. Files stay where they were written."""
+        """Renames or moves a project with all below it. Files are kept where they were written."""
         self.project(old)
         for name in sorted(self._projects):
             if name == old or name.startswith(f"{old}/"):

@@ -16,7 +16,7 @@ apart, and `roles` in the world names the first task of each:
 - `parent`: archived, its child lives
 - `pipeline`: a controller with steps, one of them hidden
 - `dataset`: an archived version with a living child version, and a task that reads the child
-- `interrupted`: two tasks whose models were never uploaded, and so share a URI that is nobody's file
+- `interrupted`: two tasks whose models were never uploaded, and so share a URI without a file
 - `first_iteration`: many debug samples, all at iteration 0
 - `left_over`: a file in its task folder that no record names
 - `public`: an example task, which belongs to no company

@@ -93,7 +93,7 @@ class TaskBuilder:
         self._refer("output", name, model if isinstance(model, str) else model.id)
 
     def writes_to(self, uri: str) -> None:
-        """Is told to write its outputs there."""
+        """Set the place that it writes its outputs to."""
         self.document["output"]["destination"] = uri
 
     def _refer(self, direction: str, name: str, model_id: str) -> None:

@@ -40,14 +40,14 @@ def test_each_server_has_a_limit_of_its_own_shared_by_all_who_ask_it() -> None:
     settings, _ = wiring.read_settings({"max_requests_in_flight": 3})
     connection = wiring.log_in(settings, print)
     assert connection.api is not connection.files
-    assert connection.transport._connection.in_flight is connection.api
+    assert connection.transport._access.in_flight is connection.api
     assert (connection.api.limit, connection.files.limit) == (3, 3)
     of_a_task, _ = wiring.read_settings({"max_requests_in_flight": 2})  # a draft in ClearML, read with that login
     parts = wiring.connect(of_a_task, connection, lambda: None)
     assert (connection.api.limit, connection.files.limit) == (2, 2)
     fileserver = parts.stores.stores[0]
     uploads = wiring.uploads(settings, connection)
-    assert fileserver._calls._in_flight is uploads._calls._in_flight is connection.files  # type: ignore[attr-defined,union-attr]
+    assert fileserver._client._in_flight is uploads._client._in_flight is connection.files  # type: ignore[attr-defined,union-attr]
 
 
 @pytest.mark.parametrize("value", ["0", "65", "1.5", "none"])

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from cleanup_job.clearml_api.api_client import ApiClient
 from cleanup_job.clearml_api.clearml_server import ClearMLServer
-from cleanup_job.clearml_api.session import Connection, Transport
-from cleanup_job.concurrency_limit import InFlight
+from cleanup_job.clearml_api.session import ServerAccess
+from cleanup_job.concurrency_limit import ConcurrencyLimit
 from cleanup_job.errors import LeaseHeldError
 from cleanup_job.planning.paths import ModelId, TaskId, owned_file
 from cleanup_job.retry import Retry
@@ -77,7 +78,7 @@ def test_with_many_workers_a_server_in_trouble_is_asked_by_one_at_a_time(service
 
 
 # -- the order of things before a request
-class Told(InFlight):
+class Told(ConcurrencyLimit):
     """Tells what is done in which order."""
 
     def __init__(self, log: list[str]) -> None:
@@ -103,8 +104,8 @@ def lost(log: list[str]) -> Callable[[], None]:
     return ask
 
 
-def transport_of(sandbox: Sandbox, limit: InFlight) -> Transport:
-    return Transport(Connection(sandbox.api_url, sandbox.key, sandbox.secret, retry=Retry(4, wait=0), in_flight=limit))
+def transport_of(sandbox: Sandbox, limit: ConcurrencyLimit) -> ApiClient:
+    return ApiClient(ServerAccess(sandbox.api_url, sandbox.key, sandbox.secret, retry=Retry(4, wait=0), in_flight=limit))
 
 
 def test_a_lease_that_is_lost_while_a_call_waits_is_seen_before_it_is_sent(sandbox: Sandbox) -> None:
@@ -182,7 +183,7 @@ def test_a_login_takes_a_slot_and_is_learned_from(sandbox: Sandbox) -> None:
 def test_tokens_that_end_at_the_same_time_keep_no_call_waiting_forever(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    transport = transport_of(sandbox, InFlight(1))
+    transport = transport_of(sandbox, ConcurrencyLimit(1))
     monkeypatch.setattr(transport._session, "get_token_valid_period_sec", lambda: 0)
     ended: list[object] = []
 

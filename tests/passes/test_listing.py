@@ -8,10 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from cleanup_job.clearml_api import clearml_server, listing
+from cleanup_job.clearml_api import api_reader, listing
+from cleanup_job.clearml_api.api_client import ApiClient
 from cleanup_job.clearml_api.documents import Entry
 from cleanup_job.clearml_api.listing import Listings
-from cleanup_job.clearml_api.session import Connection, Transport
+from cleanup_job.clearml_api.session import ServerAccess
 from clearml_sandbox.server import Fault, Request, Sandbox
 from clearml_sandbox.store import api_time
 from clearml_sandbox.worlds.builder import World
@@ -19,7 +20,7 @@ from tests.harness import NOW, clean
 
 
 def listed(sandbox: Sandbox, page_size: int, service: str = "tasks") -> list[str]:
-    transport = Transport(Connection(sandbox.api_url, sandbox.key, sandbox.secret))
+    transport = ApiClient(ServerAccess(sandbox.api_url, sandbox.key, sandbox.secret))
     body = {"only_fields": ["id"], **({"system_tags": ["archived"]} if service == "tasks" else {})}
 
     def ask(name: str, body: dict[str, Any], most: int) -> dict[str, Raw]:
@@ -154,7 +155,7 @@ def test_large_records_are_read_in_smaller_pages(
         sizes.append(body["page_size"])
         return answer
 
-    transport = Transport(Connection(sandbox.api_url, sandbox.key, sandbox.secret))
+    transport = ApiClient(ServerAccess(sandbox.api_url, sandbox.key, sandbox.secret))
     body = {"only_fields": ["id", "tags"], "system_tags": ["archived"]}
     found = [entry.id for entry in Listings(ask, page_size).read("tasks", body, Entry)]
     assert sorted(found) == sorted(ids)
@@ -176,7 +177,7 @@ def test_pages_grow_again_behind_large_records(sandbox: Sandbox, monkeypatch: py
         sizes.append(body["page_size"])
         return answer
 
-    transport = Transport(Connection(sandbox.api_url, sandbox.key, sandbox.secret))
+    transport = ApiClient(ServerAccess(sandbox.api_url, sandbox.key, sandbox.secret))
     body = {"only_fields": ["id", "tags"], "system_tags": ["archived"]}
     found = [entry.id for entry in Listings(ask, 32).read("tasks", body, Entry)]
     assert sorted(found) == sorted(ids)
@@ -186,7 +187,7 @@ def test_pages_grow_again_behind_large_records(sandbox: Sandbox, monkeypatch: py
 
 def test_large_records_are_looked_at_again_a_few_at_a_time(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Previews of artifacts can be of any size."""
-    monkeypatch.setattr(clearml_server, "LARGE", 20_000)
+    monkeypatch.setattr(api_reader, "LARGE", 20_000)
     world = World(NOW)
     ids = {world.task(f"exp {n}").id for n in range(30)}
     for task in world.tasks:

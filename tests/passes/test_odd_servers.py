@@ -12,7 +12,8 @@ import pytest
 import requests
 
 from cleanup_job.clearml_api import session
-from cleanup_job.clearml_api.session import Connection, Transport
+from cleanup_job.clearml_api.api_client import ApiClient
+from cleanup_job.clearml_api.session import ServerAccess
 from cleanup_job.errors import CleanupError, SettingsError, UnreachableError
 from cleanup_job.planning.outcome import Reason
 from cleanup_job.retry import Retry
@@ -88,7 +89,7 @@ def test_an_api_server_that_drips_is_unreachable() -> None:
     serve = drips(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b" ")
     with served(serve) as (address, sent):
         with pytest.raises(UnreachableError):
-            Transport(Connection(address, "key", "secret", timeout=0.3, retry=Retry(2, wait=0)))
+            ApiClient(ServerAccess(address, "key", "secret", timeout=0.3, retry=Retry(2, wait=0)))
         assert len(sent) == 2
 
 
@@ -129,7 +130,7 @@ def test_a_redirect_is_named_and_never_followed(status: str) -> None:
     with served(answers("200 OK", b"{}")) as (other, elsewhere):
         where = other.replace("http://", "http://user:pass@") + "/login?secret=1"
         with served(answers(f"{status}\r\nLocation: {where}")) as (address, _), pytest.raises(SettingsError) as told:
-            Transport(Connection(address, "key", "secret", retry=Retry(2, wait=0)))
+            ApiClient(ServerAccess(address, "key", "secret", retry=Retry(2, wait=0)))
         assert elsewhere == []
     assert f"CLEARML_API_HOST={address}" in str(told.value)
     assert f"{other}/login" in str(told.value)
@@ -160,14 +161,14 @@ def test_a_redirect_in_the_middle_of_a_pass_ends_it(sandbox: Sandbox, monkeypatc
 @pytest.mark.parametrize("body", [b"<!doctype html><title>Sign in</title>", b"", b"[]", b"{}", b'{"meta": {}, "data": {}}'])
 def test_what_is_no_api_server_is_a_wrong_setting(body: bytes) -> None:
     with served(answers("200 OK", body)) as (address, _), pytest.raises(SettingsError, match=f"CLEARML_API_HOST={address}"):
-        Transport(Connection(address, "key", "secret", retry=Retry(2, wait=0)))
+        ApiClient(ServerAccess(address, "key", "secret", retry=Retry(2, wait=0)))
 
 
 @pytest.mark.parametrize("token", ["x", "a.b.c", 7, None, "e30.e30.e30", "\n"])
 def test_a_token_that_is_none_is_a_wrong_setting(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, token: object) -> None:
     monkeypatch.setitem(ENDPOINTS, "auth.login", ((1, 0), lambda _: {"token": token}))
     with suppress(CleanupError):
-        Transport(Connection(sandbox.api_url, sandbox.key, sandbox.secret, retry=Retry(2, wait=0)))
+        ApiClient(ServerAccess(sandbox.api_url, sandbox.key, sandbox.secret, retry=Retry(2, wait=0)))
 
 
 # -- events

@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from cleanup_job.clearml_api.api_client import ApiClient
 from cleanup_job.clearml_api.clearml_server import ClearMLServer
-from cleanup_job.clearml_api.session import Connection, Transport
+from cleanup_job.clearml_api.session import ServerAccess
 from cleanup_job.errors import RefusedError
 from clearml_sandbox.server import Sandbox
 from clearml_sandbox.store import api_time
@@ -86,7 +87,7 @@ def test_projects_are_read_to_their_end(sandbox: Sandbox, count: int, moments: i
     for task in document["tasks"]:
         task["project"] = last["id"] if task["id"] == stays else task["project"]
     sandbox.load(document)
-    names = ClearMLServer(Transport(Connection(sandbox.api_url, sandbox.key, sandbox.secret)), 500).projects()
+    names = ClearMLServer(ApiClient(ServerAccess(sandbox.api_url, sandbox.key, sandbox.secret)), 500).projects()
     assert (len(names), names[last["id"]]) == (count, "the last")
     assert clean(sandbox, filters={"keep_projects": ("the last",)}).watcher.deleted == {goes}
     assert state(sandbox)[0] == [stays]

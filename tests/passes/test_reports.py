@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cleanup_job.planning.outcome import Reason
-from cleanup_job.storage.folders import MountedFolders
+from cleanup_job.storage.mounted_folders import MountedFolders
 from clearml_sandbox.server import Sandbox
 from clearml_sandbox.worlds.builder import World
 from clearml_sandbox.worlds.task_builder import TaskBuilder

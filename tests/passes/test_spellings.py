@@ -8,8 +8,8 @@ import pytest
 
 from cleanup_job.planning.outcome import Reason, Verdict
 from cleanup_job.retry import Retry
-from cleanup_job.storage.folders import MountedFolders
-from cleanup_job.storage.store import Store
+from cleanup_job.storage.interface import Store
+from cleanup_job.storage.mounted_folders import MountedFolders
 from clearml_sandbox.server import Fault, Request, Sandbox
 from clearml_sandbox.worlds.builder import World
 from clearml_sandbox.worlds.task_builder import TaskBuilder

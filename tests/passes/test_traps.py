@@ -6,14 +6,15 @@ from contextlib import suppress
 import pytest
 
 from cleanup_job.clearml_api import event_files as reader
-from cleanup_job.clearml_api.session import Connection, Transport
+from cleanup_job.clearml_api.api_client import ApiClient
+from cleanup_job.clearml_api.session import ServerAccess
 from cleanup_job.errors import CleanupError, SettingsError, UnreachableError
 from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.planning.outcome import Reason
 from cleanup_job.retry import Retry
 from cleanup_job.storage.fileserver import FileServer
-from cleanup_job.storage.fileserver_calls import Calls
+from cleanup_job.storage.fileserver_client import FileServerClient
 from clearml_sandbox.api import events, query
 from clearml_sandbox.api.answer import ENDPOINTS
 from clearml_sandbox.server import Fault, Request, Sandbox
@@ -299,7 +300,7 @@ def test_a_fileserver_without_delete_many_gets_single_files(world: World) -> Non
         assert done.watcher.deleted == {task.id, kept.id}
         assert len(state(sandbox)[2]) == 1
         assert {r.method for r in sandbox.requests if r.service == "files" and r.call != "/delete_many"} == {"GET", "DELETE"}
-        assert any("takes no POST /delete_many" in warning for warning in done.watcher.warnings)
+        assert any("does not accept POST /delete_many" in warning for warning in done.watcher.warnings)
 
 
 @pytest.mark.parametrize("status", [403, 404, 405, 501])
@@ -360,13 +361,13 @@ def test_a_file_that_can_not_be_deleted_keeps_the_record_or_not_as_the_settings_
 ) -> None:
     broken, other = full(world, "broken"), full(world, "other")
     sandbox.load(world.as_dict())
-    real = FileServer._batch_of
+    real = FileServer._delete_names
 
-    def fail(calls: Calls, names: Sequence[str]) -> dict[str, str]:
+    def fail(client: FileServerClient, names: Sequence[str]) -> dict[str, str]:
         bad = [name for name in names if broken.id in name]
-        return {**dict.fromkeys(bad, "disk full"), **real(calls, [name for name in names if name not in bad])}
+        return {**dict.fromkeys(bad, "disk full"), **real(client, [name for name in names if name not in bad])}
 
-    monkeypatch.setattr(FileServer, "_batch_of", staticmethod(fail))
+    monkeypatch.setattr(FileServer, "_delete_names", staticmethod(fail))
     done = clean(sandbox, on_file_error="keep_record" if keep else "delete_record")
     assert other.id in done.watcher.deleted
     assert (broken.id in done.watcher.failed) is keep
@@ -394,23 +395,23 @@ def test_servers_too_old_for_a_call_get_the_older_form(world: World, version: st
 # -- logging in
 def test_wrong_credentials_are_an_error_that_names_the_settings(sandbox: Sandbox) -> None:
     with pytest.raises(SettingsError, match="CLEARML_API_ACCESS_KEY"):
-        Transport(Connection(sandbox.api_url, sandbox.key, "wrong", retry=Retry(wait=0)))
+        ApiClient(ServerAccess(sandbox.api_url, sandbox.key, "wrong", retry=Retry(wait=0)))
 
 
 def test_a_server_that_is_no_clearml_server_is_an_error(sandbox: Sandbox) -> None:
     with pytest.raises(SettingsError, match="does not answer like ClearML's API server"):
-        Transport(Connection(sandbox.files_url, sandbox.key, sandbox.secret, retry=Retry(wait=0)))
+        ApiClient(ServerAccess(sandbox.files_url, sandbox.key, sandbox.secret, retry=Retry(wait=0)))
 
 
 def test_a_server_that_can_not_be_reached_ends_the_tries() -> None:
     with pytest.raises(UnreachableError, match="in 2 tries"):
-        Transport(Connection("http://127.0.0.1:9", "k", "s", timeout=5, retry=Retry(2, wait=0)))
+        ApiClient(ServerAccess("http://127.0.0.1:9", "k", "s", timeout=5, retry=Retry(2, wait=0)))
 
 
 def test_a_wrong_scheme_ends_the_pass_at_once(sandbox: Sandbox) -> None:
     host = sandbox.api_url.removeprefix("http://")
     with pytest.raises(SettingsError, match=f"CLEARML_API_HOST=https://{host} answers plain http: write http://{host}"):
-        Transport(Connection(f"https://{host}", "k", "s", timeout=5, retry=Retry(2, wait=0)))
+        ApiClient(ServerAccess(f"https://{host}", "k", "s", timeout=5, retry=Retry(2, wait=0)))
 
 
 def test_a_token_that_expires_in_mid_pass_is_renewed(sandbox: Sandbox, world: World) -> None:

@@ -5,11 +5,12 @@ import json
 import pytest
 
 from cleanup_job.clearml_api import event_pages
+from cleanup_job.clearml_api.api_client import ApiClient
+from cleanup_job.clearml_api.capabilities import SINCE, TASKS_DELETE_MANY, Capabilities
 from cleanup_job.clearml_api.clearml_server import ClearMLServer
 from cleanup_job.clearml_api.event_files import any_of_models
 from cleanup_job.clearml_api.service_tasks import ServiceTasks
-from cleanup_job.clearml_api.session import Connection, Transport
-from cleanup_job.clearml_api.versions import SINCE, TASKS_DELETE_MANY, Offer
+from cleanup_job.clearml_api.session import ServerAccess
 from cleanup_job.planning.outcome import Reason
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import Deleted, GoneAlready, NotDeleted
@@ -120,7 +121,7 @@ def test_a_published_task_is_not_taken_for_one_that_is_gone(version: str) -> Non
     task.artifact("data")
     task.model("weights")
     with Sandbox(world.as_dict(), max_api_version=version) as sandbox:
-        server = ClearMLServer(Transport(Connection(sandbox.api_url, sandbox.key, sandbox.secret)))
+        server = ClearMLServer(ApiClient(ServerAccess(sandbox.api_url, sandbox.key, sandbox.secret)))
         answer = server.delete_tasks([TaskId(task.id), TaskId("0" * 32)], force=False)
         assert answer[TaskId("0" * 32)] == GoneAlready()
         if version == "2.31":
@@ -160,7 +161,7 @@ def test_all_projects_are_found_where_the_server_knows_no_range_of_times(version
     for number, project in enumerate(made):
         project["last_update"] = f"2026-01-01T00:{number // 60:02}:{number % 60:02}+00:00"
     with Sandbox(world.as_dict(), max_api_version=version) as sandbox:
-        server = ClearMLServer(Transport(Connection(sandbox.api_url, sandbox.key, sandbox.secret)))
+        server = ClearMLServer(ApiClient(ServerAccess(sandbox.api_url, sandbox.key, sandbox.secret)))
         assert set(server.projects().values()) == {"the last one", *(project["name"] for project in made)}
     assert task.project == "the last one"
 
@@ -170,21 +171,21 @@ def test_a_tag_is_added_to_a_run(version: str) -> None:
     world = World(NOW)
     task = world.task("run", tags=["before"])
     with Sandbox(world.as_dict(), max_api_version=version) as sandbox:
-        transport = Transport(Connection(sandbox.api_url, sandbox.key, sandbox.secret))
+        transport = ApiClient(ServerAccess(sandbox.api_url, sandbox.key, sandbox.secret))
         ServiceTasks(transport, "DevOps", "Cleanup", "clearml-cleanup").tag(task.id, "after")
         assert sandbox.store.tasks[task.id]["tags"] in (["after", "before"], ["before", "after"])
 
 
 # -- the table
 def test_the_table_tells_and_remembers() -> None:
-    offer = Offer((2, 13))
-    assert offer.has(TASKS_DELETE_MANY)
-    assert not Offer((2, 12)).has(TASKS_DELETE_MANY)
-    assert {what for what, since in SINCE.items() if not Offer(since).has(what)} == set()
+    capabilities = Capabilities((2, 13))
+    assert capabilities.has(TASKS_DELETE_MANY)
+    assert not Capabilities((2, 12)).has(TASKS_DELETE_MANY)
+    assert {what for what, since in SINCE.items() if not Capabilities(since).has(what)} == set()
 
 
 def test_without_the_call_for_any_metrics_models_may_have_some() -> None:
     def ask(*_: object, **__: object) -> object:
         raise AssertionError
 
-    assert any_of_models(ask, Offer((2, 27)), ["a"])  # type: ignore[arg-type]
+    assert any_of_models(ask, Capabilities((2, 27)), ["a"])  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from typing import Any
 
 from cleanup_job.errors import CleanupError
 from cleanup_job.planning.outcome import TaskOutcome
-from cleanup_job.storage.folders import MountedFolders
+from cleanup_job.storage.mounted_folders import MountedFolders
 from clearml_sandbox.server import Sandbox
 from clearml_sandbox.worlds.builder import World
 from tests.harness import Done, clean, state

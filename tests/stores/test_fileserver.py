@@ -8,12 +8,13 @@ from threading import Thread
 
 import pytest
 
-from cleanup_job.clearml_api.session import Connection, Transport
+from cleanup_job.clearml_api.api_client import ApiClient
+from cleanup_job.clearml_api.session import ServerAccess
 from cleanup_job.errors import SettingsError
 from cleanup_job.planning.paths import LinkedFile, Location, TaskFile, TaskFolder, TaskId
 from cleanup_job.retry import Retry
 from cleanup_job.storage.fileserver import NAME, PROVEN_BY, SAMPLE, FileServer
-from cleanup_job.storage.store import Stores
+from cleanup_job.storage.stores import Stores
 from clearml_sandbox.server import Sandbox
 from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, clean
@@ -25,7 +26,7 @@ TOP = TaskFolder(NAME, f"lab/exp.{ONE}", ONE)
 def connected(sandbox: Sandbox) -> FileServer:
     retry = Retry(2, wait=0)
     return FileServer(
-        sandbox.files_url, [], Transport(Connection(sandbox.api_url, sandbox.key, sandbox.secret)).token, retry=retry
+        sandbox.files_url, [], ApiClient(ServerAccess(sandbox.api_url, sandbox.key, sandbox.secret)).token, retry=retry
     )
 
 
@@ -69,7 +70,9 @@ def test_a_file_beside_goes_alone_even_where_a_folder_has_its_name(sandbox: Sand
 def test_one_part_that_is_refused_fails_the_folder(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     found = filled(sandbox, "models/w.pt")
     monkeypatch.setattr(
-        found, "_batch_of", lambda _, names: {name: "" if name.endswith("models") else "Permission denied" for name in names}
+        found,
+        "_delete_names",
+        lambda _, names: {name: "" if name.endswith("models") else "Permission denied" for name in names},
     )
     done = found.delete([TOP])
     assert (done.failed, done.missing) == ({TOP: "Permission denied"}, frozenset())
@@ -200,7 +203,7 @@ def test_a_redirect_is_no_file_and_where_it_leads_is_told(status: int) -> None:
             with pytest.raises(SettingsError, match="CLEARML_FILES_HOST") as told:
                 found.prepare()
         assert beyond.asked == []
-    assert f"it sends to {beyond.address}, and" in str(told.value)
+    assert f"it redirects to {beyond.address}, and" in str(told.value)
     assert "secret" not in str(told.value)
 
 

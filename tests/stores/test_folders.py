@@ -7,7 +7,7 @@ import pytest
 
 from cleanup_job.errors import SettingsError
 from cleanup_job.planning.paths import PartOfFolder, TaskFile, TaskFolder, TaskId
-from cleanup_job.storage.folders import MountedFolders
+from cleanup_job.storage.mounted_folders import MountedFolders
 from clearml_sandbox.server import Sandbox
 from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, clean, state

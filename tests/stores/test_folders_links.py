@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from cleanup_job.planning.paths import Location, PartOfFolder, TaskFile, TaskFolder, TaskId
-from cleanup_job.storage import directories
-from cleanup_job.storage.folders import MountedFolders
+from cleanup_job.storage import open_directories
+from cleanup_job.storage.mounted_folders import MountedFolders
 
 ONE, OTHER = (TaskId(digit * 32) for digit in "ab")
 TOP = f"lab/exp.{ONE}"
@@ -126,7 +126,7 @@ def test_a_single_file_that_is_a_link_goes_and_what_it_leads_to_stays(tmp_path: 
 def test_what_is_mounted_in_a_folder_is_left_alone_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     fill(tmp_path, f"{TOP}/models/mounted/w.pt")
     mounted = (tmp_path / TOP / "models/mounted").stat().st_ino
-    really = directories._file_system
+    really = open_directories._file_system
 
     def file_system(descriptor: int) -> tuple[int, str]:
         device, mount = really(descriptor)
@@ -134,10 +134,10 @@ def test_what_is_mounted_in_a_folder_is_left_alone_and_told(tmp_path: Path, monk
             return device, mount
         return (device + 1, mount) if how == "device" else (device, "mnt_id: another one")
 
-    monkeypatch.setattr(directories, "_file_system", file_system)
+    monkeypatch.setattr(open_directories, "_file_system", file_system)
     stores, top = MountedFolders([str(tmp_path)]), top_of(tmp_path)
     for done in (stores.measure([top]), stores.delete([top])):
-        assert f"models/mounted: {directories.MOUNTED}" in done.failed[top]
+        assert f"models/mounted: {open_directories.MOUNTED}" in done.failed[top]
     assert files(tmp_path) == {f"{TOP}/models/mounted/w.pt"}
 
 
@@ -147,18 +147,18 @@ def test_a_file_that_is_mounted_is_left_alone_and_told(tmp_path: Path, monkeypat
 
     fill(tmp_path, f"{TOP}/models/w.pt")
     monkeypatch.setattr(os, "unlink", busy)
-    assert directories.MOUNTED in MountedFolders([str(tmp_path)]).delete([top_of(tmp_path)]).failed[top_of(tmp_path)]
+    assert open_directories.MOUNTED in MountedFolders([str(tmp_path)]).delete([top_of(tmp_path)]).failed[top_of(tmp_path)]
 
 
 def test_what_lies_in_another_tasks_folder_is_not_even_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(tmp_path, f"{TOP}/artifacts/inner.{OTHER}/w.pt", f"{TOP}/artifacts/keep/w.pt", f"{TOP}/artifacts/x")
-    really, seen = directories._open, list[str]()
+    really, seen = open_directories._open, list[str]()
 
     def opening(name: str, directory: int) -> int:
         seen.append(name)
         return really(name, directory)
 
-    monkeypatch.setattr(directories, "_open", opening)
+    monkeypatch.setattr(open_directories, "_open", opening)
     part = PartOfFolder(top_of(tmp_path), ("artifacts/keep",))
     assert MountedFolders([str(tmp_path)]).delete([part]).failed == {}
     assert not {"keep", f"inner.{OTHER}"} & set(seen)
@@ -179,10 +179,12 @@ def test_a_volume_that_is_unmounted_during_a_pass_is_not_taken_for_one_without_f
 
 def test_folders_that_lie_in_each_other_too_deep_are_told(tmp_path: Path) -> None:
     fill(
-        tmp_path, f"{TOP}/models/{'d/' * (directories.DEEPEST + 2)}w.pt", f"{TOP}/artifacts/{'d/' * (directories.DEEPEST - 2)}x"
+        tmp_path,
+        f"{TOP}/models/{'d/' * (open_directories.DEEPEST + 2)}w.pt",
+        f"{TOP}/artifacts/{'d/' * (open_directories.DEEPEST - 2)}x",
     )
     stores, top = MountedFolders([str(tmp_path)]), top_of(tmp_path)
-    assert "lie in each other" in stores.delete([top]).failed[top]
+    assert "levels of folders" in stores.delete([top]).failed[top]
 
 
 def test_a_name_that_no_file_can_have_is_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from cleanup_job.planning.paths import OwnedPath, PartOfFolder, TaskFile, TaskFolder, TaskId
 from cleanup_job.retry import Retry
-from cleanup_job.storage import objects
+from cleanup_job.storage import object_stores
 from cleanup_job.storage.buckets import Buckets
-from cleanup_job.storage.objects import ObjectStores
+from cleanup_job.storage.object_stores import ObjectStores
 from tests.stores.servers import Bucket
 
 ONE, OTHER = (TaskId(digit * 32) for digit in "ab")
@@ -81,7 +81,7 @@ def test_names_of_tasks_are_literal_in_a_key(bucket: Bucket, monkeypatch: pytest
 
 def test_more_keys_than_fit_into_one_request(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     found = stores(bucket, monkeypatch)
-    monkeypatch.setattr("cleanup_job.storage.objects.MANY", 7)
+    monkeypatch.setattr("cleanup_job.storage.object_listing.KEYS_PER_REQUEST", 7)
     tops: list[OwnedPath] = [folder(found, bucket, f"exp {n}") for n in range(5)]
     for top in tops:
         assert isinstance(top, TaskFolder)
@@ -119,7 +119,7 @@ def test_what_is_gone_already_is_no_failure(bucket: Bucket, monkeypatch: pytest.
     assert done.failed == {}
     assert [size.files for size in done.sizes.values()] == [0, 0]
     assert found.warnings() == [], "as after a pass that was interrupted"
-    monkeypatch.setattr(objects, "UNFINISHED", 1)
+    monkeypatch.setattr(object_stores, "UNFINISHED", 1)
     assert "is this the right server and bucket?" in found.warnings()[0]
 
 

@@ -7,7 +7,7 @@ from cleanup_job.planning.outputs import Outputs
 from cleanup_job.planning.paths import TaskFolder, TaskId
 from cleanup_job.retry import Retry
 from cleanup_job.storage.buckets import Buckets
-from cleanup_job.storage.objects import ObjectStores
+from cleanup_job.storage.object_stores import ObjectStores
 from tests.stores.servers import Bucket
 
 TASK = TaskId("a" * 32)

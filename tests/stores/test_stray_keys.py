@@ -15,7 +15,7 @@ from cleanup_job.errors import SettingsError
 from cleanup_job.planning.paths import Location, PartOfFolder, TaskFolder, TaskId
 from cleanup_job.retry import Retry
 from cleanup_job.storage.buckets import Buckets
-from cleanup_job.storage.objects import ObjectStores
+from cleanup_job.storage.object_stores import ObjectStores
 
 TASK, OTHER = TaskId("a" * 32), TaskId("b" * 32)
 OURS = f"base/lab/exp.{TASK}/models/w.pt"

@@ -5,14 +5,15 @@ from typing import Any
 
 import pytest
 
+from cleanup_job.clearml_api.api_client import ApiClient
 from cleanup_job.clearml_api.clearml_server import ClearMLServer
-from cleanup_job.clearml_api.session import Connection, Transport
+from cleanup_job.clearml_api.session import ServerAccess
 from cleanup_job.passes.sweep import Sweep, SweepOptions
 from cleanup_job.planning.paths import Location
 from cleanup_job.planning.sweep_outcome import Orphan, OrphanVerdict, SweepReport
 from cleanup_job.retry import Retry
 from cleanup_job.storage.buckets import Buckets
-from cleanup_job.storage.objects import ObjectStores
+from cleanup_job.storage.object_stores import ObjectStores
 from clearml_sandbox.server import Sandbox
 from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW
@@ -29,7 +30,7 @@ def sweep(
     for name, value in bucket.environ.items():
         monkeypatch.setenv(name, value)
     retry = Retry(2, wait=0)
-    transport = Transport(Connection(sandbox.api_url, sandbox.key, sandbox.secret, retry=retry, timeout=20))
+    transport = ApiClient(ServerAccess(sandbox.api_url, sandbox.key, sandbox.secret, retry=retry, timeout=20))
     storage = ObjectStores(Buckets(bucket.conf, verify=bucket.verify, timeout=20, retry=retry), retry=retry)
     place = storage.locate(f"{bucket.uri}/{below}")
     assert place is not None

@@ -13,8 +13,8 @@ import pytest
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.retry import Retry
 from cleanup_job.storage.buckets import Buckets
-from cleanup_job.storage.folders import MountedFolders
-from cleanup_job.storage.objects import ObjectStores
+from cleanup_job.storage.mounted_folders import MountedFolders
+from cleanup_job.storage.object_stores import ObjectStores
 from clearml_sandbox.server import Sandbox
 from tests.harness import clean, state
 from tests.stores.servers import Bucket, Certificate

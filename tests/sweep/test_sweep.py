@@ -11,15 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cleanup_job.clearml_api.api_client import ApiClient
 from cleanup_job.clearml_api.clearml_server import ClearMLServer
-from cleanup_job.clearml_api.session import Connection, Transport
+from cleanup_job.clearml_api.session import ServerAccess
 from cleanup_job.errors import CleanupError, LeaseHeldError, RefusedError
 from cleanup_job.passes.sweep import Sweep, SweepOptions
 from cleanup_job.planning.orphans import FoundFolder
 from cleanup_job.planning.paths import Location
 from cleanup_job.planning.sweep_outcome import Orphan, OrphanVerdict, SweepReport
 from cleanup_job.retry import Retry
-from cleanup_job.storage.folders import SCHEME, MountedFolders
+from cleanup_job.storage.mounted_folders import SCHEME, MountedFolders
 from clearml_sandbox.api import query
 from clearml_sandbox.server import Fault, Request, Sandbox
 from clearml_sandbox.worlds.builder import World
@@ -42,7 +43,7 @@ class Swept:
 
 def sweep(sandbox: Sandbox, root: Path, *, gate: Callable[[], None] = lambda: None, **options: Any) -> Swept:
     retry = Retry(3, wait=0)
-    transport = Transport(Connection(sandbox.api_url, sandbox.key, sandbox.secret, retry=retry, timeout=20))
+    transport = ApiClient(ServerAccess(sandbox.api_url, sandbox.key, sandbox.secret, retry=retry, timeout=20))
     done = Swept(SweepReport("test", "127.0.0.1", bool(options.get("delete")), NOW))
     storage = MountedFolders([str(root)], before_deletion=gate)
     wanted = SweepOptions(**{"sure": not {"known_one_in", "refuse_above", "grace"} & options.keys(), **options})

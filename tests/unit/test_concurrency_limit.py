@@ -13,7 +13,7 @@ import requests
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from cleanup_job.concurrency_limit import ENOUGH, IN_A_ROW, LONGEST_PAUSE, InFlight, pause_of
+from cleanup_job.concurrency_limit import ENOUGH, IN_A_ROW, LONGEST_PAUSE, ConcurrencyLimit, pause_of
 from cleanup_job.errors import CleanupError
 
 NOW = "Sun, 01 Nov 2026 12:00:00 GMT"
@@ -34,7 +34,7 @@ class Server:
     def __init__(self, most: int = 16) -> None:
         self.now = 0.0
         self.told: list[str] = []
-        self.limit = InFlight(most, "ClearML Server", self.told.append, lambda: self.now)
+        self.limit = ConcurrencyLimit(most, "ClearML Server", self.told.append, lambda: self.now)
         self.limit._free.wait = self._wait  # type: ignore[method-assign]  # nobody else frees a slot here
 
     def _wait(self, timeout: float | None = None) -> bool:
@@ -323,7 +323,7 @@ def test_the_failure_of_a_request_by_itself_is_told_by_its_retries_alone(server:
 
 
 # -- threads
-class Watched(InFlight):
+class Watched(ConcurrencyLimit):
     """Remembers each moment that a request was let go: how many were in flight with it, and the limit."""
 
     def __init__(self, most: int) -> None:
@@ -384,7 +384,7 @@ def test_never_more_in_flight_than_the_limit_and_everybody_gets_through(most: in
 
 
 def test_who_waits_is_let_go_when_a_request_ends_and_not_before() -> None:
-    limit = InFlight(2)
+    limit = ConcurrencyLimit(2)
     first = ExitStack()
     first.enter_context(limit.slot())
     waited: list[float | None] = []
@@ -401,7 +401,7 @@ def test_who_waits_is_let_go_when_a_request_ends_and_not_before() -> None:
 
 
 def test_what_ends_a_request_before_it_is_sent_frees_its_slot() -> None:
-    limit = InFlight(1)
+    limit = ConcurrencyLimit(1)
     for _ in range(3):
         with pytest.raises(CleanupError), limit.slot():
             raise CleanupError

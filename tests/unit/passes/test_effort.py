@@ -57,7 +57,7 @@ def models(count: int, **fields: Any) -> list[Model]:
 @pytest.mark.parametrize("ready", [False, True])
 def test_a_task_with_many_models(ready: bool, lists: bool) -> None:
     task = Task(TASK, "exp", "completed", system_tags=("archived",), status_changed=OLD, last_update=OLD, last_change=OLD)
-    policy = Policy(Rules(OLD + timedelta(days=30), force_delete=True), force=True, lists=lambda _: lists)
+    policy = Policy(Rules(OLD + timedelta(days=30), force_delete=True), lists=lambda _: lists)
 
     def plan(count: int) -> Callable[[], object]:
         made = models(count, ready=ready)

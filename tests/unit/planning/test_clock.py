@@ -5,7 +5,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from cleanup_job.clearml_api.server_clock import ServerClock
+from cleanup_job.clearml_api.clock_difference import ClockDifference
 from cleanup_job.planning.clock import Clock, judged
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -14,7 +14,7 @@ SECOND = timedelta(seconds=1)
 
 
 def ahead(*answers: tuple[str, datetime, datetime]) -> timedelta | None:
-    clock = ServerClock()
+    clock = ClockDifference()
     for date, began, ended in answers:
         clock.note([date] if date else [], began, ended)
     return clock.ahead
@@ -53,7 +53,7 @@ def test_a_date_that_cannot_be_read_is_as_none(date: str) -> None:
 
 
 def test_the_first_of_several_dates_counts() -> None:
-    clock = ServerClock()
+    clock = ClockDifference()
     clock.note([dated(NOW), dated(NOW - 60 * DAY)], NOW, NOW + SECOND)
     assert clock.ahead == timedelta()
 

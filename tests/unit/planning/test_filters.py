@@ -10,7 +10,7 @@ from cleanup_job.planning.filters import FILTERS, NAMED, ActiveFilter, Known, ne
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import Task
 from cleanup_job.planning.selection import OwnTasks, Rules, Threshold, resolve
-from cleanup_job.settings.filters import Filters
+from cleanup_job.settings.filters import FilterSettings
 from cleanup_job.settings.model import names
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -22,7 +22,7 @@ CUTOFF = NOW - timedelta(days=30)
 
 def told(known: Known = KNOWN, own: OwnTasks | None = None, **settings: object) -> tuple[Rules, list[str]]:
     warnings: list[str] = []
-    filters = Filters(**{"force_delete": True, **settings})
+    filters = FilterSettings(**{"force_delete": True, **settings})
     return resolve(filters, NOW, known, warnings.append, cutoff=CUTOFF, own=own), warnings
 
 
@@ -185,7 +185,7 @@ def test_a_warning_names_no_more_than_some() -> None:
 def test_a_star_stands_for_any_text_and_an_empty_name_for_no_project() -> None:
     known = replace(KNOWN, projects={"p1": "team/a\nb", "p2": ""})
     assert rules(known, projects=("team*",)).only == (ActiveFilter("projects", frozenset({"p1"})),)
-    empty = Filters.model_construct(keep_projects=("",))
+    empty = FilterSettings.model_construct(keep_projects=("",))
     with pytest.raises(SettingsError, match="CLEANUP_KEEP_PROJECTS: no project is called ''"):
         resolve(empty, NOW, known, pytest.fail, cutoff=CUTOFF)
 
@@ -205,4 +205,4 @@ def test_a_star_stands_for_any_text_and_an_empty_name_for_no_project() -> None:
 def test_a_project_is_needed_as_long_as_it_is_the_last_that_a_rule_names(
     settings: dict[str, object], without: set[str], needed: str
 ) -> None:
-    assert needed_by(Filters(**settings), PROJECTS, without) == needed
+    assert needed_by(FilterSettings(**settings), PROJECTS, without) == needed

@@ -11,7 +11,7 @@ from cleanup_job.planning.filters import Known
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import RUN_TAG, Task
 from cleanup_job.planning.selection import OwnTasks, Query, Rules, Selected, age_from, resolve, unchanged
-from cleanup_job.settings.filters import Filters
+from cleanup_job.settings.filters import FilterSettings
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 OLD = NOW - timedelta(days=60)
@@ -39,7 +39,7 @@ def task(**fields: object) -> Task:
 
 
 def rules(own: OwnTasks | None = None, **settings: object) -> Rules:
-    filters = Filters(**{"force_delete": True, **settings})
+    filters = FilterSettings(**{"force_delete": True, **settings})
     return resolve(filters, NOW, KNOWN, pytest.fail, cutoff=NOW - timedelta(days=30), own=own)
 
 

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from cleanup_job.errors import SettingsError
 from cleanup_job.settings.clearml_conf import ClearMLConf, DerivedAddresses
-from cleanup_job.settings.model import TABLE
+from cleanup_job.settings.model import TABLE, names
+from cleanup_job.settings.scopes import Scope
 from cleanup_job.settings.sources import load
 from cleanup_job.settings.text import PATTERNS
 from cleanup_job.wiring import read_settings
@@ -212,3 +214,42 @@ def test_all_mistakes_are_told_at_once() -> None:
 def test_a_shard_that_could_do_too_much_does_not_start(variables: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         load({}, SERVER | variables)
+
+
+def test_secrets_are_marked_by_field_and_by_type() -> None:
+    secret = names(lambda entry: entry.secret)
+    assert secret == ("access_key", "secret_key")
+    assert secret == names(lambda entry: entry.field.annotation is SecretStr)
+
+
+def test_a_sweep_has_its_own_settings_the_connection_and_what_any_request_needs() -> None:
+    own = set(names(lambda entry: entry.scope is Scope.SWEEP))
+    assert own == {name for name in TABLE if name.startswith("sweep_")}
+    connection = set(names(lambda entry: entry.group == "connection"))
+    assert set(names(lambda entry: entry.sweeps)) - own - connection == {
+        "page_size",
+        "max_requests_in_flight",
+        "request_timeout_seconds",
+        "attempts",
+        "lease",
+        "lease_namespace",
+        "lease_wait_seconds",
+        "stores_verify_certificate",
+        "log_format",
+        "log_level",
+    }
+
+
+def test_a_setting_has_one_variable_and_one_flag() -> None:
+    assert len({entry.env for entry in TABLE.values()}) == len(TABLE)
+    for sweeps in (True, False):
+        flags = [entry.flag for entry in TABLE.values() if (entry.sweeps if sweeps else entry.scope is not Scope.SWEEP)]
+        assert len(set(flags)) == len(flags)
+
+
+def test_a_value_is_found_and_replaced_by_its_flat_name() -> None:
+    settings, _ = load({}, SERVER | {"CLEANUP_MAX_TASKS": "5"})
+    assert settings.value("max_tasks") == settings.limits.max_tasks == 5
+    changed = settings.replaced(max_tasks=7, workers=1, refuse_above=9)
+    assert (changed.limits.max_tasks, changed.limits.refuse_above, changed.run.workers) == (7, 9, 1)
+    assert settings.limits.max_tasks == 5

@@ -15,11 +15,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cleanup_job.clearml_api.session import Connection, Transport
+from cleanup_job.clearml_api.api_client import ApiClient
+from cleanup_job.clearml_api.session import ServerAccess
 from cleanup_job.errors import CleanupError, SettingsError, UnreachableError
 from cleanup_job.retry import Retry
 from cleanup_job.storage.fileserver import FileServer
-from cleanup_job.transport.connection_errors import VERIFY, words
+from cleanup_job.transport.connection_errors import VERIFY, failure_reason
 
 Serve = Callable[..., str]
 API, FILES = "CLEARML_API_HOST", "CLEARML_FILES_HOST"
@@ -85,7 +86,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
 
 def connect(setting: str, address: str, verify: bool | str, retry: Retry) -> None:
     if setting == API:
-        Transport(Connection(address, "key", "secret", verify=verify, timeout=5, retry=retry))
+        ApiClient(ServerAccess(address, "key", "secret", verify=verify, timeout=5, retry=retry))
     else:
         FileServer(address, [], lambda: "token", verify=verify, timeout=5, retry=retry).prepare()
 
@@ -149,7 +150,7 @@ def test_servers_that_say_that_they_want_tls_are_understood(serve: Serve, body: 
 
 def test_an_untrusted_certificate_names_the_setting_that_trusts_it(serve: Serve, tmp_path: Path) -> None:
     host = serve(tls=certificate(tmp_path))
-    told = "its certificate is not trusted: it is signed by itself. Give the path of the CA bundle that it is signed with in"
+    told = "its certificate is not trusted: it is self-signed. Set"
     ends_at_once(f"https://{host}", f"{told} {VERIFY} (clearml.verifyCertificate in the Helm chart)")
 
 
@@ -182,7 +183,7 @@ def test_an_unknown_name_is_tried_again(serve: Serve) -> None:
     is_tried_again("http://nosuch.invalid:8008", "its name is unknown (DNS): is it spelled right?")
 
 
-@pytest.mark.parametrize(("scheme", "text"), [("http", "an answer that is not HTTP"), ("https", "TLS failed")])
+@pytest.mark.parametrize(("scheme", "text"), [("http", "the answer is not HTTP"), ("https", "TLS failed")])
 def test_a_server_of_another_kind_is_tried_again(serve: Serve, scheme: str, text: str) -> None:
     host = serve(b"220 mail.example ESMTP\r\n")
     is_tried_again(f"{scheme}://{host}", text)
@@ -205,7 +206,7 @@ def test_what_breaks_once_a_server_has_answered_is_tried_again(serve: Serve) -> 
     said: list[str] = []
     files = FileServer(f"http://{host}", [], lambda: "token", timeout=5, retry=Retry(2, wait=0, on_retry=said.append))
     assert "does not answer like ClearML's fileserver" in files.check()
-    files._calls.host = f"https://{host}"
+    files._client.host = f"https://{host}"
     with pytest.raises(UnreachableError, match="TLS failed"):
         files.check()
     assert len(said) == 1
@@ -220,4 +221,4 @@ def test_beside_a_proxy_nobody_is_greeted(serve: Serve, monkeypatch: pytest.Monk
 
 
 def test_an_error_of_no_known_kind_is_told_by_its_type() -> None:
-    assert words(requests.ConnectionError("HTTPConnectionPool(host='x', port=1)")) == "no connection (ConnectionError)"
+    assert failure_reason(requests.ConnectionError("HTTPConnectionPool(host='x', port=1)")) == "no connection (ConnectionError)"

@@ -1,6 +1,7 @@
-"""What a ClearML Server has, by its API version; and what it turned out to lack all the same.
+"""What a ClearML Server supports, by its API version; and what it turned out to lack nevertheless.
 
-Read from the schema of ClearML Server (`apiserver/schema/services`), whose keys say since when it has a call or a parameter.
+Taken from the schema of ClearML Server (`apiserver/schema/services`), whose keys say which version introduced a call or
+parameter.
 """
 
 from collections.abc import Callable
@@ -33,27 +34,29 @@ SINCE: dict[str, Version] = {
     UPDATE_TAGS: (2, 27),
     ANY_METRICS: (2, 28),
 }
-"""What the job does in another way where a server is older."""
+"""The version that introduced each. With an older server, the job does without it."""
 NO_SUCH_CALL = (404, 0)
-"""The server's own word for a call that it doesn't have (recording ``api_unknown``)."""
+"""The server's answer to a call that it doesn't have (recording ``api_unknown``)."""
 
 
-class Offer:
-    """What one server has. Safe to use from many threads."""
+class Capabilities:
+    """What one server supports. Safe to use from many threads."""
 
     def __init__(self, version: Version) -> None:
         self.version = version
         self._lacks: set[str] = set()
 
     def has(self, what: str) -> bool:
-        """Whether the server has a call or a parameter, as far as is known."""
+        """Whether the server supports a call or a parameter, as far as is known."""
         return self.version >= SINCE[what] and what not in self._lacks
 
-    def newest(self, what: str, new: Callable[[], T], old: Callable[[], T]) -> T:
-        """What ``new`` brings, or ``old`` where the server lacks what that needs; remembered, once it has said so.
+    def prefer(self, what: str, new: Callable[[], T], old: Callable[[], T]) -> T:
+        """The result of ``new``, or of ``old`` if the server does not support what ``new`` needs.
+
+        Once it says so, that is remembered.
 
         Raises:
-            AnswerError: the server refused in another way.
+            AnswerError: the server refused the call for another reason.
         """
         if self.has(what):
             try:

@@ -1,4 +1,4 @@
-"""ClearML's envelope around every answer, read strictly: ``{"meta": {…}, "data": {…}}``."""
+"""JSON of ClearML's answers, read strictly. Every answer has an envelope: ``{"meta": {…}, "data": {…}}``."""
 
 import re
 from functools import cache
@@ -9,14 +9,14 @@ from msgspec import Raw, Struct
 
 T = TypeVar("T")
 DEEPEST = 100
-"""Levels of nesting that are looked at: as many as the server's database allows in a document."""
-MISSHAPEN = (msgspec.DecodeError, ValueError, RecursionError)
-"""What decoding raises where JSON is malformed, has another shape, or is nested too deep."""
+"""Levels of nesting that are read: as many as the server's database allows in a document."""
+DECODING_ERRORS = (msgspec.DecodeError, ValueError, RecursionError)
+"""What decoding raises if JSON is malformed, has another shape, or is nested too deeply."""
 _MARK = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
 
 
 class Meta(Struct, frozen=True):
-    """How a call went."""
+    """The result of a call."""
 
     result_code: int
     result_subcode: int = 0
@@ -24,7 +24,7 @@ class Meta(Struct, frozen=True):
 
 
 class Envelope(Struct, frozen=True):
-    """An answer; ``data`` is not looked into yet."""
+    """An answer whose ``data`` is not decoded yet."""
 
     meta: Meta
     data: Raw
@@ -34,7 +34,7 @@ def opened(body: bytes) -> Envelope:
     """The envelope of an answer.
 
     Raises:
-        MISSHAPEN: there is none.
+        DECODING_ERRORS: the answer has none.
     """
     try:
         return decoded(body, Envelope)
@@ -43,10 +43,10 @@ def opened(body: bytes) -> Envelope:
 
 
 def decoded(text: bytes | Raw | str, shape: type[T]) -> T:
-    """JSON of a certain shape.
+    """Decode JSON of a certain shape.
 
     Raises:
-        MISSHAPEN: it has another one.
+        DECODING_ERRORS: it has another shape.
     """
     found: T = _decoder(shape).decode(text)  # type: ignore[arg-type]  # types are hashable
     return found
@@ -58,7 +58,7 @@ def _decoder(shape: Any) -> Any:
 
 
 def shallow(text: bytes) -> bytes:
-    """JSON with a null for all that lies deeper than ``DEEPEST`` levels: so it concerns only the document that it is in."""
+    """The JSON with null in place of everything deeper than ``DEEPEST`` levels, so that only the document around it suffers."""
     kept: list[bytes] = []
     depth = start = 0
     for mark in _MARK.finditer(text):

@@ -1,8 +1,8 @@
 """Folders that are mounted into the pod, for URIs such as ``file:///mnt/share/…`` or plain paths.
 
-Only what lies below a root that the settings name is ever touched. Above a task folder a symbolic link may lead to another
-place below a root; from there on none is followed, nor is one that appears while files are deleted. Folders above a task folder
-are kept, empty or not: a root with nothing in it is taken for one that is not mounted.
+Only what is below a root that the settings name is ever touched. Above a task folder, a symbolic link may lead to another place
+below a root; from the task folder on, no link is followed, not even one that appears while files are deleted. Folders above a
+task folder are kept, even if they are empty: an empty root is taken for one that is not mounted.
 """
 
 import os
@@ -28,12 +28,12 @@ from cleanup_job.planning.paths import (
     read_as,
 )
 from cleanup_job.planning.records import Removed, Size
-from cleanup_job.storage import directories
-from cleanup_job.storage.directories import Found, InTheWayError
-from cleanup_job.storage.store import UNFINISHED
+from cleanup_job.storage import open_directories
+from cleanup_job.storage.interface import UNFINISHED
+from cleanup_job.storage.open_directories import FoundEntry, InTheWayError
 
 SCHEME = "file://"
-LINK = "is a symbolic link, and what it leads to is not deleted; correct or remove it"
+LINK = "is a symbolic link, and its target is not deleted; correct or remove it"
 
 
 class MountedFolders:
@@ -42,37 +42,58 @@ class MountedFolders:
     lists = True
     by_file: frozenset[str] = frozenset()
     links: frozenset[str] = frozenset()
-    """None: what a task links to on a shared disk may be anybody's."""
+    """Empty: what a task links to on a shared disk may belong to anybody."""
     sent = 0
 
-    def __init__(self, roots: Iterable[str], *, before_deletion: Callable[[], None] = lambda: None) -> None:
-        """``roots`` are absolute paths. What ``before_deletion`` raises keeps a folder from being deleted."""
+    def __init__(
+        self,
+        roots: Iterable[str],
+        *,
+        setting: str = "CLEANUP_MOUNTED_FOLDERS",
+        before_deletion: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            roots: Absolute paths.
+            setting: What names the roots, for messages.
+            before_deletion: Called before a folder is deleted; if it raises, the folder is not deleted.
+        """
+        self._setting = setting
         self._roots = tuple(str(PurePosixPath(root)) for root in roots)
         self._before_deletion = before_deletion
         self._found = self._missing = 0
         self._mounted: dict[str, tuple[int, int]] = {}
-        """What each root was when the pass began."""
+        """The identity of each root when the pass began."""
 
     def holds(self, name: str) -> bool:
-        """Whether this is a root's name."""
+        """Whether this is the name of a root."""
         return name.startswith(SCHEME)
 
     def check(self) -> str:
-        """Roots that are not there, or empty."""
-        return " ".join(filter(None, map(_doubt, self._roots)))
+        """Which roots are missing or empty."""
+        return " ".join(filter(None, map(self._problem_of, self._roots)))
+
+    def _problem_of(self, root: str) -> str:
+        if not Path(root).is_dir():
+            return f"{self._setting}: {root} is not a folder here. Mount it, or remove it from the setting."
+        with os.scandir(root) as entries:
+            if not any(entries):
+                return f"{self._setting}: {root} is empty, so nothing seems to be mounted there. Mount it, or remove it."
+        return ""
 
     def prepare(self) -> None:
-        """See that each root is there.
+        """Check that each root is there.
 
         Raises:
-            SettingsError: one is missing or empty: its files would count as gone, and be orphaned.
+            SettingsError: one is missing or empty, so that its files would count as gone and become orphans.
         """
-        if doubt := self.check():
-            raise SettingsError(f"{doubt} Nothing was deleted: files that can't be seen would be left behind.")
+        if problem := self.check():
+            raise SettingsError(f"{problem} Nothing was deleted: files that can't be seen would be left behind.")
         self._mounted = {root: _identity(root) for root in self._roots}
 
     def warnings(self) -> list[str]:
-        """Not one folder was there."""
+        """That none of the folders was there."""
         if self._missing > UNFINISHED and not self._found:
             return [f"none of {self._missing} folders was below {', '.join(self._roots)}: is the right volume mounted?"]
         return []
@@ -94,17 +115,17 @@ class MountedFolders:
         return self._all(paths, self._remove)
 
     def delete_linked(self, files: Sequence[LinkedFile]) -> Removed:
-        """None, ever."""
+        """Delete none of them."""
         return Removed(dict.fromkeys(files, "files that a task only links to are not deleted in mounted folders"))
 
     def prove(self, places: Sequence[Location]) -> None:
-        """Nothing: it can list, and a root that is missing or empty ends the pass."""
+        """Do nothing: it can list, and a missing or empty root ends the pass."""
 
     def real(self, place: Location) -> Location:
-        """Where a place really is: symbolic links followed, and below the deepest root that its way leads through.
+        """Where a place really is: with symbolic links resolved, and below the deepest root on the way to it.
 
-        Of roots that are the same directory, the first one counts. What leads out of all roots, or can't be looked at, is given
-        as it is; of what is missing, the part that exists is looked at.
+        If several roots are the same directory, the first one counts. A place that leads out of all roots, or can't be
+        examined, is returned unchanged; if it is missing, the part of it that exists is examined.
         """
         try:
             roots = {_identity(root): root for root in reversed(self._roots) if Path(root).is_dir()}
@@ -112,13 +133,13 @@ class MountedFolders:
         except (OSError, ValueError):
             return place
         for above in (whole, *whole.parents):
-            with suppress(OSError):  # it is missing, or nobody may look
+            with suppress(OSError):  # it is missing, or access is denied
                 if root := roots.get(_identity(str(above))):
                     return Location(SCHEME + root, str(whole.relative_to(above)) if above != whole else "")
         return place
 
     def folders(self, place: Location) -> Iterator[FoundFolder]:
-        """All task folders at or below a place, also those in which nothing is left.
+        """All task folders at or below a place, including empty ones.
 
         Raises:
             SettingsError: something below it can't be read.
@@ -128,18 +149,16 @@ class MountedFolders:
         try:
             while pending:
                 below = pending.pop()
-                folder = folder_of(place.store, f"{below}/x")
                 try:
-                    with directories.opened(root, below) as top:
+                    with open_directories.opened(root, below) as top:
+                        folder = folder_of(place.store, f"{below}/x")
                         if folder is not None:
                             yield _found(folder, below, top)
                         elif in_no_folder(f"{below}/x"):
-                            with os.scandir(top) as entries:
-                                inside = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
-                            pending += [f"{below}/{name}" if below else name for name in reversed(inside)]
+                            pending += reversed(_folders_in(top, below))
                 except (FileNotFoundError, InTheWayError):
                     if not below:
-                        raise  # else it was moved or deleted since it was listed
+                        raise  # otherwise it was moved or deleted since it was listed
         except OSError as error:
             raise SettingsError(f"{error.filename or root} can't be read: {error.strerror or error}") from error
 
@@ -153,7 +172,7 @@ class MountedFolders:
                 there = self.real(Location(folder.store, parent))
                 root = there.store.removeprefix(SCHEME)
                 self._see_that_it_is_mounted(root)
-                with directories.opened(root, there.path) as above:
+                with open_directories.opened(root, there.path) as above:
                     sizes[path] = action(path, above, name)
             except OSError as error:
                 if not isinstance(error, FileNotFoundError | NotADirectoryError) and error.errno != ENAMETOOLONG:
@@ -165,7 +184,7 @@ class MountedFolders:
         return Removed(failed, sizes, frozenset(path for path, size in sizes.items() if not size.files))
 
     def _see_that_it_is_mounted(self, root: str) -> None:
-        """Where a volume is no longer mounted, nothing that lay there is gone."""
+        """If a volume is no longer mounted, what was on it is not gone."""
         try:
             if _identity(root) == self._mounted.get(root, _identity(root)):
                 return
@@ -176,7 +195,7 @@ class MountedFolders:
     def _measure(self, path: OwnedPath, above: int, name: str) -> Size:
         if isinstance(path, TaskFile):
             return self._file(path, above, name, deletes=False)
-        with directories.entered(name, above) as top:
+        with open_directories.entered(name, above) as top:
             return _sum(_files(path, top))
 
     def _remove(self, path: OwnedPath, above: int, name: str) -> Size:
@@ -184,33 +203,40 @@ class MountedFolders:
         if isinstance(path, TaskFile):
             return self._file(path, above, name, deletes=True)
         gone = Size()
-        with directories.entered(name, above) as top:
+        with open_directories.entered(name, above) as top:
             while (some := _sum(_files(path, top), deletes=True)).files:  # a walk may skip files while others are deleted
                 gone = Size(gone.files + some.files, gone.bytes + some.bytes)
-            directories.remove_empty(top, lambda rest: not left_alone_whole(path, rest))
-        directories.remove_if_empty(name, above)
+            open_directories.remove_empty(top, lambda rest: not left_alone_whole(path, rest))
+        open_directories.remove_if_empty(name, above)
         return gone
 
     @staticmethod
     def _file(path: TaskFile, above: int, name: str, *, deletes: bool) -> Size:
-        """A single file; a symbolic link in its place is itself the file."""
+        """A single file; a symbolic link in its place is treated as the file itself."""
         *between, last = path.rest.split("/")
         with ExitStack() as stack:
             for segment in (name, *between):
-                above = stack.enter_context(directories.entered(segment, above))
-            about = directories.look(last, above)
+                above = stack.enter_context(open_directories.entered(segment, above))
+            about = open_directories.look(last, above)
             if about is None or S_ISDIR(about.st_mode):
                 return Size()
             if deletes:
-                directories.remove_file(last, above)
+                open_directories.remove_file(last, above)
             return Size(1, about.st_size)
 
 
+def _folders_in(directory: int, path: str) -> list[str]:
+    """The paths of the folders in an open directory, whose own path is ``path``."""
+    with os.scandir(directory) as entries:
+        inside = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    return [f"{path}/{name}" if path else name for name in inside]
+
+
 def _found(folder: TaskFolder, path: str, top: int) -> FoundFolder:
-    """A task folder with what is in it; something that can't be passed makes it an odd one."""
+    """A task folder with its contents. If something in it can't be entered, the folder is marked as odd."""
     found = FoundFolder(folder, changed=_time(os.fstat(top).st_mtime))
     try:
-        for entry in directories.walk(top):
+        for entry in open_directories.walk(top):
             if entry.is_folder:
                 found.add_folder(f"{path}/{entry.rest}", _time(entry.modified))
             else:
@@ -220,45 +246,36 @@ def _found(folder: TaskFolder, path: str, top: int) -> FoundFolder:
     return found
 
 
-def _files(path: OwnedPath, top: int) -> Iterator[Found]:
+def _files(path: OwnedPath, top: int) -> Iterator[FoundEntry]:
     """The files that are deleted with a task folder, which is open.
 
     Raises:
-        OSError: something can't be read, or what the SDK makes as a folder is a symbolic link.
+        OSError: something can't be read, or what the SDK creates as a folder is a symbolic link.
     """
     for kind in sorted(KINDS):
-        about = directories.look(kind, top)
+        about = open_directories.look(kind, top)
         if about is not None and S_ISLNK(about.st_mode):
             raise InTheWayError(ELOOP, LINK, f"{path.path}/{kind}")
-    for found in directories.walk(top, lambda rest: not left_alone_whole(path, rest)):
+    for found in open_directories.walk(top, lambda rest: not left_alone_whole(path, rest)):
         if not found.is_folder and not left_alone(path, found.rest):
             yield found
 
 
-def _sum(found: Iterable[Found], *, deletes: bool = False) -> Size:
-    """How many files these are, and their bytes; deletes each, if that is wanted, as it is counted."""
+def _sum(found: Iterable[FoundEntry], *, deletes: bool = False) -> Size:
+    """The number and size of these files. With ``deletes``, each file is deleted when it is counted."""
     count = size = 0
     for file in found:
         if deletes:
-            directories.remove_file(file.name, file.directory)
+            open_directories.remove_file(file.name, file.directory)
         count, size = count + 1, size + file.size
     return Size(count, size)
 
 
 def _identity(directory: str) -> tuple[int, int]:
-    """What tells a directory from all others, whatever its names."""
+    """What identifies a directory, independent of its names."""
     about = Path(directory).stat()
     return about.st_dev, about.st_ino
 
 
 def _time(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
-
-
-def _doubt(root: str) -> str:
-    if not Path(root).is_dir():
-        return f"{root} is not a folder here; mount it, or take it out."
-    with os.scandir(root) as entries:
-        if not any(entries):
-            return f"{root} is empty; nothing seems to be mounted there. Mount it, or take it out."
-    return ""

@@ -11,7 +11,7 @@ from cleanup_job.planning.outputs import UnknownStore, address_of, classify
 from cleanup_job.planning.paths import OwnedPath, TaskFolder, TaskId
 from cleanup_job.retry import Retry
 from cleanup_job.storage.buckets import Buckets, NoAccessError
-from cleanup_job.storage.objects import ObjectStores
+from cleanup_job.storage.object_stores import ObjectStores
 from tests.stores.servers import Certificate, azure_container
 
 TASK = TaskId("a" * 32)

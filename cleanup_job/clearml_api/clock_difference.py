@@ -1,4 +1,4 @@
-"""What time it is on the server, from the ``Date`` header of its answers."""
+"""How far the job's clock differs from the server's, by the ``Date`` header of the server's answers."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -7,17 +7,17 @@ from email.utils import parsedate_to_datetime
 from threading import Lock
 
 RESOLUTION = timedelta(seconds=1)
-"""Of the header: an answer at 12:00:00.9 is dated 12:00:00."""
-
+"""The resolution of the header: an answer at 12:00:00.9 is dated 12:00:00."""
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-"""A clock that is further behind says no more than one that was never set."""
+"""An earlier date comes from a clock that was never set."""
 
 
-class ServerClock:
+class ClockDifference:
     """Compares the job's clock with the server's. Safe to use from many threads.
 
-    A dated answer was dated between its request and its end, so it bounds the difference from both sides, however slow it was.
-    Where answers contradict each other, the one counts by which the server's clock is furthest behind: tasks look younger then.
+    An answer was dated after its request was sent and before it arrived, so it bounds the difference from both sides,
+    however slow it was. If answers contradict each other, the one counts by which the server's clock is furthest behind:
+    tasks then look younger.
     """
 
     def __init__(self) -> None:
@@ -29,9 +29,9 @@ class ServerClock:
         """Learn from an answer.
 
         Args:
-            dates: Its ``Date`` headers; the first one counts. One that can't be read is as none.
+            dates: Its ``Date`` headers, of which the first counts. One that can't be read is ignored.
             began: When its request was sent, by the job's clock.
-            ended: When it was there.
+            ended: When the answer had arrived.
         """
         date = _read(dates[0]) if dates else None
         if date is None:
@@ -43,7 +43,7 @@ class ServerClock:
 
     @property
     def ahead(self) -> timedelta | None:
-        """How far the job's clock is ahead of the server's, negative where it is behind; None before the first dated answer."""
+        """How far the job's clock is ahead of the server's, negative if it is behind; None before the first dated answer."""
         with self._lock:
             least, most = self._least, self._most
         if least is None or most is None:

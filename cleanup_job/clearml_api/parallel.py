@@ -1,4 +1,4 @@
-"""Several iterators at once, in threads, with a bound on what waits to be taken."""
+"""Several iterators at the same time, in threads, with a limit on the items that wait to be taken."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -8,13 +8,13 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 WAITING = 8
-"""Items that wait to be taken."""
-LOOKS = 0.1
-"""Seconds between two looks whether anybody still wants them."""
+"""The most items that wait to be taken."""
+CHECK_SECONDS = 0.1
+"""How often a thread checks whether its items are still wanted."""
 
 
-def at_once(sources: Sequence[Callable[[], Iterable[T]]], most: int) -> Iterator[T]:
-    """Yield what the sources bring, ``most`` of them at the same time, in no certain order.
+def in_parallel(sources: Sequence[Callable[[], Iterable[T]]], most: int) -> Iterator[T]:
+    """Yield what the sources yield, from up to ``most`` of them at the same time, in no particular order.
 
     Raises:
         Exception: what a source raises, as soon as it does.
@@ -32,17 +32,17 @@ def at_once(sources: Sequence[Callable[[], Iterable[T]]], most: int) -> Iterator
 
 
 class _Work(Generic[T]):
-    """Sources that are worked through, and what they have brought."""
+    """Sources that are read, and the items that they have yielded."""
 
     def __init__(self, sources: Sequence[Callable[[], Iterable[T]]]) -> None:
         self.over = Event()
-        self._left = deque(sources)  # whose own operations are atomic
-        self._brought: Queue[tuple[T] | Exception | None] = Queue(WAITING)
+        self._left = deque(sources)  # its operations are atomic
+        self._items: Queue[tuple[T] | Exception | None] = Queue(WAITING)
 
     def items(self, workers: int) -> Iterator[T]:
-        """Yield items until each worker has said that it is done."""
+        """Yield items until each worker has reported that it is done."""
         while workers:
-            item = self._brought.get()
+            item = self._items.get()
             if item is None:
                 workers -= 1
             elif isinstance(item, Exception):
@@ -51,7 +51,7 @@ class _Work(Generic[T]):
                 yield item[0]
 
     def run(self) -> None:
-        """Work through sources as long as there are any, and anybody wants them. Runs in a thread."""
+        """Read sources as long as there are any and their items are wanted. Runs in a thread."""
         try:
             while (source := self._take()) is not None:
                 self._drain(source)
@@ -74,7 +74,7 @@ class _Work(Generic[T]):
     def _put(self, item: tuple[T] | Exception | None) -> None:
         while not self.over.is_set():
             try:
-                self._brought.put(item, timeout=LOOKS)
+                self._items.put(item, timeout=CHECK_SECONDS)
             except Full:
                 continue
             return

@@ -25,11 +25,11 @@ def parse(path: Path) -> Any:
     Raises:
         SettingsError: it can't be read.
     """
-    # Imported here: clearml takes a second to import, and most runs are configured by the environment.
+    # Imported late: clearml takes a second to import, and most runs are configured by the environment.
     from clearml.utilities.pyhocon import ConfigFactory  # noqa: PLC0415 -- see above
 
     try:
         return ConfigFactory.parse_file(str(path))
-    except Exception as error:  # noqa: BLE001 -- pyhocon raises whatever its parser does
+    except Exception as error:  # noqa: BLE001 -- pyhocon raises everything that its parser does
         message = f"CLEARML_CONFIG_FILE={path} can't be read ({type(error).__name__}). Use ClearML's HOCON format."
         raise SettingsError(message) from None

@@ -1,7 +1,7 @@
-"""Directories by their descriptors: the one way in which files in mounted folders are looked at and deleted.
+"""Directories as open descriptors: the only way in which files in mounted folders are examined and deleted.
 
-A path is opened segment by segment, and no symbolic link is followed, so that one which somebody puts in the place of a
-directory in the meantime leads nowhere. What is open is the same directory, whatever happens to its name.
+A path is opened segment by segment, and no symbolic link is followed, so that a link which replaces a directory in the meantime
+leads nowhere. An open directory remains the same directory, whatever happens to its name.
 """
 
 import os
@@ -13,17 +13,17 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISLNK
 
 DEEPEST = 100
-"""Directories in each other below a task folder; one descriptor is open for each."""
-MOUNTED = "something is mounted there, and left alone; unmount it, or delete the rest by hand"
+"""The most levels of directories below a task folder. One descriptor is open for each."""
+MOUNTED = "something is mounted there and was not touched; unmount it, or delete the rest by hand"
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class InTheWayError(OSError):
-    """Something lies in the way that is never passed: a symbolic link, or another file system."""
+    """The way is blocked by something that is never entered: a symbolic link, or another file system."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundEntry:
     """An entry below a directory. ``size`` is in bytes, ``modified`` in seconds since 1970."""
 
     rest: str
@@ -31,7 +31,7 @@ class Found:
     size: int
     modified: float
     directory: int
-    """The descriptor of the directory that it is in; closed when the walk goes on."""
+    """The descriptor of the directory that it is in, which is closed when the walk continues."""
     is_folder: bool = False
 
     @property
@@ -42,11 +42,11 @@ class Found:
 
 @contextmanager
 def opened(root: str, path: str = "") -> Iterator[int]:
-    """A directory below a root, which itself may be a symbolic link.
+    """Open a directory below a root. The root itself may be a symbolic link.
 
     Raises:
         InTheWayError: a symbolic link is on the way.
-        OSError: it is not there, or can't be opened.
+        OSError: it does not exist, or can't be opened.
     """
     now = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -61,11 +61,11 @@ def opened(root: str, path: str = "") -> Iterator[int]:
 
 @contextmanager
 def entered(name: str, directory: int) -> Iterator[int]:
-    """A directory in another one, on the same file system.
+    """Open a directory in another one, on the same file system.
 
     Raises:
-        InTheWayError: it is a symbolic link by now, a mount point, or on another file system.
-        OSError: it is not there, or can't be opened.
+        InTheWayError: it has become a symbolic link, is a mount point, or is on another file system.
+        OSError: it does not exist, or can't be opened.
     """
     below = _open(name, directory)
     try:
@@ -77,23 +77,25 @@ def entered(name: str, directory: int) -> Iterator[int]:
 
 
 def look(name: str, directory: int) -> os.stat_result | None:
-    """An entry of a directory, itself and not what it may lead to; None where it is not there."""
+    """An entry of a directory, without following a link; None if it does not exist."""
     try:
         return os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
         return None
 
 
-def walk(directory: int, enters: Callable[[str], bool] = lambda _: True, below: str = "", depth: int = 0) -> Iterator[Found]:
+def walk(
+    directory: int, enters: Callable[[str], bool] = lambda _: True, below: str = "", depth: int = 0
+) -> Iterator[FoundEntry]:
     """All files below a directory, and the folders before what is in them; symbolic links count as files.
 
-    Files may be deleted meanwhile: then a walk may skip some, and another one finds them.
+    If files are deleted meanwhile, a walk may skip some, which another one finds.
 
     Args:
         directory: Its descriptor.
-        enters: Tells by its path below the directory whether to look into a folder.
+        enters: Whether to look into a folder, by its path below the directory.
         below: The path of this directory, in a walk that began above it.
-        depth: How far above.
+        depth: How many levels above.
 
     Raises:
         InTheWayError: a folder is on another file system, a mount point, or deeper than ``DEEPEST``.
@@ -111,14 +113,14 @@ def walk(directory: int, enters: Callable[[str], bool] = lambda _: True, below: 
                 continue
             if not is_folder and about.st_dev != device and _is_mounted(entry.name, directory):
                 raise InTheWayError(EBUSY, MOUNTED, rest)
-            yield Found(rest, about.st_size, about.st_mtime, directory, is_folder)
+            yield FoundEntry(rest, about.st_size, about.st_mtime, directory, is_folder)
             if is_folder:
                 yield from _walk_in(directory, entry.name, enters, rest, depth)
 
 
-def _walk_in(directory: int, name: str, enters: Callable[[str], bool], rest: str, depth: int) -> Iterator[Found]:
+def _walk_in(directory: int, name: str, enters: Callable[[str], bool], rest: str, depth: int) -> Iterator[FoundEntry]:
     if depth == DEEPEST:
-        raise InTheWayError(ELOOP, f"more than {DEEPEST} folders lie in each other; delete them by hand", rest)
+        raise InTheWayError(ELOOP, f"more than {DEEPEST} levels of folders; delete them by hand", rest)
     try:
         with entered(name, directory) as inside:
             yield from walk(inside, enters, rest, depth + 1)
@@ -129,7 +131,7 @@ def _walk_in(directory: int, name: str, enters: Callable[[str], bool], rest: str
 
 
 def remove_empty(directory: int, enters: Callable[[str], bool], below: str = "") -> None:
-    """Remove the folders below a directory in which nothing is left."""
+    """Remove the empty folders below a directory."""
     with os.scandir(directory) as entries:
         names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     for name in names:
@@ -141,7 +143,7 @@ def remove_empty(directory: int, enters: Callable[[str], bool], below: str = "")
 
 
 def remove_if_empty(name: str, directory: int) -> None:
-    """Remove a folder in which nothing is left, and nothing else.
+    """Remove a folder if it is empty.
 
     Raises:
         OSError: it is empty and can't be removed.
@@ -167,7 +169,7 @@ def _open(name: str, directory: int) -> int:
 
 
 def remove_file(name: str, directory: int) -> None:
-    """Delete a file or a symbolic link, never what it leads to; one that is gone already is no error.
+    """Delete a file or a symbolic link, but never its target. One that is gone already is not an error.
 
     Raises:
         InTheWayError: something is mounted there.
@@ -184,7 +186,7 @@ def remove_file(name: str, directory: int) -> None:
 
 
 def _is_mounted(name: str, directory: int) -> bool:
-    """Whether a file is a mount of its own. A device of its own is not proof: overlay file systems give files another one."""
+    """Whether a file is a mount point. A different device does not prove it: overlay file systems show other devices."""
     file = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
         return not _mount(file) or _mount(file) != _mount(directory)
@@ -193,12 +195,12 @@ def _is_mounted(name: str, directory: int) -> bool:
 
 
 def _file_system(directory: int) -> tuple[int, str]:
-    """The device of an open directory, and the mount that it belongs to: one device can be mounted in several places."""
+    """The device of an open directory, and its mount: one device can be mounted in several places."""
     return os.fstat(directory).st_dev, _mount(directory)
 
 
 def _mount(descriptor: int) -> str:
-    """Which mount something open belongs to, in the kernel's words; empty where the system doesn't tell."""
+    """The mount that an open file belongs to, as the kernel names it; empty if the system does not say."""
     try:
         about = Path(f"/proc/self/fdinfo/{descriptor}").read_text(encoding="ascii")
     except OSError:

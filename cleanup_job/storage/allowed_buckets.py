@@ -78,7 +78,7 @@ class AzurePlace:
     """Whether the account's secrets in the environment, if there are any, are this account's."""
 
 
-class Opened:
+class AllowedBuckets:
     """What clearml.conf and the environment open, and what the operator named beside them."""
 
     def __init__(
