@@ -20,7 +20,7 @@ NOW = datetime(2026, 11, 1, tzinfo=UTC)
 OLD = NOW - timedelta(days=60)
 KEEP_X = ActiveFilter("keep_tags", frozenset({"x"}))
 RULES = Rules(NOW - timedelta(days=30), NOW, force_delete=True)
-FORCE = Policy(RULES, force=True)
+FORCE = Policy(RULES)
 A, B = TaskId("a" * 32), TaskId("b" * 32)
 
 

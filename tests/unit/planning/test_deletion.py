@@ -172,7 +172,7 @@ def test_what_a_report_says_of_a_task() -> None:
     found = outputs(A, f"{folder(A)}/artifacts/x", f"{folder(A)}/artifacts/y", *external, f"gs://b/p/exp.{A}/z")
     models = {A: [Model(ModelId(name), "", A) for name in ("m", "n", "o")]}
     guard = Protection(frozenset({ModelId("n"), ModelId("elsewhere")}), locate=locate)
-    deletion = plan(replace(FORCE, keep_unknown=False), found=found, models=models, guard=guard).deletions[0]
+    deletion = plan(replace(FORCE, unknown_stores="delete_record"), found=found, models=models, guard=guard).deletions[0]
     assert (deletion.task, deletion.unit, deletion.files, deletion.bytes) == (task(), (A,), 2, 14)
     assert ([model.id for model in deletion.models], deletion.kept_models, deletion.detached) == (["m", "o"], ("n",), True)
     assert (deletion.listed, deletion.files_missing, deletion.protected) == (None, 0, ())
