@@ -97,7 +97,7 @@ def test_the_first_rule_that_fits_counts_and_the_report_names_it(sandbox: Sandbo
     assert done.watcher.kept == {golden[40]: Reason.KEEP_RULE, golden[100]: Reason.KEEP_RULE}
     assert {o.rule for i, o in done.watcher.outcomes.items() if i in play.values()} == {"play/*=3"}
     assert done.watcher.outcomes[vision[100]].rule == "vision=90"  # type: ignore[index]  # ids are texts
-    assert done.watcher.outcomes[other[40]].rule == ""  # type: ignore[index]  # likewise
+    assert done.watcher.outcomes[other[40]].rule == ""  # type: ignore[index]  # the same
     assert dict(done.report.rules) == {"play/*=3": 3, "vision=90": 1}
 
 
