@@ -163,7 +163,7 @@ class _Maker:
             return f"file://{MOUNT}"
         if self.on("bucket", 15):
             return BUCKET
-        return self.one(None, None, PUBLIC)  # type: ignore[no-any-return]
+        return self.one(None, None, PUBLIC)
 
     def _write(self, task: TaskBuilder) -> None:
         for k in range(self.draw(st.integers(0, 2))):
