@@ -39,11 +39,11 @@ class Answer(Protocol):
     @property
     def status_code(self) -> int: ...  # noqa: D102 -- requests' own
     @property
-    def headers(self) -> Mapping[str, str]: ...  # noqa: D102 -- likewise
+    def headers(self) -> Mapping[str, str]: ...  # noqa: D102 -- as above
     @property
-    def content(self) -> bytes: ...  # noqa: D102 -- likewise
+    def content(self) -> bytes: ...  # noqa: D102 -- as above
     @property
-    def request(self) -> Any: ...  # noqa: D102 -- likewise
+    def request(self) -> Any: ...  # noqa: D102 -- as above
 
 
 T = TypeVar("T", bound=Answer)
@@ -117,7 +117,7 @@ class ConcurrencyLimit:
                 self._free.notify_all()
 
     def ask(self, name: str, send: Callable[[], T]) -> T:
-        """Send one request, in a slot, and learn from how it goes. ``name`` says which calls it compares with."""
+        """Send one request, in a slot, and learn from its answer and time. ``name`` says which calls it compares with."""
         began, falls = self._clock(), self._falls
         try:
             answer = send()
@@ -163,7 +163,7 @@ class ConcurrencyLimit:
             for kind in self._kinds.values():
                 kind.slow = 0
             self._limit = (min(self._limit, self._taken) + 1) // 2
-            # Where it was the only request, its own failure is told, and there is nothing to be less of.
+            # Where it was the only request, its own failure is reported, and there is nothing to reduce.
             told, self._told = self._told, self._told or self._taken > 1
             tell = self._told and not told
             now = self._limit

@@ -1,7 +1,7 @@
 """Text without its secrets: what is shown to anybody, wherever it came from, goes through ``redacted``.
 
 Records name files by presigned URLs, by URLs with a SAS signature, with a user and a password; exceptions of libraries repeat
-whatever they were given. A URL is cut to its path: the user, the query, the fragment and parameters after ``;`` are left out.
+what they were given. A URL is cut to its path: the user, the query, the fragment and parameters after ``;`` are left out.
 Outside of URLs the values of names such as ``sig`` or ``token``, Bearer and Basic headers and tokens of a known form are
 masked, and so are the job's own credentials, in any place (`hide`). What is percent-encoded is judged by what it means.
 

@@ -1,7 +1,7 @@
 """Which buckets the operator opened to the job, and with which credentials.
 
-Whoever may write a record in ClearML can name any host in it. So a bucket is only known where the operator named its server, by
-an entry of clearml.conf or a variable of the environment, or where it lies at a provider's own address and the operator gave
+Anyone who may write a record in ClearML can name any host in it. So a bucket is only known where the operator named its server,
+by an entry of clearml.conf or a variable of the environment, or where it lies at a provider's own address and the operator gave
 credentials for it: for this bucket, or for all of this provider's. Everything else is an unknown store, and nothing is sent
 there, not even a question for its name. docs/stores.md has the rules. Pure: no I/O.
 """
@@ -51,7 +51,7 @@ AZURE_CLOUDS = {
 AZURE_PUBLIC = "blob.core.windows.net"
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
-"""Names that can't mean anything else, wherever they stand in an address."""
+"""Names that can't mean anything else, wherever they are in an address."""
 _CONTAINER = re.compile(r"\$?[a-z0-9][a-z0-9-]{0,62}")
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 C = TypeVar("C")
@@ -109,11 +109,11 @@ class AllowedBuckets:
         self._azure = _read("azure.storage", lambda: AzureContainerConfigurations.from_config(azure))
 
     def is_s3_host(self, network: str) -> bool:
-        """Whether this, in lower case, is a server that somebody named, rather than a bucket at AWS."""
+        """Whether this, in lower case, is a server that a setting names, rather than a bucket at AWS."""
         return ":" in network or network in self._s3_hosts
 
     def s3(self, host: str, bucket: str) -> S3Place | None:
-        """A bucket of an S3 server, or of AWS where ``host`` is empty; None where nobody opened it.
+        """A bucket of an S3 server, or of AWS where ``host`` is empty; None where no setting opened it.
 
         The keys of an entry open what the entry names, alone. General keys open the buckets at AWS, or at the endpoint that the
         environment names in its place, and those of hosts that an entry names without keys that fit.
@@ -144,7 +144,7 @@ class AllowedBuckets:
         return has_keys or has_identity or self._is_set(*S3_ENDPOINTS)
 
     def google(self, bucket: str) -> GSBucketConfig | None:
-        """The credentials of a bucket of Google Cloud Storage; None where nobody opened it."""
+        """The credentials of a bucket of Google Cloud Storage; None where no setting opened it."""
         if not _BUCKET.fullmatch(bucket):
             return None
         own = next((one for one in self._google if one.bucket == bucket), None)
@@ -155,7 +155,7 @@ class AllowedBuckets:
         return None
 
     def azure(self, host: str, container: str) -> AzurePlace | None:
-        """A container of an Azure account; None where nobody opened it, or its host is not the account's own.
+        """A container of an Azure account; None where no setting opened it, or its host is not the account's own.
 
         The host has to be the account's in the cloud that the job signs in to, or the one that the environment names.
         """
