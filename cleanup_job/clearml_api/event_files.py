@@ -111,7 +111,7 @@ class _Reader:
     def having(self, kind: Kind, owners: Sequence[str]) -> Iterator[tuple[Kind, dict[str, int]]]:
         """Those that have any such events, each with the number of its titles; all of them if the answer can't be used.
 
-        A task's own `metric_stats` is no help: the server overwrites it with what the last batch of events contained.
+        A task's own `metric_stats` does not help: the server overwrites it with what the last batch of events contained.
         """
         found: dict[str, int] = {}
         for chunk in chunks(owners):

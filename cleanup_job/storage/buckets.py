@@ -136,7 +136,7 @@ class Buckets:
             config["region"] = region_of(bucket, timeout=self._timeout) or entry.region or AWS_REGION
         if not entry.use_credentials_chain and entry.key and entry.secret:
             keys = {"access_key_id": entry.key, "secret_access_key": entry.secret}
-            # As a provider, since otherwise a token in the environment would be sent along with these keys, which are not its own.
+            # As a provider, since otherwise a token in the environment, which belongs to other keys, would be sent along.
             found = {**keys, "token": entry.token or None, "expires_at": None}
             common["credential_provider"] = lambda: found
         elif entry.profile:
