@@ -47,7 +47,7 @@ AZURE_CLOUDS = {
     "login.chinacloudapi.cn": "blob.core.chinacloudapi.cn",
     "login.partner.microsoftonline.cn": "blob.core.chinacloudapi.cn",
 }
-"""Separate clouds, by the host that signs in to them. The same account name may belong to somebody else there."""
+"""Separate clouds, by the host that signs in to them. The same account name may belong to someone else there."""
 AZURE_PUBLIC = "blob.core.windows.net"
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
