@@ -47,7 +47,7 @@ def test_each_server_has_a_limit_of_its_own_shared_by_all_who_ask_it() -> None:
     assert (connection.api.limit, connection.files.limit) == (2, 2)
     fileserver = parts.stores.stores[0]
     uploads = wiring.uploads(settings, connection)
-    assert fileserver._client._in_flight is uploads._client._in_flight is connection.files  # type: ignore[attr-defined,union-attr]
+    assert fileserver._client._in_flight is uploads._client._in_flight is connection.files
 
 
 @pytest.mark.parametrize("value", ["0", "65", "1.5", "none"])

@@ -35,7 +35,7 @@ class Server:
         self.now = 0.0
         self.told: list[str] = []
         self.limit = ConcurrencyLimit(most, "ClearML Server", self.told.append, lambda: self.now)
-        self.limit._free.wait = self._wait  # type: ignore[method-assign]  # nobody else frees a slot here
+        self.limit._free.wait = self._wait
 
     def _wait(self, timeout: float | None = None) -> bool:
         assert timeout is not None, "it waits for ever"
@@ -328,7 +328,7 @@ def test_who_waits_is_let_go_when_a_request_ends_and_not_before() -> None:
             first.close()  # until then it was woken for nothing
         return True
 
-    limit._free.wait = wait  # type: ignore[method-assign]  # in one thread: the lock is its own
+    limit._free.wait = wait
     with limit.slot(), limit.slot():
         assert waited == [None] * 3
 
