@@ -1,11 +1,11 @@
-"""Text without its secrets: what is shown to anybody, wherever it came from, goes through ``redacted``.
+"""Text without secrets: everything that is shown, wherever it came from, goes through ``redacted``.
 
-Records name files by presigned URLs, by URLs with a SAS signature, with a user and a password; exceptions of libraries repeat
-what they were given. A URL is cut to its path: the user, the query, the fragment and parameters after ``;`` are left out.
-Outside of URLs the values of names such as ``sig`` or ``token``, Bearer and Basic headers and tokens of a known form are
-masked, and so are the job's own credentials, in any place (`hide`). What is percent-encoded is judged by what it means.
+Records name files by presigned URLs, by URLs with a SAS signature, or with a user and a password; exceptions of libraries
+repeat what they were given. A URL is cut to its path: the user, the query, the fragment and parameters after ``;`` are removed.
+Outside of URLs, the values of names such as ``sig`` or ``token``, Bearer and Basic headers and tokens of a known form are
+masked, and so are the job's own credentials, anywhere (`hide`). Percent-encoded text is judged by its decoded form.
 
-Rather too much is cut than too little. Nothing here takes more than linear time of a hostile text.
+When in doubt, text is cut. Even a hostile text takes no more than linear time.
 """
 
 import base64
@@ -16,14 +16,14 @@ from urllib.parse import quote, quote_plus, unquote
 
 MASK = "********"
 SHORTEST = 6
-"""Characters of an own secret that is masked wherever it stands; of a shorter one ordinary words would be full."""
+"""Characters that a secret of the job needs to be masked everywhere: a shorter one would occur in ordinary words."""
 LONGEST = 8_192
-"""Characters of a URL that can be shown: no store takes a longer one."""
+"""The most characters of a URL that are shown: no store accepts a longer one."""
 _DEEPEST = 10
-"""Times that a text is decoded, and gone through. A word that is encoded more often is masked whole."""
+"""How often a text is decoded and searched. A word that is encoded more often is masked completely."""
 
 _own: dict[str, None] = {}
-"""The job's own secrets as they may be written. Of a process, like the output that they must not reach."""
+"""The job's own secrets in all their spellings. Global to the process, like the output that they must not reach."""
 
 _SUSPECT = re.compile(
     r"[@?#;]|://|:\\|%[0-9a-f]{2}|bearer|basic|authorization|cookie|credential|secret|signature|token|pass|pwd|key|(?<![a-z])sig"
@@ -39,9 +39,9 @@ _QUERY = re.compile(r"[?#]|;(?=[^/\s]*=)")
 _ADDRESS = re.compile(r"\[[0-9a-f:.%]*\]", re.IGNORECASE)
 
 _PLAIN_URL = re.compile(r"[a-z]+://[\w.-]*(:\d{1,5})?(/[\w.*-]*)*", re.IGNORECASE)
-"""Most of those that are shown; there is nothing to cut from them."""
+"""Most URLs that are shown: there is nothing to cut."""
 
-# A password with a blank in it: everything up to the @, unless the colon begins a port.
+# A password that contains a blank: everything up to the @, unless the colon starts a port.
 _ODD_PASSWORD = re.compile(
     r"(:[\\/]{2,})[^\s/?#@:\[]{0,256}:(?!\d{1,5}(?!\w))[^\s@]{0,256}[^\S\n][^\n@]{0,256}@", re.IGNORECASE
 )
@@ -72,7 +72,7 @@ _SECRET_NAME = re.compile(
 
 
 def hide(*secrets: str | None) -> None:
-    """Mask these from now on wherever they stand, also encoded as URLs, headers and JSON write them."""
+    """From now on, mask these everywhere, including the forms in which URLs, headers and JSON encode them."""
     for secret in secrets:
         if secret is not None and len(secret) >= SHORTEST and secret != MASK:
             for form in (secret, quote(secret, safe=""), quote(secret), quote_plus(secret)):
@@ -80,12 +80,12 @@ def hide(*secrets: str | None) -> None:
 
 
 def hide_login(user: str, password: str) -> None:
-    """Mask both, and the header that HTTP's basic authentication makes of them."""
+    """Mask both, and the header that HTTP's basic authentication makes from them."""
     hide(user, password, base64.b64encode(f"{user}:{password}".encode()).decode())
 
 
 def hide_all(values: Mapping[str, Any]) -> None:
-    """Mask what variables, or the parts of a clearml.conf, hold under names of secrets."""
+    """Mask the values of variables, or of parts of a clearml.conf, that are named like secrets."""
     for name, value in values.items():
         for inner in value if isinstance(value, list) else [value]:
             if isinstance(inner, Mapping):
@@ -95,7 +95,7 @@ def hide_all(values: Mapping[str, Any]) -> None:
 
 
 def redacted(text: str) -> str:
-    """The text with every URL cut to its path and every secret masked. The same again for a text that has been through it."""
+    """The text with every URL cut to its path and every secret masked. Applying it again changes nothing."""
     for secret in _own:
         if secret in text:
             text = text.replace(secret, MASK)
@@ -114,7 +114,7 @@ def redacted(text: str) -> str:
 
 
 def cleaned(value: Any) -> Any:
-    """A document with all its texts redacted, those of its keys too."""
+    """A document with all texts redacted, including those in its keys."""
     if isinstance(value, str):
         return redacted(str(value))
     if isinstance(value, Mapping):
@@ -125,7 +125,7 @@ def cleaned(value: Any) -> Any:
 
 
 def _decoded(word: str) -> str:
-    """A word as it is, unless what it means in percent-encoding holds a secret: then that, without it."""
+    """The word unchanged, unless its decoded form contains a secret: then the decoded form without the secret."""
     text = word
     for _ in range(_DEEPEST):
         meaning = unquote(text)
@@ -178,7 +178,7 @@ def _urls(text: str) -> str:
 
 
 def _end(text: str, start: int, after: int, blank: int) -> int:
-    """Where a URL ends: at the quotation mark that it began with, else at a blank or before the next URL."""
+    """Where a URL ends: at the quotation mark that it started with, otherwise at a blank or before the next URL."""
     mark = text[start - 1] if start else ""
     if mark and mark in "\"'`":
         end = text.find(mark, after)
@@ -188,24 +188,30 @@ def _end(text: str, start: int, after: int, blank: int) -> int:
     return following.start() if following else blank
 
 
-def _without_secrets(rest: str) -> tuple[str, int]:
-    """What follows a scheme without user, query, fragment and parameters, and how much of it was looked at.
-
-    That is all, unless its path has another URL in it.
-    """
+def _after_user(rest: str) -> tuple[int, str]:
+    """Where the host begins in what follows a scheme, after user and password; and what is shown in place of a password."""
     delimiter = _DELIMITER.search(rest)
     host = rest[: delimiter.start()] if delimiter else rest
-    begin, mask = 0, ""
     if "@" in host:
-        # With a slash in a password the rest of it looks like a path.
-        begin = (rest if ":" in host.partition("@")[0] else host).rfind("@") + 1
-    elif "%40" in host:
-        begin = host.rfind("%40") + 3
-    elif ":" in host and not _ADDRESS.match(host):
-        name, _, port = host.partition(":")
-        if len(name) > 1 and not _PORT.fullmatch(port):  # no port: a password with a slash in it, or one that was cut off
-            begin = rest.rfind("@") + 1 or len(host)
-            mask = "" if "@" in rest else f"{name}:{MASK}"
+        # If a password contains a slash, the rest of it looks like a path.
+        return (rest if ":" in host.partition("@")[0] else host).rfind("@") + 1, ""
+    if "%40" in host:
+        return host.rfind("%40") + 3, ""
+    if ":" not in host or _ADDRESS.match(host):
+        return 0, ""
+    name, _, port = host.partition(":")
+    if len(name) <= 1 or _PORT.fullmatch(port):
+        return 0, ""
+    # Not a port: a password that contains a slash, or one that was cut off.
+    return rest.rfind("@") + 1 or len(host), "" if "@" in rest else f"{name}:{MASK}"
+
+
+def _without_secrets(rest: str) -> tuple[str, int]:
+    """What follows a scheme without user, query, fragment and parameters, and how much of it was examined.
+
+    That is all of it, unless its path contains another URL.
+    """
+    begin, mask = _after_user(rest)
     query = _QUERY.search(rest, begin)
     end = query.start() if query else len(rest)
     inner = _URL.search(rest, begin, end)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]  # has no types
+import yaml
 from helm_python.chart import Chart
 
 CHART = Path(__file__).parent / "clearml-cleanup"

@@ -25,7 +25,7 @@ def listen() -> None:
             SENT.update(forms(name, body))
         return ask_once(self, name, body, *args, **options)
 
-    ApiClient.ask_once = noted  # type: ignore[method-assign]  # for the whole run
+    ApiClient.ask_once = noted
 
 
 def unknown() -> list[str]:

@@ -74,15 +74,11 @@ def guarded() -> Iterator[Guarded]:
 @contextmanager
 def watched(stop: "Stop") -> Iterator[None]:
     """Stop a run when nothing more can be written to standard output, instead of raising an error there."""
-
-    def stop_run() -> None:
-        stop.reason = stop.reason or StopReason.OUTPUT
-
     out = sys.stdout
     if not isinstance(out, Guarded):
         yield
         return
-    out.on_error = stop_run
+    out.on_error = lambda: stop.ask(StopReason.OUTPUT)
     try:
         yield
     finally:

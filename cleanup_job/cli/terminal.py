@@ -40,7 +40,7 @@ def warn(text: str) -> None:
     Console(stderr=True, soft_wrap=True).print(f"warning: {plain(text)}", style="yellow", markup=False, highlight=False)
 
 
-class JsonOutput:
+class JsonOutput(Output):
     """One JSON object per line, as docs/log-schema.md describes."""
 
     def __init__(self, stream: TextIO, level: str) -> None:
@@ -101,7 +101,7 @@ class JsonOutput:
         self._print(json_lines.pass_finished(report))
 
 
-class TextOutput:
+class TextOutput(Output):
     """A progress bar while the pass runs, then a table."""
 
     def __init__(self, console: Console, level: str) -> None:
@@ -151,8 +151,6 @@ class TextOutput:
     def outcome(self, outcome: TaskOutcome) -> None:
         self._failed += outcome.verdict is Verdict.FAILED
         self._progress.update(self._bar, advance=1, failed=f"{self._failed} failed" if self._failed else "")
-
-    def project(self, name: str) -> None: ...
 
     def warning(self, text: str) -> None:
         if self._least <= LEVELS.index("warning"):

@@ -4,6 +4,7 @@ import gc
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Protocol
 
@@ -28,6 +29,7 @@ from cleanup_job.service_task.run_reporter import RunReporter
 from cleanup_job.service_task.runs import DraftRuns
 from cleanup_job.service_task.schedule import Skipped, too_early
 from cleanup_job.settings.model import Settings, names
+from cleanup_job.settings.sources import DEFAULT
 
 
 class Output(RunOutput[Report], Observer, Protocol):
@@ -153,7 +155,7 @@ class PassJob(Job[Report]):
             worker=pod.NAME,
             uploads=wiring.uploads(mine.settings, connection),
             warn=self._warn,
-            aborted=self._note_aborted,
+            aborted=partial(self._stop.ask, StopReason.ABORTED),
         )
         with reporter:
             try:
@@ -176,9 +178,6 @@ class PassJob(Job[Report]):
         """Run the pass; of the job's own tasks, it touches only old runs."""
         self._clean(mine.settings, connection, observer, OwnTasks(mine.never, mine.draft.id if mine.draft else ""))
 
-    def _note_aborted(self) -> None:
-        self._stop.reason = self._stop.reason or StopReason.ABORTED
-
     # -- notes
     def _warn(self, text: str) -> None:
         self._report.warn(text)
@@ -192,7 +191,7 @@ class PassJob(Job[Report]):
         """Warn of settings that are allowed but look like a mistake."""
         with_task = settings.service_task.task or settings.service_task.task_id is not None
         for name in names(lambda entry: entry.group == "schedule") if not with_task else ():
-            if origins[name] != "default":
+            if origins[name] != DEFAULT:
                 self._warn(f"{origins[name]} has no effect here: it belongs to the CronJob's schedule. The job runs one pass.")
         if settings.filters.statuses and "created" not in settings.filters.statuses and not settings.filters.force_delete:
             self._warn(

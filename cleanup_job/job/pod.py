@@ -27,7 +27,7 @@ def signals(stop: Stop) -> Iterator[None]:
     """SIGTERM and SIGINT end the run after the batches in progress; a second one ends it at once."""
 
     def ask(number: int, _: FrameType | None) -> None:
-        stop.reason = stop.reason or StopReason(signal.Signals(number).name)
+        stop.ask(StopReason(signal.Signals(number).name))
         signal.signal(number, signal.SIG_DFL)
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -50,7 +50,7 @@ def lease(settings: Settings, stop: Stop, warn: Callable[[str], None]) -> Any:
 
     def lost(reason: str) -> None:
         stop.lost = reason
-        stop.reason = stop.reason or StopReason.LEASE
+        stop.ask(StopReason.LEASE)
         warn(reason)
 
     return hold(

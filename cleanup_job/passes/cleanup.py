@@ -44,13 +44,18 @@ from cleanup_job.transport.splitting import Splitting
 
 @dataclass(slots=True)
 class Stop:
-    """Asks a pass to end after the batches in progress; ``reason`` says why; None until then."""
+    """Asks a pass to end after the batches in progress. Signals and several threads may ask."""
 
     reason: StopReason | None = None
+    """Why it is to end; None while it may continue."""
     holds_lease: Callable[[], bool] = field(default=lambda: True)
     """Whether no other pass can have begun by now."""
     lost: str = "The lease was lost: another pass may have begun, so this one deletes nothing more."
     """How it lost its lease, if it did."""
+
+    def ask(self, reason: StopReason) -> None:
+        """Ask it to end. The first reason counts; of two at the same moment, either."""
+        self.reason = self.reason or reason
 
     def before_deletion(self) -> None:
         """Called before each request that deletes: a pass that lost its lease sends no more of them.
@@ -59,7 +64,7 @@ class Stop:
             LeaseLostError: the lease was lost.
         """
         if not self.holds_lease():
-            self.reason = self.reason or StopReason.LEASE
+            self.ask(StopReason.LEASE)
             raise LeaseLostError(self.lost)
 
 
@@ -252,15 +257,16 @@ class Pass:
 
     def _time_to_stop(self) -> bool:
         deadline = self._settings.limits.deadline_seconds
-        if deadline is not None and time.monotonic() - self._began >= deadline and not self._stop.reason:
-            self._stop.reason = StopReason.DEADLINE
+        if deadline is not None and time.monotonic() - self._began >= deadline:
+            self._stop.ask(StopReason.DEADLINE)
         return bool(self._stop.reason)
 
     def _settle(self, found: Candidates, order: Order, ends: "_Ends", units: Sequence[Unit], worked: Worked) -> int:
         """Note what became of a batch, release or hold back what waited for it; gives the number of tasks deleted."""
         ends.dropped += worked.dropped
         if worked.error is not None:
-            ends.error, self._stop.reason = worked.error, self._stop.reason or StopReason.UNREACHABLE
+            ends.error = worked.error
+            self._stop.ask(StopReason.UNREACHABLE)
         deleted = _tasks_with(Verdict.DELETED, worked)
         gone = deleted | _tasks_with(Verdict.GONE_ALREADY, worked)
         known = {outcome.task for outcome in worked.outcomes}

@@ -112,7 +112,7 @@ class RunSettings(Group):
     max_requests_in_flight: int = option(
         16,
         "Concurrent requests to each of ClearML's two servers, the API server and the fileserver. The job lowers the number by "
-        "itself while a server is slow, answers 429 or 503, or does not answer.",
+        "itself while a server answers 429 or 503, or does not answer.",
         edit=Edit.LISTED,
         sweeps=True,
         ge=1,

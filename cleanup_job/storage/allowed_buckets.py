@@ -1,9 +1,9 @@
-"""Which buckets the operator opened to the job, and with which credentials.
+"""Which buckets the operator has opened to the job, and with which credentials.
 
-Anyone who may write a record in ClearML can name any host in it. So a bucket is only known where the operator named its server,
-by an entry of clearml.conf or a variable of the environment, or where it lies at a provider's own address and the operator gave
-credentials for it: for this bucket, or for all of this provider's. Everything else is an unknown store, and nothing is sent
-there, not even a question for its name. docs/stores.md has the rules. Pure: no I/O.
+Anybody who can write a record in ClearML can name any host in it. So a bucket is known only if the operator named its
+server, in clearml.conf or in the environment, or if it is at a provider's own address and the operator gave credentials for
+it: for this bucket, or for all buckets of the provider. Everything else is an unknown store, and nothing is sent there, not
+even a DNS query for its name. The rules are in docs/stores.md. No I/O.
 """
 
 import re
@@ -29,7 +29,7 @@ S3_IDENTITIES = (
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_METADATA_ENDPOINT",
 )
-"""What shows that a platform gives this very pod an identity; of a machine's role nothing shows."""
+"""Variables which show that a platform gives this pod an identity. Nothing shows the role of a machine."""
 GOOGLE_GENERAL = (
     "GOOGLE_APPLICATION_CREDENTIALS",
     "GOOGLE_SERVICE_ACCOUNT",
@@ -47,11 +47,11 @@ AZURE_CLOUDS = {
     "login.chinacloudapi.cn": "blob.core.chinacloudapi.cn",
     "login.partner.microsoftonline.cn": "blob.core.chinacloudapi.cn",
 }
-"""Clouds of their own, by the host that signs in to them. The same name may be another's account there."""
+"""Separate clouds, by the host that signs in to them. The same account name may belong to someone else there."""
 AZURE_PUBLIC = "blob.core.windows.net"
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
-"""Names that can't mean anything else, wherever they are in an address."""
+"""Names that can't mean anything else, anywhere in an address."""
 _CONTAINER = re.compile(r"\$?[a-z0-9][a-z0-9-]{0,62}")
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 C = TypeVar("C")
@@ -79,7 +79,7 @@ class AzurePlace:
 
 
 class AllowedBuckets:
-    """What clearml.conf and the environment open, and what the operator named beside them."""
+    """The buckets that clearml.conf and the environment open, and those that the operator named in other settings."""
 
     def __init__(
         self, conf: Mapping[str, Mapping[str, Any]], environ: Mapping[str, str], named: Iterable[tuple[str, str, str]] = ()
@@ -87,7 +87,7 @@ class AllowedBuckets:
         """Take in clearml.conf's parts (``aws.s3``, ``google.storage``, ``azure.storage``) and the environment.
 
         Args:
-            conf: The parts of clearml.conf's ``sdk``; those that are missing are empty.
+            conf: The parts of ``sdk`` in clearml.conf. Missing ones are empty.
             environ: The environment.
             named: Scheme, host and bucket of what the operator named in another setting; no host: a provider's own.
 
@@ -109,14 +109,14 @@ class AllowedBuckets:
         self._azure = _read("azure.storage", lambda: AzureContainerConfigurations.from_config(azure))
 
     def is_s3_host(self, network: str) -> bool:
-        """Whether this, in lower case, is a server that a setting names, rather than a bucket at AWS."""
+        """Whether this, in lower case, is a server that the operator named, rather than a bucket at AWS."""
         return ":" in network or network in self._s3_hosts
 
     def s3(self, host: str, bucket: str) -> S3Place | None:
-        """A bucket of an S3 server, or of AWS where ``host`` is empty; None where no setting opened it.
+        """A bucket of an S3 server, or of AWS if ``host`` is empty; None if it is not open.
 
-        The keys of an entry open what the entry names, alone. General keys open the buckets at AWS, or at the endpoint that the
-        environment names in its place, and those of hosts that an entry names without keys that fit.
+        The keys of an entry open only what the entry names. General keys open the buckets at AWS, or at the endpoint that the
+        environment names instead, and those of hosts that an entry names without matching keys.
         """
         if not _BUCKET.fullmatch(bucket):
             return None
@@ -144,7 +144,7 @@ class AllowedBuckets:
         return has_keys or has_identity or self._is_set(*S3_ENDPOINTS)
 
     def google(self, bucket: str) -> GSBucketConfig | None:
-        """The credentials of a bucket of Google Cloud Storage; None where no setting opened it."""
+        """The credentials of a bucket of Google Cloud Storage; None if it is not open."""
         if not _BUCKET.fullmatch(bucket):
             return None
         own = next((one for one in self._google if one.bucket == bucket), None)
@@ -155,27 +155,47 @@ class AllowedBuckets:
         return None
 
     def azure(self, host: str, container: str) -> AzurePlace | None:
-        """A container of an Azure account; None where no setting opened it, or its host is not the account's own.
+        """A container of an Azure account; None if it is not open, or its host is not the account's own.
 
         The host has to be the account's in the cloud that the job signs in to, or the one that the environment names.
         """
-        account, _, domain = host.partition(".")
-        endpoint, ours = self._first(AZURE_ENDPOINTS), {self._environ.get(name, "") for name in AZURE_ACCOUNTS} - {""}
         is_named = ("azure", host, container) in self._named
-        if endpoint and host == _network(endpoint):
-            account = next(iter(sorted(ours)), "") or urlsplit(endpoint).path.strip("/") or account
-            ours |= {account}
-        elif domain != self._azure_domain() and not is_named:
-            return None
+        ours = {self._environ.get(name, "") for name in AZURE_ACCOUNTS} - {""}
+        account = self._azure_account(host, ours, is_named=is_named)
         if not (_ACCOUNT.fullmatch(account) and _CONTAINER.fullmatch(container)):
             return None
-        entry = self._azure.get_config(account, container)
-        if entry is None and account not in ours and not is_named:
+        if self._is_azure_endpoint(host):
+            ours |= {account}
+        key = self._azure_key(account, container)
+        if key is None and account not in ours and not is_named:
             return None
-        key = entry.account_key if entry is not None and not entry.use_default_credential else ""
-        is_of_environment = account in ours
-        at = endpoint if endpoint and (is_of_environment or not ours) else f"https://{host}"
-        return AzurePlace(account, container, at, key or "", is_of_environment)
+        endpoint = self._first(AZURE_ENDPOINTS) if account in ours or not ours else ""
+        return AzurePlace(account, container, endpoint or f"https://{host}", key or "", account in ours)
+
+    def _azure_key(self, account: str, container: str) -> str | None:
+        """The key in an entry for this container; empty if the entry has none, None if there is no entry."""
+        entry = self._azure.get_config(account, container)
+        if entry is None:
+            return None
+        return "" if entry.use_default_credential else entry.account_key or ""
+
+    def _azure_account(self, host: str, ours: set[str], *, is_named: bool) -> str:
+        """The account at a host; empty if the host is not that of an account that the job may use.
+
+        Args:
+            host: The host in a URI.
+            ours: The accounts that the environment names.
+            is_named: Whether another setting names this host.
+        """
+        account, _, domain = host.partition(".")
+        if self._is_azure_endpoint(host):
+            return min(ours, default="") or urlsplit(self._first(AZURE_ENDPOINTS)).path.strip("/") or account
+        return account if domain == self._azure_domain() or is_named else ""
+
+    def _is_azure_endpoint(self, host: str) -> bool:
+        """Whether the environment names this host as the endpoint of its account."""
+        endpoint = self._first(AZURE_ENDPOINTS)
+        return bool(endpoint) and host == _network(endpoint)
 
     def _azure_domain(self) -> str:
         authority = self._first(AZURE_AUTHORITIES)
@@ -199,5 +219,5 @@ def _read(section: str, read: Callable[[], C]) -> C:
     try:
         return read()
     except (AttributeError, TypeError, ValueError) as error:
-        message = f"clearml.conf: sdk.{section} can't be read ({error}). Correct it: it must be as ClearML's SDK takes it."
+        message = f"clearml.conf: sdk.{section} can't be read ({error}). Write it as ClearML's SDK expects it."
         raise SettingsError(message) from error

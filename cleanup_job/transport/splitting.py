@@ -32,12 +32,15 @@ class _Division(Generic[Id, Answer]):
     """Parts that have not been asked for yet."""
     failed: dict[Id, Exception]
     answers: list[Answer] = field(default_factory=list)
-    is_refused: bool = False
-    """Whether the server refuses everything that is left."""
 
     def halve(self, ids: Sequence[Id]) -> None:
         """Ask for both halves, the first one first."""
         self.pending += [ids[len(ids) // 2 :], ids[: len(ids) // 2]]
+
+    def fail_the_rest(self, error: Exception) -> None:
+        """Ask for nothing more: the server refuses all of it."""
+        self.failed |= {one: error for some in self.pending for one in some}
+        self.pending = []
 
 
 class Splitting(Generic[Asked]):
@@ -87,11 +90,9 @@ class Splitting(Generic[Asked]):
             except (AnswerError, UnreachableError) as error:
                 if len(some) > 1:
                     division.halve(some)
-                    continue
-                division.failed[some[0]] = known[some[0]] = error
-                self._look_at_the_rest(division, error, ask)
-                if division.is_refused:
-                    return division.answers, division.failed | {one: error for some in division.pending for one in some}
+                else:
+                    division.failed[some[0]] = known[some[0]] = error
+                    self._look_at_the_rest(division, error, ask)
             else:
                 self._in_a_row[name] = 0
         return division.answers, division.failed
@@ -151,7 +152,7 @@ class Splitting(Generic[Asked]):
         if answers:
             self._in_a_row[division.name] = 0
         elif _is_refusal(error):
-            division.is_refused = True
+            division.fail_the_rest(error)
         else:
             raise DownError(str(error)) from error
 

@@ -98,7 +98,7 @@ def test_an_agent_runs_one_pass_with_the_clones_parameters(sandbox: Sandbox, ui:
     assert [task["name"] for task in ui.tasks(system_tags=["archived"])] == ["golden"]
     assert '"event": "pass_finished"' in console
     assert "force_delete of task" in console, "where the value came from"
-    assert {"clearml-cleanup", "agent"} <= set(run["tags"])  # type: ignore[call-overload]  # a list of texts
+    assert {"clearml-cleanup", "agent"} <= set(run["tags"])
     assert any(path.endswith(f"{run['id']}/artifacts/report/report.html") for path in sandbox.state()["files"])
     assert ui.draft()["status"] == "created"
 

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]  # has no types
+import yaml
 from helm_python.chart import Chart
 
 CHART = Path(__file__).resolve().parents[2] / "helm" / "clearml-cleanup"

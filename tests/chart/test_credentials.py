@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # has no types
+import yaml
 from helm_python.errors import HelmError
 
 from tests.chart.charts import CHART, CONTAINER, at, one, render

@@ -5,7 +5,7 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
-import yaml  # type: ignore[import-untyped]  # has no types
+import yaml
 from kubernetes_validate import utils
 
 from tests.chart.charts import CHART, render

@@ -2,7 +2,7 @@
 
 import re
 
-import yaml  # type: ignore[import-untyped]  # has no types
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,7 +3,7 @@
 import runpy
 from pathlib import Path
 
-import yaml  # type: ignore[import-untyped]  # has no types
+import yaml
 
 from tests.chart.charts import CHART, one, render
 
@@ -11,7 +11,7 @@ K8S = CHART.parents[1] / "k8s"
 
 
 def made() -> dict[str, str]:
-    return runpy.run_path(str(CHART.parent / "plain_manifests.py"))["manifests"]()  # type: ignore[no-any-return]  # a module's dict
+    return runpy.run_path(str(CHART.parent / "plain_manifests.py"))["manifests"]()
 
 
 def test_it_was_made_from_the_chart_as_it_is() -> None:

@@ -1,7 +1,7 @@
 """When passes run: `schedule`, or the original service's period; and the deadline that follows from it."""
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # has no types
+import yaml
 from helm_python.errors import HelmError
 
 from cleanup_job.settings.sources import load

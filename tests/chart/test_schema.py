@@ -5,6 +5,7 @@ import runpy
 from typing import Any
 
 import pytest
+import yaml
 from helm_python.chart import lint
 from helm_python.errors import HelmError
 
@@ -110,8 +111,6 @@ def test_the_schema_was_made_from_the_settings_as_they_are() -> None:
 
 @pytest.mark.parametrize("values", sorted((CHART / "ci").glob("*-values.yaml")), ids=lambda path: path.stem)
 def test_lint_finds_nothing(values: Any) -> None:
-    import yaml  # type: ignore[import-untyped]  # noqa: PLC0415 -- has no types
-
     found = lint(CHART, yaml.safe_load(values.read_text()), strict=True)
     assert not [message for message in found["messages"] if message["severity"] > 1]
     assert not found["errors"]

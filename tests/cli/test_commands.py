@@ -163,7 +163,7 @@ def test_a_signal_ends_the_pass_after_the_batch_with_its_own_exit_code(
     out, _ = process[0].communicate(timeout=60)
     assert process[0].returncode == code
     done = lines(out)[-1]
-    assert (done["deleted"] + done["kept"], done["stopped_by"]) == (2, number.name)  # type: ignore[operator]  # JSON
+    assert (done["deleted"] + done["kept"], done["stopped_by"]) == (2, number.name)
 
 
 def test_without_a_fileserver_tasks_with_files_are_kept_and_it_is_said(

@@ -27,9 +27,9 @@ def test_a_server_that_slows_down_is_told_of_once_beside_the_tries(filled: Sandb
     assert main(["run", "--force-delete", "--batch-size", "1", "--workers", str(WORKERS), "--log-format", "json"]) == 0
     log = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     said = [line["message"] for line in log if line["event"] == "warning"]
-    slow = [text for text in said if "slows down" in text]
+    slow = [text for text in said if "can't keep up" in text]
     assert slow == [
-        "ClearML's fileserver slows down (POST /delete_many: HTTP 503): at most 2 requests at the same time until it recovers"
+        "ClearML's fileserver can't keep up (POST /delete_many: HTTP 503): at most 2 requests at a time until it recovers"
     ]
     assert sum(text.startswith("trying again: fileserver: HTTP 503") for text in said) == WORKERS
     assert log[-1]["deleted"] == WORKERS
@@ -47,7 +47,7 @@ def test_each_server_has_a_limit_of_its_own_shared_by_all_who_ask_it() -> None:
     assert (connection.api.limit, connection.files.limit) == (2, 2)
     fileserver = parts.stores.stores[0]
     uploads = wiring.uploads(settings, connection)
-    assert fileserver._client._in_flight is uploads._client._in_flight is connection.files  # type: ignore[attr-defined,union-attr]
+    assert fileserver._client._in_flight is uploads._client._in_flight is connection.files
 
 
 @pytest.mark.parametrize("value", ["0", "65", "1.5", "none"])

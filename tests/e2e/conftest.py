@@ -11,7 +11,7 @@ from typing import Any
 
 import kubernetes as typed_kubernetes
 import pytest
-import yaml  # type: ignore[import-untyped]  # has no types
+import yaml
 
 kubernetes: Any = typed_kubernetes  # half of it has no types
 

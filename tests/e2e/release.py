@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # has no types
+import yaml
 
 T = TypeVar("T")
 

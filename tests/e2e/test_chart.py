@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # has no types
+import yaml
 from helm_python.chart import Chart
 
 from tests.e2e.release import CHART, ROOT, command

@@ -107,7 +107,7 @@ def test_after_a_pass_the_next_one_starts_at_once(
     began = time.monotonic()
     take(name, namespace)
     assert time.monotonic() - began < 60 / 2  # no wait for anything to expire
-    assert leases.read_namespaced_lease(name, namespace).spec.lease_transitions == 2  # type: ignore[union-attr]  # a lease has a spec
+    assert leases.read_namespaced_lease(name, namespace).spec.lease_transitions == 2
 
 
 def test_after_a_kill_the_next_pass_starts_when_the_lease_has_expired(
@@ -171,8 +171,8 @@ def test_labels_that_others_put_on_the_lease_stay_and_disturb_nothing(
 ) -> None:
     with hold(name, namespace, duration=3, on_lost=pytest.fail):
         leases.patch_namespaced_lease(name, namespace, {"metadata": {"labels": {"team": "ml"}}})
-        renewed = leases.read_namespaced_lease(name, namespace).spec.renew_time  # type: ignore[union-attr]  # a lease has a spec
-        while leases.read_namespaced_lease(name, namespace).spec.renew_time == renewed:  # type: ignore[union-attr]  # a lease has a spec
+        renewed = leases.read_namespaced_lease(name, namespace).spec.renew_time
+        while leases.read_namespaced_lease(name, namespace).spec.renew_time == renewed:
             time.sleep(0.1)
     lease = leases.read_namespaced_lease(name, namespace)
     assert lease.metadata

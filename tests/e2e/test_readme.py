@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # has no types
+import yaml
 
 from tests.e2e.release import ROOT, command
 

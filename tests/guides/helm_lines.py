@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]  # has no types
+import yaml
 
 from tests.chart.charts import CHART, Object, default_values, nested
 from tests.guides.blocks import ROOT

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # has no types
+import yaml
 
 from cleanup_job.cli import installed_release
 from cleanup_job.cli import main as command_line
@@ -262,7 +262,7 @@ class Player:
         assert process.stdout
         ready, _, api, _, files, _, key = process.stdout.readline().split()
         assert ready == "ready:"
-        self.sandbox = Elsewhere(api, files, key)  # type: ignore[assignment]  # what is asked of it
+        self.sandbox = Elsewhere(api, files, key)
 
     def _in_the_cluster(self, words: tuple[str, ...]) -> str:
         options = cli_options(words)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import certifi
 import kubernetes_validate
-import yaml  # type: ignore[import-untyped]  # has no types
+import yaml
 from kubernetes_validate import utils
 
 from tests.chart.charts import CHART, CONTAINER, ENOUGH, Object, at, one, render, variables

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # has no types
+import yaml
 
 from clearml_sandbox.worlds.builder import World
 from tests.chart.charts import one

@@ -94,7 +94,7 @@ def night(shared_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> 
     files = {key: frozenset(files_needed(sandbox, record, models[key], set(before[2]))) for key, record in records.items()}
     done = clean(sandbox)
     after = tuple(frozenset(part) for part in state(sandbox))
-    return Night(tasks, {key: frozenset(ids) for key, ids in models.items()}, files, before, after, done)  # type: ignore[arg-type]
+    return Night(tasks, {key: frozenset(ids) for key, ids in models.items()}, files, before, after, done)
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)

@@ -14,7 +14,7 @@ from tests.harness import NOW, clean
 
 
 class Clock:
-    """Time that passes when somebody sleeps."""
+    """Time that passes only while a thread sleeps."""
 
     def __init__(self) -> None:
         self.now = 1000.0

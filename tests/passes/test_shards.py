@@ -1,4 +1,4 @@
-"""A pass in parts: the valve counts all of them, the budget is shared out, each holds a Lease of its own."""
+"""A pass in parts: the safety limit counts all of them, the budget is shared out, each holds a Lease of its own."""
 
 from typing import Any
 

@@ -224,4 +224,4 @@ def test_in_a_mounted_folder_too_what_may_be_there_under_another_name_is_kept(
     task, done = in_folder(sandbox, world, tmp_path, "lab/n%C3%A4me.{id}", None)
     assert done.watcher.kept == {task.id: Reason.FILES_NOT_FOUND}
     dry = clean(sandbox, stores=mounted(tmp_path), dry_run=True)
-    assert dry.watcher.by_verdict(Verdict.KEPT) == {task.id}, "a dry run says so as well, where it can look"
+    assert dry.watcher.by_verdict(Verdict.KEPT) == {task.id}, "a dry run also says so, if it can look"

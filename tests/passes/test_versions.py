@@ -188,4 +188,4 @@ def test_without_the_call_for_any_metrics_models_may_have_some() -> None:
     def ask(*_: object, **__: object) -> object:
         raise AssertionError
 
-    assert any_of_models(ask, Capabilities((2, 27)), ["a"])  # type: ignore[arg-type]
+    assert any_of_models(ask, Capabilities((2, 27)), ["a"])

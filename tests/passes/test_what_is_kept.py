@@ -96,8 +96,8 @@ def test_the_first_rule_that_fits_counts_and_the_report_names_it(sandbox: Sandbo
     assert done.watcher.deleted == {*play.values(), vision[100], other[40], other[100]}
     assert done.watcher.kept == {golden[40]: Reason.KEEP_RULE, golden[100]: Reason.KEEP_RULE}
     assert {o.rule for i, o in done.watcher.outcomes.items() if i in play.values()} == {"play/*=3"}
-    assert done.watcher.outcomes[vision[100]].rule == "vision=90"  # type: ignore[index]  # ids are texts
-    assert done.watcher.outcomes[other[40]].rule == ""  # type: ignore[index]  # likewise
+    assert done.watcher.outcomes[vision[100]].rule == "vision=90"
+    assert done.watcher.outcomes[other[40]].rule == ""
     assert dict(done.report.rules) == {"play/*=3": 3, "vision=90": 1}
 
 
@@ -116,7 +116,7 @@ def test_steps_of_a_controller_that_is_kept_are_kept_whatever_the_settings(sandb
     sandbox.load(world.as_dict())
     done = clean(sandbox, filters={**STEPS, "include_hidden": True})
     assert done.watcher.kept == dict.fromkeys(steps, Reason.PIPELINE_STEP)
-    assert controller.id in done.watcher.outcomes[steps[0]].detail  # type: ignore[index]  # ids are texts
+    assert controller.id in done.watcher.outcomes[steps[0]].detail
 
 
 def test_without_the_setting_archived_steps_are_deleted_after_their_controller_and_no_others(
@@ -164,7 +164,7 @@ def test_a_step_that_has_to_be_kept_keeps_the_whole_pipeline(
     before = state(sandbox)
     done = clean(sandbox, filters={**STEPS, **filters})
     assert done.watcher.kept[controller.id] is Reason.IN_USE
-    assert special.id in done.watcher.outcomes[controller.id].detail  # type: ignore[index]  # ids are texts
+    assert special.id in done.watcher.outcomes[controller.id].detail
     assert {done.watcher.kept[one.id] for one in steps} == {Reason.PIPELINE_STEP}
     assert state(sandbox) == before
 
@@ -195,7 +195,7 @@ def test_a_controllers_record_is_deleted_only_when_those_of_its_steps_are_gone(s
     sandbox.fault = restart
     done = clean(sandbox, filters=STEPS)
     assert done.watcher.failed == {controller.id, steps[1].id}
-    assert "a step of it is still there" in done.watcher.outcomes[controller.id].detail  # type: ignore[index]  # as above
+    assert "a step of it is still there" in done.watcher.outcomes[controller.id].detail
     assert state(sandbox)[0] == sorted([controller.id, steps[1].id])
 
 
@@ -264,7 +264,7 @@ def test_a_dataset_that_a_surviving_task_used_is_kept_where_that_is_wanted(
     sandbox.load(world.as_dict())
     done = clean(sandbox, protect_used_datasets=True, batch_size=1)
     assert done.watcher.kept == {used.id: Reason.DATASET_IN_USE}
-    assert living.id in done.watcher.outcomes[used.id].detail  # type: ignore[index]  # ids are texts
+    assert living.id in done.watcher.outcomes[used.id].detail
     assert done.watcher.deleted == {unused.id, by_archived.id, archived.id}
     assert clean(sandbox).watcher.deleted == {used.id}
 

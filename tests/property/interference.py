@@ -1,4 +1,4 @@
-"""What stands between a pass and the sandbox: edits answers, lets others act in mid-pass, sets the server's clock, keeps a log.
+"""What is between a pass and the sandbox: edits answers, lets others act during the pass, sets the server's clock, keeps a log.
 
 An edit is `{"in": "tasks" | "models", "id": …}` with one of
   `"set": {field: value}`   these fields have these values in each answer that holds them,
@@ -131,7 +131,7 @@ class Interference:
 
 
 def _act(sandbox: Sandbox, event: Document, moment: str) -> bool:
-    """Do what somebody else does; gives whether it could be done."""
+    """Do what someone else does; gives whether it could be done."""
     store = sandbox.store
     with store.lock:
         task, model = event.get("task", ""), event.get("model", "")

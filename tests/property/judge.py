@@ -23,7 +23,7 @@ from tests.property.scenario import AGAIN, MOUNT, PUBLIC, Document, Scenario, Se
 
 
 class Judge:
-    """Plays scenarios on one sandbox, which nobody else uses meanwhile."""
+    """Plays scenarios on one sandbox, which is not used by anyone else."""
 
     def __init__(self, sandbox: Sandbox, place: Path) -> None:
         """`place` is an empty folder, for what is mounted."""

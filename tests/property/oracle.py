@@ -80,7 +80,7 @@ class Meaning:
     """Where a URI may lead."""
 
     store: str
-    """`files`, `mount`, `bucket`, or `anywhere` for a host or a local path that nobody configured."""
+    """`files`, `mount`, `bucket`, or `anywhere` for a host or a local path that is not configured."""
     paths: tuple[str, ...]
     """In every way that it can be read, without empty, `.` and `..` segments."""
     plain: bool
@@ -119,7 +119,7 @@ def claim(uri: str, file: File, links: Mapping[str, str]) -> Claim:
     segments = file.path.split("/")
     around = ["/".join(segments[:n]) for n in range(first, len(segments) + 1)]
     best = Claim.NO
-    # A folder of another task, in which this one wrote: whoever names it as a whole is not seen (docs/limits.md).
+    # A folder of another task, in which this one wrote: a record that names it as a whole is not seen (docs/limits.md).
     own = max((n for n, segment in enumerate(segments, 1) if segment.endswith(f".{file.owner}")), default=0)
     for named in {real(path, links) if meaning.store == "mount" else path for path in meaning.paths}:
         for place in around:
@@ -131,7 +131,7 @@ def claim(uri: str, file: File, links: Mapping[str, str]) -> Claim:
                 return Claim.YES
             if named.endswith(f"/{place}") and meaning.store == "anywhere":
                 return Claim.YES
-            # Another project or name before the id, as after a move: nobody can tell.
+            # Another project or name before the id, as after a move: it can't be known.
             ids = [n for n, segment in enumerate(place.split("/")) if _FOLDER.fullmatch(segment)]
             tails = ["/".join([segment[-33:], *place.split("/")[n + 1 :]]) for n in ids for segment in [place.split("/")[n]]]
             if exact or any(named.endswith(tail) for tail in tails):
@@ -216,11 +216,11 @@ class Oracle:
         return {version["job_id"] for version in json.loads(text).values()} if text else set()
 
     def excused(self, gone: set[str]) -> set[str]:
-        """Eligible tasks that may stay: those with trouble of their own, and those whose outputs one that stays needs."""
+        """Eligible tasks that may be kept: those with trouble of their own, and those whose outputs a kept one needs."""
         eligible = self.eligible()
         needed = self.needed_versions(gone)
         found = {task for task in eligible if task in needed or self._trouble(task) or self._touched(task)}
-        # A record that can't be read may need whatever its text names, also where it is not to be deleted itself.
+        # A record that can't be read may need everything that its text names, also where it is not to be deleted itself.
         pending = list((found | (self.edited & self.tasks.keys())) - gone)
         while pending:
             more = self._needs_of(pending.pop()) & eligible - found
@@ -255,7 +255,7 @@ class Oracle:
         return any(f".{task}/" in link for link in self.scenario.links)
 
     def _touched(self, task: str) -> bool:
-        """Whether somebody else's deed in mid-pass may have kept a task."""
+        """Whether someone else's deed during the pass may have kept a task."""
         for happened in self.happened:
             event = happened.event
             if event.get("task") == task:
@@ -267,7 +267,7 @@ class Oracle:
         return False
 
     def _needs_of(self, task: str) -> set[str]:
-        """The tasks whose outputs a task needs, and those that it goes along with."""
+        """The tasks whose outputs a task needs, and those that it is deleted along with."""
         document = self.tasks[task]
         models = [entry["model"] for side in ("input", "output") for entry in document["models"][side]]
         models += [model for model, record in self.models.items() if record.get("task") == task]
@@ -353,7 +353,7 @@ class Oracle:
         return str((self.tasks[task].get("output") or {}).get("destination") or "")
 
     def _restored(self) -> dict[str, bool]:
-        """The tasks that somebody restored in mid-pass, and whether that was in time."""
+        """The tasks that were restored during the pass, and whether that was in time."""
         return {h.event["task"]: self._in_time(h) for h in self.happened if h.event["kind"] == "restore"}
 
     def _in_time(self, happened: Happened) -> bool:
@@ -456,7 +456,7 @@ class Oracle:
                 yield from self._about_orphan(file, gone, there=there)
 
     def _about_image(self, file: File, gone: set[str], *, there: bool) -> Iterable[str]:
-        """An image of a report: it goes with the report, unless one that is there shows it."""
+        """An image of a report: it is deleted with the report, unless one that is there shows it."""
         shown = {uri for task in self.tasks.keys() - gone for uri in self.tasks[task].get("report_assets") or () if uri}
         named = any(file.path in read(uri).paths for uri in shown)
         texts = [self.tasks[task].get("report") or "" for task in self.tasks.keys() - gone - {file.report}]
@@ -476,7 +476,7 @@ class Oracle:
         if there and named:
             yield f"{file.store} file {file.path} is left behind: its task's record, which is gone, named it"
         elif there and in_kind and self._goes_whole(file):
-            yield f"{file.store} file {file.path} is left behind: it lies in a folder that goes whole"
+            yield f"{file.store} file {file.path} is left behind: it lies in a folder that is deleted whole"
         elif not (there or named or in_kind or self._named_by_any(file) or _in_kind_of(file, gone)):
             yield f"{file.store} file {file.path} is gone: it lies beside what the SDK writes, and no record names it"
 
@@ -487,7 +487,7 @@ class Oracle:
         return any(claim(uri, file, self.scenario.links) for task in self.tasks for uri in self._own_uris(task))
 
     def _goes_whole(self, file: File) -> bool:
-        """Whether nothing can have kept the pass from deleting this folder as a whole, as far as this file goes."""
+        """Whether nothing can have kept the pass from deleting this folder as a whole, as far as this file is concerned."""
         task, links = file.owner, self.scenario.links
         beside = [other for other in self.files if (other.store, other.folder) == (file.store, file.folder)]
         if not any(self._is_named(uri, other) for uri in self._own_uris(task) if read(uri).plain for other in beside):
@@ -524,7 +524,7 @@ class Oracle:
                 yield f"task {self._name(task)} is still there with {counts[1]} artifacts, not {counts[0]}"
 
     def _name(self, task: str) -> str:
-        return f"{self.tasks[task]['name']!r} ({task})" if task in self.tasks else task or "of nobody"
+        return f"{self.tasks[task]['name']!r} ({task})" if task in self.tasks else task or "of no task"
 
     def _model(self, model: str) -> str:
         record = self.models.get(model, {})
@@ -550,7 +550,7 @@ def _uris_of_event(event: Document) -> list[str]:
 
 
 def _in_kind_of(file: File, tasks: Collection[str]) -> bool:
-    """Whether a file lies in what the SDK wrote for one of these tasks, at whatever depth."""
+    """Whether a file lies in what the SDK wrote for one of these tasks, at any depth."""
     segments = file.path.split("/")
     folders = {(segment[-32:], below) for segment, below in pairwise(segments) if _FOLDER.fullmatch(segment)}
     return any(task in tasks and below in KINDS for task, below in folders)

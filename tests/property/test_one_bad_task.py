@@ -70,7 +70,7 @@ def test_whatever_happens_to_each_request_that_names_one_task_the_others_are_del
     sandbox.fault = whenever_named(sandbox, names_of(made, bad), FAULTS[kind])
     done = run(sandbox, FAULTS[kind])
     assert len(done.watcher.deleted - {bad.id}) == 7, "all healthy ones"
-    if kind == "lost":  # whoever did not get an answer looks again: that the files are gone, and the record
+    if kind == "lost":  # a call without an answer is followed by a look: that the files are gone, and the record
         assert done.watcher.failed <= {bad.id}
     else:
         assert done.watcher.failed == {bad.id}
@@ -266,7 +266,7 @@ def test_a_server_that_refuses_everything_is_not_down_and_not_asked_for_each() -
 
 
 def test_bad_ones_beside_each_other_are_no_trouble_of_the_server() -> None:
-    """As the tasks of one experiment are, which nobody can read."""
+    """As the tasks of one experiment are, none of which can be read."""
     bad = set(range(100, 120))
     server = Server(bad)
     answers, failed = server.split.each("call", range(500), server.ask)

@@ -69,7 +69,7 @@ def test_no_file_is_left_behind(world: World, old: TaskBuilder) -> None:
 
 def test_nor_one_that_no_record_names_in_a_folder_that_is_deleted_whole(world: World, old: TaskBuilder) -> None:
     old.file("models/left over")
-    assert "goes whole" in wrong(world, after(world, without=(old.id,), lost=("artifacts",)))[0]
+    assert "deleted whole" in wrong(world, after(world, without=(old.id,), lost=("artifacts",)))[0]
 
 
 def test_what_lies_beside_and_is_named_by_no_one_is_kept(world: World, old: TaskBuilder) -> None:

@@ -1,4 +1,4 @@
-"""Random scenarios: worlds whose records refer to each other in every way there is, broken answers, clocks, deeds in mid-pass.
+"""Random scenarios: records that refer to each other in every possible way, broken answers, clocks, deeds during the pass.
 
 Each kind of oddity is a feature that can be left out (`without`), to see what else there is to find. The first choice of every
 draw is the plain one, so that what fails shrinks to the one oddity that it needs.
@@ -163,7 +163,7 @@ class _Maker:
             return f"file://{MOUNT}"
         if self.on("bucket", 15):
             return BUCKET
-        return self.one(None, None, PUBLIC)  # type: ignore[no-any-return]
+        return self.one(None, None, PUBLIC)
 
     def _write(self, task: TaskBuilder) -> None:
         for k in range(self.draw(st.integers(0, 2))):

@@ -83,7 +83,7 @@ def test_a_link_that_appears_at_any_moment_leads_nowhere(
 
         path = top_of(root) if whole else TaskFile(top_of(root), "models/deep/x")
         stores = MountedFolders([str(root)])
-        went_on = at_each_call(monkeypatch, swap, lambda stores=stores, path=path: stores.delete([path]), number)  # type: ignore[misc]
+        went_on = at_each_call(monkeypatch, swap, lambda stores=stores, path=path: stores.delete([path]), number)
         assert (files(outside), files(root / "safe")) == before, f"call {number}"
     assert number > 10
 

@@ -414,7 +414,7 @@ def test_nothing_with_a_record_is_ever_swept(
     done = sweep(sandbox, root, delete=True)
     lost = before - there(root)
     assert not [path for path in lost if any(task in path for task in recorded)]
-    # And each lost file lay in a folder that was told of, which had nothing odd or young in it.
+    # And each lost file lay in a folder that was reported, which had nothing odd or young in it.
     assert all(any(path.startswith(f"{top}/") for top in done.by(OrphanVerdict.DELETED)) for path in lost)
     again = sweep(sandbox, root, delete=True)
     assert not again.by(OrphanVerdict.DELETED)

@@ -13,7 +13,7 @@ import requests
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from cleanup_job.concurrency_limit import ENOUGH, IN_A_ROW, LONGEST_PAUSE, ConcurrencyLimit, pause_of
+from cleanup_job.concurrency_limit import LONGEST_PAUSE, ConcurrencyLimit, pause_of
 from cleanup_job.errors import CleanupError
 
 NOW = "Sun, 01 Nov 2026 12:00:00 GMT"
@@ -35,7 +35,7 @@ class Server:
         self.now = 0.0
         self.told: list[str] = []
         self.limit = ConcurrencyLimit(most, "ClearML Server", self.told.append, lambda: self.now)
-        self.limit._free.wait = self._wait  # type: ignore[method-assign]  # nobody else frees a slot here
+        self.limit._free.wait = self._wait
 
     def _wait(self, timeout: float | None = None) -> bool:
         assert timeout is not None, "it waits for ever"
@@ -179,70 +179,10 @@ def test_another_most_counts_at_once_and_the_same_one_changes_nothing(server: Se
     assert server.limit.limit == 2
 
 
-# -- slow answers
-def test_slow_answers_in_a_row_halve_it(server: Server) -> None:
-    server.asks(5, took=0.2)
-    with server.busy(15):
-        assert server.asks(IN_A_ROW, took=2.0)[-2:] == [16, 8]
-
-
-def test_a_slow_answer_now_and_then_does_not(server: Server) -> None:
-    server.asks(5, took=0.2)
-    with server.busy(15):
-        for _ in range(20):
-            assert server.asks(IN_A_ROW - 1, took=2.0) == [16] * (IN_A_ROW - 1)
-            server.ask(took=0.2)
-
-
-def test_milliseconds_are_noise(server: Server) -> None:
-    server.asks(5, took=0.001)
-    with server.busy(15):
-        assert set(server.asks(20, took=0.24)) == {16}
-
-
-def test_nor_is_less_than_twice_as_long_slow(server: Server) -> None:
-    server.asks(5, took=3.0)
-    with server.busy(15):
-        assert set(server.asks(20, took=5.9)) == {16}
-
-
-@pytest.mark.parametrize("other", [{"name": "events.plots"}, {"size": 100_000}, {"status": 404}])
-def test_calls_of_other_names_sizes_and_answers_are_no_measure(server: Server, other: dict[str, Any]) -> None:
+def test_slow_answers_do_not(server: Server) -> None:
     server.asks(20, took=0.01)
     with server.busy(15):
-        assert set(server.asks(20, took=3.0, **other)) == {16}
-
-
-def test_what_is_usual_is_learned_slowly_so_that_trouble_is_not_soon_usual(server: Server) -> None:
-    server.asks(5, took=0.2)
-    with server.busy(3):
-        server.asks(IN_A_ROW, took=2.0)
-    assert server.limit.limit == 2
-    assert set(server.asks(6, took=2.0)) == {1, 2}
-    assert server.limit.limit == 1
-
-
-def test_a_server_that_stays_slow_gets_the_most_again(server: Server) -> None:
-    server.asks(5, took=0.05)
-    with server.busy(15):
-        server.asks(IN_A_ROW, took=5.0)
-    assert server.limit.limit == 8
-    limits = server.asks(200, took=5.0)
-    assert min(limits) == 1
-    assert limits[-1] == 16
-
-
-def test_a_slow_first_answer_is_soon_forgotten(server: Server) -> None:
-    server.ask(took=5.0)  # a connection is made, caches are cold
-    server.asks(30, took=0.1)
-    with server.busy(15):
-        assert server.asks(IN_A_ROW, took=0.8)[-1] == 8
-
-
-def test_a_few_answers_make_nothing_usual_yet(server: Server) -> None:
-    server.asks(ENOUGH - 1, took=0.01)
-    with server.busy(15):
-        assert set(server.asks(IN_A_ROW, took=3.0)) == {16}
+        assert set(server.asks(20, took=30.0)) == {16}
 
 
 # -- Retry-After
@@ -302,19 +242,12 @@ def test_a_fall_is_told_once_until_it_is_back_at_the_most() -> None:
     server.fall(8)
     server.fall(4)
     assert server.told == [
-        "ClearML Server slows down (tasks.get_all: HTTP 503): at most 4 requests at the same time until it recovers"
+        "ClearML Server can't keep up (tasks.get_all: HTTP 503): at most 4 requests at a time until it recovers"
     ]
     server.asks(40)
     server.fall(2)
     assert len(server.told) == 2
     assert "at most 1 request at" in server.told[1]
-
-
-def test_a_fall_by_slow_answers_says_how_slow(server: Server) -> None:
-    server.asks(5, took=0.2)
-    with server.busy(3):
-        server.asks(IN_A_ROW, took=2.0)
-    assert "(tasks.get_all: 2.0 seconds, usually 0.3)" in server.told[0]
 
 
 def test_the_failure_of_a_request_by_itself_is_told_by_its_retries_alone(server: Server) -> None:
@@ -395,7 +328,7 @@ def test_who_waits_is_let_go_when_a_request_ends_and_not_before() -> None:
             first.close()  # until then it was woken for nothing
         return True
 
-    limit._free.wait = wait  # type: ignore[method-assign]  # in one thread: the lock is its own
+    limit._free.wait = wait
     with limit.slot(), limit.slot():
         assert waited == [None] * 3
 

@@ -253,7 +253,7 @@ def test_a_traceback_and_what_libraries_log_are_sieved_too(
     main(["version"])
     error = ZeroDivisionError(f"http://user:{SECRET}@host/x?sig={SECRET}")
     sys.excepthook(type(error), error, None)
-    threading.excepthook(SimpleNamespace(exc_type=type(error), exc_value=error, exc_traceback=None))  # type: ignore[arg-type]
+    threading.excepthook(SimpleNamespace(exc_type=type(error), exc_value=error, exc_traceback=None))
     assert logging.lastResort is not None
     record = logging.LogRecord("urllib3", logging.WARNING, "x", 1, "retrying /k?sig=%s", (SECRET,), None)
     assert SECRET not in logging.lastResort.format(record)

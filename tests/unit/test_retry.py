@@ -37,7 +37,7 @@ def test_a_call_can_be_limited_to_few_tries(attempts: int, few_tries: bool, expe
     assert tries(Retry(attempts, wait=0), TransientError, few_tries=few_tries) == expected
 
 
-@pytest.mark.parametrize("cause", [requests.ReadTimeout(), ReadTimeoutError(None, "", "slow"), TimeoutError()])  # type: ignore[arg-type]  # no pool
+@pytest.mark.parametrize("cause", [requests.ReadTimeout(), ReadTimeoutError(None, "", "slow"), TimeoutError()])
 def test_with_few_tries_a_slow_server_is_not_waited_for_twice(cause: Exception) -> None:
     assert tries(Retry(6, wait=0), lambda: caused_by(cause), few_tries=True) == 1
     assert tries(Retry(6, wait=0), lambda: caused_by(cause), few_tries=False) == 6

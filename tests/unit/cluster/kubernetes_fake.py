@@ -21,7 +21,7 @@ class FakeCluster:
         assert api in {"CoreV1Api", "BatchV1Api", "CoordinationV1Api"}
         self.asked.append((method, arguments, options))
         answer = self.answers[method]
-        if isinstance(answer, Callable):  # type: ignore[arg-type]  # typing's Callable is a class of its own kind
+        if isinstance(answer, Callable):
             answer = answer(*arguments)
         if isinstance(answer, Exception):
             raise answer

@@ -26,7 +26,7 @@ CRONJOB: dict[str, Any] = {
 # -- which CronJob
 def test_the_only_one_is_found_by_its_label() -> None:
     cluster = FakeCluster(list_namespaced_cron_job={"items": [CRONJOB]})
-    assert find(cluster, "ml", None) == CRONJOB  # type: ignore[arg-type]  # a fake
+    assert find(cluster, "ml", None) == CRONJOB
     assert cluster.asked[0][2] == {
         "label_selector": "app.kubernetes.io/name=clearml-cleanup,app.kubernetes.io/component!=sweep"
     }
@@ -57,7 +57,7 @@ def test_the_only_one_is_found_by_its_label() -> None:
 )
 def test_what_can_be_wrong_is_said(answers: dict[str, Any], name: str | None, error: type[CleanupError], words: str) -> None:
     with pytest.raises(error, match=words):
-        find(FakeCluster(**answers), "ml", name)  # type: ignore[arg-type]  # a fake
+        find(FakeCluster(**answers), "ml", name)
 
 
 # -- the Job
@@ -87,4 +87,4 @@ def test_names_are_new_each_time_and_good_for_a_label(name: str) -> None:
 
 def test_who_may_not_make_jobs_is_told_which_right_is_missing() -> None:
     with pytest.raises(SettingsError, match=r"may not create jobs\.batch in namespace ml.*Role"):
-        create(FakeCluster(create_namespaced_job=refused("create")), "ml", {})  # type: ignore[arg-type]  # a fake
+        create(FakeCluster(create_namespaced_job=refused("create")), "ml", {})

@@ -273,7 +273,7 @@ def test_of_many_that_want_it_at_once_exactly_one_gets_it(before: LeaseRecord | 
             barrier.wait()  # all have seen it free before the first writes
         return lease
 
-    cluster.get = read_together  # type: ignore[method-assign]  # a fault
+    cluster.get = read_together
 
     def contend(identity: str) -> None:
         try:
@@ -302,7 +302,7 @@ def test_an_answer_that_got_lost_on_the_way_is_no_other_pass() -> None:
         if not next(answers):
             raise UnreachableError("timed out")
 
-    cluster.replace = write_without_answer  # type: ignore[method-assign]  # a fault
+    cluster.replace = write_without_answer
     cluster.guard().acquire()
     assert cluster.holder == "me"
 

@@ -153,3 +153,10 @@ def test_signals_are_as_before_afterwards() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     Made(gets(signal.SIGTERM), failures=False).run()
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+
+
+def test_of_several_reasons_to_stop_the_first_one_counts() -> None:
+    stop = Stop()
+    stop.ask(StopReason.SIGTERM)
+    stop.ask(StopReason.DEADLINE)
+    assert stop.reason is StopReason.SIGTERM

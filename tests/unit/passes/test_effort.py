@@ -87,7 +87,7 @@ def test_all_that_a_pass_has_deleted_is_not_copied_for_each_model() -> None:
         def __or__(self, _: object) -> NoReturn:
             pytest.fail("a pass may have deleted a million tasks")
 
-        __sub__ = __rsub__ = __ror__ = __and__ = __rand__ = __iter__ = __or__  # type: ignore[assignment]  # none of them
+        __sub__ = __rsub__ = __ror__ = __and__ = __rand__ = __iter__ = __or__
 
     user = TaskId("b" * 32)
     made = models(2)

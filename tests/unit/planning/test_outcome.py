@@ -9,7 +9,7 @@ MOMENT = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 def outcome(n: int = 0, verdict: Verdict = Verdict.DELETED, reason: Reason | None = None, **more: object) -> TaskOutcome:
-    return TaskOutcome(TaskId(f"{n:032x}"), f"exp {n}", "team/a", "p1", verdict, reason, **more)  # type: ignore[arg-type]  # any of its fields
+    return TaskOutcome(TaskId(f"{n:032x}"), f"exp {n}", "team/a", "p1", verdict, reason, **more)
 
 
 def report(*outcomes: TaskOutcome) -> Report:

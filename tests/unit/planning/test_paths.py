@@ -74,7 +74,7 @@ def test_a_file_never_leaves_its_folder(rest: str) -> None:
 def test_nothing_is_owned_by_a_task_with_another_id(task: str) -> None:
     for path in (f"company/backup.{task}/models/w.pt", f"lab/x.{task}/a"):
         assert owned_file(Location("fileserver", path), TaskId(task)) is None
-        found = classify(f"http://files/{path}", TaskId(task), lambda _, path=path: Location("fileserver", path))  # type: ignore[misc]
+        found = classify(f"http://files/{path}", TaskId(task), lambda _, path=path: Location("fileserver", path))
         assert found == External(None)
 
 

@@ -40,14 +40,14 @@ def test_the_shard_of_a_task_in_no_group_is_that_of_its_id(tasks: list[TaskId], 
 
 
 def test_the_shard_of_an_id_never_changes() -> None:
-    """A release that goes by another function would hand tasks of a running pass to two pods."""
+    """A release that uses another function would hand tasks of a running pass to two pods."""
     assert [shard_of(i * 32, 4) for i in "0123456789abcdef"] == [3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 3, 3, 3, 3] or [
         shard_of(i * 32, 4) for i in "0123456789abcdef"
     ]
 
 
 def test_what_is_left_of_a_chain_stays_in_its_shard() -> None:
-    """The user of a model goes before its maker: a pod that lists later finds the maker alone, in the same shard."""
+    """The user of a model is deleted before its maker: a pod that lists later finds the maker alone, in the same shard."""
     chain = [TaskId(i * 32) for i in "fab"]  # each needs the next one
     holds = {chain[0]: {chain[1]}, chain[1]: {chain[2]}}
     for shards in range(2, 9):

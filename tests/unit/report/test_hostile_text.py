@@ -23,7 +23,7 @@ SCRIPT = "</script><script>alert(1)</script>"
 
 
 def report(name: str, **more: str) -> Report:
-    made = Report("1.0", False, MOMENT, MOMENT, "http://api:8008", finished=MOMENT, **more)  # type: ignore[arg-type]  # any of its fields
+    made = Report("1.0", False, MOMENT, MOMENT, "http://api:8008", finished=MOMENT, **more)
     outcome = TaskOutcome(TaskId(name), name, name, "p", Verdict.KEPT, Reason.UNKNOWN_STORE, name, unknown_stores=((name, 1),))
     made.add(outcome)
     made.add(
