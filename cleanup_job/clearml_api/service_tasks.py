@@ -174,7 +174,7 @@ class ServiceTasks:
             return there
 
     def update(self, draft: ServiceTask, sync: Sync) -> ServiceTask:
-        """Bring the draft up to date. Only entries that change are written, so that no edit is lost."""
+        """Bring the draft up to date. Only entries that change are written, so that no edits are lost."""
         stale = self.outdated(draft)
         self._write(draft.id, sync)
         if stale:
@@ -246,7 +246,7 @@ class ServiceTasks:
     def clone(self, draft: ServiceTask, name: str, sync: Sync, tags: Iterable[str]) -> TaskId:
         """Clone the draft, as a user would in the Web UI, with parameters and registered values for this clone alone.
 
-        An agent installs what the settings say now, even if the draft does not say so yet, unless a person edited that.
+        An agent installs what the settings say now, even if the draft does not say so yet, unless someone edited that.
         """
         body = {"task": draft.id, "new_task_name": name, "new_task_parent": draft.id, "new_task_tags": [RUN_TAG, *tags]}
         clone = TaskId(str(self._call("tasks.clone", body)["id"]))
@@ -316,7 +316,7 @@ class ServiceTasks:
             self._client.call_lines("events.add_batch", events)
 
     def add_artifact(self, task: str, artifact: Mapping[str, Any]) -> None:
-        """Record an artifact, even in a run that a person has ended meanwhile."""
+        """Record an artifact, even in a run that was ended meanwhile."""
         try:
             self._call("tasks.add_or_update_artifacts", {"task": task, "artifacts": [artifact], "force": True})
         except AnswerError as error:

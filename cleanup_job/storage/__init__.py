@@ -1,1 +1,1 @@
-"""The only package that deletes files: one interface, a backend for each kind of store."""
+"""The only package that deletes files: one interface, and a backend for each scheme."""

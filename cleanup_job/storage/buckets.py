@@ -1,9 +1,9 @@
-"""Buckets and containers: where a URI lies in one, and how to open it with the credentials that ClearML's users have.
+"""Buckets and containers: which one a URI is in, and how to open it with the credentials that ClearML's users have.
 
 ClearML's SDK keeps credentials in clearml.conf (``sdk.aws.s3``, ``sdk.google.storage``, ``sdk.azure.storage``) or in its
-environment variables; its own classes read them here: what could be written can be deleted. Where the operator says so, the
-platform's chain is asked: web identity (IRSA), pod and instance roles, Workload Identity, managed identities. An object's key
-is the text of its URI after the bucket, literally: the SDK quotes names before they become keys. SDK 1.11 quoted addresses on
+environment variables. Its own classes read them here, so that what could be written can be deleted. If the operator says so,
+the platform is asked: web identity (IRSA), pod and instance roles, Workload Identity, managed identities. An object's key is
+the text of its URI after the bucket, literally: the SDK quotes names before they become keys. SDK 1.11 quoted addresses on
 Google Cloud once more.
 """
 
@@ -27,7 +27,7 @@ from cleanup_job.storage.allowed_buckets import AllowedBuckets
 
 AWS = "https://s3.amazonaws.com"
 AWS_REGION = "us-east-1"
-"""Where a bucket is if nothing else is known; other makers' servers take it as well."""
+"""The region of a bucket if nothing else is known. Servers other than AWS accept it, too."""
 AZURE_ACCOUNTS_SECRETS = (
     "AZURE_STORAGE_ACCOUNT_KEY",
     "AZURE_STORAGE_ACCESS_KEY",
@@ -36,8 +36,8 @@ AZURE_ACCOUNTS_SECRETS = (
     "AZURE_STORAGE_SAS_TOKEN",
     "AZURE_STORAGE_TOKEN",
 )
-"""What obstore takes for any account, and what is one account's alone."""
-NOT_OPEN = "nobody opened it: name it in clearml.conf, with its credentials. See docs/stores.md"
+"""Variables that obstore uses for any account, although their values belong to a single one."""
+NOT_OPEN = "it is not open to the job: name it in clearml.conf, with its credentials. See docs/stores.md"
 _REGION = re.compile(r"[a-z0-9-]{1,40}")
 
 Client = S3Store | GCSStore | AzureStore
@@ -48,9 +48,9 @@ class NoAccessError(Exception):
 
 
 class Buckets:
-    """All buckets that the operator opened; which of them are used shows in the URIs alone."""
+    """All buckets that the operator has opened. Only the URIs show which of them are used."""
 
-    def __init__(  # noqa: PLR0913 -- all of them are how to reach them
+    def __init__(  # noqa: PLR0913 -- all of them say how to reach the buckets
         self,
         conf: Mapping[str, Mapping[str, Any]],
         *,
@@ -63,12 +63,12 @@ class Buckets:
         """Nothing is sent yet.
 
         Args:
-            conf: The parts of clearml.conf's ``sdk`` that have to do with buckets; those that are missing are empty.
-            verify: Whether to verify certificates, or the path of a CA bundle; an S3 entry's own ``verify`` wins.
+            conf: The parts of ``sdk`` in clearml.conf about buckets. Missing ones are empty.
+            verify: Whether to verify certificates, or the path of a CA bundle; the ``verify`` of an S3 entry takes precedence.
             timeout: Seconds for each request.
-            retry: How often a reading request is tried.
+            retry: How often a request that only reads is tried.
             environ: The environment.
-            named: URLs of buckets that the operator named in another setting: they are open, too.
+            named: URLs of buckets that the operator named in another setting, which opens them, too.
 
         Raises:
             SettingsError: an entry of clearml.conf can't be read.
@@ -78,12 +78,12 @@ class Buckets:
         self._opened = AllowedBuckets(conf, environ, [parts[:3] for parts in named_parts]) if named_parts else first
         self._verify, self._timeout, self._environ = verify, timeout, environ
         self._retry = retry or Retry()
-        self._is_open = lru_cache(1024)(self._find_out)  # asked for each output
+        self._is_open = lru_cache(1024)(self._find_out)  # needed for each output
 
     def locate(self, uri: str) -> Location | None:
-        """The bucket and key of an ``s3://``, ``gs://`` or ``azure://`` URI; None for any other, and where nobody opened it.
+        """The bucket and key of an ``s3://``, ``gs://`` or ``azure://`` URI; None otherwise, and for buckets that are not open.
 
-        ``s3://host:port/bucket/key`` names a server of its own, as does a host without a port that clearml.conf knows.
+        ``s3://host:port/bucket/key`` names a server other than AWS, and so does a host without a port if clearml.conf has it.
         """
         parts = _parts(uri, self._opened)
         if parts is None:
@@ -102,7 +102,7 @@ class Buckets:
         return self._opened.azure(host, bucket) is not None
 
     def open(self, name: str, *, retries: bool) -> Client:
-        """A client for the bucket of this name; with ``retries``, it tries again by itself.
+        """A client for the bucket with this name. With ``retries``, it retries by itself.
 
         Raises:
             NoAccessError: there are no usable credentials.
@@ -136,13 +136,13 @@ class Buckets:
             config["region"] = region_of(bucket, timeout=self._timeout) or entry.region or AWS_REGION
         if not entry.use_credentials_chain and entry.key and entry.secret:
             keys = {"access_key_id": entry.key, "secret_access_key": entry.secret}
-            # A provider, since a token in the environment would be sent along with keys that are not its own.
+            # As a provider, since otherwise a token in the environment, which belongs to other keys, would be sent along.
             found = {**keys, "token": entry.token or None, "expires_at": None}
             common["credential_provider"] = lambda: found
         elif entry.profile:
             raise NoAccessError(
-                f"AWS profile {entry.profile!r}: profiles are not read. Give key and secret in clearml.conf's sdk.aws.s3, "
-                "or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role."
+                f"AWS profile {entry.profile!r}: profiles are not supported. Set key and secret in sdk.aws.s3 of "
+                "clearml.conf, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a role."
             )
         verify = self._verify if entry.verify is None else entry.verify
         self._refuse_redirects(endpoint, bucket, verify)
@@ -160,7 +160,7 @@ class Buckets:
             config["application_credentials"] = str(Path(str(credentials)).expanduser())
         emulator = self._environ.get("STORAGE_EMULATOR_HOST", "")
         if emulator:
-            # A token, since obstore's skip_signature does not reach as far as deletion.
+            # A token, since obstore ignores skip_signature for deletion.
             config = {"base_url": emulator if "://" in emulator else f"http://{emulator}", "bearer_token": "emulator"}
         self._refuse_redirects(config.get("base_url", ""), bucket, self._verify)
         return GCSStore(bucket, config=config, client_options=self._client(emulator, self._verify), **common)
@@ -171,21 +171,21 @@ class Buckets:
             raise NoAccessError(NOT_OPEN)
         config: Any = {"account_name": place.account, "endpoint": place.endpoint}
         if place.key:
-            # A provider, since obstore prefers other secrets in the environment, which may be another account's.
+            # As a provider, since obstore prefers other secrets in the environment, which may belong to another account.
             found = {"access_key": place.key, "expires_at": None}
             common["credential_provider"] = lambda: found
         elif not place.is_of_environment:
             for secret in AZURE_ACCOUNTS_SECRETS:
                 if self._environ.get(secret):
                     raise NoAccessError(
-                        f"{secret} is set, and not said to be of account {place.account}, to which it would be sent. Name the "
-                        "account that it belongs to in AZURE_STORAGE_ACCOUNT_NAME, and give this one an account_key."
+                        f"{secret} is set, but nothing says that it belongs to account {place.account}, to which it would be "
+                        "sent. Name its account in AZURE_STORAGE_ACCOUNT_NAME, and give this one an account_key."
                     )
         self._refuse_redirects(place.endpoint, container, self._verify)
         return AzureStore(container, config=config, client_options=self._client(place.endpoint, self._verify), **common)
 
     def _refuse_redirects(self, endpoint: str, bucket: str, verify: bool | str) -> None:
-        """Ask for a bucket without credentials: obstore would follow a redirect, and take a session token along."""
+        """Ask for the bucket without credentials first: obstore would follow a redirect, and send a session token along."""
         if not endpoint:
             return
         address = f"{endpoint.rstrip('/')}/{bucket}"
@@ -194,11 +194,11 @@ class Buckets:
         try:
             answer = requests.head(address, timeout=time_limits(self._timeout), verify=verify, allow_redirects=False)
         except requests.RequestException:
-            return  # obstore has better words for it
+            return  # obstore's error is clearer
         if answer.is_redirect and urlsplit(answer.headers["Location"]).netloc not in {"", urlsplit(address).netloc}:
             host = urlsplit(answer.headers["Location"]).netloc.rpartition("@")[2]
             raise NoAccessError(
-                f"{endpoint} sends to another server, {host}, and redirects are not followed. Correct the address."
+                f"{endpoint} redirects to another server, {host}, and redirects are not followed. Correct the address."
             )
 
     def _client(self, endpoint: str, verify: bool | str) -> Any:
@@ -208,7 +208,7 @@ class Buckets:
             "timeout": timedelta(seconds=whole),
             "allow_http": bool(endpoint) and not endpoint.startswith("https://"),
         }
-        # Beside the system's: without any, obstore makes no client at all, and slim images have none.
+        # In addition to the system's: without any, obstore creates no client at all, and slim images have none.
         authorities = Path(certifi.where()).read_bytes()
         if verify is False:
             options["allow_invalid_certificates"] = True
@@ -218,14 +218,14 @@ class Buckets:
 
 
 def _parts(uri: str, opened: AllowedBuckets) -> tuple[str, str, str, str] | None:
-    """Scheme, host, bucket and key; the host is empty at a provider's own address. None for everything else."""
+    """Scheme, host, bucket and key; the host is empty for a provider's own address. None for everything else."""
     scheme, mark, rest = uri.partition("://")
     scheme = scheme.lower()
     if not mark or scheme not in {"s3", "gs", "azure"}:
         return None
     network, _, path = rest.partition("/")
     if not network.isascii():
-        return None  # some letters become others in lower case
+        return None  # some letters turn into others in lower case
     host = network.lower()
     if scheme == "azure" or (scheme == "s3" and opened.is_s3_host(host)):
         bucket, _, key = path.partition("/")
@@ -234,7 +234,7 @@ def _parts(uri: str, opened: AllowedBuckets) -> tuple[str, str, str, str] | None
 
 
 def region_of(bucket: str, address: str = AWS, timeout: float = 10.0) -> str:
-    """The AWS region of a bucket, which S3 tells everybody, without credentials too; empty where it can't be found out."""
+    """The AWS region of a bucket, which S3 returns even without credentials; empty if it can't be found out."""
     try:
         answer = requests.head(f"{address}/{bucket}", timeout=time_limits(timeout), allow_redirects=False)
     except requests.RequestException:

@@ -1,7 +1,7 @@
 """Directories as open descriptors: the only way in which files in mounted folders are examined and deleted.
 
 A path is opened segment by segment, and no symbolic link is followed, so that a link which replaces a directory in the meantime
-leads nowhere. An open directory remains the same directory, no matter what happens to its name.
+leads nowhere. An open directory remains the same directory even if its name changes.
 """
 
 import os

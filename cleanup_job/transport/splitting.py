@@ -70,7 +70,7 @@ class Splitting(Generic[Asked]):
         Args:
             name: The call, or calls, that ``ask`` makes.
             ids: What to ask for. Without any, nothing is sent.
-            ask: Asks for some of them. It may be called several times for the same ids, so what it does before it raises
+            ask: Asks for some of them. It may be called several times for the same ids, so everything it does before it raises
                 must be harmless.
 
         Raises:

@@ -183,5 +183,5 @@ def test_a_server_that_sends_to_another_one_gets_no_credentials_along(monkeypatc
     with serving(Blind({OURS}, blind=lambda _: False, moved="http://user:secret@login.example/x?y")) as store:
         found, top = opened(name, store, monkeypatch)
         why = found.delete([top]).failed[top]
-    assert "sends to another server, login.example" in why
+    assert "redirects to another server, login.example" in why
     assert (store.listings, store.deleted) == (0, [])

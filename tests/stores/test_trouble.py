@@ -361,4 +361,4 @@ def test_credentials_that_can_not_be_read_end_the_pass_before_it_begins(conf: di
 def test_an_aws_profile_is_no_silent_other_account() -> None:
     found = stores({"aws.s3": {"profile": "team"}}, environ={"AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
     top = folder(found, "s3://bucket")
-    assert "profiles are not read" in found.delete([top]).failed[top]
+    assert "profiles are not supported" in found.delete([top]).failed[top]
