@@ -11,13 +11,13 @@ from itertools import pairwise
 from cleanup_job.errors import CleanupError
 from cleanup_job.passes.claim_index import ClaimIndex, check_model_tags
 from cleanup_job.passes.ports import Server, Storage
-from cleanup_job.planning.claim import ClaimScope
 from cleanup_job.planning.outcome import Reason
 from cleanup_job.planning.paths import KINDS, ModelId, TaskId
 from cleanup_job.planning.plan import Kept, unreadable
 from cleanup_job.planning.records import Task, Unreadable
 from cleanup_job.planning.selection import Rules, Selected
 from cleanup_job.planning.sharding import own, shard_of
+from cleanup_job.settings.filters import RelatedSettings
 from cleanup_job.transport.splitting import Splitting
 
 
@@ -38,17 +38,6 @@ class Candidates:
     """Dataset versions that a version which is kept can't be read without, or that were used; each with a text that says so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Protect:
-    """What is looked up to protect what others need."""
-
-    linked_artifacts: ClaimScope = "all"
-    used_datasets: bool = False
-    keep_model_tags: frozenset[str] = frozenset()
-    links: bool = False
-    """Whether files outside of all task folders may be deleted."""
-
-
 Notify = Callable[[Kept], None]
 """Gets each task that is old enough, but is kept by a rule, as a part of a pipeline, or as a public example."""
 
@@ -61,14 +50,25 @@ def find(  # noqa: PLR0913 -- the server, the stores, what is wanted, and who is
     notify: Notify = lambda _: None,
     *,
     split: Splitting[Server],
-    protect: Protect | None = None,
+    related: RelatedSettings | None = None,
+    links: bool = False,
 ) -> Candidates:
     """Read the listing to its end, and then who claims what of the tasks in it.
+
+    Args:
+        server: Where tasks, models and projects are read.
+        storage: Which addresses name the same file.
+        rules: Which tasks may be deleted.
+        projects: Every project's name by its id.
+        notify: Gets each task that is kept.
+        split: Divides calls that fail.
+        related: Which records protect what other tasks made.
+        links: Whether files outside of all task folders may be deleted.
 
     Raises:
         SettingsError: no model has a tag that models are to be kept by.
     """
-    protect = protect or Protect()
+    related = related or RelatedSettings()
     listed = _Listed(rules, notify)
     listed.read(server)
     pipelines = _Pipelines(server, rules, listed, notify, split)
@@ -77,14 +77,14 @@ def find(  # noqa: PLR0913 -- the server, the stores, what is wanted, and who is
     shared = _shared_folders(projects.values(), ours)
     ordered = {one.id: one for one in sorted(ours.values(), key=lambda one: (one.order, one.id))}
     steps = frozenset((pipelines.steps | listed.hidden_steps) & ours.keys())
-    claims = ClaimIndex(server, storage, ordered, protect.linked_artifacts, links=protect.links)
+    claims = ClaimIndex(server, storage, ordered, related.protect_linked_artifacts, links=links)
     found = Candidates(ordered, claims, shared, steps, pipelines.holds)
     if ours:
         _add_claims(found, listed.consumers)
-        _add_datasets(found, server, listed.versions, split, protect_used=protect.used_datasets)
-    if protect.keep_model_tags:
+        _add_datasets(found, server, listed.versions, split, protect_used=related.protect_used_datasets)
+    if related.keep_model_tags:
         known = claims.model_tags if ours else {tag for model in server.all_models() for tag in model.tags}
-        check_model_tags(protect.keep_model_tags, known)
+        check_model_tags(related.keep_model_tags, known)
     return found
 
 

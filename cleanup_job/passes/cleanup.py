@@ -17,7 +17,7 @@ from cleanup_job.errors import CleanupError, LeaseLostError, RefusedError
 from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes import candidates
 from cleanup_job.passes.batch import Batches, Worked
-from cleanup_job.passes.candidates import Candidates, Protect
+from cleanup_job.passes.candidates import Candidates
 from cleanup_job.passes.file_results import FileResults
 from cleanup_job.passes.observers import Observers
 from cleanup_job.passes.phases import Phases
@@ -160,14 +160,16 @@ class Pass:
                 self._warn(f"tasks.get_all: an archived task is left out, since its id can't be read: {kept.detail}")
 
         notify = candidates.of_shard_only(note, self._settings.run.shard or 0, self._settings.run.shards)
-        related = self._settings.related
-        protect = Protect(
-            related.protect_linked_artifacts,
-            related.protect_used_datasets,
-            frozenset(related.keep_model_tags),
+        return candidates.find(
+            self._server,
+            self._storage,
+            rules,
+            projects,
+            notify,
+            split=self._split,
+            related=self._settings.related,
             links=self._settings.files.external_files == "delete",
         )
-        return candidates.find(self._server, self._storage, rules, projects, notify, split=self._split, protect=protect)
 
     def _report_selection(self, found: Candidates, names: Mapping[str, str]) -> None:
         self._report.selected = len(found.tasks)
