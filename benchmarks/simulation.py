@@ -91,7 +91,7 @@ def mib_of(tasks: int) -> float:
     gone: set[TaskId] = set()
     while units := order.take(BATCH, tasks):
         for unit in units:
-            order.gone(unit)
+            order.deleted(unit)
             gone.update(unit)
     assert len(gone) == tasks  # noqa: S101 -- what is measured was kept
     return peak() - before
