@@ -113,7 +113,7 @@ def test_the_story_is_on_the_cronjob(release: Release, goes: set[str]) -> None:
 
 def test_the_notes_dry_run_and_report_lines_work_as_they_stand(release: Release, goes: set[str]) -> None:
     notes = release.helm("get", "notes", release.name).stdout
-    dry_run = section(notes, "See what a pass would delete:")
+    dry_run = section(notes, "See what a pass would delete")
     create, _, follow = dry_run.rpartition("kubectl logs")
     before = release.state()
     command("bash", "-euo", "pipefail", "-c", create)
