@@ -7,6 +7,9 @@ from typing import ClassVar
 
 from cleanup_job.exit_codes import ExitCode
 
+_PROJECT_EXISTS = 801
+"""ClearML's subcode for a project whose name is taken (recording ``state_create_projects``)."""
+
 
 class CleanupError(Exception):
     """Why a run ended. ``str()`` is the whole message for the user."""
@@ -61,6 +64,11 @@ class AnswerError(CleanupError):
     def says_missing(self) -> bool:
         """Whether the server says that a task or model does not exist, or no longer does."""
         return (self.status, self.subcode) in {(400, 101), (400, 201)}
+
+    @property
+    def says_project_exists(self) -> bool:
+        """Whether the server refused to create a project because there is one of this name, which the key may not see."""
+        return self.subcode == _PROJECT_EXISTS
 
 
 class LargeAnswerError(AnswerError):

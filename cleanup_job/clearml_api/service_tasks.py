@@ -45,10 +45,9 @@ _FIELDS = [
     "tags",
 ]
 _REMARK = "\n\n[clearml-cleanup] "
-PROJECT_EXISTS = 801
 ALREADY_QUEUED = 706
 ENDED = 110
-"""Subcodes: a project of that name exists, a task is in a queue already, a task's status does not allow the call."""
+"""Subcodes: a task is in a queue already, a task's status does not allow the call."""
 
 
 class ServiceTasks:
@@ -168,7 +167,7 @@ class ServiceTasks:
         try:
             return str(self._call("projects.create", {"name": self._project, "description": ""})["id"])
         except AnswerError as error:
-            there = self._project_id() if error.subcode == PROJECT_EXISTS else None  # someone else created it meanwhile
+            there = self._project_id() if error.says_project_exists else None  # someone else created it meanwhile
             if there is None:
                 raise
             return there

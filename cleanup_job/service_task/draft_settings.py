@@ -22,8 +22,6 @@ from cleanup_job.settings.model import Settings
 
 PATIENCE = 30
 """Seconds that a shard waits for the first one to make the draft."""
-PROJECT_EXISTS = 801
-"""ClearML's subcode for a project whose name is taken."""
 
 
 class DraftSettings:
@@ -64,7 +62,7 @@ class DraftSettings:
         try:
             self._bring_up_to_date(mine, draft, settings, lasting, notes)
         except AnswerError as error:
-            if draft is None and settings.service_task.task_required and error.subcode == PROJECT_EXISTS:
+            if draft is None and settings.service_task.task_required and error.says_project_exists:
                 raise unread(named(settings), error) from None  # it is there, and not shown to this key
             self._warn(f"{named(settings)} could not be brought up to date: {error}")
             mine.draft = mine.draft or draft
