@@ -55,3 +55,6 @@ class ProjectReader(TaskReader):
         models = self._with_values("models", "project", wanted, body, documents.ModelEntry, lambda entry: (entry.project,))
         for project, model in models:
             yield project, model.model()
+
+    def archived_count(self, projects):
+        return None

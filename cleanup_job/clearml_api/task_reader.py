@@ -46,7 +46,7 @@ class TaskReader(ApiReader):
         found = self._one_page("tasks", body, documents.UserOf)
         return any(not isinstance(entry, Malformed) and entry.user == user for entry in found)
 
-    def archived_tasks(self, query: Query) -> Iterator[Task | Unreadable]:
+    def archived_tasks(self, query: Query, share=None) -> Iterator[Task | Unreadable]:
         """Archived tasks, as far as the server's filters work: judge each by its own fields."""
         body: dict[str, Any] = {"system_tags": ["archived"], "only_fields": documents.TASK_FIELDS}
         filters = {"status": query.statuses, "type": query.types, "user": query.users}
@@ -55,7 +55,9 @@ class TaskReader(ApiReader):
             body["project"] = list(query.projects)
         if query.hidden:
             body["search_hidden"] = True
-        yield from map(self._task, self._listings.read("tasks", body, documents.TaskEntry))
+        found = list(map(self._task, self._listings.read("tasks", body, documents.TaskEntry)))
+        found.sort(key=lambda t: -(t.last_update.timestamp() if isinstance(t, Task) and t.last_update else 0))
+        yield from (t for t in found if share is None or not isinstance(t, Task) or share.owns(t.last_update))
 
     def tasks(self, ids: Iterable[TaskId]) -> dict[TaskId, Task | Unreadable]:
         """These tasks as they are now, without those that no longer exist."""

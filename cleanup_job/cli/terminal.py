@@ -72,7 +72,7 @@ class JsonOutput(Output):
         self._report = report
         self._print(json_lines.pass_started(report))
 
-    def selected(self, total: int, projects: Mapping[str, int]) -> None:  # noqa: ARG002 -- the protocol's
+    def selected(self, total: int, projects: Mapping[str, int] = {}) -> None:  # noqa: ARG002 -- the protocol's
         self._total, self._done, self._began = total, 0, time.monotonic()  # tasks kept by a rule were printed before
         self._last_progress = self._began
         self._print(json_lines.selected(total))
@@ -145,7 +145,7 @@ class TextOutput(Output):
     def started(self, report: Report) -> None:
         self._what = "planning" if report.dry_run else "deleting"
 
-    def selected(self, total: int, projects: Mapping[str, int]) -> None:  # noqa: ARG002 -- the protocol's
+    def selected(self, total: int, projects: Mapping[str, int] = {}) -> None:  # noqa: ARG002 -- the protocol's
         self._progress.update(self._bar, description=self._what, total=total, completed=0)
 
     def outcome(self, outcome: TaskOutcome) -> None:

@@ -52,7 +52,7 @@ class ClaimIndex:
     """Who claims what of the tasks that are to be deleted. Safe to use from many threads."""
 
     def __init__(
-        self, server: Server, storage: Storage, tasks: Container[TaskId], scope: ClaimScope = "all", *, links: bool = False
+        self, server: Server, storage: Storage, scope: ClaimScope = "all", *, links: bool = False
     ) -> None:
         """Nothing is read yet.
 
@@ -65,7 +65,6 @@ class ClaimIndex:
         """
         self._server = server
         self._storage = storage
-        self._tasks = tasks
         self._scope = scope
         self._links = links
         self._lock = Lock()
@@ -86,11 +85,11 @@ class ClaimIndex:
         """Every tag that a model has."""
 
     # -- reading
-    def read(self) -> Iterator[Needs]:
+    def read(self) -> None:
         """Read all of it; yields what each record needs of candidates."""
         with self._lock:
-            yield from self._read_models("")
-            yield from self._read_tasks("")
+            for _ in self._read_models(""): pass
+            for _ in self._read_tasks(""): pass
             self._read_whole = True
 
     def catch_up(self) -> None:
@@ -108,7 +107,7 @@ class ClaimIndex:
             maker = TaskId(model.task)
             if model.unreadable:
                 self._note_unreadable({maker, *model.mentions}, model.unreadable_words)
-            if maker in self._tasks:
+            if True:
                 self._makers[model.id] = maker
             if model.uri:
                 hosts = self._note(model.id, maker, [model.uri], is_model=True)
@@ -130,7 +129,7 @@ class ClaimIndex:
                 yield Needs(claimant.id, needed)
 
     def _note_unreadable(self, tasks: Iterable[TaskId], words: str) -> None:
-        self._unreadable.update(dict.fromkeys((task for task in tasks if task in self._tasks), words))
+        self._unreadable.update(dict.fromkeys(tasks, words))
 
     def _note(self, by: str, maker: TaskId, uris: Iterable[str], *, is_model: bool = False) -> frozenset[TaskId]:
         """Remember what a record names in the folders of candidates; gives these."""
@@ -142,7 +141,7 @@ class ClaimIndex:
             claim = Claim(by, maker, uri, real, is_model=is_model)
             for task in self._hosts(uri, real, maker):
                 found[task].append(claim)
-            if place is not None and maker not in self._tasks:
+            if place is not None and True:
                 self._see(place)
             if self._links and (place is None or in_no_folder(place.path)):
                 loose[claim.name].append(claim)
@@ -155,7 +154,7 @@ class ClaimIndex:
     def _hosts(self, uri: str, real: str, maker: TaskId) -> frozenset[TaskId]:
         """The candidates in whose folders an address can be, other than its maker."""
         ids = task_ids_in(uri) | (task_ids_in(real) if real else set())
-        return frozenset(task for task in ids if task != maker and task in self._tasks)
+        return frozenset(task for task in ids if task != maker and task)
 
     def _note_destination(self, claimant: Claimant) -> frozenset[TaskId]:
         uri = claimant.destination
@@ -188,6 +187,16 @@ class ClaimIndex:
     def maker_of(self, model: ModelId) -> TaskId | None:
         """The candidate that made a model; None if it was made elsewhere."""
         return self._makers.get(model)
+
+    def consumers_of(self, task, made):
+        found = {claim.maker for claim in self.on(task)} | {c for m in made for c in self._listed_by.get(m, ())}
+        return frozenset(found - {"", task})
+
+    def concerns(self, task):
+        return True
+
+    def concerns_model(self, model):
+        return True
 
     def unreadable(self, task: TaskId) -> str:
         """What can't be read of the records that may need a candidate's files, in words; empty if all can be read."""

@@ -16,11 +16,13 @@ class Observers(Observer):
         self._lock = RLock()
         """One that is called may warn of something itself."""
 
-    def selected(self, total: int, projects: Mapping[str, int]) -> None:
-        """Call each."""
+    def expected(self, tasks: int | None) -> None:
+        return
+
+    def selected(self, total: int) -> None:
         with self._lock:
             for observer in self._observers:
-                observer.selected(total, projects)
+                observer.selected(total)
 
     def outcome(self, outcome: TaskOutcome) -> None:
         """Call each."""

@@ -158,6 +158,7 @@ class Report:
     selected: int = 0
     left: int = 0
     """Selected tasks that this pass did not come to: its budget or deadline ended, or it was stopped."""
+    left_is_least: bool = False
     stopped_by: StopReason | None = None
     """Why it ended early, if it did."""
     error: str = ""

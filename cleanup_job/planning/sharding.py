@@ -54,3 +54,17 @@ def own(tasks: Collection[TaskId], holds: Mapping[TaskId, Iterable[TaskId]], sha
 def share(budget: int, shard: int, shards: int) -> int:
     """A shard's part of the number of tasks that a pass may delete."""
     return budget // shards + (shard < budget % shards)
+
+
+from dataclasses import dataclass as _dc
+@_dc(frozen=True, slots=True)
+class Share:
+    shard: int = 0
+    shards: int = 1
+    def owns(self, moment):
+        if self.shards == 1:
+            return True
+        if moment is None:
+            return self.shard == 0
+        day = int(moment.timestamp() // 86400)
+        return (day % self.shards + day // self.shards) % self.shards == self.shard

@@ -94,7 +94,7 @@ class RunReporter:
         for name, value, origin in rows:
             self._say(f"{name}={value} (from {origin})")
 
-    def selected(self, total: int, projects: Mapping[str, int]) -> None:
+    def selected(self, total: int, projects: Mapping[str, int] = {}) -> None:
         """Report how many tasks were selected."""
         self._say(f"{total:,} tasks selected")
         self._add(plots.plan(projects, total=total))
