@@ -305,8 +305,9 @@ def _sum(summaries: list[dict[str, Any]]) -> dict[str, Any]:
     """The summaries of a pass's shards in one: counts added up, the longest time, all errors."""
     errors = dict.fromkeys(str(one["error"]) for one in summaries if one.get("error"))
     counts = {name: sum(int(one.get(name) or 0) for one in summaries) for name in _counts(summaries[0])}
+    flags = {name: any(one.get(name) for one in summaries) for name in ("dry_run", "left_at_least")}
     return {
-        "dry_run": any(one.get("dry_run") for one in summaries),
+        **flags,
         "exit_code": max(int(one.get("exit_code") or 0) for one in summaries),
         "error": "; ".join(errors) or None,
         "seconds": max(float(one.get("seconds") or 0) for one in summaries),

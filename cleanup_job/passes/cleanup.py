@@ -7,8 +7,7 @@ so the next pass finds the rest, no matter what interrupted this one.
 """
 
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -126,7 +125,7 @@ class Pass:
             self._outcomes = OutcomeBuilder(names, rules.rule_of)
             every = self._find(rules, names)
         found = candidates.of_shard(every, self._settings.run.shard or 0, self._settings.run.shards)
-        self._report_selection(found, names)
+        self._report_selection(found)
         refusal = self._refusal(len(every.tasks))
         if refusal is not None and not self._settings.run.dry_run:
             self._report.left = len(found.tasks)
@@ -171,10 +170,10 @@ class Pass:
             links=self._settings.files.external_files == "delete",
         )
 
-    def _report_selection(self, found: Candidates, names: Mapping[str, str]) -> None:
+    def _report_selection(self, found: Candidates) -> None:
         self._report.selected = len(found.tasks)
-        counts = Counter(task.project for task in found.tasks.values())
-        self._observers.selected(len(found.tasks), {names.get(project, project): count for project, count in counts.items()})
+        self._observers.expected(len(found.tasks))
+        self._observers.selected(len(found.tasks))
 
     def _refusal(self, count: int) -> RefusedError | None:
         """The safety limit: it ends a pass before its first deletion, and a dry run once all tasks are listed.
