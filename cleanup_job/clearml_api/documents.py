@@ -281,6 +281,20 @@ class ProjectEntry(NameOf, frozen=True, kw_only=True):
         return Project(self.id, self.name, hidden, not self.company)
 
 
+class Contents(Struct, frozen=True, kw_only=True):
+    """How many tasks are in a project and below it; old servers don't tell reports from other tasks."""
+
+    tasks: int
+    non_archived_tasks: int
+    reports: int = 0
+    non_archived_reports: int = 0
+
+    @property
+    def archived(self) -> int:
+        """Archived tasks; some may come or go between the server's counts."""
+        return max(0, self.tasks - self.non_archived_tasks) + max(0, self.reports - self.non_archived_reports)
+
+
 def _text(found: Maybe) -> str:
     return "" if isinstance(found, UnsetType) else found
 

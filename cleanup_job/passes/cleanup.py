@@ -195,13 +195,16 @@ class Pass:
             else:  # which task it is can't be known
                 self._warn(f"tasks.get_all: an archived task is left out, since its id can't be read: {kept.detail}")
 
-        def begin(backlog: Backlog) -> Batches:
+        def announce() -> None:
             self._observers.expected(counted if counted is not None else self._server.archived_count(rules.projects))
+
+        def begin(backlog: Backlog) -> Batches:
             return self._batches(self._policy(rules, names, claims), claims, backlog, outcomes)
 
         return Stream(
             windows=self._windows(rules, claims, Share(run.shard or 0, run.shards)),
             deleted=self._deleted,
+            announce=announce,
             begin=begin,
             note=self._note,
             keep=keep,

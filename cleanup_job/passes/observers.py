@@ -1,6 +1,5 @@
 """Several observers of a pass, called for one event at a time, even if events come from several threads."""
 
-from collections.abc import Mapping
 from threading import RLock
 
 from cleanup_job.passes.ports import Observer
@@ -17,9 +16,13 @@ class Observers(Observer):
         """One that is called may warn of something itself."""
 
     def expected(self, tasks: int | None) -> None:
-        return
+        """Call each."""
+        with self._lock:
+            for observer in self._observers:
+                observer.expected(tasks)
 
     def selected(self, total: int) -> None:
+        """Call each."""
         with self._lock:
             for observer in self._observers:
                 observer.selected(total)

@@ -1,6 +1,6 @@
 """What a pass needs around it, as protocols: ClearML Server, the stores, and its observers."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -111,9 +111,15 @@ class Observer(Protocol):
     """
 
     def expected(self, tasks: int | None) -> None:
+        """About how many tasks the pass will look at; None if unknown. Called once, before the first deletion.
+
+        As far as that could be had cheaply: the archived ones by the server's own count, or those that were counted for
+        ``refuse_above``.
+        """
         return
 
     def selected(self, total: int) -> None:
+        """All tasks are selected: the stream has come to its end. Not called in a pass that ended before."""
         return
 
     def outcome(self, outcome: TaskOutcome) -> None:

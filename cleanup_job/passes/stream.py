@@ -25,6 +25,8 @@ class Stream:
 
     windows: Windows
     deleted: DeletedSoFar
+    announce: Callable[[], None]
+    """Called before anything is said of the first task."""
     begin: Callable[[Backlog], Batches]
     """Called when the first window that has a task is there: gives what takes batches of its tasks through the pass."""
     note: Callable[[TaskOutcome], None]
@@ -47,6 +49,7 @@ class Stream:
     """The ids of projects of which a task was deleted."""
     error: CleanupError | None = None
     """What ends the pass, if anything does."""
+    _announced: bool = False
     _batches: Batches | None = None
 
     def __post_init__(self) -> None:
@@ -88,6 +91,9 @@ class Stream:
         if self.ended:  # these are the deferred ones
             self.backlog.deferred.clear()
         self.ended = window.ends
+        if (window.tasks or window.kept) and not self._announced:
+            self._announced = True
+            self.announce()
         if window.tasks and self._batches is None:
             self._batches = self.begin(self.backlog)
         for kept in [*window.kept, *self.backlog.add(window)]:
