@@ -1,14 +1,48 @@
-"""Which of several pods a task belongs to.
+"""Which of several pods a task belongs to. Pure: no I/O.
 
-A task's shard is the CRC-32 of its id, modulo the number of shards: the same at any time and anywhere. Tasks that need each
-other's outputs, and pipelines with their steps, are all in one shard, so that one pod keeps the order in such a group.
-Pure: no I/O.
+A pod lists slices of time: days, in UTC, of ``last_update``. Of as many consecutive days as there are shards each has one.
 """
 
 import zlib
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from cleanup_job.planning.paths import TaskId
+
+_DAY = timedelta(days=1)
+_WEEK = 7
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One pod's part of the days. The same at any time and anywhere."""
+
+    shard: int = 0
+    """Which one, from 0."""
+    shards: int = 1
+    """How many there are."""
+
+    def owns(self, moment: datetime | None) -> bool:
+        """Whether a task with this ``last_update`` belongs to this shard. One without belongs to the first."""
+        return self.shard == (0 if moment is None else self._shard_of((moment - _EPOCH) // _DAY))
+
+    def slice_below(self, moment: datetime) -> tuple[datetime, datetime]:
+        """The last of its days that begins at or before a moment: its start, and its end, which no longer belongs to it."""
+        day = (moment - _EPOCH) // _DAY
+        while self._shard_of(day) != self.shard:
+            day -= 1
+        start = _EPOCH + day * _DAY
+        return start, start + _DAY
+
+    def _shard_of(self, day: int) -> int:
+        """Shards take turns. If 7 divides their number, they move on by one each time, or one would have all the Sundays."""
+        return (day if self.shards % _WEEK else day + day // self.shards) % self.shards
+
+
+ALONE = Share()
+"""The share of a pod that has no others beside it."""
 
 
 def shard_of(task: str, shards: int) -> int:
