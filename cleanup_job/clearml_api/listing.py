@@ -70,7 +70,7 @@ class Listings:
     def __init__(self, call: Call, page_size: int) -> None:
         """``page_size``: records that a listing call returns unless told otherwise, at most 500."""
         self.call = call
-        self._page_size = page_size
+        self.page_size = page_size
         self.seen = _Seen()
 
     def by(self, call: Call) -> "Listings":
@@ -95,7 +95,7 @@ class Listings:
             AnswerError: an answer is not a list of documents at all.
         """
         seen: set[str] = set()
-        for found in self._pages(_Pages(self, service, body, shape, size or self._page_size), when(since)):
+        for found in self._pages(Pages(self, service, body, shape, size or self.page_size), when(since)):
             twice = {entry.id for entry in found if isinstance(entry, Malformed)}
             for entry in found:
                 if not entry.id or entry.id not in seen or entry.id in twice:
@@ -121,7 +121,7 @@ class Listings:
         start = known - MARGIN if known is not None else None
         read, last = 0, None
         is_long = False
-        for found in self._pages(_Pages(self, service, body, shape, PAGE_CAP), start):
+        for found in self._pages(Pages(self, service, body, shape, PAGE_CAP), start):
             yield from found
             read, last = read + len(found), _last_time(found) or last
             is_long = read >= SEQUENTIAL and last is not None and start is None
@@ -132,7 +132,7 @@ class Listings:
         for found in in_parallel(self._slices(service, body, shape, last), AT_ONCE):
             read += len(found)
             yield from found
-        for found in _Pages(self, service, body, shape, PAGE_CAP).without_a_time(read):
+        for found in Pages(self, service, body, shape, PAGE_CAP).without_a_time(read):
             yield from found
 
     def _slices(
@@ -144,12 +144,12 @@ class Listings:
         step = max(newest - begin, timedelta(seconds=1)) / SLICES if newest is not None else timedelta()
         edges = [*(begin + step * n for n in range(count)), None]
         return [
-            partial(self._slice, _Pages(self, service, body, shape, PAGE_CAP), first, end)
+            partial(self._slice, Pages(self, service, body, shape, PAGE_CAP), first, end)
             for first, end in pairwise(edges)
             if first is not None
         ]
 
-    def _slice(self, pages: "_Pages[Shape]", begin: datetime, end: datetime | None) -> Iterator[list[Shape | Malformed]]:
+    def _slice(self, pages: "Pages[Shape]", begin: datetime, end: datetime | None) -> Iterator[list[Shape | Malformed]]:
         """The pages that start in a slice of time. The last of them may reach beyond its end."""
         for found in self._pages(pages, begin):
             yield found
@@ -163,7 +163,7 @@ class Listings:
         return _last_time(page(self.call(f"{service}.get_all", request, LARGE), service, Entry))
 
     @staticmethod
-    def _pages(pages: "_Pages[Shape]", since: datetime | None) -> Iterator[list[Shape | Malformed]]:
+    def _pages(pages: "Pages[Shape]", since: datetime | None) -> Iterator[list[Shape | Malformed]]:
         found, ends = pages(0, since)
         yield found
         # If the first page is not full, it is the only one, provided that the next one has nothing new.
@@ -172,8 +172,8 @@ class Listings:
         yield from pages.after(found, since)
 
 
-class _Pages(Generic[Shape]):
-    """The pages of one listing."""
+class Pages(Generic[Shape]):
+    """The pages of one listing, each as large as the server lets it be."""
 
     def __init__(self, listings: Listings, service: str, body: Mapping[str, Any], shape: type[Shape], size: int) -> None:
         self._listings = listings
@@ -193,8 +193,21 @@ class _Pages(Generic[Shape]):
         Offsets need an order in which all records differ. For the field alone the server has an index.
         """
         # For projects the server expects both ends of a range, of which one may be open; it refuses an operator.
-        bound = {FIELD: [text_of(edge), None] if self._service == "projects" else [f">={text_of(edge)}"]} if edge else {}
-        order = [FIELD, "id"] if by_id else [FIELD]
+        bounds = ([text_of(edge), None] if self._service == "projects" else [f">={text_of(edge)}"]) if edge else []
+        return self.at(start, [FIELD, "id"] if by_id else [FIELD], bounds)
+
+    def at(self, start: int, order: Sequence[str], bounds: Sequence[str | None] | None) -> tuple[list[Shape | Malformed], bool]:
+        """The page that contains the record at an offset, and whether it is certainly the last one.
+
+        Args:
+            start: The offset, in records.
+            order: The fields to order by, in the API's form.
+            bounds: The range of ``last_update``, in the API's form; may be empty.
+
+        Raises:
+            AnswerError: the answer is not a list of documents at all.
+        """
+        bound = {FIELD: list(bounds)} if bounds else {}
         data = self._ask({**self._body, **bound, "order_by": order}, start)
         found = page(data, self._service, self._shape)
         self._is_spacious = memoryview(data[self._service]).nbytes < SPACIOUS
