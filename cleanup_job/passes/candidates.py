@@ -77,10 +77,10 @@ def find(  # noqa: PLR0913 -- the server, the stores, what is wanted, and who is
     shared = _shared_folders(projects.values(), ours)
     ordered = {one.id: one for one in sorted(ours.values(), key=lambda one: (one.order, one.id))}
     steps = frozenset((pipelines.steps | listed.hidden_steps) & ours.keys())
-    claims = ClaimIndex(server, storage, ordered, related.protect_linked_artifacts, links=links)
+    claims = ClaimIndex(server, storage, related.protect_linked_artifacts, links=links)
     found = Candidates(ordered, claims, shared, steps, pipelines.holds)
     if ours:
-        _add_claims(found, listed.consumers)
+        _add_claims(found, server, listed.consumers)
         _add_datasets(found, server, listed.versions, split, protect_used=related.protect_used_datasets)
     if related.keep_model_tags:
         known = claims.model_tags if ours else {tag for model in server.all_models() for tag in model.tags}
@@ -266,16 +266,16 @@ def with_names(server: Server, tasks: Iterable[Selected]) -> Iterator[Task | Sel
     yield from (there.get(task, some[task]) for task in some)
 
 
-def _add_claims(found: Candidates, consumers: Mapping[ModelId, Iterable[TaskId]]) -> None:
+def _add_claims(found: Candidates, server: Server, consumers: Mapping[ModelId, Iterable[TaskId]]) -> None:
     """Note who uses or lists a model that a candidate made, and whose record names a file in a candidate's folder."""
-    for needs in found.claims.read():
-        if needs.by in found.tasks:
-            found.holds[needs.by].update(needs.tasks)
-    for model, users in consumers.items():
-        maker = found.claims.maker_of(model)
-        if maker is not None:
-            for consumer in users:
-                found.holds[consumer].add(maker)
+    found.claims.read()
+    made = server.models_of(found.tasks)
+    for task in found.tasks:
+        models = [model.id for model in made.get(task, ())]
+        users = (user for model in models for user in consumers.get(model, ()))
+        for consumer in found.claims.consumers_of(task, models).union(users):
+            if consumer in found.tasks:
+                found.holds[consumer].add(task)
 
 
 def _add_datasets(
