@@ -175,7 +175,7 @@ class Listings:
     def _newest(self, service: str, body: Mapping[str, Any]) -> datetime | None:
         """When any of the documents was last changed."""
         request = {**body, "only_fields": ["id", FIELD], "order_by": [f"-{FIELD}", "id"], "page": 0, "page_size": 1}
-        return _last_time(page(self.call(f"{service}.get_all", request, LARGE), service, Entry))
+        return _last_time(page(self.in_turn(f"{service}.get_all", request, LARGE), service, Entry))
 
     @staticmethod
     def _pages(pages: "_Pages[Shape]", since: datetime | None) -> Iterator[list[Shape | Malformed]]:

@@ -1,7 +1,7 @@
 """The index of claims: what models and tasks name in the folders of other tasks, and which models of others they list.
 
 It is read once, before the first deletion, as a stream: every model, and every task that the scope covers. Which tasks will be
-deleted is not known then, so whatever a record names of another task is remembered, and nothing else: on a usual server that is
+deleted is not known then, so all that a record names of another task is remembered, and nothing else: on a usual server that is
 next to nothing. What was made or changed since is read again before each deletion.
 """
 

@@ -5,21 +5,20 @@ not archived, and neither is the pipeline that it may be a step of. Files of any
 interrupted had begun with it, and would make the right store look like a wrong one.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from random import Random
 
 from cleanup_job.passes.ports import Server
 from cleanup_job.planning.paths import Location, TaskId
-from cleanup_job.planning.records import DELETED_PREFIX, Task
+from cleanup_job.planning.records import DELETED_PREFIX, Task, Unreadable
 
 SAMPLE = 50
 """The most files of surviving records that a store is asked for."""
 POOL = 250
 """Files whose tasks are looked up, of each kind of record: those of two kinds fit in one request."""
 NOBODY = TaskId("")
-"""In place of a task: the file stays whatever is deleted."""
+"""In place of a task: the file is kept in any case."""
 
 
 @dataclass(slots=True)
@@ -47,13 +46,20 @@ def sample(server: Server, *pools: Pool) -> list[Location]:
     return list(in_turn)[:SAMPLE]
 
 
-def _survivors(server: Server, ids: Iterable[TaskId]) -> set[TaskId]:
+def _survivors(server: Server, ids: set[TaskId]) -> set[TaskId]:
     """Those of these tasks that no pass can be about to delete, as far as their records can be read."""
-    gone = {task for task in ids if not task or task.startswith(DELETED_PREFIX)}
-    asked = set(ids) - gone
-    there = server.tasks(asked).values() if asked else ()
-    living = [task for task in there if isinstance(task, Task) and not task.archived]
-    controllers = {TaskId(task.parent) for task in living if task.parent and not task.parent.startswith(DELETED_PREFIX)}
-    parents = server.tasks(controllers).values() if controllers else ()
-    doubtful = {parent.id for parent in parents if not isinstance(parent, Task) or parent.archived}
-    return gone | {task.id for task in living if task.parent not in doubtful}
+    there = _tasks(server, ids)
+    living = [task for task in there.values() if isinstance(task, Task) and not task.archived]
+    parents = _tasks(server, {TaskId(task.parent) for task in living})
+    doubtful = {parent for parent, task in parents.items() if not isinstance(task, Task) or task.archived}
+    return {task for task in ids if _is_nobody(task)} | {task.id for task in living if task.parent not in doubtful}
+
+
+def _tasks(server: Server, ids: set[TaskId]) -> dict[TaskId, Task | Unreadable]:
+    """Those of these tasks that have a record."""
+    asked = {task for task in ids if not _is_nobody(task)}
+    return server.tasks(asked) if asked else {}
+
+
+def _is_nobody(task: TaskId) -> bool:
+    return task == NOBODY or task.startswith(DELETED_PREFIX)

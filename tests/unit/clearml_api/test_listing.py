@@ -99,4 +99,4 @@ def test_several_streams_and_what_they_look_up_share_the_requests_at_a_time() ->
 
     with ThreadPoolExecutor(3) as pool:
         assert list(pool.map(read, range(3))) == [400, 400, 400]
-    assert server.most == AT_ONCE
+    assert 1 < server.most <= AT_ONCE

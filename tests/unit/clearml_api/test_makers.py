@@ -90,7 +90,7 @@ def test_a_model_without_an_id_may_be_any_of_those_that_are_missing() -> None:
 
 def test_models_that_were_not_asked_for_are_not_taken() -> None:
     server = Models({"id": M, "task": A}, {"id": N, "task": B})
-    server.call = lambda *_: {"models": Raw(json.dumps(server.documents).encode())}  # type: ignore[method-assign]
+    server.call = lambda *_: {"models": Raw(json.dumps(server.documents).encode())}
     assert server.makers([M]) == {M: A}
 
 

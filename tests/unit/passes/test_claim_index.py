@@ -292,7 +292,7 @@ def test_memory_does_not_grow_with_models_and_tasks_that_name_only_what_is_their
 
     def kept(count: int) -> int:
         known = Known()
-        known.places.locate = lambda _: None  # type: ignore[method-assign, assignment]  # it notes what it is asked for
+        known.places.locate = lambda _: None  # the other one notes what it is asked for
         tracemalloc.start()
         try:
             claims = known.read(models(count), tasks(count))
