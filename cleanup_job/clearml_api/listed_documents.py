@@ -43,8 +43,8 @@ class Malformed:
         uri, task = (self.texts.get(name, "") for name in ("uri", "task"))
         return Model(ModelId(self.id), uri, task, ready=True, unreadable=self.field, mentions=self.mentions)
 
-    def claimant(self) -> Claimant:
-        """The document as what a task names."""
+    def claimant(self, _: Mapping[ModelId, TaskId]) -> Claimant:
+        """The document as what a task names: which models it lists can't be known."""
         return Claimant(TaskId(self.id), unreadable=self.field, mentions=self.mentions)
 
 

@@ -12,6 +12,7 @@ from cleanup_job.clearml_api.datasets import Ancestors
 from cleanup_job.clearml_api.deletion_answers import MISSING_TASK
 from cleanup_job.clearml_api.listed_documents import Malformed
 from cleanup_job.clearml_api.listing import PAGE_CAP, chunks
+from cleanup_job.clearml_api.makers import makers_of
 from cleanup_job.clearml_api.newest_first import NewestFirst
 from cleanup_job.errors import AnswerError
 from cleanup_job.planning.claim import ClaimScope
@@ -116,12 +117,16 @@ class TaskReader(ApiReader):
         """Yield what the tasks in a scope name; with ``since``, only of tasks changed since that ``last_update``.
 
         No filter of the API finds an artifact by its address (recording ``list_parts``), so all tasks are read. A task that
-        changes meanwhile may come twice.
+        changes meanwhile may come twice. Who made the models that they list is looked up for each page.
         """
         for filters in documents.SCOPES[scope]:
             body = {**filters, "search_hidden": True, "only_fields": [*documents.CLAIM_FIELDS, *self._report_fields]}
-            for entry in self._listings.stream("tasks", body, documents.ClaimEntry, since):
-                yield entry.claimant()
+            yield from self._listings.stream("tasks", body, documents.ClaimEntry, self._claimants, since)
+
+    def _claimants(self, found: Sequence[documents.ClaimEntry | Malformed]) -> list[Claimant]:
+        listed = (model for entry in found if not isinstance(entry, Malformed) for model in entry.output_models)
+        makers = makers_of(self._listings.in_turn, listed)
+        return [entry.claimant(makers) for entry in found]
 
     def published_children(self, tasks: Iterable[TaskId]) -> frozenset[TaskId]:
         """Those of these tasks that have a published child."""
