@@ -30,8 +30,11 @@ SECRET = "hunter2SIGNATURE"
 
 
 @pytest.fixture(autouse=True)
-def _own_secrets_of_each_test_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_secrets_of_each_test_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(redaction, "_own", {})
+    redaction._redacted_short.cache_clear()
+    yield
+    redaction._redacted_short.cache_clear()
 
 
 @pytest.mark.parametrize(
