@@ -289,6 +289,8 @@ def utc(time: MaybeTime) -> datetime | None:
     """A time as the API writes it, in UTC. Without a time zone, it is in UTC already."""
     if isinstance(time, UnsetType):
         return None
+    if time.tzinfo is UTC:
+        return time
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
