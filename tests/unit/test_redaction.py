@@ -233,6 +233,15 @@ def test_the_header_of_basic_authentication_is_known_too() -> None:
     assert redacted("sent dGhlLWFjY2Vzcy1rZXk6dGhlLXNlY3JldA== there") == f"sent {MASK} there"
 
 
+def test_a_secret_that_was_shown_before_it_was_known_is_masked_from_then_on() -> None:
+    text, line = f"with {SECRET} in it", {SECRET: [SECRET]}
+    assert SECRET in redacted(text)
+    assert SECRET in json_lines.dumps(line)
+    hide_all({"CLEARML_API_SECRET_KEY": SECRET})
+    assert redacted(text) == f"with {MASK} in it"
+    assert json.loads(json_lines.dumps(line)) == {MASK: [MASK]}
+
+
 def test_the_keys_of_stores_are_the_jobs_own() -> None:
     hide_all({"AWS_SECRET_ACCESS_KEY": "aws-secret-1", "PATH": "/usr/bin:/bin", "AWS_REGION": "eu-central-1"})
     hide_all(
