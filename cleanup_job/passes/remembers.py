@@ -42,4 +42,4 @@ def _frees_something(detail: Detail | Unreadable | None) -> bool:
     if not isinstance(detail, Detail):
         return True
     task = detail.task
-    return bool(task.input_models or task.is_controller or "dataset" in task.system_tags or getattr(detail, 'uses_datasets', True))
+    return bool(task.input_models or task.is_controller or "dataset" in task.system_tags or detail.uses_datasets)

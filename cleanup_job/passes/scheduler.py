@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from typing import Any
 
 from cleanup_job.passes.batch import CHUNK, Worked
 from cleanup_job.passes.rate import Rate
@@ -44,7 +45,7 @@ class Scheduler:
     """Batches at the same time."""
     batch_size: int
     """Tasks in a batch at most; a larger unit comes alone."""
-    budget: float
+    budget: int
     """Tasks that may be deleted at most."""
     _running: dict[Future[Worked], list[Unit]] = field(default_factory=dict, init=False)
     _window: Future[Window] | None = field(default=None, init=False)
@@ -89,7 +90,7 @@ class Scheduler:
 
     def _ended(self, pause: float) -> Iterator[tuple[list[Unit], Worked]]:
         """Wait until a batch has ended, a window was read, or the rate allows more; yields the batches that have ended."""
-        waited: list[Future[Worked] | Future[Window]] = [*self._running]
+        waited: list[Future[Any]] = [*self._running]
         if self._window is not None and not self._window.done():
             waited.append(self._window)
         if not waited:

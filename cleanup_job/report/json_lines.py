@@ -22,17 +22,13 @@ _TO_ESCAPE = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 def dumps(line: Line, indent: int | None = None) -> str:
     """Readable JSON that UTF-8 can encode, without secrets; without an ``indent``, every reader sees one line."""
-    text = json.dumps(_shortened(cleaned(line)), ensure_ascii=False, indent=indent, default=lambda value: redacted(str(value)))
+    text = json.dumps(cleaned(line, _shown), ensure_ascii=False, indent=indent, default=lambda value: _shown(str(value)))
     return _TO_ESCAPE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def _shortened(value: Any) -> Any:
-    """The value with every text cut at ``LONGEST``; secrets must be removed before."""
-    if isinstance(value, str):
-        return shortened(value)
-    if isinstance(value, dict):
-        return {key: _shortened(inner) for key, inner in value.items()}
-    return [_shortened(inner) for inner in value] if isinstance(value, list | tuple) else value
+def _shown(text: str) -> str:
+    """A text without secrets, cut at ``LONGEST``."""
+    return shortened(redacted(text))
 
 
 def pass_started(report: Report) -> Line:
