@@ -79,8 +79,8 @@ class NewestFirst(Generic[Shape]):
         self._shape = shape
         self._share = share
         self._pages = self._in_pages(listings.page_size)
-        self._edge: set[str] = set()
-        """Those at the time from which the listing goes on, or below it."""
+        self._edge: dict[str, datetime] = {}
+        """Those that came and may be met again, each with its time: it is the one from which the listing goes on, or below."""
         self._timeless: set[str] = set()
         """All without a time that can be read."""
         self._listed = 0
@@ -112,7 +112,7 @@ class NewestFirst(Generic[Shape]):
             while self._listed > before:
                 before = self._listed
                 start, end = self._share.slice_below(newest)
-                self._edge = set()
+                self._forget_above(end)
                 yield from self._span(_Span(start, end, is_inclusive=False))
                 newest = start - timedelta(microseconds=1)
             newest = self._newest(_Span(until=start, is_inclusive=False))
@@ -144,9 +144,10 @@ class NewestFirst(Generic[Shape]):
                     return span.until is None
             if span.begins_with(last):
                 yield from self._until_stable(partial(self._to_the_end, _Span(last, last)))
-                span, self._edge = span.down_from(last, is_inclusive=False), set()
+                span = span.down_from(last, is_inclusive=False)
             else:
-                span, self._edge = span.down_from(last), {entry.id for entry in found if _is_from(entry, last)}
+                span = span.down_from(last)
+            self._forget_above(last)
 
     # -- by offsets
     def _until_stable(self, read: Callable[[], "_Reading[Shape]"], *, timed: bool = True) -> Iterator[Shape | Malformed]:
@@ -206,7 +207,7 @@ class NewestFirst(Generic[Shape]):
             if high is None:
                 start, step = start + step, step * 2
             else:
-                start = low if pages.next(low) >= high else (low + high) // 2
+                start = low if pages.next(low) >= high else max((low + high) // 2, pages.next(low))
 
     def _on_from(self, pages: Pages[Shape], span: _Span, start: int) -> "_Reading[Shape]":
         """The pages from an offset on."""
@@ -250,14 +251,18 @@ class NewestFirst(Generic[Shape]):
     def _new(self, found: Iterable[Shape | Malformed], *, timed: bool = True) -> Iterator[Shape | Malformed]:
         """Those that did not come before; only those without a time, unless ``timed``."""
         for entry in found:
-            has_time = utc(entry.last_update) is not None
-            known = self._edge if has_time else self._timeless
-            if entry.id in known or (has_time and not timed):
+            moment = utc(entry.last_update)
+            if entry.id in self._edge or entry.id in self._timeless or (moment and not timed):
                 continue
-            if entry.id:
-                known.add(entry.id)
-            self._listed += has_time
+            if entry.id and moment:
+                self._edge[entry.id] = moment
+            elif entry.id:
+                self._timeless.add(entry.id)
+            self._listed += moment is not None
             yield entry
+
+    def _forget_above(self, moment: datetime) -> None:
+        self._edge = {task: time for task, time in self._edge.items() if time <= moment}
 
 
 _Reading = Iterator[tuple[int, list[Shape | Malformed]]]
@@ -272,9 +277,3 @@ def _last(found: Sequence[Entry | Malformed]) -> datetime | None:
     """The last time on a page. That of a malformed record counts only if there is no other."""
     well_formed = [entry for entry in found if not isinstance(entry, Malformed)]
     return _first(reversed(well_formed)) or _first(reversed(found))
-
-
-def _is_from(entry: Entry | Malformed, moment: datetime) -> bool:
-    """Whether it is of this time or older, as far as that can be read."""
-    time = utc(entry.last_update)
-    return time is not None and time <= moment
