@@ -101,7 +101,8 @@ class NewestFirst(Generic[Shape]):
         else:
             yield from self._days()
         if self._share.owns(None):
-            yield from self._until_stable(self._last_pages, timed=False)
+            for found in self._until_stable(self._last_pages):
+                yield from self._new(found, timed=False)
 
     # -- by time
     def _days(self) -> Iterator[Shape | Malformed]:
@@ -118,46 +119,60 @@ class NewestFirst(Generic[Shape]):
             newest = self._newest(_Span(until=start, is_inclusive=False))
 
     def _newest(self, span: _Span) -> datetime | None:
-        """The newest time in a span. If a record has none that can be read, a later one has to tell."""
-        pages, start, ends = self._in_pages(1), 0, False
-        while not ends:
-            found, ends = self._page(pages, span, start)
-            if moment := _first(found):
-                return moment
-            if not all(isinstance(entry, Malformed) for entry in found):  # without the field: so are all that come after it
-                return None
-            start, pages = pages.next(start), self._in_pages(FEW)
-        return None
+        """The newest time in a span; None if it has no record with a time."""
+        found, _ = self._page(self._in_pages(1), span)
+        if not found or not isinstance(found[0], Malformed):
+            return _first(found)
+        for _ in self._until_stable(partial(self._to_a_time, span)):
+            pass
+        return self._reached
 
     def _span(self, span: _Span) -> Generator[Shape | Malformed, None, bool]:
         """All in a span; returns whether the listing ended without a bound above, so that nothing at all is left."""
         while True:
             found, ends = self._page(self._pages, span)
+            ends = ends or self._is_all(span, found)
             yield from self._new(found)
             if ends:
                 return span.until is None
             last = _last(found)
             if last is None:
-                yield from self._until_stable(partial(self._to_a_time, span), timed=False)
+                for some in self._until_stable(partial(self._to_a_time, span)):
+                    yield from self._new(some, timed=False)
                 last = self._reached
                 if last is None:
                     return span.until is None
             if span.begins_with(last):
-                yield from self._until_stable(partial(self._to_the_end, _Span(last, last)))
+                for some in self._until_stable(partial(self._to_the_end, _Span(last, last))):
+                    yield from self._new(some)
                 span = span.down_from(last, is_inclusive=False)
             else:
                 span = span.down_from(last)
             self._forget_above(last)
 
+    def _is_all(self, span: _Span, found: Sequence[Shape | Malformed]) -> bool:
+        """Whether a page that is not full has all of a span: a server may put fewer on a page than it was asked for.
+
+        Asked from the page's last record on, with pages of one less, it gives nothing new, and not a whole page. Then no other
+        record can have been behind the page's last one, whatever was deleted in between.
+        """
+        known = {entry.id for entry in found}
+        size = len(found) - 1
+        if not 1 < size < self._pages.size - 1 or "" in known:
+            return False
+        rest, ends = self._page(self._in_pages(size), span, size)
+        return ends and bool(rest) and known.issuperset(entry.id for entry in rest)
+
     # -- by offsets
-    def _until_stable(self, read: Callable[[], "_Reading[Shape]"], *, timed: bool = True) -> Iterator[Shape | Malformed]:
-        """What several pages have, read again until each record is found on the same page as before."""
+    @staticmethod
+    def _until_stable(read: Callable[[], "_Reading[Shape]"]) -> Iterator[list[Shape | Malformed]]:
+        """Pages that are read by offsets, again until each record is found on the same page as before."""
         before: dict[str, int] | None = None
         for _ in range(READINGS):
             now: dict[str, int] = {}
             pages = 0
             for start, found in read():
-                yield from self._new(found, timed=timed)
+                yield found
                 now.update((entry.id, start) for entry in found)
                 pages += 1
             if pages == 1 or (before is not None and before.items() <= now.items()):

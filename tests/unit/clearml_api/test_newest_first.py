@@ -50,7 +50,9 @@ class Server:
         assert name == "tasks.get_all"
         self.before()
         self.bodies.append(body)
-        found = [task for task, moment in self.tasks.items() if all(within(moment, bound) for bound in body.get("last_update", ()))]
+        found = [
+            task for task, moment in self.tasks.items() if all(within(moment, bound) for bound in body.get("last_update", ()))
+        ]
         found.sort(key=lambda task: (-(self.tasks[task] or datetime.min.replace(tzinfo=UTC)).timestamp(), task))
         size = min(body["page_size"], self.cap)
         some = found[body["page"] * size :][:size]
