@@ -196,18 +196,20 @@ class NewestFirst(Generic[Shape]):
 
     def _last_pages(self) -> "_Reading[Shape]":
         """The pages from the last one on that has a time: they have all records that have none."""
-        pages = self._in_pages(min(FEW, self._whole))
-        start, found, ends = self._last_with_a_time(pages)
+        expected, size = self._listed * self._share.shards, min(FEW, self._whole)
+        # The last page that has a time is to have room behind it, so that it is the last one of all, and read once.
+        pages = self._in_pages(size - 1 if size > 1 and expected % size == 0 else size)
+        start, found, ends = self._last_with_a_time(pages, max(0, expected - 1))
         yield start, found
         if not ends:
             yield from self._on_from(pages, _Span(), pages.next(start))
 
-    def _last_with_a_time(self, pages: Pages[Shape]) -> tuple[int, list[Shape | Malformed], bool]:
+    def _last_with_a_time(self, pages: Pages[Shape], start: int) -> tuple[int, list[Shape | Malformed], bool]:
         """The last page that has a time, or the first page; and whether it ends the listing.
 
-        It is looked for from where it has to be if nothing was deleted: by ever larger steps, and then by halves.
+        It is looked for from an offset on, where it would be if nothing was deleted: by ever larger steps, then by halves.
         """
-        low, high, start, step = 0, None, max(0, self._listed - 1), pages.size
+        low, high, step = 0, None, pages.size
         while True:
             found, ends = self._page(pages, _Span(), start)
             start = start // pages.size * pages.size
