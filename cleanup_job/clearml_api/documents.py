@@ -7,6 +7,7 @@ not guessed at: it is ``Malformed``.
 """
 
 import re
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from sys import intern
 from typing import Annotated, Any, ClassVar, Literal
@@ -34,7 +35,7 @@ TASK_FIELDS = [
     *("created", "status_changed", "last_update", "last_change", "models.input"),
 ]
 DETAIL_FIELDS = [*TASK_FIELDS, "execution.artifacts", "models.output", "runtime"]
-CLAIM_FIELDS = ["id", "last_update", "execution.artifacts", "models.output", "output.destination"]
+CLAIM_FIELDS = ["id", "last_update", "system_tags", "execution.artifacts", "models.output", "output.destination"]
 REPORT_FIELDS = {REPORTS: "report", REPORT_ASSETS: "report_assets"}
 """Fields of a task that only some servers have: elsewhere it is an error to ask for them (400/14, recording
 ``list_fields``)."""
@@ -69,6 +70,12 @@ class Entry(Struct, frozen=True, kw_only=True):
             time = getattr(self, name)
             if time is not UNSET and not FIRST_YEAR <= time.year <= LAST_YEAR:
                 raise ValueError(name)
+
+
+class MakerOf(Entry, frozen=True, kw_only=True):
+    """A model with the task that made it."""
+
+    task: Maybe = UNSET
 
 
 class NameOf(Entry, frozen=True, kw_only=True):
@@ -239,19 +246,26 @@ class _Output(Struct, frozen=True):
 class ClaimEntry(Entry, frozen=True, kw_only=True):
     """A task with what it names of other tasks: ``CLAIM_FIELDS``."""
 
+    system_tags: tuple[str, ...] = ()
     execution: _Names = _Names()
     models: _Models = _Models()
     output: _Output = _Output()
     report: str | None = ""
     report_assets: tuple[str, ...] | None = ()
 
-    def claimant(self) -> Claimant:
-        """The document as a record."""
+    @property
+    def output_models(self) -> Iterator[ModelId]:
+        """The ids of the models that it lists as its outputs, its own and those of other tasks."""
+        return (ModelId(one.model) for one in self.models.output)
+
+    def claimant(self, makers: Mapping[ModelId, TaskId]) -> Claimant:
+        """The document as a record; ``makers``: who made the models that it lists, as ``makers_of`` found it."""
         return Claimant(
             TaskId(self.id),
             (*(one.uri for one in self.execution.artifacts if one.uri), *(self.report_assets or ()), *self._folders()),
             self.output.destination or "",
-            tuple(ModelId(one.model) for one in self.models.output),
+            tuple(model for model in self.output_models if makers.get(model, self.id) != self.id),
+            "archived" in self.system_tags,
             text_of(self.last_update),
         )
 
@@ -286,6 +300,20 @@ class ProjectEntry(NameOf, frozen=True, kw_only=True):
         """The document as a record. A name that starts with a dot is the SDK's way to hide a project."""
         hidden = "hidden" in self.system_tags or self.name.rpartition("/")[2].startswith(".")
         return Project(self.id, self.name, hidden, not self.company)
+
+
+class Contents(Struct, frozen=True, kw_only=True):
+    """How many tasks are in a project and below it; old servers don't tell reports from other tasks."""
+
+    tasks: int
+    non_archived_tasks: int
+    reports: int = 0
+    non_archived_reports: int = 0
+
+    @property
+    def archived(self) -> int:
+        """Archived tasks; some may come or go between the server's counts."""
+        return max(0, self.tasks - self.non_archived_tasks) + max(0, self.reports - self.non_archived_reports)
 
 
 def _text(found: Maybe) -> str:

@@ -60,14 +60,20 @@ def enqueued(text: str, task: str, queue: str, workers: int | None) -> Line:
     return line("enqueued", "info", message=text, run=task, queue=queue, workers=workers)
 
 
+def expected(tasks: int | None) -> Line:
+    """About how many tasks the pass will look at; None if unknown."""
+    return line("expected", "info", tasks=tasks)
+
+
 def selected(total: int) -> Line:
     """All tasks are selected."""
     return line("selected", "info", tasks=total)
 
 
-def progress(done: int, total: int, elapsed: float) -> Line:
-    """The progress of a pass; ``elapsed`` is in seconds since all tasks were selected."""
-    return line("progress", "info", done=done, tasks=total, seconds_left=round(seconds_left(done, total, elapsed), 1))
+def progress(done: int, total: int | None, elapsed: float) -> Line:
+    """The progress of a pass, ``elapsed`` seconds after its start; ``total`` is None as long as it is unknown."""
+    left = None if total is None else round(seconds_left(done, total, elapsed), 1)
+    return line("progress", "info", done=done, tasks=total, seconds_left=left)
 
 
 def task(outcome: TaskOutcome, report: Report | None) -> Line:
@@ -145,6 +151,7 @@ def summary(report: Report) -> Line:
         "not_ours": total.not_ours,
         "gone_already": total.gone_already,
         "left": report.left,
+        "left_at_least": report.left_is_least,
         "kept_models": report.kept_models,
         "protected_files": report.protected,
         "external_files": report.external,
