@@ -62,9 +62,7 @@ class Windows:
         self._stopped = stopped
         others = Others(server, rules, split)
         self._pipelines = Pipelines(rules, others, split)
-        self._consumers = Consumers(
-            server, claims, others, split, protect_used_datasets=self._related.protect_used_datasets
-        )
+        self._consumers = Consumers(server, claims, others, split, protect_used_datasets=self._related.protect_used_datasets)
         self._records = self._listing()
         self._size = min(FIRST, WINDOW)
         self._has_claims = False

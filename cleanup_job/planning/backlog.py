@@ -131,4 +131,3 @@ class Backlog:
         for task in unit:
             self.tasks.pop(task, None)
             self.made.pop(task, None)
-
