@@ -24,7 +24,7 @@ CAP = 500
 """Documents of a page at most."""
 CHUNK = 2**16
 ARTIFACTS_THERE, MODEL_THERE, TASK_READ, MODEL_READ = 1, 2, 4, 8
-"""What is known of a task, as bits: whether there are files in its folders, and whether claims were read of it and its model."""
+"""What is known of a task, as bits: whether its folders hold files, and whether claims were read of it and of its model."""
 FILES_THERE = ARTIFACTS_THERE | MODEL_THERE
 PAGED = {"search_hidden", "only_fields", "order_by", "page", "page_size", "last_update"}
 VALUES = {"status": "completed", "type": "training", "user": "__tests__"}

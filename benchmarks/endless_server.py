@@ -7,7 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from io import BytesIO
 from threading import Lock
 from time import monotonic, sleep
@@ -35,13 +35,16 @@ class Log:
     """When the last of these was answered."""
     first_deletion: float = 0.0
     """When files or records were first to be deleted."""
+    claims_forms: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By call, the body of the last request that gave claims."""
 
-    def note(self, call: str, about: str, came: float, answered: float) -> None:
+    def note(self, call: str, body: dict[str, Any], about: str, came: float, answered: float) -> None:
         """Add a request."""
         self.requests["claims" if about == "claims" else call] += 1
         if about == "claims":
             self.first_claims = self.first_claims or came
             self.last_claims = answered
+            self.claims_forms[call] = body
         if about == "deletion":
             self.first_deletion = self.first_deletion or came
 
@@ -78,7 +81,7 @@ class EndlessServer(Sandbox):
                 sent = _send(start, status, answer.body, headers)
             sent = self._worked(Request(0, service, method, call, body), list(sent))
             with self._log_lock:
-                self._log.note(call, answer.about if answer else "", came, monotonic())
+                self._log.note(call, body, answer.about if answer else "", came, monotonic())
             return sent
 
         return serve
@@ -113,7 +116,7 @@ class EndlessServer(Sandbox):
 
     def _told(self, name: str) -> Any:
         """What the benchmark asks."""
-        return {"log": lambda: asdict(self._log), "left": self.answers.left, "ready": lambda: True}[name]()
+        return {"log": lambda: vars(self._log), "left": self.answers.left, "ready": lambda: True}[name]()
 
 
 def _send(start: Callable[..., Any], status: int, body: str, headers: list[tuple[str, str]] | None = None) -> list[bytes]:

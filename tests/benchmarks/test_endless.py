@@ -1,10 +1,6 @@
 """The endless server answers as the sandbox does, to whatever a pass asks."""
 
-import json
 import sys
-import urllib.error
-import urllib.request
-from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,15 +8,16 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 import pytest
+import requests
 
-from clearml_sandbox.server import Sandbox
 from cleanup_job.clearml_api import documents
+from clearml_sandbox.server import Sandbox
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
-import endless  # noqa: E402 -- a script's neighbour
-import endless_server  # noqa: E402 -- likewise
-import made_up  # noqa: E402 -- likewise
+import endless
+import endless_server
+import made_up
 
 NOW = datetime(2026, 11, 26, 12, 0, 0, 123000, tzinfo=UTC)
 CLAIMS = ["id", "last_update", "execution.artifacts", "models.output", "output.destination", "report", "report_assets"]
@@ -42,6 +39,7 @@ class Pair:
         files = [{"path": unquote(uri.removeprefix(f"{of.files}/")), "size": 5} for uri in uris]
         world = {**of.built.as_dict(), "tasks": [t for t, _ in both], "models": [m for _, m in both], "files": files}
         self.sandbox = Sandbox(world, files_url=of.files)
+        self.http = requests.Session()
 
     def asked(self, call: str, body: dict[str, Any]) -> Any:
         """The data of the answer that both give."""
@@ -57,19 +55,13 @@ class Pair:
         return answers[0]
 
     def _post(self, url: str, body: dict[str, Any]) -> Any:
-        if not hasattr(self, "token"):
-            self.token = ""
-            login = b64encode(b"sandbox-key:sandbox-secret").decode()
-            request = urllib.request.Request(f"{self.sandbox.api_url}/auth.login", b"{}", {"Authorization": f"Basic {login}"})
-            with urllib.request.urlopen(request) as answer:
-                self.token = json.load(answer)["data"]["token"]
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
-        try:
-            with urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers)) as answer:
-                found = json.load(answer)
-        except urllib.error.HTTPError as error:
-            found = json.load(error)
-            return error.code, found["meta"]["result_subcode"], found["meta"]["result_msg"]
+        if not self.http.headers.get("Authorization"):
+            login = requests.post(f"{self.sandbox.api_url}/auth.login", auth=("sandbox-key", "sandbox-secret"), timeout=60)
+            self.http.headers["Authorization"] = f"Bearer {login.json()['data']['token']}"
+        answer = self.http.post(url, json=body, timeout=60)
+        found = answer.json()
+        if not answer.ok:
+            return answer.status_code, found["meta"]["result_subcode"], found["meta"]["result_msg"]
         return found.get("data", found)
 
 
