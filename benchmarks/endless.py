@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
-from made_up import KEEP_TAG, Documents, Numbers, id_of, number_of
+from made_up import KEEP_TAG, Documents, Numbers, id_of, model_id, number_of
 
 from clearml_sandbox.api.answer import ApiError
 from clearml_sandbox.api.deletion import invalid_task
@@ -23,13 +23,14 @@ Body = dict[str, Any]
 CAP = 500
 """Documents of a page at most."""
 CHUNK = 2**16
-ARTIFACTS_THERE, MODEL_THERE, TASK_READ, MODEL_READ = 1, 2, 4, 8
-"""What is known of a task, as bits: whether its folders hold files, and whether claims were read of it and of its model."""
+ARTIFACTS_THERE, MODEL_THERE, TASK_READ, MODEL_READ, MAKER_READ = 1, 2, 4, 8, 16
+"""What is known of a task, as bits: whether its folders hold files, and whether claims were read of it, of its model, and of
+who made that."""
 FILES_THERE = ARTIFACTS_THERE | MODEL_THERE
 PAGED = {"search_hidden", "only_fields", "order_by", "page", "page_size", "last_update"}
 VALUES = {"status": "completed", "type": "training", "user": "__tests__"}
 """Fields in which all tasks have the same."""
-EMPTY = {"parent", "models.input.model", "runtime.datasets"}
+EMPTY = {"parent", "runtime.datasets"}
 """Fields in which no task has anything."""
 EVENT_TYPES = {"plot", "training_debug_image"}
 DELETION = {"ids": None, "force": None, "delete_output_models": True, "delete_external_artifacts": False}
@@ -90,26 +91,37 @@ class Answers:
         """How many of those that may go are there, and how many of these have files."""
         every = self.numbers.every
         tasks, known = self._there[::every].count(1), self._known[::every]
-        return {"tasks": tasks, "models": tasks, "files": len(known) - sum(known.count(bits) for bits in (0, 4, 8, 12))}
+        return {"tasks": tasks, "models": tasks, "files": len(known) - sum(known.count(bits) for bits in range(0, 32, 4))}
 
     # -- listings
     def _listed(self, body: Body, kind: Kind) -> Answer:
         rest = body.keys() - PAGED
         service = f"{kind.name.lower()}s"
         fields = tuple(body.get("only_fields") or ())
-        if keys := body.get("id"):
-            numbers = self._by_id(keys, kind)
-        elif kind is MODEL and (tasks := body.get("task")):
-            rest -= {"task"}
-            numbers = sorted(self._by_id(tasks, TASK))
-        else:
+        index = self._by_index(body, kind)
+        if index is None:
             numbers = self._by_time(body, rest)
-            about = self._claims(numbers, kind) if self._is_claims(kind, fields) and not rest else ""
+            about = self._claims(numbers, MODEL_READ if kind is MODEL else TASK_READ) if _is_claims(kind, fields, rest) else ""
             return Answer(self._page(service, numbers, kind, fields), about)
-        if rest - {"id"} or "last_update" in body:
+        if len(rest) > 1 or "last_update" in body:
             raise unknown(service, body)
         size, start = self._paging(body)
-        return Answer(self._page(service, numbers[start : start + size], kind, fields))
+        about = self._claims(index, MAKER_READ) if body.get("order_by") == ["id"] and kind is MODEL else ""
+        return Answer(self._page(service, index[start : start + size], kind, fields), about)
+
+    def _by_index(self, body: Body, kind: Kind) -> list[int] | None:
+        """What is found by ids, or by the value of a field, in order; None if nothing like it is asked for."""
+        ordered = {"id": id_of if kind is TASK else model_id, "last_update": int}
+        key = ordered.get((body.get("order_by") or ["last_update"])[0], int)
+        if keys := body.get("id"):
+            found = self._by_id(keys, kind)
+            return sorted(found, key=key) if body.get("order_by") else found
+        if kind is MODEL and (tasks := body.get("task")):
+            return sorted(self._by_id(tasks, TASK), key=key)
+        if models := body.get("models.input.model"):
+            users = (self.numbers.user_of(number_of(model, of_model=True)) for model in models)
+            return sorted({user for user in users if user is not None and self.has(user)}, key=key)
+        return None
 
     def _page(self, service: str, numbers: list[int], kind: Kind, fields: tuple[str, ...]) -> str:
         return f'{{"{service}": {self.documents.shown(numbers, kind, fields)}}}'
@@ -181,16 +193,11 @@ class Answers:
                 break
         return found
 
-    @staticmethod
-    def _is_claims(kind: Kind, fields: tuple[str, ...]) -> bool:
-        return kind is MODEL or "execution.artifacts" in fields
-
-    def _claims(self, numbers: list[int], kind: Kind) -> str:
+    def _claims(self, numbers: list[int], bit: int) -> str:
         """Note that these were read for their claims; empty if all were."""
         if not numbers:
             return ""
         part = slice(min(numbers), max(numbers) + 1)
-        bit = MODEL_READ if kind is MODEL else TASK_READ
         before = self._known[part]
         self._known[part] = before.translate(bytes(bits | bit for bits in range(256)))
         return "claims" if self._known[part] != before else ""
@@ -232,6 +239,9 @@ class Answers:
             data = {"task": key, "expected": "created", "current": "completed"}
             told = ", ".join(f"{name}={value}" for name, value in data.items())
             raise ApiError(400, 123, f"Task cannot be deleted (due to status, use force=True): {told}", **data)
+        user = self.numbers.user_of(number)
+        if user is not None and self.has(user):  # the model would be kept; a pass comes to its user first
+            raise unknown("a deletion of a task whose model is used", {"task": key})
         self._there[number] = 0
         return {"deleted": True, "updated_children": 0, "updated_models": 0, "deleted_models": 1, "urls": None}
 
@@ -272,12 +282,11 @@ class Answers:
         return Answer(json.dumps({"deleted": deleted, "errors": errors}), "deletion")
 
 
+def _is_claims(kind: Kind, fields: tuple[str, ...], rest: set[str]) -> bool:
+    """Whether a listing is read for its claims."""
+    return not rest and (kind is MODEL or "execution.artifacts" in fields)
+
+
 def unknown(what: str, body: Body | None = None) -> ApiError:
     """The error for what this server knows nothing of."""
     return ApiError(501, 0, f"the endless server does not know {what}: {json.dumps(body)[:500]}")
-
-
-def names(numbers: Numbers) -> dict[str, str]:
-    """For each task that may go, its folder: what a deletion without any look-up has to know."""
-    documents = Documents(numbers, "")
-    return {id_of(n): documents.folder(n) for n in range(0, numbers.tasks, numbers.every)}

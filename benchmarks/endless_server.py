@@ -36,7 +36,7 @@ class Log:
     first_deletion: float = 0.0
     """When files or records were first to be deleted."""
     claims_forms: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """By call, the body of the last request that gave claims."""
+    """By call, the body of the last page of a listing that gave claims."""
 
     def note(self, call: str, body: dict[str, Any], about: str, came: float, answered: float) -> None:
         """Add a request."""
@@ -44,7 +44,8 @@ class Log:
         if about == "claims":
             self.first_claims = self.first_claims or came
             self.last_claims = answered
-            self.claims_forms[call] = body
+            if "id" not in body:
+                self.claims_forms[call] = body
         if about == "deletion":
             self.first_deletion = self.first_deletion or came
 

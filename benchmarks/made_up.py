@@ -27,6 +27,8 @@ DAY = timedelta(days=1)
 MILLISECOND = timedelta(milliseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 KEEP_TAG = "keep"
+AHEAD = 10_000
+"""More than a window: so the newer task has to wait for one that the pass has not listed yet."""
 _MODULUS, _FACTOR = 2**128, 0x9E3779B97F4A7C15F39CC0605CEDC835
 _INVERSE = pow(_FACTOR, -1, _MODULUS)
 _MODELS = 2**64
@@ -63,6 +65,8 @@ class Numbers:
     """Of so many tasks, the first is archived and may go."""
     rest: str = "living"
     """What the others are: ``living``, or ``kept``: archived, with ``KEEP_TAG``."""
+    users: int = 0
+    """Of so many tasks, the first uses the model of one that is newer by ``AHEAD``, where there is one; 0: none does."""
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @cached_property
@@ -87,6 +91,15 @@ class Numbers:
         """``archived``, or what the rest is."""
         return "archived" if number % self.every == 0 else self.rest
 
+    def uses(self, number: int) -> bool:
+        """Whether it uses a model of another one."""
+        return self.users > 0 and number % self.users == 0 and number + AHEAD < self.tasks
+
+    def user_of(self, number: int) -> int | None:
+        """Which task uses the model of this one."""
+        user = number - AHEAD
+        return user if user >= 0 and self.uses(user) else None
+
     @property
     def archived_step(self) -> int:
         """From one archived task to the next."""
@@ -104,10 +117,11 @@ class Documents:
         self.built = World(self._now, files)
         """The projects, and no tasks."""
         self._projects = [self.built.project(f"bench/p{n}")["id"] for n in range(PROJECTS)]
-        self._samples = {kind: self._sample(kind) for kind in ("archived", "living", "kept")}
-        self._templates: dict[tuple[str, ...], Template] = {}
+        kinds = ("archived", "living", "kept")
+        self._samples = {(kind, uses): self._sample(kind, uses=uses) for kind in kinds for uses in (False, True)}
+        self._templates: dict[tuple[str, ...], dict[tuple[str, bool], Template]] = {}
 
-    def _sample(self, kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _sample(self, kind: str, *, uses: bool) -> tuple[dict[str, Any], dict[str, Any]]:
         """A task and its model, each with marks where one differs from the next."""
         made = World(self._now, self.files, seed=1)
         task = made.task(
@@ -116,10 +130,14 @@ class Documents:
         for n in range(ARTIFACTS):
             task.artifact(f"a{n}")
         model = task.model("weights")
+        used = made.new_id()
+        if uses:
+            task.input_model(used)
         moment = self._now - YOUNGEST
         marks = {
             task.id: "«id»",
             model.id: "«model»",
+            used: "«used»",
             str(task.document["project"]): "«project»",
             made.days_ago(YOUNGEST / DAY): "«time»",
             made.days_ago(YOUNGEST / DAY + HOURS / 24): "«created»",
@@ -139,20 +157,21 @@ class Documents:
         found: dict[str, Any] = json.loads(text.replace(": «seconds»", ': "«seconds»"'))
         return found
 
-    def template(self, kind: str, of: Kind, fields: tuple[str, ...]) -> "Template":
-        """How documents of a kind are shown when these fields are asked for; none: all."""
-        key = (kind, of.name, *fields)
+    def _templates_of(self, of: Kind, fields: tuple[str, ...]) -> dict[tuple[str, bool], "Template"]:
+        """How documents are shown when these fields are asked for (none: all), by kind and by whether a model is used."""
+        key = (of.name, *fields)
         if key not in self._templates:
-            sample = self._samples[kind][of is MODEL]
-            shown = projection(list(fields), of, None, extended=False)(sample)  # type: ignore[arg-type]
-            self._templates[key] = Template(json.dumps(shown, ensure_ascii=False))
+            show = projection(list(fields), of, None, extended=False)  # type: ignore[arg-type]
+            self._templates[key] = {
+                like: Template(json.dumps(show(both[of is MODEL]), ensure_ascii=False), self)
+                for like, both in self._samples.items()
+            }
         return self._templates[key]
 
     def shown(self, numbers: list[int], of: Kind, fields: tuple[str, ...]) -> str:
         """A page of tasks or models, as a list in JSON."""
-        kind = self.numbers.kind
-        templates = {k: self.template(k, of, fields) for k in ("archived", self.numbers.rest)}
-        return f"[{', '.join([templates[kind(n)].filled(self, n) for n in numbers])}]"
+        templates, kind, uses = self._templates_of(of, fields), self.numbers.kind, self.numbers.uses
+        return f"[{', '.join([templates[kind(n), uses(n)].filled(n) for n in numbers])}]"
 
     def whole(self, number: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """A task and its model with all fields."""
@@ -167,6 +186,10 @@ class Documents:
     def model(self, number: int) -> str:
         """The model's id."""
         return model_id(number)
+
+    def used(self, number: int) -> str:
+        """The id of the model that it uses."""
+        return model_id(number + AHEAD)
 
     def project(self, number: int) -> str:
         """The id of the project that it is in."""
@@ -200,13 +223,13 @@ class Documents:
 class Template:
     """A document with slots for what differs."""
 
-    def __init__(self, marked: str) -> None:
-        """``marked``: with the names of the slots, each a method of ``Documents``."""
+    def __init__(self, marked: str, documents: Documents) -> None:
+        """``marked``: with the names of the slots, each a method of ``documents``."""
         marked = marked.replace('"«seconds»"', "«seconds»").replace("%", "%%")
-        self._slots = [found[1] for found in _SLOTS.finditer(marked)]
-        self._different = list(dict.fromkeys(self._slots))
+        slots = dict.fromkeys(found[1] for found in _SLOTS.finditer(marked))
+        self._fillings = [(slot, getattr(documents, slot)) for slot in slots]
         self._text = _SLOTS.sub(r"%(\1)s", marked)
 
-    def filled(self, documents: Documents, number: int) -> str:
+    def filled(self, number: int) -> str:
         """The document of one task or model."""
-        return self._text % {slot: getattr(documents, slot)(number) for slot in self._different}
+        return self._text % {slot: fill(number) for slot, fill in self._fillings}

@@ -119,7 +119,7 @@ def _of_memory(figures: Figures) -> Iterator[Wanted]:
     yield text, _value(figures.row("ours", tasks=LARGE, events=True, real=False), "mib"), "≤", 160
     forms = {
         "all": "all are deleted",
-        "dry": "a dry run over all",
+        "dry": "a dry run over all, of which 1 in 100 is used by an older one",
         "kept": "99 of 100 are kept by a tag, the others deleted",
     }
     for what, words in forms.items():

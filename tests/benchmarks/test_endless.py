@@ -66,8 +66,9 @@ class Pair:
 
 
 @pytest.fixture(params=["living", "kept"])
-def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
-    pair = Pair(made_up.Numbers(40, every=3, rest=request.param, now=NOW))
+def pair(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
+    monkeypatch.setattr(made_up, "AHEAD", 10)
+    pair = Pair(made_up.Numbers(40, every=3, rest=request.param, users=12, now=NOW))
     with pair.endless, pair.sandbox:
         yield pair
 
@@ -117,6 +118,9 @@ def test_other_filters(pair: Pair) -> None:
     models = [made_up.model_id(n) for n in range(3, 6)]
     pair.asked("tasks.get_all", {"id": some, **shown, "page": 0, "page_size": 500})
     pair.asked("models.get_all", {"id": [*models, some[0]], "only_fields": ["id"], "page": 0, "page_size": 500})
+    pair.asked("models.get_all", {"id": [*models, some[0]], "only_fields": ["id"], "order_by": ["id"]})
+    used = {"models.input.model": [made_up.model_id(n) for n in (3, 10, 22)]}
+    assert len(pair.asked("tasks.get_all", {**used, **shown, **BY_TIME})["tasks"]) == 2
     pair.asked("models.get_all", {"task": some, "only_fields": ["id", "task"], **BY_TIME})
     for filters in (
         {"parent": some},
