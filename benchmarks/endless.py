@@ -103,8 +103,10 @@ class Answers:
             numbers = self._by_time(body, rest)
             about = self._claims(numbers, MODEL_READ if kind is MODEL else TASK_READ) if _is_claims(kind, fields, rest) else ""
             return Answer(self._page(service, numbers, kind, fields), about)
-        if len(rest) > 1 or "last_update" in body:
+        if len(rest) > 1:
             raise unknown(service, body)
+        first, end = self._range(body.get("last_update") or [])
+        index = [number for number in index if first <= number < end]
         size, start = self._paging(body)
         about = self._claims(index, MAKER_READ) if body.get("order_by") == ["id"] and kind is MODEL else ""
         return Answer(self._page(service, index[start : start + size], kind, fields), about)

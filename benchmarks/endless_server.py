@@ -20,7 +20,7 @@ from clearml_sandbox.api.answer import ApiError
 from clearml_sandbox.server import OWN, Request, Sandbox
 
 _VERSION = re.compile(r"^/(?:v[\d.]+/)?")
-LOGIN = "auth.login"
+LOGIN, DELETE_MANY = "auth.login", "/delete_many"
 
 
 @dataclass
@@ -82,7 +82,8 @@ class EndlessServer(Sandbox):
                 sent = _send(start, status, answer.body, headers)
             sent = self._worked(Request(0, service, method, call, body), list(sent))
             with self._log_lock:
-                self._log.note(call, body, answer.about if answer else "", came, monotonic())
+                noted = call if service == "api" or call == DELETE_MANY else f"{method} a file"
+                self._log.note(noted, body, answer.about if answer else "", came, monotonic())
             return sent
 
         return serve
@@ -92,7 +93,7 @@ class EndlessServer(Sandbox):
     ) -> tuple[int, Answer | None, list[tuple[str, str]]]:
         """The status, the answer, and its headers; no answer: the sandbox has one."""
         if service == "files":
-            if call == "/delete_many" and body.get("files"):
+            if call == DELETE_MANY and body.get("files"):
                 return 200, self.answers.delete_files(body), []
             if method in {"GET", "HEAD"} and self.answers.has_file(call.removeprefix("/")):
                 return 200, Answer("xxxxx"), [("Content-Type", "application/octet-stream")]

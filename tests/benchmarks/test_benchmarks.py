@@ -89,16 +89,19 @@ def test_a_simulated_pass_asks_what_a_pass_asks() -> None:
     import simulation  # noqa: PLC0415 -- likewise
 
     took = simulation.Simulation(10_000, 1, 4, events=False).run()
-    pages, batches, chunks = 3 * 20, 20, 20 * 20  # of tasks, and of models and tasks for their claims
-    assert took.requests == pages + 2 * batches + 7 * chunks
+    pages, batches, chunks = 20, 20, 20 * 20
+    assert took.requests == 3 * pages + 3 * pages + 3 * batches + 7 * chunks  # claims, windows, batches
     assert 0 < took.pod < took.server <= 1
+    assert 0 < took.claims_hours < took.hours
     assert simulation.Simulation(10_000, 1, 1, events=False).run().hours > 2 * took.hours
+    assert simulation.Simulation(10_000, 1, 4, events=False, indexed=False).run().hours > took.hours
 
 
-def test_what_a_pass_keeps_of_its_tasks_is_measured() -> None:
+def test_simulated_shards_list_only_their_own_tasks() -> None:
     import simulation  # noqa: PLC0415 -- likewise
 
-    assert simulation.mib_of(1_000) >= 0  # a peak, which this process may have reached before
+    one, four = (simulation.Simulation(10_000, shards, 4, events=False).run() for shards in (1, 4))
+    assert four.requests - one.requests == 3 * 3 * 20  # the claims, three times more
 
 
 @pytest.mark.parametrize(("seconds", "met"), [(1.25, True), (1.26, False)])

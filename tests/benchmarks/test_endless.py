@@ -122,6 +122,8 @@ def test_other_filters(pair: Pair) -> None:
     used = {"models.input.model": [made_up.model_id(n) for n in (3, 10, 22)]}
     assert len(pair.asked("tasks.get_all", {**used, **shown, **BY_TIME})["tasks"]) == 2
     pair.asked("models.get_all", {"task": some, "only_fields": ["id", "task"], **BY_TIME})
+    bound = {"last_update": [f">={pair.numbers.time(6).isoformat()}"]}
+    assert len(pair.asked("models.get_all", {"task": some, "only_fields": ["id"], **bound, **BY_TIME})["models"]) == 3
     for filters in (
         {"parent": some},
         {"models.input.model": models},
