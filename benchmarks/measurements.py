@@ -150,9 +150,8 @@ def growth(options: Namespace) -> Iterator[Row]:
 
 
 def shards(options: Namespace) -> Iterator[Row]:
-    """All tasks deleted by one pod, and by the pods of four shards, one after the other."""
+    """All tasks deleted by the pods of four shards, one after the other; what one pod takes for as many is in ``growth``."""
     numbers = Numbers(options.sharded)
-    yield _pass(options, Form("one pod", numbers))
     there = served.without_end(numbers)
     rows = []
     with there.fresh(LATENCY):

@@ -25,7 +25,7 @@ REAL_SIZES = [100, 1_000, 10_000]
 LOOP_SIZES = [100]
 """The loop takes half a second a task."""
 GROWTH = [page.SMALL, page.LARGE, page.MILLION]
-SHARDED = 20_000
+SHARDED = page.LARGE
 CLAIMS = page.MILLION
 MEMORY = [3 * page.MILLION, 10 * page.MILLION]
 LARGE = ("claims", "memory")
@@ -71,7 +71,7 @@ def main() -> int:
     parser.add_argument("--real-sizes", type=int, nargs="*", default=REAL_SIZES, help="those with a real server's times")
     parser.add_argument("--loop-sizes", type=int, nargs="*", default=LOOP_SIZES, help="those with the SDK's loop")
     parser.add_argument("--growth", type=int, nargs="+", default=GROWTH, help="tasks that are deleted on the endless server")
-    parser.add_argument("--sharded", type=int, default=SHARDED, help="tasks for four shards")
+    parser.add_argument("--sharded", type=int, default=SHARDED, help="tasks for four shards: one of those of --growth")
     parser.add_argument("--claims", type=int, default=CLAIMS, help="records whose claims are read")
     parser.add_argument("--memory", type=int, nargs=2, default=MEMORY, help="tasks of a dry run, and of a pass that keeps most")
     parser.add_argument("--python", default=sys.executable, help="the Python that has the packages of the job's image")
