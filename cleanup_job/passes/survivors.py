@@ -1,0 +1,65 @@
+"""Files of records that survive: a store that can't list has to show one of them before anything is deleted there.
+
+Which tasks are to be deleted is not known when records are read. So a file counts where its task can't be one of them: it is
+not archived, and neither is the pipeline that it may be a step of. Files of any other task may be gone, since a pass that was
+interrupted had begun with it, and would make the right store look like a wrong one.
+"""
+
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from random import Random
+
+from cleanup_job.passes.ports import Server
+from cleanup_job.planning.paths import Location, TaskId
+from cleanup_job.planning.records import DELETED_PREFIX, Task, Unreadable
+
+SAMPLE = 50
+"""The most files of surviving records that a store is asked for."""
+POOL = 250
+"""Files whose tasks are looked up, of each kind of record: those of two kinds fit in one request."""
+NOBODY = TaskId("")
+"""In place of a task: the file is kept in any case."""
+
+
+@dataclass(slots=True)
+class Pool:
+    """A random sample of files with their tasks, each as likely as any other; the same for the same records."""
+
+    files: list[tuple[Location, TaskId]] = field(default_factory=list)
+    seen: int = 0
+    random: Random = field(default_factory=lambda: Random(0))  # noqa: S311 -- a sample, not a secret
+
+    def add(self, place: Location, task: TaskId) -> None:
+        """Take a file in, or leave it out."""
+        self.seen += 1
+        if len(self.files) < POOL:
+            self.files.append((place, task))
+        elif (at := self.random.randrange(self.seen)) < POOL:
+            self.files[at] = (place, task)
+
+
+def sample(server: Server, *pools: Pool) -> list[Location]:
+    """Up to ``SAMPLE`` files of records that survive, from each pool in turn."""
+    survivors = _survivors(server, {task for pool in pools for _, task in pool.files})
+    kept = [[place for place, task in pool.files if task in survivors] for pool in pools]
+    in_turn = dict.fromkeys(place for row in zip_longest(*kept) for place in row if place is not None)
+    return list(in_turn)[:SAMPLE]
+
+
+def _survivors(server: Server, ids: set[TaskId]) -> set[TaskId]:
+    """Those of these tasks that no pass can be about to delete, as far as their records can be read."""
+    there = _tasks(server, ids)
+    living = [task for task in there.values() if isinstance(task, Task) and not task.archived]
+    parents = _tasks(server, {TaskId(task.parent) for task in living})
+    doubtful = {parent for parent, task in parents.items() if not isinstance(task, Task) or task.archived}
+    return {task for task in ids if _is_nobody(task)} | {task.id for task in living if task.parent not in doubtful}
+
+
+def _tasks(server: Server, ids: set[TaskId]) -> dict[TaskId, Task | Unreadable]:
+    """Those of these tasks that have a record."""
+    asked = {task for task in ids if not _is_nobody(task)}
+    return server.tasks(asked) if asked else {}
+
+
+def _is_nobody(task: TaskId) -> bool:
+    return task == NOBODY or task.startswith(DELETED_PREFIX)
