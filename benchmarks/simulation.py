@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from itertools import count
 
 import measured
-from cleanup_job.passes.windows import WINDOW
 
 from cleanup_job.clearml_api.event_files import AHEAD, TASKS
 from cleanup_job.clearml_api.listing import AT_ONCE, SEQUENTIAL
 from cleanup_job.passes.batch import CHUNK
 from cleanup_job.passes.scheduler import FEW
+from cleanup_job.passes.windows import WINDOW
 
 BATCH = 500
 LATENCY = 0.005
@@ -84,12 +84,12 @@ class Costs:
 
     def batch(self) -> Iterator[Calls]:
         """What a worker does for one batch."""
-        yield Calls((measured.METRICS_OF_TASK * BATCH,) * 2)
+        yield from [one(measured.EVENTS_CALL)] * 4  # whether any task, and any model, has images or plots
         if self.events:
+            yield Calls((measured.METRICS_OF_TASK * BATCH,) * 2)
             look_ups = [measured.EVENTS_OF_TASK * TASKS] * (BATCH // TASKS) + [measured.TASK_EVENTS_CALL] * BATCH
             yield from map(Calls, in_groups(look_ups, AHEAD))
             yield Calls((POD_EVENTS * BATCH,), own=True)
-        yield one(measured.EVENTS_CALL)  # of the models
         for _ in range(BATCH // CHUNK):
             found = measured.look_up_seconds(CHUNK)
             # Models and tasks that changed; models, their users, tasks.
