@@ -60,9 +60,11 @@ class Windows:
         self._related = related or RelatedSettings()
         self._share = share or Share()
         self._stopped = stopped
-        others = Others(server, rules, split)
-        self._pipelines = Pipelines(rules, others, split)
-        self._consumers = Consumers(server, claims, others, split, protect_used_datasets=self._related.protect_used_datasets)
+        self._others = Others(server, rules, split)
+        self._pipelines = Pipelines(rules, self._others, split)
+        self._consumers = Consumers(
+            server, claims, self._others, split, protect_used_datasets=self._related.protect_used_datasets
+        )
         self._records = self._listing()
         self._size = min(FIRST, WINDOW)
         self._has_claims = False
