@@ -270,12 +270,29 @@ class Pages(Generic[Shape]):
             yield found
             read += len(_ids(found) - at_edge)
             last = _last_time(found) if found else edge
+            if start and (ends or last != edge):
+                yield from self._skipped(edge, at_edge | _ids(found))
             if last != edge:
                 edge, start, by_id, at_edge = last, 0, False, {d.id for d in found if _time(d) == last}
             else:  # all of one moment, or the end
                 start, by_id = self.next(start) if by_id else 0, True
                 at_edge |= _ids(found)
         return read
+
+    def _skipped(self, moment: datetime, known: set[str]) -> Iterator[list[Shape | Malformed]]:
+        """Yield records of a moment that offsets skipped, since others left meanwhile: read again until none is new."""
+        is_new = True
+        while is_new:
+            is_new, start, ends = False, 0, False
+            while not ends:
+                found, ends = self(start, moment, by_id=True)
+                new = [entry for entry in found if entry.id not in known and _time(entry) == moment]
+                if new:
+                    is_new = True
+                    known |= _ids(new)
+                    yield new
+                ends = ends or _last_time(found) != moment
+                start = self.next(start)
 
     def without_a_time(self, read: int) -> Iterator[list[Shape | Malformed]]:
         """Yield records without the field: from the page where they should begin, or earlier if records left meanwhile."""

@@ -6,7 +6,7 @@ next to nothing. What was made or changed since is read again before each deleti
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import takewhile
 from threading import Event, Lock
@@ -39,7 +39,15 @@ class ClaimIndex:
     Whether a task is there, or is to be deleted, makes no difference here.
     """
 
-    def __init__(self, server: Server, storage: Storage, scope: ClaimScope = "all", *, links: bool = False) -> None:
+    def __init__(
+        self,
+        server: Server,
+        storage: Storage,
+        scope: ClaimScope = "all",
+        *,
+        links: bool = False,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Nothing is read yet.
 
         Args:
@@ -47,11 +55,14 @@ class ClaimIndex:
             storage: Where their files are.
             scope: Which tasks are read.
             links: Whether files outside of all task folders may be deleted: then claims on these are remembered, too.
+            stopped: Whether the pass has to end. What is read by then is incomplete, and nothing may be deleted with it.
         """
         self._server = server
         self._storage = storage
         self._scope = scope
         self._links = links
+        self._stopped = stopped
+        self._is_read = False
         self._reading = Lock()
         """Held while records are read, which takes requests."""
         self._newest_model = self._newest_task = ""
@@ -92,7 +103,10 @@ class ClaimIndex:
             except BaseException:
                 self._failed.set()  # what the other one reads is of no use any more
                 raise
+            if self._failed.is_set():
+                return
             self.sample = survivors.sample(self._server, *self._pools)
+            self._is_read = True
 
     def catch_up(self) -> None:
         """Read the records that were made or changed since the last look.
@@ -102,10 +116,15 @@ class ClaimIndex:
             UnreachableError: the server gives no usable answer.
         """
         with self._reading:
+            if not self._is_read:
+                message = "claims that were not read to the end"
+                raise RuntimeError(message)
             self._read_models(self._newest_model)
             self._read_tasks(self._newest_task)
 
     def _is_wanted(self, _: object) -> bool:
+        if not self._is_read and self._stopped():
+            self._failed.set()
         return not self._failed.is_set()
 
     def _read_models(self, since: str = "") -> None:

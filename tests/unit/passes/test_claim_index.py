@@ -400,3 +400,12 @@ def test_a_tag_that_no_model_has_is_an_error() -> None:
     check_model_tags(["production"], {"production", "x"})
     with pytest.raises(SettingsError, match="CLEANUP_KEEP_MODEL_TAGS: no model has the tag 'prod'"):
         check_model_tags(["production", "prod"], {"production"})
+
+
+def test_a_pass_that_has_to_end_reads_no_claims_to_the_end_and_can_do_nothing_with_them() -> None:
+    known = Known(stopped=lambda: True)
+    known.server.models = [Model(M, uri(), LIVING)]
+    known.read()
+    assert known.claims.sample == []
+    with pytest.raises(RuntimeError):
+        known.claims.catch_up()
