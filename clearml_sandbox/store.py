@@ -37,6 +37,12 @@ def new_id() -> str:
     return uuid4().hex
 
 
+_LACKING = "~"
+"""In an index of times, what comes after all of them."""
+_BEHIND = "\0"
+"""Behind a time, what comes right after it."""
+
+
 class Documents(dict[str, Document]):
     """Documents by id, found fast by some of their fields. Change a document with `change`, which keeps the index true."""
 
@@ -59,7 +65,7 @@ class Documents(dict[str, Document]):
         for field, read in self._keys.items():
             for value in read(document):
                 self._index[field][value].add(key)
-        self._time_of[key] = (document.get("last_update") or "~", key)
+        self._time_of[key] = (document.get("last_update") or _LACKING, key)
         insort(self._times, self._time_of[key])
 
     def __delitem__(self, key: str) -> None:
@@ -93,8 +99,27 @@ class Documents(dict[str, Document]):
 
     def by_time(self, since: str) -> Iterator[Document]:
         """The documents in order of `last_update`, from one on."""
+        return self._between(bisect_left(self._times, (since, "")), len(self._times))
+
+    def by_time_down(self, since: str, until: str) -> Iterator[Document]:
+        """The documents between two times, newest `last_update` first, those of one time by id; then those that lack it.
+
+        Both times may be empty: no bound. Only without any come those that lack it.
+        """
+        lacking = bisect_left(self._times, (_LACKING, ""))
+        end = bisect_left(self._times, (until + _BEHIND, "")) if until else lacking
+        first = bisect_left(self._times, (since, ""))
+        while end > first:
+            start = bisect_left(self._times, (self._times[end - 1][0], ""))
+            yield from self._between(start, end)
+            end = start
+        if not since and not until:
+            yield from self._between(lacking, len(self._times))
+
+    def _between(self, start: int, end: int) -> Iterator[Document]:
+        """Those that are still there, of a part of the index."""
         before = None
-        for at in range(bisect_left(self._times, (since, "")), len(self._times)):
+        for at in range(start, end):
             time = self._times[at]
             if time != before and self._time_of.get(time[1]) == time:
                 yield self[time[1]]

@@ -2,14 +2,14 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw
 
 from cleanup_job.clearml_api.answer_json import DECODING_ERRORS, decoded
-from cleanup_job.clearml_api.documents import Entry
+from cleanup_job.clearml_api.documents import FIRST_YEAR, LAST_YEAR, Entry, MaybeTime, when
 from cleanup_job.errors import AnswerError
 from cleanup_job.planning.paths import ModelId, TaskId
 from cleanup_job.planning.records import Claimant, Model, Unreadable
@@ -25,7 +25,8 @@ class Malformed:
     """The text fields that can be read nevertheless."""
     mentions: frozenset[TaskId] = frozenset()
     """Everything in it that may be the id of a task."""
-    last_update: UnsetType = UNSET
+    last_update: MaybeTime = UNSET
+    """Its time, if that can be read."""
 
     @property
     def id(self) -> str:
@@ -57,13 +58,32 @@ def page(data: Mapping[str, Raw], key: str, shape: type[Shape]) -> list[Shape | 
         AnswerError: the answer has no list of them.
     """
     try:
-        raws = decoded(data[key], list[Raw])
+        raw = data[key]
+        found: list[Shape | Malformed] = [*_all_at_once(raw, shape)]
+        if _are_different(found):
+            return found
+        raws = decoded(raw, list[Raw])
     except (*DECODING_ERRORS, KeyError) as error:
         message = f"an answer without a list of {key}"
         raise AnswerError(message) from error
     found = [read(raw, shape) for raw in raws]
-    if len({entry.id for entry in found}) == len(found):
-        return found
+    return found if _are_different(found) else _without_doubles(found, raws)
+
+
+def _all_at_once(raw: Raw, shape: type[Shape]) -> list[Shape]:
+    """All documents of a page, in a third of the time that one by one takes; none if any of them is malformed."""
+    try:
+        return decoded(raw, list[shape])  # type: ignore[valid-type]  # a type at run time
+    except DECODING_ERRORS:
+        return []
+
+
+def _are_different(found: Sequence[Entry | Malformed]) -> bool:
+    """Whether there are any, each with an id of its own."""
+    return bool(found) and len({entry.id for entry in found}) == len(found)
+
+
+def _without_doubles(found: list[Shape | Malformed], raws: Sequence[Raw]) -> list[Shape | Malformed]:
     forms: dict[str, set[bytes]] = defaultdict(set)
     for entry, raw in zip(found, raws, strict=True):
         forms[entry.id].add(bytes(raw))
@@ -85,7 +105,13 @@ _ID = re.compile(rb"[0-9a-f]{32}")
 
 
 def _malformed(field: str, raw: Raw | bytes) -> Malformed:
-    return Malformed(field, _texts(raw), frozenset(TaskId(i.decode()) for i in _ID.findall(bytes(raw))))
+    texts = _texts(raw)
+    return Malformed(field, texts, frozenset(TaskId(i.decode()) for i in _ID.findall(bytes(raw))), _time(texts))
+
+
+def _time(texts: Mapping[str, str]) -> MaybeTime:
+    time = when(texts.get("last_update"))
+    return time if time is not None and FIRST_YEAR <= time.year <= LAST_YEAR else UNSET
 
 
 _AT = re.compile(r"`\$\.?([^`]*)`$")
@@ -108,7 +134,7 @@ def _texts(raw: Raw | bytes) -> dict[str, str]:
         fields = decoded(raw, dict[str, Raw])
     except DECODING_ERRORS:
         return found
-    for name in ("id", "name", "project", "parent", "uri", "task"):
+    for name in ("id", "name", "project", "parent", "uri", "task", "last_update"):
         try:
             found[name] = decoded(fields[name], str)
         except (*DECODING_ERRORS, KeyError):

@@ -72,7 +72,7 @@ class Listings:
     def __init__(self, call: Call, page_size: int) -> None:
         """``page_size``: records that a listing call returns unless told otherwise, at most 500."""
         self.call = call
-        self._page_size = page_size
+        self.page_size = page_size
         self.seen = _Seen()
         self._turns = Semaphore(AT_ONCE)
 
@@ -103,7 +103,7 @@ class Listings:
             AnswerError: an answer is not a list of documents at all.
         """
         seen: set[str] = set()
-        for found in self._pages(_Pages(self, service, body, shape, size or self._page_size), when(since)):
+        for found in self._pages(Pages(self, service, body, shape, size or self.page_size), when(since)):
             twice = {entry.id for entry in found if isinstance(entry, Malformed)}
             for entry in found:
                 if not entry.id or entry.id not in seen or entry.id in twice:
@@ -134,7 +134,7 @@ class Listings:
         Raises:
             AnswerError: an answer is not a list of documents at all.
         """
-        pages = partial(_Pages, self.by(self.in_turn), service, body, shape, PAGE_CAP)
+        pages = partial(Pages, self.by(self.in_turn), service, body, shape, PAGE_CAP)
         known = when(since)
         start = known - MARGIN if known is not None else None
         read, last = 0, None
@@ -164,7 +164,7 @@ class Listings:
         starts = [begin + step * n for n in range(SLICES)]
         return list(zip(starts, [*starts[1:], None], strict=True))
 
-    def _slice(self, pages: "_Pages[Shape]", begin: datetime, end: datetime | None) -> Iterator[list[Shape | Malformed]]:
+    def _slice(self, pages: "Pages[Shape]", begin: datetime, end: datetime | None) -> Iterator[list[Shape | Malformed]]:
         """The pages that start in a slice of time. The last of them may reach beyond its end."""
         for found in self._pages(pages, begin):
             yield found
@@ -178,7 +178,7 @@ class Listings:
         return _last_time(page(self.in_turn(f"{service}.get_all", request, LARGE), service, Entry))
 
     @staticmethod
-    def _pages(pages: "_Pages[Shape]", since: datetime | None) -> Iterator[list[Shape | Malformed]]:
+    def _pages(pages: "Pages[Shape]", since: datetime | None) -> Iterator[list[Shape | Malformed]]:
         found, ends = pages(0, since)
         yield found
         # If the first page is not full, it is the only one, provided that the next one has nothing new.
@@ -187,8 +187,8 @@ class Listings:
         yield from pages.after(found, since)
 
 
-class _Pages(Generic[Shape]):
-    """The pages of one listing."""
+class Pages(Generic[Shape]):
+    """The pages of one listing, each as large as the server lets it be."""
 
     def __init__(self, listings: Listings, service: str, body: Mapping[str, Any], shape: type[Shape], size: int) -> None:
         self._listings = listings
@@ -208,8 +208,21 @@ class _Pages(Generic[Shape]):
         Offsets need an order in which all records differ. For the field alone the server has an index.
         """
         # For projects the server expects both ends of a range, of which one may be open; it refuses an operator.
-        bound = {FIELD: [text_of(edge), None] if self._service == "projects" else [f">={text_of(edge)}"]} if edge else {}
-        order = [FIELD, "id"] if by_id else [FIELD]
+        bounds = ([text_of(edge), None] if self._service == "projects" else [f">={text_of(edge)}"]) if edge else []
+        return self.at(start, [FIELD, "id"] if by_id else [FIELD], bounds)
+
+    def at(self, start: int, order: Sequence[str], bounds: Sequence[str | None] | None) -> tuple[list[Shape | Malformed], bool]:
+        """The page that contains the record at an offset, and whether it is certainly the last one.
+
+        Args:
+            start: The offset, in records.
+            order: The fields to order by, in the API's form.
+            bounds: The range of ``last_update``, in the API's form; may be empty.
+
+        Raises:
+            AnswerError: the answer is not a list of documents at all.
+        """
+        bound = {FIELD: list(bounds)} if bounds else {}
         data = self._ask({**self._body, **bound, "order_by": order}, start)
         found = page(data, self._service, self._shape)
         self._is_spacious = memoryview(data[self._service]).nbytes < SPACIOUS

@@ -66,7 +66,7 @@ class ModelReader(ApiReader):
     def model_event_files(self, models: Sequence[ModelId]) -> Iterator[tuple[ModelId, str | Unreadable]]:
         """The files of the models' own debug samples and plots. A model whose id can't be read can't be asked for."""
         ids = [model for model in models if model]
-        if ids and self._capabilities.has(MODEL_EVENTS) and event_files.any_of_models(self._ask, self._capabilities, ids):
+        if ids and self._capabilities.has(MODEL_EVENTS):
             for owner, found in event_files.uris(self._ask, self._capabilities, ids, of_models=True):
                 yield ModelId(owner), found
 

@@ -13,11 +13,13 @@ from cleanup_job.clearml_api.deletion_answers import MISSING_TASK
 from cleanup_job.clearml_api.listed_documents import Malformed
 from cleanup_job.clearml_api.listing import PAGE_CAP, chunks
 from cleanup_job.clearml_api.makers import makers_of
+from cleanup_job.clearml_api.newest_first import NewestFirst
 from cleanup_job.errors import AnswerError
 from cleanup_job.planning.claim import ClaimScope
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import Claimant, Detail, Task, Unreadable
 from cleanup_job.planning.selection import Query
+from cleanup_job.planning.sharding import ALONE, Share
 
 
 class TaskReader(ApiReader):
@@ -47,8 +49,19 @@ class TaskReader(ApiReader):
         found = self._one_page("tasks", body, documents.UserOf)
         return any(not isinstance(entry, Malformed) and entry.user == user for entry in found)
 
-    def archived_tasks(self, query: Query) -> Iterator[Task | Unreadable]:
-        """Archived tasks, as far as the server's filters work: judge each by its own fields."""
+    def archived_tasks(self, query: Query, share: Share = ALONE) -> Iterator[Task | Unreadable]:
+        """Archived tasks, as far as the server's filters work: judge each by its own fields.
+
+        The most recent ``last_update`` comes first. A page is read when its first task is asked for, and tasks that came before
+        may be deleted meanwhile.
+
+        Args:
+            query: What to ask the server for.
+            share: Of several pods: whose days to list.
+
+        Raises:
+            AnswerError: an answer can't be read, or the server ignores the order or the bounds of ``last_update``.
+        """
         body: dict[str, Any] = {"system_tags": ["archived"], "only_fields": documents.TASK_FIELDS}
         filters = {"status": query.statuses, "type": query.types, "user": query.users}
         body |= {name: list(values) for name, values in filters.items() if values}
@@ -56,7 +69,8 @@ class TaskReader(ApiReader):
             body["project"] = list(query.projects)
         if query.hidden:
             body["search_hidden"] = True
-        yield from map(self._task, self._listings.read("tasks", body, documents.TaskEntry))
+        listing = NewestFirst(self._listings, body, documents.TaskEntry, share)
+        yield from map(self._task, listing.read())
 
     def tasks(self, ids: Iterable[TaskId]) -> dict[TaskId, Task | Unreadable]:
         """These tasks as they are now, without those that no longer exist."""

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from threading import Lock
 from typing import Self, TextIO
 
@@ -49,7 +49,8 @@ class JsonOutput(Output):
         self._least = LEVELS.index(level)
         self._lock = Lock()
         self._report: Report | None = None
-        self._total = self._done = 0
+        self._total: int | None = None
+        self._done = 0
         self._began = self._last_progress = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -72,9 +73,13 @@ class JsonOutput(Output):
         self._report = report
         self._print(json_lines.pass_started(report))
 
-    def selected(self, total: int, projects: Mapping[str, int]) -> None:  # noqa: ARG002 -- the protocol's
-        self._total, self._done, self._began = total, 0, time.monotonic()  # tasks kept by a rule were printed before
+    def expected(self, tasks: int | None) -> None:
+        self._total, self._done, self._began = tasks, 0, time.monotonic()
         self._last_progress = self._began
+        self._print(json_lines.expected(tasks))
+
+    def selected(self, total: int) -> None:
+        self._total = total
         self._print(json_lines.selected(total))
 
     def outcome(self, outcome: TaskOutcome) -> None:
@@ -83,7 +88,8 @@ class JsonOutput(Output):
         now = time.monotonic()
         if now - self._last_progress >= EVERY:
             self._last_progress = now
-            self._print(json_lines.progress(self._done, max(self._total, self._done), now - self._began))
+            total = None if self._total is None else max(self._total, self._done)  # it may have been an estimate
+            self._print(json_lines.progress(self._done, total, now - self._began))
 
     def project(self, name: str) -> None:
         self._print(json_lines.project(name, dry_run=bool(self._report and self._report.dry_run)))
@@ -108,7 +114,8 @@ class TextOutput(Output):
         """Lines below ``level`` are not printed."""
         self._console = console
         self._least = LEVELS.index(level)
-        self._failed = 0
+        self._done = self._failed = 0
+        self._total: int | None = None
         self._what = "working"
         self._progress = Progress(
             SpinnerColumn(),
@@ -145,12 +152,25 @@ class TextOutput(Output):
     def started(self, report: Report) -> None:
         self._what = "planning" if report.dry_run else "deleting"
 
-    def selected(self, total: int, projects: Mapping[str, int]) -> None:  # noqa: ARG002 -- the protocol's
-        self._progress.update(self._bar, description=self._what, total=total, completed=0)
+    def expected(self, tasks: int | None) -> None:
+        self._done, self._total = 0, tasks
+        self._progress.update(self._bar, description=self._what)
+        self._show()
+
+    def selected(self, total: int) -> None:
+        self._total = total
+        self._show()
 
     def outcome(self, outcome: TaskOutcome) -> None:
+        self._done += 1
         self._failed += outcome.verdict is Verdict.FAILED
-        self._progress.update(self._bar, advance=1, failed=f"{self._failed} failed" if self._failed else "")
+        self._show()
+
+    def _show(self) -> None:
+        """Bring the bar up to date; without a total it only moves."""
+        total = None if self._total is None else max(self._total, self._done)  # it may have been an estimate
+        failed = f"{self._failed} failed" if self._failed else ""
+        self._progress.update(self._bar, total=total, completed=self._done, failed=failed)
 
     def warning(self, text: str) -> None:
         if self._least <= LEVELS.index("warning"):

@@ -1,6 +1,6 @@
 """What a pass needs around it, as protocols: ClearML Server, the stores, and its observers."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -22,6 +22,7 @@ from cleanup_job.planning.records import (
     Unreadable,
 )
 from cleanup_job.planning.selection import Query
+from cleanup_job.planning.sharding import Share
 
 
 class Server(Protocol):
@@ -36,10 +37,11 @@ class Server(Protocol):
     def token_ahead(self) -> timedelta | None: ...
     def newest(self) -> datetime | None: ...
     def projects(self) -> dict[str, str]: ...
+    def archived_count(self, projects: Sequence[str]) -> int | None: ...
     def users(self) -> dict[str, str]: ...
     def tag_exists(self, tag: str) -> bool: ...
     def has_tasks(self, user: str) -> bool: ...
-    def archived_tasks(self, query: Query) -> Iterator[Task | Unreadable]: ...
+    def archived_tasks(self, query: Query, share: Share) -> Iterator[Task | Unreadable]: ...
     def tasks(self, ids: Iterable[TaskId]) -> dict[TaskId, Task | Unreadable]: ...
     def is_gone(self, task: TaskId) -> bool: ...
     def details(self, ids: Iterable[TaskId]) -> dict[TaskId, Detail | Unreadable]: ...
@@ -108,8 +110,16 @@ class Observer(Protocol):
     A pass calls its observers through ``Observers``: from several threads, but never for two events at the same time.
     """
 
-    def selected(self, total: int, projects: Mapping[str, int]) -> None:
-        """The tasks that a pass found, with their numbers by project."""
+    def expected(self, tasks: int | None) -> None:
+        """About how many tasks the pass will look at; None if unknown. Called once, before the first deletion.
+
+        As far as that could be had cheaply: the archived ones by the server's own count, or those that were counted for
+        ``refuse_above``.
+        """
+        return
+
+    def selected(self, total: int) -> None:
+        """All tasks are selected: the stream has come to its end. Not called in a pass that ended before."""
         return
 
     def outcome(self, outcome: TaskOutcome) -> None:

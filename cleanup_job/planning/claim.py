@@ -9,9 +9,8 @@ import re
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
-from urllib.parse import unquote, unquote_plus
 
-from cleanup_job.planning.paths import KINDS, Locate, TaskFolder, TaskId, is_clean
+from cleanup_job.planning.paths import KINDS, Locate, TaskFolder, TaskId, is_clean, unquoted
 from cleanup_job.planning.records import Model
 
 ClaimScope = Literal["all", "pipelines", "off"]
@@ -52,7 +51,7 @@ class Claim:
     @property
     def name(self) -> str:
         """The last part of its path, as the most usual reading has it."""
-        return unquote(_MARKS.split(self.uri, maxsplit=1)[0]).rstrip("/").rpartition("/")[2]
+        return unquoted(_MARKS.split(self.uri, maxsplit=1)[0]).rstrip("/").rpartition("/")[2]
 
     def inside(self, folder: TaskFolder, locate: Locate) -> Iterator[str]:
         """Yield the paths below a task folder that this claim can mean; empty for the folder itself.
@@ -134,10 +133,12 @@ def readings(uri: str) -> set[tuple[str, ...]]:
 
 def _decoded(text: str) -> set[str]:
     """A text unquoted once, twice …; and once with each plus as a space."""
-    found = {unquote_plus(text)}
+    found = {unquoted(text.replace("+", " "))}
     for _ in range(_DEEPEST):
-        text = unquote(text)
+        before, text = text, unquoted(text)
         found.add(text)
+        if text == before:
+            break
     return found
 
 
@@ -154,4 +155,4 @@ def _climbed(parts: list[str]) -> tuple[str, ...]:
 def _is_ambiguous(uri: str) -> bool:
     """Whether an address can name more than one path in its store."""
     rest = _NETWORK.sub("", uri)
-    return "\\" in rest or "+" in rest or _MARKS.search(rest) is not None or "%" in unquote(rest)
+    return "\\" in rest or "+" in rest or _MARKS.search(rest) is not None or "%" in unquoted(rest)

@@ -149,6 +149,8 @@ class Detail:
     """The models that its record lists as its outputs. The server deletes them with it, also those of other tasks."""
     assets: tuple[str, ...] = ()
     """The images that a report's record names, in its list and in its text."""
+    uses_datasets: bool = False
+    """Whether its record names dataset versions that it used, in whatever shape."""
 
 
 @dataclass(frozen=True, slots=True)

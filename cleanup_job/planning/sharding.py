@@ -1,54 +1,44 @@
-"""Which of several pods a task belongs to.
+"""Which of several pods a task belongs to. Pure: no I/O.
 
-A task's shard is the CRC-32 of its id, modulo the number of shards: the same at any time and anywhere. Tasks that need each
-other's outputs, and pipelines with their steps, are all in one shard, so that one pod keeps the order in such a group.
-Pure: no I/O.
+A pod lists slices of time: days, in UTC, of ``last_update``. Of as many consecutive days as there are shards each has one.
 """
 
-import zlib
-from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
-from cleanup_job.planning.paths import TaskId
-
-
-def shard_of(task: str, shards: int) -> int:
-    """The shard of a task that belongs to no group, from 0."""
-    return zlib.crc32(task.encode()) % shards
+_DAY = timedelta(days=1)
+_WEEK = 7
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def own(tasks: Collection[TaskId], holds: Mapping[TaskId, Iterable[TaskId]], shard: int, shards: int) -> set[TaskId]:
-    """The tasks of a shard.
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One pod's part of the days. The same at any time and anywhere."""
 
-    A group has the shard of the first id among those of its tasks that need nothing of the others: they are deleted last, so
-    that a pod that lists later, when some of the group are deleted, still finds the same shard for the rest.
+    shard: int = 0
+    """Which one, from 0."""
+    shards: int = 1
+    """How many there are."""
 
-    Args:
-        tasks: All that were selected.
-        holds: For a task, those whose outputs it needs; those that were not selected don't count.
-        shard: Which one, from 0.
-        shards: How many there are.
-    """
-    root: dict[TaskId, TaskId] = {}
+    def owns(self, moment: datetime | None) -> bool:
+        """Whether a task with this ``last_update`` belongs to this shard. One without belongs to the first."""
+        return self.shard == (0 if moment is None else self._shard_of((moment - _EPOCH) // _DAY))
 
-    def find(task: TaskId) -> TaskId:
-        while (above := root.get(task, task)) != task:
-            root[task] = root.get(above, above)
-            task = above
-        return task
+    def slice_below(self, moment: datetime) -> tuple[datetime, datetime]:
+        """The last of its days that begins at or before a moment: its start, and its end, which no longer belongs to it."""
+        day = (moment - _EPOCH) // _DAY
+        while self._shard_of(day) != self.shard:
+            day -= 1
+        start = _EPOCH + day * _DAY
+        return start, start + _DAY
 
-    needing: set[TaskId] = set()
-    for task, held in holds.items():
-        for other in held:
-            if task in tasks and other in tasks and task != other:
-                needing.add(task)
-                one, two = sorted((find(task), find(other)))
-                root[two] = one
-                root.setdefault(one, one)
-    last: dict[TaskId, tuple[bool, TaskId]] = {}
-    for task in root:
-        group, rank = find(task), (task in needing, task)
-        last[group] = min(last.get(group, rank), rank)
-    return {task for task in tasks if shard_of(last[find(task)][1] if task in root else task, shards) == shard}
+    def _shard_of(self, day: int) -> int:
+        """Shards take turns. If 7 divides their number, they move on by one each time, or one would have all the Sundays."""
+        return (day if self.shards % _WEEK else day + day // self.shards) % self.shards
+
+
+ALONE = Share()
+"""The share of a pod that has no others beside it."""
 
 
 def share(budget: int, shard: int, shards: int) -> int:

@@ -13,7 +13,7 @@ class LimitSettings(Group):
 
     max_tasks: int | None = option(
         None,
-        "Budget: delete at most this many tasks in one pass, and report how many are left. Default: no limit.",
+        "Budget: delete at most this many tasks in one pass, and report at least how many are left. Default: no limit.",
         edit=Edit.LOWER,
         ge=1,
     )
@@ -26,7 +26,7 @@ class LimitSettings(Group):
     )
     deadline_seconds: Seconds | None = option(
         None,
-        "Start no new batch after this many seconds, and report how many tasks are left for the next pass. Default: no limit.",
+        "Start no new batch after this many seconds, and report at least how many tasks are left. Default: no limit.",
         edit=Edit.LOWER,
     )
     max_tasks_per_second: float | None = option(

@@ -1,6 +1,7 @@
 """The one query function: `get_all` and `get_all_ex` of tasks, models and projects."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from itertools import islice
 from operator import itemgetter
 from typing import Any
@@ -9,7 +10,7 @@ from clearml_sandbox.api.answer import ApiError, Call
 from clearml_sandbox.api.conditions import Condition, conditions_of, read_values, values_of
 from clearml_sandbox.api.kinds import Kind
 from clearml_sandbox.api.projection import check_fields, projection
-from clearml_sandbox.store import Document, Documents, new_id
+from clearml_sandbox.store import Document, Documents, api_time, new_id
 
 CAP = 500
 """Documents in one page at most."""
@@ -34,9 +35,17 @@ def _candidates(call: Call, documents: Documents, *, extended: bool) -> tuple[It
     few = _by_index(call, documents)
     if few is not None:
         return few, None
-    if call.body.get("order_by") == ["last_update"] and call.body.get("page") == 0 and not extended:
-        # The real server has an index for it: no page of a listing by time costs more than another.
-        return documents.by_time(_since(call.body.get("last_update"))), CAP
+    order, page, size = (call.body.get(name) for name in ("order_by", "page", "page_size"))
+    is_paged = isinstance(page, int) and isinstance(size, int) and page >= 0 and size >= 1
+    if extended or not is_paged or "scroll_id" in call.body:
+        return documents.values(), None
+    # The real server has an index for it: no page of a listing by time costs more than another.
+    since, until = _limits(call.body.get("last_update"))
+    last = (page + 1) * min(size, CAP)
+    if order == ["last_update"] and page == 0:
+        return documents.by_time(since), last
+    if order in (["-last_update"], ["-last_update", "id"]):
+        return documents.by_time_down(since, until), last
     return documents.values(), None
 
 
@@ -52,12 +61,22 @@ def _by_index(call: Call, documents: Documents) -> list[Document] | None:
     return None
 
 
-def _since(rule: Any) -> str:
-    """Where to begin in the index: at a lower bound written as the server writes times, alone or as the first of two."""
-    bound = rule[0] if isinstance(rule, list) and rule and isinstance(rule[0], str) else ""
-    plain = len(rule) == 2 if bound else False
-    bound = bound if plain else bound.removeprefix(">=") if bound.startswith(">=") else ""
-    return bound if bound.endswith("+00:00") and bound[0].isdigit() else ""
+def _limits(rule: Any) -> tuple[str, str]:
+    """Where to begin and to end in the index: at bounds written as the server writes times; else empty, which is none."""
+    bounds = [bound for bound in rule if bound is None or isinstance(bound, str)] if isinstance(rule, list) else []
+    if len(bounds) == 2 and not any(bound.startswith(("<", ">")) for bound in bounds if bound):
+        return _plain(bounds[0]), _plain(bounds[1]) if bounds[0] else ""  # a greatest value alone finds what has no time, too
+    texts = [bound for bound in bounds if bound]
+    least = [bound.removeprefix(">=") for bound in texts if bound.startswith(">=")]
+    most = [bound.removeprefix("<").removeprefix("=") for bound in texts if bound.startswith("<")]
+    return _plain(least[-1]) if least else "", _plain(most[-1]) if most else ""
+
+
+def _plain(time: str | None) -> str:
+    try:
+        return time if time and api_time(datetime.fromisoformat(time)) == time and time.endswith("+00:00") else ""
+    except ValueError:
+        return ""
 
 
 def _matches(document: Document, conditions: Sequence[Condition]) -> bool:
