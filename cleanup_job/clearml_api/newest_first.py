@@ -21,7 +21,7 @@ from msgspec import UNSET
 
 from cleanup_job.clearml_api.documents import Entry, text_of, utc
 from cleanup_job.clearml_api.listed_documents import Malformed, Shape
-from cleanup_job.clearml_api.listing import FEW, FIELD, Listings, Pages
+from cleanup_job.clearml_api.listing import FEW, FIELD, PAGE_CAP, Listings, Pages
 from cleanup_job.errors import AnswerError
 from cleanup_job.planning.sharding import ALONE, Share
 
@@ -85,6 +85,8 @@ class NewestFirst(Generic[Shape]):
         """All without a time that can be read."""
         self._listed = 0
         """How many with a time came."""
+        self._few = FEW
+        """Records of a page that looks for those without a time."""
         self._reached: datetime | None = None
         """The time at which a reading by offsets ended."""
 
@@ -196,7 +198,8 @@ class NewestFirst(Generic[Shape]):
 
     def _last_pages(self) -> "_Reading[Shape]":
         """The pages from the last one on that has a time: they have all records that have none."""
-        expected, size = self._listed * self._share.shards, min(FEW, self._whole)
+        expected, size = self._listed * self._share.shards, min(self._few, self._whole)
+        self._few = PAGE_CAP  # the next time, since on one page nothing can be skipped
         # The last page that has a time is to have room behind it, so that it is the last one of all, and read once.
         pages = self._in_pages(size - 1 if size > 1 and expected % size == 0 else size)
         start, found, ends = self._last_with_a_time(pages, max(0, expected - 1))
@@ -238,7 +241,7 @@ class NewestFirst(Generic[Shape]):
     @property
     def _whole(self) -> int:
         """As many records as a page has without being cut: what offsets count in."""
-        return max(1, min(self._pages.size, self._listings.seen.largest))
+        return max(1, min(self._listings.page_size, self._listings.seen.largest))
 
     def _in_pages(self, size: int) -> Pages[Shape]:
         return Pages(self._listings, "tasks", self._body, self._shape, size)
