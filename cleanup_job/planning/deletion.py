@@ -3,7 +3,6 @@
 Only a task that the plan deletes gets here. Nothing that a surviving record claims is in a ``Deletion``. Pure: no I/O.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
