@@ -1,4 +1,4 @@
-"""All pages are read before the first deletion, and one pass leaves none."""
+"""Pages are read while tasks are deleted, and one pass leaves none."""
 
 from datetime import timedelta
 
