@@ -1,4 +1,4 @@
-"""Pages are read while tasks are deleted, and one pass leaves none."""
+"""One pass leaves no task, however many pages its listing has."""
 
 from datetime import timedelta
 
