@@ -87,9 +87,7 @@ class Listings:
         other.call = call
         return other
 
-    def read(
-        self, service: str, body: Mapping[str, Any], shape: type[Shape], size: int = 0, since: str = ""
-    ) -> Iterator[Shape | Malformed]:
+    def read(self, service: str, body: Mapping[str, Any], shape: type[Shape], size: int = 0) -> Iterator[Shape | Malformed]:
         """Each document of a listing once. A document whose id can't be read comes each time that it is met.
 
         Args:
@@ -97,13 +95,12 @@ class Listings:
             body: The filters and the fields.
             shape: What each document has to look like.
             size: Documents per page.
-            since: The ``last_update`` to start from; empty: all, including documents without the field.
 
         Raises:
             AnswerError: an answer is not a list of documents at all.
         """
         seen: set[str] = set()
-        for found in self._pages(Pages(self, service, body, shape, size or self.page_size), when(since)):
+        for found in self._pages(Pages(self, service, body, shape, size or self.page_size)):
             twice = {entry.id for entry in found if isinstance(entry, Malformed)}
             for entry in found:
                 if not entry.id or entry.id not in seen or entry.id in twice:
@@ -178,7 +175,7 @@ class Listings:
         return _last_time(page(self.in_turn(f"{service}.get_all", request, LARGE), service, Entry))
 
     @staticmethod
-    def _pages(pages: "Pages[Shape]", since: datetime | None) -> Iterator[list[Shape | Malformed]]:
+    def _pages(pages: "Pages[Shape]", since: datetime | None = None) -> Iterator[list[Shape | Malformed]]:
         found, ends = pages(0, since)
         yield found
         # If the first page is not full, it is the only one, provided that the next one has nothing new.
