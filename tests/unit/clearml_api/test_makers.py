@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
-from cleanup_job.clearml_api.listing import Call
 from cleanup_job.clearml_api.makers import UNKNOWN, makers_of
-from cleanup_job.errors import AnswerError, UnreachableError
+from cleanup_job.errors import AnswerError
 from cleanup_job.planning.paths import ModelId, TaskId
 from cleanup_job.transport.splitting import Splitting
 
@@ -24,36 +23,21 @@ class Models:
         self.documents = documents
         self.cap = cap
         self.asked: list[list[str]] = []
-<<<<<<< HEAD
-        self.fails_for = ""
-        """A model for which it always fails."""
-=======
         self.broken: frozenset[str] = frozenset()
         """Models for which it fails, with all that are asked for beside them."""
->>>>>>> claims
 
     def call(self, name: str, body: dict[str, Any], _: int) -> Mapping[str, Raw]:
         assert name == "models.get_all"
         assert body.keys() == {"id", "only_fields", "order_by"}, "the form that is recorded"
         assert 0 < len(body["id"]) <= 500, "an empty list would match all models"
         self.asked.append(body["id"])
-<<<<<<< HEAD
-        if self.fails_for in body["id"]:
-            message = "500"
-            raise UnreachableError(message)
-=======
         if self.broken & set(body["id"]):
             raise AnswerError("internal server error", status=500)
->>>>>>> claims
         found = [document for document in self.documents if document["id"] in body["id"] or not document["id"]]
         return {"models": Raw(json.dumps(found[: self.cap]).encode())}
 
     def makers(self, models: Iterable[ModelId]) -> Mapping[ModelId, TaskId]:
-<<<<<<< HEAD
-        return makers_of(Splitting[Call](self.call, self.call, lambda: None), models)
-=======
         return makers_of(Splitting(self.call, self.call, lambda: None), models)
->>>>>>> claims
 
 
 def test_each_model_has_its_maker() -> None:
@@ -113,27 +97,3 @@ def test_models_that_were_not_asked_for_are_not_taken() -> None:
     server = Models({"id": M, "task": A}, {"id": N, "task": B})
     server.call = lambda *_: {"models": Raw(json.dumps(server.documents).encode())}
     assert server.makers([M]) == {M: A}
-
-
-<<<<<<< HEAD
-def test_an_answer_without_a_list_is_an_error() -> None:
-    with pytest.raises(AnswerError, match="without a list of models"):
-        makers_of(lambda *_: {}, [M])
-
-
-def test_a_model_for_which_the_server_fails_may_be_of_any_task_and_spoils_no_other() -> None:
-    server = Models({"id": M, "task": A}, {"id": N, "task": B}, {"id": O, "task": B})
-    server.fails_for = N
-    assert server.makers([M, N, O]) == {M: A, N: UNKNOWN, O: B}
-=======
-def test_a_model_for_which_the_server_fails_may_be_of_any_task_and_the_others_are_found() -> None:
-    server = Models({"id": M, "task": A}, {"id": N, "task": B}, {"id": O, "task": A})
-    server.broken = frozenset({N})
-    assert server.makers([M, N, O]) == {M: A, N: UNKNOWN, O: A}
-
-
-def test_an_answer_without_a_list_is_a_failure() -> None:
-    server = Models()
-    server.call = lambda *_: {}
-    assert server.makers([M]) == {M: UNKNOWN}
->>>>>>> claims
