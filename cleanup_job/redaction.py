@@ -10,7 +10,8 @@ When in doubt, text is cut. Even a hostile text takes no more than linear time.
 
 import base64
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
@@ -19,6 +20,8 @@ SHORTEST = 6
 """Characters that a secret of the job needs to be masked everywhere: a shorter one would occur in ordinary words."""
 LONGEST = 8_192
 """The most characters of a URL that are shown: no store accepts a longer one."""
+_SHORT = 64
+"""The most characters of a text whose safe form is remembered: every line of a log has the same names of fields."""
 _DEEPEST = 10
 """How often a text is decoded and searched. A word that is encoded more often is masked completely."""
 
@@ -96,6 +99,16 @@ def hide_all(values: Mapping[str, Any]) -> None:
 
 def redacted(text: str) -> str:
     """The text with every URL cut to its path and every secret masked. Applying it again changes nothing."""
+    return _redacted_short(text, len(_own)) if len(text) <= _SHORT else _redacted(text)
+
+
+@lru_cache(1024)
+def _redacted_short(text: str, _: int) -> str:
+    """The same for a short text; remembered as long as the number of the job's own secrets, which only grows, is the same."""
+    return _redacted(text)
+
+
+def _redacted(text: str) -> str:
     for secret in _own:
         if secret in text:
             text = text.replace(secret, MASK)
@@ -113,14 +126,16 @@ def redacted(text: str) -> str:
     return text
 
 
-def cleaned(value: Any) -> Any:
-    """A document with all texts redacted, including those in its keys."""
+def cleaned(value: Any, clean: Callable[[str], str] = redacted) -> Any:
+    """A document with all texts redacted, including those in its keys; ``clean`` may do more than that to a long text."""
     if isinstance(value, str):
-        return redacted(str(value))
+        return _redacted_short(str(value), len(_own)) if len(value) <= _SHORT else clean(str(value))
+    if value is None or isinstance(value, int):  # most of a log line; the checks below are slow
+        return value
     if isinstance(value, Mapping):
-        return {cleaned(key): cleaned(inner) for key, inner in value.items()}
+        return {cleaned(key, clean): cleaned(inner, clean) for key, inner in value.items()}
     if isinstance(value, Iterable) and not isinstance(value, bytes):
-        return [cleaned(inner) for inner in value]
+        return [cleaned(inner, clean) for inner in value]
     return value
 
 

@@ -7,6 +7,7 @@ not guessed at: it is ``Malformed``.
 """
 
 import re
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from sys import intern
 from typing import Annotated, Any, ClassVar, Literal
@@ -33,8 +34,8 @@ TASK_FIELDS = [
     *("id", "name", "status", "type", "user", "project", "parent", "company", "tags", "system_tags"),
     *("created", "status_changed", "last_update", "last_change", "models.input"),
 ]
-DETAIL_FIELDS = [*TASK_FIELDS, "execution.artifacts", "models.output"]
-CLAIM_FIELDS = ["id", "last_update", "execution.artifacts", "models.output", "output.destination"]
+DETAIL_FIELDS = [*TASK_FIELDS, "execution.artifacts", "models.output", "runtime"]
+CLAIM_FIELDS = ["id", "last_update", "system_tags", "execution.artifacts", "models.output", "output.destination"]
 REPORT_FIELDS = {REPORTS: "report", REPORT_ASSETS: "report_assets"}
 """Fields of a task that only some servers have: elsewhere it is an error to ask for them (400/14, recording
 ``list_fields``)."""
@@ -69,6 +70,12 @@ class Entry(Struct, frozen=True, kw_only=True):
             time = getattr(self, name)
             if time is not UNSET and not FIRST_YEAR <= time.year <= LAST_YEAR:
                 raise ValueError(name)
+
+
+class MakerOf(Entry, frozen=True, kw_only=True):
+    """A model with the task that made it."""
+
+    task: Maybe = UNSET
 
 
 class NameOf(Entry, frozen=True, kw_only=True):
@@ -201,13 +208,20 @@ class DetailEntry(TaskEntry, frozen=True, kw_only=True):
     execution: _Execution
     report: str | None = ""
     report_assets: tuple[str, ...] | None = ()
+    runtime: Any = None
+    """Any SDK may have written anything there."""
 
     def detail(self) -> Detail:
         """The document as a record."""
         named = (one for one in self.execution.artifacts if one.uri)
         sizes = ((one, None if isinstance(one.content_size, UnsetType) else one.content_size) for one in named)
         outputs = tuple(Listed(one.name, ModelId(one.model)) for one in self.models.output)
-        return Detail(self.task(), tuple(Artifact(one.uri, one.mode, size) for one, size in sizes), outputs, self._assets())
+        artifacts = tuple(Artifact(one.uri, one.mode, size) for one, size in sizes)
+        return Detail(self.task(), artifacts, outputs, self._assets(), self._uses_datasets())
+
+    def _uses_datasets(self) -> bool:
+        named = self.runtime.get("datasets") if isinstance(self.runtime, dict) else self.runtime
+        return named not in (None, "", [], {})
 
     def _assets(self) -> tuple[str, ...]:
         if self.type != REPORT:
@@ -232,19 +246,26 @@ class _Output(Struct, frozen=True):
 class ClaimEntry(Entry, frozen=True, kw_only=True):
     """A task with what it names of other tasks: ``CLAIM_FIELDS``."""
 
+    system_tags: tuple[str, ...] = ()
     execution: _Names = _Names()
     models: _Models = _Models()
     output: _Output = _Output()
     report: str | None = ""
     report_assets: tuple[str, ...] | None = ()
 
-    def claimant(self) -> Claimant:
-        """The document as a record."""
+    @property
+    def output_models(self) -> Iterator[ModelId]:
+        """The ids of the models that it lists as its outputs, its own and those of other tasks."""
+        return (ModelId(one.model) for one in self.models.output)
+
+    def claimant(self, makers: Mapping[ModelId, TaskId]) -> Claimant:
+        """The document as a record; ``makers``: who made the models that it lists, as ``makers_of`` found it."""
         return Claimant(
             TaskId(self.id),
             (*(one.uri for one in self.execution.artifacts if one.uri), *(self.report_assets or ()), *self._folders()),
             self.output.destination or "",
-            tuple(ModelId(one.model) for one in self.models.output),
+            tuple(model for model in self.output_models if makers.get(model, self.id) != self.id),
+            "archived" in self.system_tags,
             text_of(self.last_update),
         )
 
@@ -281,6 +302,20 @@ class ProjectEntry(NameOf, frozen=True, kw_only=True):
         return Project(self.id, self.name, hidden, not self.company)
 
 
+class Contents(Struct, frozen=True, kw_only=True):
+    """How many tasks are in a project and below it; old servers don't tell reports from other tasks."""
+
+    tasks: int
+    non_archived_tasks: int
+    reports: int = 0
+    non_archived_reports: int = 0
+
+    @property
+    def archived(self) -> int:
+        """Archived tasks; some may come or go between the server's counts."""
+        return max(0, self.tasks - self.non_archived_tasks) + max(0, self.reports - self.non_archived_reports)
+
+
 def _text(found: Maybe) -> str:
     return "" if isinstance(found, UnsetType) else found
 
@@ -289,6 +324,8 @@ def utc(time: MaybeTime) -> datetime | None:
     """A time as the API writes it, in UTC. Without a time zone, it is in UTC already."""
     if isinstance(time, UnsetType):
         return None
+    if time.tzinfo is UTC:
+        return time
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 

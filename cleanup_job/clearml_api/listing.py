@@ -18,7 +18,8 @@ from copy import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import islice, pairwise
+from itertools import islice
+from threading import Semaphore
 from typing import Any, Generic, TypeVar
 
 from msgspec import Raw
@@ -30,6 +31,7 @@ from cleanup_job.errors import LargeAnswerError
 from cleanup_job.transport.bounded_http import MOST_BYTES
 
 Id = TypeVar("Id", bound=str)
+Record = TypeVar("Record")
 PAGE_CAP = 500
 """The most records that ClearML puts on a page."""
 FEW = 100
@@ -41,7 +43,7 @@ time."""
 SLICES = 32
 """Slices of time in which the rest is read: more than are read at once, since a server's records are not spread evenly."""
 AT_ONCE = 4
-"""Slices that are read at the same time."""
+"""Requests of streams at the same time, all of them together."""
 LARGE = 16 * 2**20
 """The most bytes of a page that are read, unless it has a single record: as large as a document in the server's database can
 be."""
@@ -72,6 +74,12 @@ class Listings:
         self.call = call
         self.page_size = page_size
         self.seen = _Seen()
+        self._turns = Semaphore(AT_ONCE)
+
+    def in_turn(self, name: str, body: dict[str, Any], most: int) -> Mapping[str, Raw]:
+        """Call the server as one of the ``AT_ONCE`` requests of streams."""
+        with self._turns:
+            return self.call(name, body, most)
 
     def by(self, call: Call) -> "Listings":
         """The same listings with another way to call the server."""
@@ -79,9 +87,7 @@ class Listings:
         other.call = call
         return other
 
-    def read(
-        self, service: str, body: Mapping[str, Any], shape: type[Shape], size: int = 0, since: str = ""
-    ) -> Iterator[Shape | Malformed]:
+    def read(self, service: str, body: Mapping[str, Any], shape: type[Shape], size: int = 0) -> Iterator[Shape | Malformed]:
         """Each document of a listing once. A document whose id can't be read comes each time that it is met.
 
         Args:
@@ -89,21 +95,27 @@ class Listings:
             body: The filters and the fields.
             shape: What each document has to look like.
             size: Documents per page.
-            since: The ``last_update`` to start from; empty: all, including documents without the field.
 
         Raises:
             AnswerError: an answer is not a list of documents at all.
         """
         seen: set[str] = set()
-        for found in self._pages(Pages(self, service, body, shape, size or self.page_size), when(since)):
+        for found in self._pages(Pages(self, service, body, shape, size or self.page_size)):
             twice = {entry.id for entry in found if isinstance(entry, Malformed)}
             for entry in found:
                 if not entry.id or entry.id not in seen or entry.id in twice:
                     yield entry
             seen.update(_ids(found) - twice)
 
-    def stream(self, service: str, body: Mapping[str, Any], shape: type[Shape], since: str = "") -> Iterator[Shape | Malformed]:
-        """Yield each document of a listing; one that changes meanwhile may come more than once.
+    def stream(
+        self,
+        service: str,
+        body: Mapping[str, Any],
+        shape: type[Shape],
+        turned: Callable[[list[Shape | Malformed]], Sequence[Record]],
+        since: str = "",
+    ) -> Iterator[Record]:
+        """Yield each document of a listing, as a record; one that changes meanwhile may come more than once.
 
         Remembers no ids, and reads several slices of time at once if there are many documents.
 
@@ -111,43 +123,43 @@ class Listings:
             service: ``tasks`` or ``models``.
             body: The filters and the fields.
             shape: What each document has to look like.
+            turned: Turns a page of documents into as many records. Called in the thread that has read the page, so what it
+                asks the server for (``in_turn``) does not hold up the other slices.
             since: The newest ``last_update`` that was read before. The stream starts a little earlier, since a record is
                 written a moment after the time that it carries. Empty: all, including documents without the field.
 
         Raises:
             AnswerError: an answer is not a list of documents at all.
         """
+        pages = partial(Pages, self.by(self.in_turn), service, body, shape, PAGE_CAP)
         known = when(since)
         start = known - MARGIN if known is not None else None
         read, last = 0, None
         is_long = False
-        for found in self._pages(Pages(self, service, body, shape, PAGE_CAP), start):
-            yield from found
+        for found in self._pages(pages(), start):
+            yield from turned(found)
             read, last = read + len(found), _last_time(found) or last
             is_long = read >= SEQUENTIAL and last is not None and start is None
             if is_long:
                 break
         if not is_long or last is None:
             return
-        for found in in_parallel(self._slices(service, body, shape, last), AT_ONCE):
-            read += len(found)
-            yield from found
-        for found in Pages(self, service, body, shape, PAGE_CAP).without_a_time(read):
-            yield from found
+        edges = self._edges(last, self._newest(service, body))
+        slices = [partial(map, turned, self._slice(pages(), *edge)) for edge in edges]
+        for records in in_parallel(slices, AT_ONCE):
+            read += len(records)
+            yield from records
+        for found in pages().without_a_time(read):
+            yield from turned(found)
 
-    def _slices(
-        self, service: str, body: Mapping[str, Any], shape: type[Shape], begin: datetime
-    ) -> list[Callable[[], Iterator[list[Shape | Malformed]]]]:
-        """Readers for slices of equal length from a time to the newest document; the last one has no end."""
-        newest = self._newest(service, body)
-        count = SLICES if newest is not None else 1
-        step = max(newest - begin, timedelta(seconds=1)) / SLICES if newest is not None else timedelta()
-        edges = [*(begin + step * n for n in range(count)), None]
-        return [
-            partial(self._slice, Pages(self, service, body, shape, PAGE_CAP), first, end)
-            for first, end in pairwise(edges)
-            if first is not None
-        ]
+    @staticmethod
+    def _edges(begin: datetime, newest: datetime | None) -> list[tuple[datetime, datetime | None]]:
+        """Slices of equal length from a time to the newest document; the last one has no end."""
+        if newest is None:
+            return [(begin, None)]
+        step = max(newest - begin, timedelta(seconds=1)) / SLICES
+        starts = [begin + step * n for n in range(SLICES)]
+        return list(zip(starts, [*starts[1:], None], strict=True))
 
     def _slice(self, pages: "Pages[Shape]", begin: datetime, end: datetime | None) -> Iterator[list[Shape | Malformed]]:
         """The pages that start in a slice of time. The last of them may reach beyond its end."""
@@ -160,10 +172,10 @@ class Listings:
     def _newest(self, service: str, body: Mapping[str, Any]) -> datetime | None:
         """When any of the documents was last changed."""
         request = {**body, "only_fields": ["id", FIELD], "order_by": [f"-{FIELD}", "id"], "page": 0, "page_size": 1}
-        return _last_time(page(self.call(f"{service}.get_all", request, LARGE), service, Entry))
+        return _last_time(page(self.in_turn(f"{service}.get_all", request, LARGE), service, Entry))
 
     @staticmethod
-    def _pages(pages: "Pages[Shape]", since: datetime | None) -> Iterator[list[Shape | Malformed]]:
+    def _pages(pages: "Pages[Shape]", since: datetime | None = None) -> Iterator[list[Shape | Malformed]]:
         found, ends = pages(0, since)
         yield found
         # If the first page is not full, it is the only one, provided that the next one has nothing new.
@@ -255,12 +267,29 @@ class Pages(Generic[Shape]):
             yield found
             read += len(_ids(found) - at_edge)
             last = _last_time(found) if found else edge
+            if start and (ends or last != edge):
+                yield from self._skipped(edge, at_edge | _ids(found))
             if last != edge:
                 edge, start, by_id, at_edge = last, 0, False, {d.id for d in found if _time(d) == last}
             else:  # all of one moment, or the end
                 start, by_id = self.next(start) if by_id else 0, True
                 at_edge |= _ids(found)
         return read
+
+    def _skipped(self, moment: datetime, known: set[str]) -> Iterator[list[Shape | Malformed]]:
+        """Yield records of a moment that offsets skipped, since others left meanwhile: read again until none is new."""
+        is_new = True
+        while is_new:
+            is_new, start, ends = False, 0, False
+            while not ends:
+                found, ends = self(start, moment, by_id=True)
+                new = [entry for entry in found if entry.id not in known and _time(entry) == moment]
+                if new:
+                    is_new = True
+                    known |= _ids(new)
+                    yield new
+                ends = ends or _last_time(found) != moment
+                start = self.next(start)
 
     def without_a_time(self, read: int) -> Iterator[list[Shape | Malformed]]:
         """Yield records without the field: from the page where they should begin, or earlier if records left meanwhile."""

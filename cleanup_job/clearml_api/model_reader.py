@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from cleanup_job.clearml_api import documents, event_files
 from cleanup_job.clearml_api.api_reader import ApiReader
 from cleanup_job.clearml_api.capabilities import MODEL_EVENTS
+from cleanup_job.clearml_api.listed_documents import Malformed
 from cleanup_job.clearml_api.listing import PAGE_CAP, chunks
 from cleanup_job.planning.paths import ModelId, TaskId
 from cleanup_job.planning.records import Model, Unreadable
@@ -41,8 +42,7 @@ class ModelReader(ApiReader):
         A model that changes meanwhile may come twice. Of a malformed one, what can be read is yielded.
         """
         body = {"only_fields": documents.MODEL_FIELDS}
-        for entry in self._listings.stream("models", body, documents.ModelEntry, since):
-            yield entry.model()
+        yield from self._listings.stream("models", body, documents.ModelEntry, _models, since)
 
     def models_of(self, tasks: Iterable[TaskId]) -> dict[TaskId, list[Model]]:
         """The output models of these tasks."""
@@ -66,6 +66,10 @@ class ModelReader(ApiReader):
     def model_event_files(self, models: Sequence[ModelId]) -> Iterator[tuple[ModelId, str | Unreadable]]:
         """The files of the models' own debug samples and plots. A model whose id can't be read can't be asked for."""
         ids = [model for model in models if model]
-        if ids and self._capabilities.has(MODEL_EVENTS) and event_files.any_of_models(self._ask, self._capabilities, ids):
+        if ids and self._capabilities.has(MODEL_EVENTS):
             for owner, found in event_files.uris(self._ask, self._capabilities, ids, of_models=True):
                 yield ModelId(owner), found
+
+
+def _models(found: Iterable[documents.ModelEntry | Malformed]) -> list[Model]:
+    return [entry.model() for entry in found]

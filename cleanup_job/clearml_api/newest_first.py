@@ -80,7 +80,7 @@ class NewestFirst(Generic[Shape]):
         self._share = share
         self._pages = self._in_pages(listings.page_size)
         self._edge: dict[str, datetime] = {}
-        """Those that came and may be met again, each with its time: it is the one from which the listing goes on, or below."""
+        """Those that came and may be met again, each with its time: that from which the listing continues, or below."""
         self._timeless: set[str] = set()
         """All without a time that can be read."""
         self._listed = 0
@@ -108,7 +108,7 @@ class NewestFirst(Generic[Shape]):
 
     # -- by time
     def _days(self) -> Iterator[Shape | Malformed]:
-        """The days of this shard. After one without any record, the next record below says where to go on."""
+        """The days of this shard. After one without any record, the next record below says where to continue."""
         newest = self._newest(_Span())
         while newest is not None:
             before = -1
@@ -258,12 +258,12 @@ class NewestFirst(Generic[Shape]):
         if stray := [time for time in times if not (span.has(time) if time else not span.bounds)]:
             message = (
                 f"{CALL}: the server ignores the bounds {' and '.join(span.bounds)} of {FIELD}: it gave a task of "
-                f"{text_of(stray[0] or UNSET) or 'no time'}. Without them the listing can't go on while tasks are deleted."
+                f"{text_of(stray[0] or UNSET) or 'no time'}. Without them the listing can't continue while tasks are deleted."
             )
             raise AnswerError(message)
-        if any(later and (earlier is None or later > earlier) for earlier, later in pairwise(times)):
+        if not _descend(times):
             message = (
-                f"{CALL}: the server ignores the order by {FIELD}. Without it a listing can't go on while tasks are deleted."
+                f"{CALL}: the server ignores the order by {FIELD}. Without it a listing can't continue while tasks are deleted."
             )
             raise AnswerError(message)
         return found, ends
@@ -291,6 +291,11 @@ _Reading = Iterator[tuple[int, list[Shape | Malformed]]]
 
 def _first(found: Iterable[Entry | Malformed]) -> datetime | None:
     return next((moment for entry in found if (moment := utc(entry.last_update))), None)
+
+
+def _descend(times: Iterable[datetime | None]) -> bool:
+    """Whether none is later than the one before it, and what is without a time comes last."""
+    return not any(later and (earlier is None or later > earlier) for earlier, later in pairwise(times))
 
 
 def _last(found: Sequence[Entry | Malformed]) -> datetime | None:

@@ -23,7 +23,7 @@ from cleanup_job.concurrency_limit import ConcurrencyLimit
 from cleanup_job.errors import AnswerError, ForeignAnswerError, SettingsError
 from cleanup_job.redaction import hide
 from cleanup_job.retry import TRANSIENT_STATUSES, Retry, TransientError, time_limits
-from cleanup_job.transport.bounded_http import BoundedAdapter
+from cleanup_job.transport.bounded_http import BoundedAdapter, fix_environment
 from cleanup_job.transport.connection_errors import NamedAddress, failure_reason
 
 T = TypeVar("T")
@@ -159,6 +159,7 @@ class BoundedSession(Session):  # type: ignore[misc]  # clearml has no types
         if not isinstance(http.get_adapter(self._access.api_host), _Adapter):
             for scheme in ("http://", "https://"):
                 http.mount(scheme, _Adapter(self._access, self._clock))
+            fix_environment(http, self._access.api_host)
         super().refresh_token()
 
     def _do_refresh_token(self, old_token: str | None, exp: int | None = None) -> str:

@@ -11,7 +11,8 @@ from cleanup_job.clearml_api.api_reader import ApiReader
 from cleanup_job.clearml_api.datasets import Ancestors
 from cleanup_job.clearml_api.deletion_answers import MISSING_TASK
 from cleanup_job.clearml_api.listed_documents import Malformed
-from cleanup_job.clearml_api.listing import PAGE_CAP, chunks
+from cleanup_job.clearml_api.listing import PAGE_CAP, Call, chunks
+from cleanup_job.clearml_api.makers import makers_of
 from cleanup_job.clearml_api.newest_first import NewestFirst
 from cleanup_job.errors import AnswerError
 from cleanup_job.planning.claim import ClaimScope
@@ -19,6 +20,7 @@ from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import Claimant, Detail, Task, Unreadable
 from cleanup_job.planning.selection import Query
 from cleanup_job.planning.sharding import ALONE, Share
+from cleanup_job.transport.splitting import Splitting
 
 
 class TaskReader(ApiReader):
@@ -29,6 +31,8 @@ class TaskReader(ApiReader):
         super().__init__(client, page_size)
         self._report_fields = [field for what, field in documents.REPORT_FIELDS.items() if self._capabilities.has(what)]
         self._malformed_projects: set[str] = set()
+        few_tries: Call = self.with_few_tries._listings.in_turn  # noqa: SLF001 -- its own
+        self._split: Splitting[Call] = Splitting(self._listings.in_turn, few_tries, self.newest)
 
     def newest(self) -> datetime | None:
         """When a task was last updated, by the server's clock; None if there is no task, or its record can't be read."""
@@ -116,12 +120,16 @@ class TaskReader(ApiReader):
         """Yield what the tasks in a scope name; with ``since``, only of tasks changed since that ``last_update``.
 
         No filter of the API finds an artifact by its address (recording ``list_parts``), so all tasks are read. A task that
-        changes meanwhile may come twice.
+        changes meanwhile may come twice. Who made the models that they list is looked up for each page.
         """
         for filters in documents.SCOPES[scope]:
             body = {**filters, "search_hidden": True, "only_fields": [*documents.CLAIM_FIELDS, *self._report_fields]}
-            for entry in self._listings.stream("tasks", body, documents.ClaimEntry, since):
-                yield entry.claimant()
+            yield from self._listings.stream("tasks", body, documents.ClaimEntry, self._claimants, since)
+
+    def _claimants(self, found: Sequence[documents.ClaimEntry | Malformed]) -> list[Claimant]:
+        listed = (model for entry in found if not isinstance(entry, Malformed) for model in entry.output_models)
+        makers = makers_of(self._split, listed)
+        return [entry.claimant(makers) for entry in found]
 
     def published_children(self, tasks: Iterable[TaskId]) -> frozenset[TaskId]:
         """Those of these tasks that have a published child."""
@@ -148,11 +156,6 @@ class TaskReader(ApiReader):
     def dataset_ancestors(self) -> Iterator[tuple[TaskId, frozenset[TaskId]]]:
         """Every dataset version on the server, with the versions that it needs, or may need, to be readable."""
         yield from Ancestors(self._listings.read).read()
-
-    def pipelines(self, tasks: Iterable[TaskId]) -> frozenset[TaskId]:
-        """Those of these tasks that are controllers of pipelines. A task that can't be read counts as one."""
-        found = self.tasks(tasks).values()
-        return frozenset(t.id for t in found if isinstance(t, Unreadable) or t.is_controller)
 
     def _task(self, entry: documents.TaskEntry | Malformed) -> Task | Unreadable:
         task = entry.task()

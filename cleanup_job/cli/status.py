@@ -1,7 +1,8 @@
 """``clearml-cleanup status``: what is known of an installed release."""
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -104,6 +105,15 @@ def _of_one(entry: PassResult) -> str:
     one = entry.summary
     doing = "would delete" if one.get("dry_run") else "deleted"
     text = f"{ending}: {doing} {counted(int(one.get('deleted') or 0), 'task')}, {counted(int(one.get('files') or 0), 'file')}"
-    rest = [f"{one[key]:,} {key}" for key in ("kept", "failed", "left") if one.get(key)]
+    rest = [f"{one[key]:,} {key}" for key in ("kept", "failed") if one.get(key)]
     error = f"; {one['error']}" if one.get("error") else ""
-    return ", ".join([text, *rest]) + error
+    return ", ".join([text, *rest, *_left(one)]) + error
+
+
+def _left(summary: dict[str, Any]) -> Iterator[str]:
+    """How many tasks are left, if any are."""
+    number, at_least = int(summary.get("left") or 0), summary.get("left_at_least")
+    if number:
+        yield f"at least {number:,} left" if at_least else f"{number:,} left"
+    elif at_least:
+        yield "more may be left"

@@ -306,12 +306,16 @@ def _sum(summaries: list[dict[str, Any]]) -> dict[str, Any]:
     errors = dict.fromkeys(str(one["error"]) for one in summaries if one.get("error"))
     counts = {name: sum(int(one.get(name) or 0) for one in summaries) for name in _counts(summaries[0])}
     return {
-        "dry_run": any(one.get("dry_run") for one in summaries),
+        **{name: _any(summaries, name) for name in ("dry_run", "left_at_least")},
         "exit_code": max(int(one.get("exit_code") or 0) for one in summaries),
         "error": "; ".join(errors) or None,
         "seconds": max(float(one.get("seconds") or 0) for one in summaries),
         **counts,
     }
+
+
+def _any(summaries: list[dict[str, Any]], name: str) -> bool:
+    return any(one.get(name) for one in summaries)
 
 
 def _counts(summary: dict[str, Any]) -> list[str]:

@@ -4,11 +4,10 @@ What takes long to read, the files of debug samples and plots, is read for the w
 acted upon, for a chunk of a few dozen tasks, so that a task that was restored or is used by then is seen.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cleanup_job.errors import AnswerError, CleanupError, LeaseHeldError
-from cleanup_job.passes.candidates import Candidates
 from cleanup_job.passes.file_results import FileResults
 from cleanup_job.passes.phases import Phases
 from cleanup_job.passes.planner import Planner
@@ -22,6 +21,7 @@ from cleanup_job.planning.paths import LinkedFile, OwnedPath, TaskId
 from cleanup_job.planning.plan import Kept, Plan
 from cleanup_job.planning.policy import Policy
 from cleanup_job.planning.records import Removed
+from cleanup_job.planning.selection import Selected
 from cleanup_job.transport.splitting import Splitting
 
 CHUNK = 25
@@ -45,7 +45,8 @@ class Batches:
 
     storage: Storage
     policy: Policy
-    found: Candidates
+    tasks: Mapping[TaskId, Selected]
+    """The tasks as they were selected."""
     planner: Planner
     files: FileResults
     outcomes: OutcomeBuilder
@@ -105,14 +106,14 @@ class Batches:
             plan, unplanned = self.planner.plan_all(chunk, read)
         for unit, why in unplanned.items():
             outcomes += self._failed([unit], Reason.SERVER_ERROR, why)
-        outcomes += [self._kept(kept) for kept in plan.kept]
+        outcomes += [self.kept(kept) for kept in plan.kept]
         outcomes += act(plan)
 
     def _failed(self, units: Sequence[Unit], reason: Reason, error: Exception) -> list[TaskOutcome]:
-        tasks = [self.found.tasks[task] for unit in units for task in unit]
+        tasks = [self.tasks[task] for unit in units for task in unit]
         return [self.outcomes.of(task, Verdict.FAILED, reason, str(error)) for task in tasks]
 
-    def _kept(self, kept: Kept) -> TaskOutcome:
+    def kept(self, kept: Kept) -> TaskOutcome:
         """A task that is kept by plan; or gone, if the server says so: its record was deleted by someone else."""
         if kept.absent:
             gone, _ = self.split.each("looking", [kept.task.id], lambda server, some: server.is_gone(some[0]))
@@ -128,7 +129,7 @@ class Batches:
 
     def _delete(self, plan: Plan) -> list[TaskOutcome]:
         """Files first, record last; a unit with a file that can't be deleted keeps its records."""
-        records = RecordDeletion(self.policy, self.found.tasks, self.outcomes, self.split, self.warn)
+        records = RecordDeletion(self.policy, self.tasks, self.outcomes, self.split, self.warn)
         with self.phases.phase("records"):
             failed, plans = records.prepare(plan.deletions)
         with self.phases.phase("files"):

@@ -1,210 +1,277 @@
-"""The index of claims: what models and tasks name in the folders of tasks that are to be deleted.
+"""The index of claims: what models and tasks name in the folders of other tasks, and which models of others they list.
 
-It is read once, before the first deletion, as a stream: every model, and every task that the scope covers. Only exceptions are
-remembered: an address in the folder of another task that is to be deleted, and a model that another task lists. What was made
-or changed since is read again before each deletion.
+It is read once, before the first deletion, as a stream: every model, and every task that the scope covers. Which tasks will be
+deleted is not known then, so all that a record names of another task is remembered, and nothing else: on a usual server that is
+next to nothing. What was made or changed since is read again before each deletion.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Container, Iterable, Iterator
-from dataclasses import dataclass, field
-from random import Random
-from threading import Lock
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import takewhile
+from threading import Event, Lock
+from typing import NamedTuple
 
 from cleanup_job.errors import SettingsError
+from cleanup_job.passes import survivors
 from cleanup_job.passes.ports import Server, Storage
 from cleanup_job.planning.claim import Claim, ClaimScope, task_ids_in
 from cleanup_job.planning.outputs import INTERRUPTED
 from cleanup_job.planning.paths import Location, ModelId, TaskId, in_no_folder, is_clean
-from cleanup_job.planning.records import Claimant
+from cleanup_job.planning.records import DELETED_PREFIX, Claimant
 
-SAMPLE = 50
-"""Files of surviving records that a store which can't list has to show some of, before anything is deleted there."""
 MOUNTED = "file://"
+NOT_MOUNTED = ("http://", "https://", "s3://", "gs://", "azure://")
+"""How addresses begin that no mounted folder has. To locate a file takes as long as all else that is done about its address."""
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """What a record needs of the tasks that are to be deleted: these may be deleted with it, or after it."""
+class _Foreign(NamedTuple):
+    """An address that a record names, and what it can mean outside of the folders of the record's own task."""
 
-    by: TaskId
-    """The task whose record it is, or the maker of the model whose record it is."""
-    tasks: frozenset[TaskId]
-
-
-@dataclass(slots=True)
-class _Sample:
-    """A random sample of places, each as likely as any other; the same for the same records."""
-
-    places: list[Location] = field(default_factory=list)
-    seen: int = 0
-    random: Random = field(default_factory=lambda: Random(0))  # noqa: S311 -- a sample, not a secret
-
-    def add(self, place: Location) -> None:
-        self.seen += 1
-        if len(self.places) < SAMPLE:
-            self.places.append(place)
-        elif (at := self.random.randrange(self.seen)) < SAMPLE:
-            self.places[at] = place
+    claim: Claim
+    tasks: set[TaskId]
+    """Other tasks in whose folders it can be."""
+    is_loose: bool
+    """Whether it can be outside of all task folders, where that is of interest."""
 
 
 class ClaimIndex:
-    """Who claims what of the tasks that are to be deleted. Safe to use from many threads."""
+    """Who claims what of which tasks. Safe to use from many threads.
+
+    Whether a task is there, or is to be deleted, makes no difference here.
+    """
 
     def __init__(
-        self, server: Server, storage: Storage, tasks: Container[TaskId], scope: ClaimScope = "all", *, links: bool = False
+        self,
+        server: Server,
+        storage: Storage,
+        scope: ClaimScope = "all",
+        *,
+        links: bool = False,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         """Nothing is read yet.
 
         Args:
             server: Where the records are.
             storage: Where their files are.
-            tasks: The candidates: tasks that are to be deleted.
             scope: Which tasks are read.
             links: Whether files outside of all task folders may be deleted: then claims on these are remembered, too.
+            stopped: Whether the pass has to end. What is read by then is incomplete, and nothing may be deleted with it.
         """
         self._server = server
         self._storage = storage
-        self._tasks = tasks
         self._scope = scope
         self._links = links
-        self._lock = Lock()
+        self._stopped = stopped
+        self._is_read = False
+        self._reading = Lock()
+        """Held while records are read, which takes requests."""
         self._newest_model = self._newest_task = ""
-        self._read_whole = False
-        self._sample = _Sample()
-        self._makers: dict[ModelId, TaskId] = {}
-        """The models that candidates made."""
-        self._on: dict[TaskId, dict[str, tuple[Claim, ...]]] = {}
-        """For each candidate, by whose record, the claims on its folders."""
-        self._on_links: dict[str, dict[str, tuple[Claim, ...]]] = defaultdict(dict)
-        """Claims on files outside of all task folders, by the file's name and by whose record."""
-        self._listed_by: dict[ModelId, set[TaskId]] = defaultdict(set)
-        """For each model that a candidate made, the other tasks that list it as an output of theirs."""
-        self._unreadable: dict[TaskId, str] = {}
-        """Candidates that a record which can't be read may need, each with a text that says what can't be read."""
+        self._pools = survivors.Pool(), survivors.Pool()
+        """Files that models and tasks name."""
+        self._failed = Event()
+        self.sample: list[Location] = []
+        """Places of files that surviving records name, in stores that can't list. Empty until all is read."""
         self.model_tags: set[str] = set()
         """Every tag that a model has."""
+        self._known = Lock()
+        """Held while one of the following is changed or read."""
+        self._on: dict[TaskId, list[Claim]] = defaultdict(list)
+        """For each task the claims on its folders."""
+        self._on_links: dict[str, list[Claim]] = defaultdict(list)
+        """Claims on files outside of all task folders, by the file's name."""
+        self._by: set[str] = set()
+        """The models and tasks whose records these are."""
+        self._holders: set[TaskId] = set()
+        """The tasks with which these end, and those that list models of others."""
+        self._listed_by: dict[ModelId, set[TaskId]] = defaultdict(set)
+        """For each model that tasks list which did not make it, these tasks."""
+        self._unreadable: dict[TaskId, str] = {}
+        """Tasks that a record which can't be read may need, each with a text that says what can't be read."""
 
     # -- reading
-    def read(self) -> Iterator[Needs]:
-        """Read all of it; yields what each record needs of candidates."""
-        with self._lock:
-            yield from self._read_models("")
-            yield from self._read_tasks("")
-            self._read_whole = True
+    def read(self) -> None:
+        """Read all of it, once: models and tasks at the same time.
+
+        Raises:
+            AnswerError: something of it can't be read.
+            UnreachableError: the server gives no usable answer.
+        """
+        with self._reading, ThreadPoolExecutor(2, "claims") as pool:
+            try:
+                for one in as_completed([pool.submit(self._read_models), pool.submit(self._read_tasks)]):
+                    one.result()
+            except BaseException:
+                self._failed.set()  # what the other one reads is of no use any more
+                raise
+            if self._failed.is_set():
+                return
+            self.sample = survivors.sample(self._server, *self._pools)
+            self._is_read = True
 
     def catch_up(self) -> None:
-        """Read the records that were made or changed since the last look."""
-        with self._lock:
-            for _ in self._read_models(self._newest_model):
-                pass
-            for _ in self._read_tasks(self._newest_task):
-                pass
+        """Read the records that were made or changed since the last look.
 
-    def _read_models(self, since: str) -> Iterator[Needs]:
-        for model in self._server.all_models(since):
+        Raises:
+            AnswerError: something of it can't be read.
+            UnreachableError: the server gives no usable answer.
+        """
+        with self._reading:
+            if not self._is_read:
+                message = "claims that were not read to the end"
+                raise RuntimeError(message)
+            self._read_models(self._newest_model)
+            self._read_tasks(self._newest_task)
+
+    def _is_wanted(self, _: object) -> bool:
+        if not self._is_read and self._stopped():
+            self._failed.set()
+        return not self._failed.is_set()
+
+    def _read_models(self, since: str = "") -> None:
+        for model in takewhile(self._is_wanted, self._server.all_models(since)):
             self._newest_model = max(self._newest_model, model.last_update)
             self.model_tags.update(model.tags)
             maker = TaskId(model.task)
             if model.unreadable:
-                self._note_unreadable({maker, *model.mentions}, model.unreadable_words)
-            if maker in self._tasks:
-                self._makers[model.id] = maker
+                self._note_unreadable(model.mentions | {maker}, model.unreadable_words)
             if model.uri:
-                hosts = self._note(model.id, maker, [model.uri], is_model=True)
-                if hosts:
-                    yield Needs(maker, hosts)
+                if not model.unreadable:
+                    self._see(self._pools[0], model.uri, survivors.NOBODY if model.ready else maker)
+                self._remember([*self._named(model.id, maker, [model.uri], is_model=True)])
 
-    def _read_tasks(self, since: str) -> Iterator[Needs]:
-        for claimant in self._server.claimants(self._scope, since):
+    def _read_tasks(self, since: str = "") -> None:
+        for claimant in takewhile(self._is_wanted, self._server.claimants(self._scope, since)):
+            task = claimant.id
             self._newest_task = max(self._newest_task, claimant.last_update)
             if claimant.unreadable:
-                self._note_unreadable(claimant.mentions - {claimant.id}, claimant.unreadable_words)
-            needed = self._note(claimant.id, claimant.id, claimant.uris) | self._note_destination(claimant)
-            for model in claimant.outputs:
-                maker = self._makers.get(model, claimant.id)
-                if maker != claimant.id:
-                    self._listed_by[model].add(claimant.id)
-                    needed |= {maker}
-            if needed:
-                yield Needs(claimant.id, needed)
+                self._note_unreadable(claimant.mentions - {task}, claimant.unreadable_words)
+            for uri in claimant.uris if not claimant.archived else ():
+                self._see(self._pools[1], uri, task)
+            self._remember([*self._named(task, task, claimant.uris), *self._written(claimant)])
+            if claimant.listed:
+                with self._known:
+                    self._holders.add(task)
+                    for model in claimant.listed:
+                        self._listed_by[model].add(task)
 
     def _note_unreadable(self, tasks: Iterable[TaskId], words: str) -> None:
-        self._unreadable.update(dict.fromkeys((task for task in tasks if task in self._tasks), words))
+        with self._known:
+            self._unreadable.update((task, words) for task in tasks if task)
 
-    def _note(self, by: str, maker: TaskId, uris: Iterable[str], *, is_model: bool = False) -> frozenset[TaskId]:
-        """Remember what a record names in the folders of candidates; gives these."""
-        found: dict[TaskId, list[Claim]] = defaultdict(list)
-        loose: dict[str, list[Claim]] = defaultdict(list)
+    def _named(self, by: str, maker: TaskId, uris: Iterable[str], *, is_model: bool = False) -> Iterator[_Foreign]:
+        """What a record names of others."""
         for uri in uris:
-            place = self._storage.locate(uri)
-            real = self._real(place)
-            claim = Claim(by, maker, uri, real, is_model=is_model)
-            for task in self._hosts(uri, real, maker):
-                found[task].append(claim)
-            if place is not None and maker not in self._tasks:
-                self._see(place)
-            if self._links and (place is None or in_no_folder(place.path)):
-                loose[claim.name].append(claim)
-        for task, claims in found.items():
-            self._on.setdefault(task, {})[by] = tuple(claims)
-        for name, claims in loose.items():
-            self._on_links[name][by] = tuple(claims)
-        return frozenset(found)
+            real = self._real(uri)
+            tasks = _others_in(uri, real, maker)
+            is_loose = self._links and _is_loose(self._storage.locate(uri))
+            if tasks or is_loose:
+                yield _Foreign(Claim(by, maker, uri, real, is_model=is_model), tasks, is_loose)
 
-    def _hosts(self, uri: str, real: str, maker: TaskId) -> frozenset[TaskId]:
-        """The candidates in whose folders an address can be, other than its maker."""
-        ids = task_ids_in(uri) | (task_ids_in(real) if real else set())
-        return frozenset(task for task in ids if task != maker and task in self._tasks)
+    def _written(self, claimant: Claimant) -> Iterator[_Foreign]:
+        """The place that a task writes to, if it is one of others."""
+        uri, task = claimant.destination, claimant.id
+        real = self._real(f"{uri}/x").removesuffix("/x") if uri else ""
+        if tasks := _others_in(uri, real, task):
+            yield _Foreign(Claim(task, task, uri, real, writes=True), tasks, is_loose=False)
 
-    def _note_destination(self, claimant: Claimant) -> frozenset[TaskId]:
-        uri = claimant.destination
-        real = self._real(self._storage.locate(f"{uri}/x")) if uri else ""
-        hosts = self._hosts(uri, real, claimant.id)
-        for task in hosts:
-            claim = Claim(claimant.id, claimant.id, uri, real.removesuffix("/x"), writes=True)
-            on = self._on.setdefault(task, {})
-            on[claimant.id] = (*(c for c in on.get(claimant.id, ()) if not c.writes), claim)
-        return hosts
+    def _remember(self, found: Sequence[_Foreign]) -> None:
+        """Remember what one record names of others, in place of what it named when it was read before."""
+        if not found:
+            return
+        on: dict[TaskId, list[Claim]] = defaultdict(list)
+        on_links: dict[str, list[Claim]] = defaultdict(list)
+        for claim, tasks, is_loose in found:
+            for task in tasks:
+                on[task].append(claim)
+            if is_loose:
+                on_links[claim.name].append(claim)
+        by = found[0].claim.by
+        with self._known:
+            again = by in self._by
+            for task, claims in on.items():
+                _put(self._on[task], claims, again=again)
+            for name, claims in on_links.items():
+                _put(self._on_links[name], claims, again=again)
+            self._holders.add(found[0].claim.maker)
+            if by:  # without an id that can be read, each may be another record
+                self._by.add(by)
 
-    def _real(self, place: Location | None) -> str:
-        """Where a mounted folder really holds a place, if that is elsewhere."""
+    def _real(self, uri: str) -> str:
+        """Where a mounted folder really holds a file, if that is elsewhere."""
+        place = None if uri.startswith(NOT_MOUNTED) else self._storage.locate(uri)
         if place is None or not place.store.startswith(MOUNTED):
             return ""
         real = self._storage.real(place)
         return "" if real == place else f"{real.store.removeprefix(MOUNTED)}/{real.path}"
 
-    def _see(self, place: Location) -> None:
-        """Take a file of a record that survives into the sample, unless it was read before."""
-        if not self._read_whole and place.path != INTERRUPTED and is_clean(place.path) and not self._storage.lists(place.store):
-            self._sample.add(place)
+    def _see(self, pool: survivors.Pool, uri: str, task: TaskId) -> None:
+        """Take a file into a sample, if it is one that can be looked for in a store that can't list."""
+        if not pool.wants():
+            return
+        place = self._storage.locate(uri)
+        if place is None or place.path == INTERRUPTED or not is_clean(place.path):
+            return
+        if not self._storage.lists(place.store):
+            pool.add(place, task)
 
     # -- what was read
-    @property
-    def sample(self) -> list[Location]:
-        """Places of files that surviving records name, in stores that can't list."""
-        return list(dict.fromkeys(self._sample.places))
-
-    def maker_of(self, model: ModelId) -> TaskId | None:
-        """The candidate that made a model; None if it was made elsewhere."""
-        return self._makers.get(model)
-
     def unreadable(self, task: TaskId) -> str:
-        """What can't be read of the records that may need a candidate's files, in words; empty if all can be read."""
-        return self._unreadable.get(task, "")
+        """What can't be read of the records that may need a task's files, in words; empty if all can be read."""
+        with self._known:
+            return self._unreadable.get(task, "")
 
     def on(self, task: TaskId) -> tuple[Claim, ...]:
-        """The claims of other records on the folders of a candidate."""
-        return tuple(claim for claims in self._on.get(task, {}).values() for claim in claims)
+        """The claims of other records on the folders of a task."""
+        with self._known:
+            return tuple(self._on.get(task, ()))
 
     def on_links(self, paths: Iterable[str]) -> tuple[Claim, ...]:
         """The claims on files outside of all task folders that have the names of these."""
         names = {path.rpartition("/")[2] for path in paths}
-        return tuple(claim for name in names for claims in self._on_links.get(name, {}).values() for claim in claims)
+        with self._known:
+            return tuple(claim for name in names for claim in self._on_links.get(name, ()))
 
     def listed_by(self, model: ModelId) -> frozenset[TaskId]:
         """The tasks that list a model as their output although another one made it."""
-        return frozenset(self._listed_by.get(model, ()))
+        with self._known:
+            return frozenset(self._listed_by.get(model, ()))
+
+    def consumers_of(self, task: TaskId, made: Iterable[ModelId]) -> frozenset[TaskId]:
+        """The other tasks that name a task's files, in their own records or in those of models they made, or list its models.
+
+        ``made``: the models that the task made.
+        """
+        makers = {claim.maker for claim in self.on(task) if not claim.maker.startswith(DELETED_PREFIX)}
+        return frozenset(makers.union(*map(self.listed_by, made)) - {task, ""})
+
+    def concerns(self, task: TaskId) -> bool:
+        """Whether a claim ends with a task, or it lists models of others: it makes a difference then whether it was deleted."""
+        with self._known:
+            return task in self._holders
+
+    def concerns_model(self, model: ModelId) -> bool:
+        """Whether a model's own record claims a file of others: it makes a difference then whether the model is kept."""
+        with self._known:
+            return model in self._by
+
+
+def _put(known: list[Claim], claims: list[Claim], *, again: bool) -> None:
+    """Add the claims of a record, in place of earlier ones if it was read before."""
+    if again:
+        known[:] = [claim for claim in known if claim.by != claims[0].by]
+    known += claims
+
+
+def _is_loose(place: Location | None) -> bool:
+    """Whether a file can be outside of all task folders."""
+    return place is None or in_no_folder(place.path)
+
+
+def _others_in(uri: str, real: str, maker: TaskId) -> set[TaskId]:
+    """The tasks in whose folders an address can be, other than the one whose record, or whose model's record, has it."""
+    return task_ids_in(uri).union(task_ids_in(real) if real else ()) - {maker}
 
 
 def check_model_tags(wanted: Collection[str], known: Collection[str]) -> None:

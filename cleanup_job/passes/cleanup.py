@@ -1,23 +1,23 @@
-"""One pass: select, plan batch by batch, delete files, delete records, report.
+"""One pass: read the claims, then select window by window, plan, delete files, delete records, report.
 
-    settings -> select -> plan -> delete files -> delete records -> report
+    settings -> claims -> select, newest first -> plan -> look again -> delete files -> delete records -> report
 
-Each batch is read, checked again, and deleted: files first, records last. A record that is there says that there may be files,
-so the next pass finds the rest, no matter what interrupted this one.
+While one window is worked on in batches, the next one is read. Each batch is read, checked again, and deleted: files first,
+records last. A record that is there says that there may be files, so the next pass finds the rest, no matter what interrupted
+this one.
 """
 
+import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 
-from cleanup_job.errors import CleanupError, LeaseLostError, RefusedError
+from cleanup_job.errors import LeaseLostError, RefusedError
 from cleanup_job.exit_codes import StopReason
-from cleanup_job.passes import candidates
-from cleanup_job.passes.batch import Batches, Worked
-from cleanup_job.passes.candidates import Candidates
+from cleanup_job.passes.batch import Batches
+from cleanup_job.passes.claim_index import ClaimIndex
 from cleanup_job.passes.file_results import FileResults
 from cleanup_job.passes.observers import Observers
 from cleanup_job.passes.phases import Phases
@@ -26,18 +26,20 @@ from cleanup_job.passes.ports import Observer, Server, Storage
 from cleanup_job.passes.projects import ProjectDeletion
 from cleanup_job.passes.rate import Rate
 from cleanup_job.passes.reading import Reader
+from cleanup_job.passes.remembers import Remembers
 from cleanup_job.passes.scheduler import Scheduler
+from cleanup_job.passes.stream import Stream
+from cleanup_job.passes.windows import Windows
 from cleanup_job.planning import clock
+from cleanup_job.planning.backlog import Backlog
 from cleanup_job.planning.deleted_so_far import DeletedSoFar
 from cleanup_job.planning.filters import Known, needed_by
-from cleanup_job.planning.order import Order, Unit
-from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
+from cleanup_job.planning.outcome import Report, TaskOutcome
 from cleanup_job.planning.outcome_builder import OutcomeBuilder
-from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.plan import Kept
-from cleanup_job.planning.policy import Policy
+from cleanup_job.planning.policy import Policy, shared_folders
 from cleanup_job.planning.selection import OwnTasks, Rules, resolve
-from cleanup_job.planning.sharding import share
+from cleanup_job.planning.sharding import Share, share
 from cleanup_job.settings.model import Settings
 from cleanup_job.transport.splitting import Splitting
 
@@ -123,18 +125,25 @@ class Pass:
             if self._settings.run.dry_run:
                 self._warn_of_stores()
             rules = self._rules(names)
-            self._outcomes = OutcomeBuilder(names, rules.rule_of)
-            every = self._find(rules, names)
-        found = candidates.of_shard(every, self._settings.run.shard or 0, self._settings.run.shards)
-        self._report_selection(found, names)
-        refusal = self._refusal(len(every.tasks))
+            claims = ClaimIndex(
+                self._server,
+                self._storage,
+                self._settings.related.protect_linked_artifacts,
+                links=self._settings.files.external_files == "delete",
+                stopped=self._time_to_stop,
+            )
+            counted = self._count(rules, claims)
+        refusal = self._refusal(counted)
         if refusal is not None and not self._settings.run.dry_run:
-            self._report.left = len(found.tasks)
             raise refusal
-        if found.tasks:
-            self._work(found, rules)
+        stream = self._stream(rules, claims, names, counted)
+        self._work(stream)
+        self._note_what_is_left(stream, counted)
+        if stream.error is not None:
+            raise stream.error
+        if stream.selected:
             if self._settings.related.delete_empty_projects and not self._stop.reason:
-                self._delete_emptied_projects(found, names)
+                self._delete_emptied_projects(stream.touched, names)
             for warning in self._storage.warnings():
                 self._warn(warning)
         if refusal is not None:
@@ -152,106 +161,123 @@ class Pass:
         now = report.started - report.clock_ahead
         return resolve(self._settings.filters, now, known, self._warn, cutoff=report.cutoff, own=self._own)
 
-    def _find(self, rules: Rules, projects: dict[str, str]) -> Candidates:
-        def note(kept: Kept) -> None:
-            if kept.task.id:
-                self._note(self._outcomes.kept(kept))
-            else:  # which task it is can't be known
-                self._warn(f"tasks.get_all: an archived task is left out, since its id can't be read: {kept.detail}")
+    def _windows(self, rules: Rules, claims: ClaimIndex, part: Share) -> Windows:
+        related = self._settings.related
+        return Windows(self._server, rules, claims, split=self._split, related=related, share=part, stopped=self._time_to_stop)
 
-        notify = candidates.of_shard_only(note, self._settings.run.shard or 0, self._settings.run.shards)
-        return candidates.find(
-            self._server,
-            self._storage,
-            rules,
-            projects,
-            notify,
-            split=self._split,
-            related=self._settings.related,
-            links=self._settings.files.external_files == "delete",
-        )
+    def _count(self, rules: Rules, claims: ClaimIndex) -> int | None:
+        """How many tasks are to be deleted, by all shards together; None if there is no limit to compare it with."""
+        if self._settings.limits.refuse_above is None:
+            return None
+        return self._windows(rules, claims, Share()).count()
 
-    def _report_selection(self, found: Candidates, names: Mapping[str, str]) -> None:
-        self._report.selected = len(found.tasks)
-        counts = Counter(task.project for task in found.tasks.values())
-        self._observers.selected(len(found.tasks), {names.get(project, project): count for project, count in counts.items()})
+    def _refusal(self, count: int | None) -> RefusedError | None:
+        """The safety limit: it ends a pass before its first deletion, and a dry run once all is said.
 
-    def _refusal(self, count: int) -> RefusedError | None:
-        """The safety limit: it ends a pass before its first deletion, and a dry run once all tasks are listed.
-
-        It counts the tasks of all shards: they refuse together, or not at all.
+        All shards count the same tasks: they refuse together, or not at all.
         """
         limit = self._settings.limits.refuse_above
-        if limit is None or count <= limit:
+        if limit is None or count is None or count <= limit:
             return None
+        self._report.selected = self._report.left = count
         return RefusedError(
             f"{count} tasks are to be deleted, more than CLEANUP_REFUSE_ABOVE={limit} allows: nothing was deleted. "
             f"If that is what you want, set CLEANUP_REFUSE_ABOVE={count} or higher for one pass; a dry run lists them."
         )
 
     # -- plan and delete
-    def _work(self, found: Candidates, rules: Rules) -> None:
+    def _stream(self, rules: Rules, claims: ClaimIndex, names: dict[str, str], counted: int | None) -> Stream:
+        run = self._settings.run
+        outcomes = OutcomeBuilder(names, rules.rule_of)
+
+        def keep(kept: Kept) -> None:
+            if kept.task.id:
+                self._note(outcomes.kept(kept))
+            else:  # which task it is can't be known
+                self._warn(f"tasks.get_all: an archived task is left out, since its id can't be read: {kept.detail}")
+
+        def announce() -> None:
+            self._observers.expected(counted if counted is not None else self._server.archived_count(rules.projects))
+
+        def begin(backlog: Backlog) -> Batches:
+            return self._batches(self._policy(rules, names, claims), claims, backlog, outcomes)
+
+        return Stream(
+            windows=self._windows(rules, claims, Share(run.shard or 0, run.shards)),
+            deleted=self._deleted,
+            announce=announce,
+            begin=begin,
+            note=self._note,
+            keep=keep,
+            stop=self._stop.ask,
+            stopped=self._time_to_stop,
+            phases=self._phases,
+        )
+
+    def _work(self, stream: Stream) -> None:
         """Plan and delete in batches that overlap as far as references between their tasks allow."""
-        batches = self._batches(self._policy(found, rules), found)
-        order = Order(found.tasks, found.holds)
-        ends = _Ends()
+        limit, run = self._settings.limits.max_tasks, self._settings.run
         Scheduler(
-            order=order,
-            work=batches.dry_run if self._settings.run.dry_run else batches.delete,
-            settle=lambda units, worked: self._settle(found, order, ends, units, worked),
+            order=stream.backlog.order,
+            reads=stream.reads,
+            add=stream.add,
+            work=stream.dry_run if run.dry_run else stream.delete,
+            settle=stream.settle,
             time_to_stop=self._time_to_stop,
             rate=self._rate,
-            workers=self._settings.run.workers,
-            batch_size=self._settings.run.batch_size,
-            budget=self._budget(len(order)),
+            workers=run.workers,
+            batch_size=run.batch_size,
+            budget=sys.maxsize if limit is None else share(limit, run.shard or 0, run.shards),
         ).run()
-        self._report.left = len(order) + ends.dropped
-        self._report.stopped_by = (self._stop.reason or StopReason.MAX_TASKS) if self._report.left else None
-        if ends.error is not None:
-            raise ends.error
 
-    def _budget(self, tasks: int) -> int:
-        """How many of these tasks may be deleted: this shard's share of the limit."""
-        limit, run = self._settings.limits.max_tasks, self._settings.run
-        return tasks if limit is None else share(limit, run.shard or 0, run.shards)
+    def _note_what_is_left(self, stream: Stream, counted: int | None) -> None:
+        """Note what the pass did not come to; at least so much if its listing was not read to the end."""
+        report = self._report
+        report.selected, report.left = stream.selected, stream.left
+        if stream.ended:
+            self._observers.selected(stream.selected)
+        elif counted is not None and self._settings.run.shards == 1:
+            report.selected, report.left = counted, report.left + max(0, counted - stream.selected)
+        else:
+            report.left_is_least = True
+        if report.left or report.left_is_least:
+            report.stopped_by = self._stop.reason or StopReason.MAX_TASKS
 
-    def _policy(self, found: Candidates, rules: Rules) -> Policy:
-        """What the settings allow, and what the stores can do."""
+    def _policy(self, rules: Rules, names: Mapping[str, str], claims: ClaimIndex) -> Policy:
+        """What the settings allow, and what the stores can do: they are made ready for the first deletion."""
         if not self._settings.run.dry_run:
             self._storage.prepare()
-        self._storage.prove(found.claims.sample)
+        self._storage.prove(claims.sample)
         return Policy(
             rules,
             unknown_stores=self._settings.files.unknown_stores,
             links=self._storage.links if self._settings.files.external_files == "delete" else frozenset(),
             by_file=self._storage.by_file,
             lists=self._storage.lists,
-            shared=found.shared,
-            steps=found.steps,
-            needed_datasets=found.needed_datasets,
+            shared=shared_folders(names.values()),
             keep_model_tags=frozenset(self._settings.related.keep_model_tags),
         )
 
-    def _batches(self, policy: Policy, found: Candidates) -> Batches:
+    def _batches(self, policy: Policy, claims: ClaimIndex, backlog: Backlog, outcomes: OutcomeBuilder) -> Batches:
         """Put the parts together that take batches through the pass."""
-        reader = Reader(storage=self._storage, policy=policy, claims=found.claims, split=self._split)
+        dry_run, related = self._settings.run.dry_run, self._settings.related
+        every = dry_run and related.delete_empty_projects
         return Batches(
             storage=self._storage,
             policy=policy,
-            found=found,
+            tasks=backlog.tasks,
             planner=Planner(
-                reader=reader,
+                reader=Reader(storage=self._storage, policy=policy, claims=claims, split=self._split, made=backlog.made),
                 storage=self._storage,
                 policy=policy,
-                found=found,
+                tasks=backlog.tasks,
+                claims=claims,
                 split=self._split,
                 deleted=self._deleted,
+                remembers=Remembers(claims=claims, deleted=self._deleted, dry_run=dry_run, every=every),
             ),
-            files=FileResults(
-                outcomes=self._outcomes,
-                settings=self._settings.files,
-            ),
-            outcomes=self._outcomes,
+            files=FileResults(outcomes=outcomes, settings=self._settings.files),
+            outcomes=outcomes,
             split=self._split,
             warn=self._warn,
             phases=self._phases,
@@ -263,35 +289,8 @@ class Pass:
             self._stop.ask(StopReason.DEADLINE)
         return bool(self._stop.reason)
 
-    def _settle(self, found: Candidates, order: Order, ends: "_Ends", units: Sequence[Unit], worked: Worked) -> int:
-        """Note what became of a batch, release or hold back what waited for it; gives the number of tasks deleted."""
-        ends.dropped += worked.dropped
-        if worked.error is not None:
-            ends.error = worked.error
-            self._stop.ask(StopReason.UNREACHABLE)
-        deleted = _tasks_with(Verdict.DELETED, worked)
-        gone = deleted | _tasks_with(Verdict.GONE_ALREADY, worked)
-        known = {outcome.task for outcome in worked.outcomes}
-        self._deleted.add(gone)
-        for outcome in worked.outcomes:
-            self._note(outcome)
-        for unit in units:
-            if gone.issuperset(unit):
-                order.deleted(unit)
-            elif not known.isdisjoint(unit):  # else the batch did not come to it
-                self._keep_what_it_needs(found, order, unit)
-        return len(deleted)
-
-    def _keep_what_it_needs(self, found: Candidates, order: Order, unit: Unit) -> None:
-        """Keep the tasks whose outputs a kept unit needs."""
-        needed = {task: holder[0] for maker, holder in order.kept(unit) for task in maker}
-        for task in candidates.with_names(self._server, [found.tasks[task] for task in needed]):
-            detail = f"task {needed[task.id]}, which needs something that this one made or keeps, is kept"
-            self._note(self._outcomes.kept(Kept(task, Reason.IN_USE, detail)))
-
-    def _delete_emptied_projects(self, found: Candidates, names: dict[str, str]) -> None:
+    def _delete_emptied_projects(self, touched: Collection[str], names: Mapping[str, str]) -> None:
         """Delete the projects that this pass emptied."""
-        touched = {record.project for task, record in found.tasks.items() if self._deleted.has(task)} - {""}
         deletion = ProjectDeletion(
             server=self._server,
             dry_run=self._settings.run.dry_run,
@@ -311,15 +310,3 @@ class Pass:
     def _note(self, outcome: TaskOutcome) -> None:
         self._report.add(outcome)
         self._observers.outcome(outcome)
-
-
-@dataclass(slots=True)
-class _Ends:
-    """How batches ended that did not come to their last task."""
-
-    dropped: int = 0
-    error: CleanupError | None = None
-
-
-def _tasks_with(verdict: Verdict, worked: Worked) -> set[TaskId]:
-    return {outcome.task for outcome in worked.outcomes if outcome.verdict is verdict}

@@ -1,6 +1,5 @@
 """Several observers of a pass, called for one event at a time, even if events come from several threads."""
 
-from collections.abc import Mapping
 from threading import RLock
 
 from cleanup_job.passes.ports import Observer
@@ -16,11 +15,17 @@ class Observers(Observer):
         self._lock = RLock()
         """One that is called may warn of something itself."""
 
-    def selected(self, total: int, projects: Mapping[str, int]) -> None:
+    def expected(self, tasks: int | None) -> None:
         """Call each."""
         with self._lock:
             for observer in self._observers:
-                observer.selected(total, projects)
+                observer.expected(tasks)
+
+    def selected(self, total: int) -> None:
+        """Call each."""
+        with self._lock:
+            for observer in self._observers:
+                observer.selected(total)
 
     def outcome(self, outcome: TaskOutcome) -> None:
         """Call each."""

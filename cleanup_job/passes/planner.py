@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cleanup_job.errors import AnswerError, DownError, UnreachableError
-from cleanup_job.passes.candidates import Candidates
+from cleanup_job.passes.claim_index import ClaimIndex
 from cleanup_job.passes.ports import Server, Storage
 from cleanup_job.passes.reading import Read, Reader
+from cleanup_job.passes.remembers import Remembers
 from cleanup_job.planning.claim import Claim
 from cleanup_job.planning.deleted_so_far import DeletedSoFar
 from cleanup_job.planning.deletion import kinds_apart
@@ -21,6 +22,7 @@ from cleanup_job.planning.plan import Plan, plan_batch
 from cleanup_job.planning.policy import Policy
 from cleanup_job.planning.protection import Protection, References, protection
 from cleanup_job.planning.records import Detail, Listed, Model, Unreadable
+from cleanup_job.planning.selection import Selected
 from cleanup_job.transport.splitting import Splitting
 
 LOOKS = 3
@@ -63,9 +65,12 @@ class Planner:
     reader: Reader
     storage: Storage
     policy: Policy
-    found: Candidates
+    tasks: Mapping[TaskId, Selected]
+    """The tasks as they were selected."""
+    claims: ClaimIndex
     split: Splitting[Server]
     deleted: DeletedSoFar
+    remembers: Remembers
 
     def plan_all(self, units: Sequence[Unit], read: Read) -> tuple[Plan, dict[Unit, Exception]]:
         """What is deleted and what is kept, and the units of which something can't be read. Only reads."""
@@ -81,7 +86,7 @@ class Planner:
             _add_records(outputs[task], look.details.get(task), look.models.get(task, ()))
         batch = Batch(
             units=tuple(units),
-            before=self.found.tasks,
+            before=self.tasks,
             now={task: detail.task for task, detail in look.details.items() if isinstance(detail, Detail)},
             outputs={task: outputs[task] for task in ids if task in look.details},
             models=look.models,
@@ -92,7 +97,7 @@ class Planner:
             unreadable=self._unreadable(look, ids),
         )
         plan = plan_batch(batch, self.policy)
-        self.deleted.add(kept_models=(model for deletion in plan.deletions for model in deletion.kept_models))
+        self.remembers.note(plan.deletions, look.details)
         return plan
 
     def _look_until_unchanged(self, server: Server, units: Sequence[Unit], read: Read) -> _Settled:
@@ -123,7 +128,7 @@ class Planner:
         claims = self._claims_on(server, ids)
         references = References(
             used_by=server.users_of(model.id for model in own) if own else {},
-            listed_by={model.id: self.found.claims.listed_by(model.id) for model in own},
+            listed_by={model.id: self.claims.listed_by(model.id) for model in own},
             claims=claims,
             keep_tags=self.policy.keep_model_tags,
         )
@@ -136,13 +141,13 @@ class Planner:
     def _catch_up(self) -> None:
         """Read the claims that came since. A failure of that is not a single task's, so it ends the pass."""
         try:
-            self.found.claims.catch_up()
+            self.claims.catch_up()
         except (AnswerError, UnreachableError) as error:
             raise DownError(str(error)) from error
 
     def _claims_on(self, server: Server, ids: Sequence[TaskId]) -> dict[TaskId, tuple[Claim, ...]]:
         """The claims of others on these tasks' folders; those of models as their records are now."""
-        claims = {task: found for task in ids if (found := self.found.claims.on(task))}
+        claims = {task: found for task in ids if (found := self.claims.on(task))}
         asked = {ModelId(claim.by) for found in claims.values() for claim in found if claim.is_model and claim.by}
         now = {model.id: model for model in server.models(asked)} if asked else {}
         return {task: _as_now(found, now) for task, found in claims.items()}
@@ -152,7 +157,7 @@ class Planner:
         links = {link.path for found in outputs for link in found.linked if link.store in self.policy.links}
         if not links:
             return look.guard
-        references = replace(look.references, on_links=self.found.claims.on_links(links))
+        references = replace(look.references, on_links=self.claims.on_links(links))
         own = [model for made in look.models.values() for model in made]
         return protection(own, references, _units_of(units), self.deleted, self.storage.locate)
 
@@ -160,7 +165,7 @@ class Planner:
         """Tasks of which something can't be read: the record, a model, who uses that, or a record that may need their files."""
         found = {task: one for task, one in look.details.items() if isinstance(one, Unreadable)}
         for task in ids:
-            what = _unreadable_model(look, task) or self.found.claims.unreadable(task)
+            what = _unreadable_model(look, task) or self.claims.unreadable(task)
             if what:
                 found.setdefault(task, Unreadable(task, what))
         return found

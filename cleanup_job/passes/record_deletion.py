@@ -72,7 +72,7 @@ class RecordDeletion:
 
     def _controllers_last(self, ready: Sequence[Deletion]) -> tuple[list[Deletion], list[Deletion]]:
         """The records to delete first, and those of controllers that are deleted with their steps."""
-        steps = self.policy.steps
+        steps = {deletion.task.id for deletion in ready if self.before[deletion.task.id].is_step}
         with_steps = {deletion.unit for deletion in ready if deletion.task.id in steps}
         controllers = [deletion for deletion in ready if deletion.unit in with_steps and deletion.task.id not in steps]
         last = {deletion.task.id for deletion in controllers}
@@ -91,7 +91,7 @@ class RecordDeletion:
         """Whether a record was refused for something that the settings, or its being a step, allow to overrule."""
         if not isinstance(answer, NotDeleted):
             return False
-        return (answer.needs_force and self.policy.rules.force_delete) or (answer.not_archived and task in self.policy.steps)
+        return (answer.needs_force and self.policy.rules.force_delete) or (answer.not_archived and self.before[task].is_step)
 
     def _force(self, refused: Sequence[Deletion]) -> dict[TaskId, Answer]:
         """Delete published children and models, and steps that are not archived; force would also delete restored tasks."""

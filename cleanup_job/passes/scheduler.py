@@ -1,25 +1,41 @@
-"""Which batches of tasks run when: several at the same time, as far as references between tasks, budget and rate allow."""
+"""Which batches of tasks run when: several at the same time, as far as references between tasks, budget and rate allow.
+
+While they run, the next window of tasks is read in a thread of its own, and is added when few tasks are left.
+"""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from typing import Any
 
 from cleanup_job.passes.batch import CHUNK, Worked
 from cleanup_job.passes.rate import Rate
+from cleanup_job.planning.backlog import Window
 from cleanup_job.planning.order import Order, Unit
 
 LISTENS = 0.5
 """Seconds between two looks for a signal while the rate allows no batch."""
+FEW = 2_000
+"""Tasks that are left when another window is added."""
+Read = Callable[[], Window]
+"""Reads a window."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Scheduler:
-    """Runs batches in threads until no task is left, the budget is spent, or the pass has to stop."""
+    """Runs batches in threads until no task is left, the budget is spent, or the pass has to stop.
+
+    ``work`` is called in threads of its own, and what ``reads`` gives in another one; all else in the thread that runs it.
+    """
 
     order: Order
+    reads: Callable[[], Read | None]
+    """What reads the next window; None if there is nothing to read now."""
+    add: Callable[[Future[Window]], None]
+    """Gets each window that was read, or the error."""
     work: Callable[[Sequence[Unit]], Worked]
-    """Works on a batch; called in threads of the scheduler. Everything else is called in the thread that runs it."""
+    """Works on a batch."""
     settle: Callable[[Sequence[Unit], Worked], int]
     """Gets each batch with what became of it, and gives how many tasks were deleted."""
     time_to_stop: Callable[[], bool]
@@ -32,18 +48,26 @@ class Scheduler:
     budget: int
     """Tasks that may be deleted at most."""
     _running: dict[Future[Worked], list[Unit]] = field(default_factory=dict, init=False)
+    _window: Future[Window] | None = field(default=None, init=False)
 
     def run(self) -> None:
         """Run them all; returns when the last batch has ended."""
-        with ThreadPoolExecutor(self.workers, "batch") as pool:
+        with ThreadPoolExecutor(1, "window") as reader, ThreadPoolExecutor(self.workers, "batch") as pool:
             while True:
+                self._read(reader)
                 pause = self._fill(pool)
-                if not self._running and not pause:
+                if not self._running and not pause and (self._window is None or len(self.order) or self.time_to_stop()):
                     break
-                if not self._running:
-                    time.sleep(min(pause, LISTENS))
                 for units, worked in self._ended(pause):
                     self.budget -= self.settle(units, worked)
+
+    def _read(self, reader: ThreadPoolExecutor) -> None:
+        """Add the window that was read, if it is needed, and begin to read the next one."""
+        if self._window is not None and self._window.done() and len(self.order) < FEW:
+            window, self._window = self._window, None
+            self.add(window)
+        if self._window is None and not self.time_to_stop() and (read := self.reads()) is not None:
+            self._window = reader.submit(read)
 
     def _fill(self, pool: ThreadPoolExecutor) -> float:
         """Start as many batches as there are workers, tasks and budget for; gives the seconds until the rate allows more."""
@@ -65,6 +89,13 @@ class Scheduler:
         return min(self.batch_size, max(CHUNK, share))
 
     def _ended(self, pause: float) -> Iterator[tuple[list[Unit], Worked]]:
-        """Wait until a batch has ended, or the rate allows another one; yields those that have ended."""
-        for future in wait(self._running, timeout=pause or None, return_when=FIRST_COMPLETED).done:
+        """Wait until a batch has ended, a window was read, or the rate allows more; yields the batches that have ended."""
+        waited: list[Future[Any]] = [*self._running]
+        if self._window is not None and not self._window.done():
+            waited.append(self._window)
+        if not waited:
+            time.sleep(min(pause, LISTENS))
+            return
+        done = wait(waited, timeout=min(pause, LISTENS) if pause else None, return_when=FIRST_COMPLETED).done
+        for future in [future for future in self._running if future in done]:
             yield self._running.pop(future), future.result()

@@ -9,9 +9,8 @@ import re
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
-from urllib.parse import unquote, unquote_plus
 
-from cleanup_job.planning.paths import KINDS, Locate, TaskFolder, TaskId, is_clean
+from cleanup_job.planning.paths import KINDS, Locate, TaskFolder, TaskId, is_clean, unquoted
 from cleanup_job.planning.records import Model
 
 ClaimScope = Literal["all", "pipelines", "off"]
@@ -52,7 +51,7 @@ class Claim:
     @property
     def name(self) -> str:
         """The last part of its path, as the most usual reading has it."""
-        return unquote(_MARKS.split(self.uri, maxsplit=1)[0]).rstrip("/").rpartition("/")[2]
+        return unquoted(_MARKS.split(self.uri, maxsplit=1)[0]).rstrip("/").rpartition("/")[2]
 
     def inside(self, folder: TaskFolder, locate: Locate) -> Iterator[str]:
         """Yield the paths below a task folder that this claim can mean; empty for the folder itself.
@@ -111,10 +110,12 @@ def _is_folder_of(task: TaskId, path: tuple[str, ...], at: int) -> bool:
 
 def task_ids_in(text: str) -> set[TaskId]:
     """The tasks whose folder an address can name: each id after a dot, or of a report, under any quoting."""
-    found = {TaskId(i) for i in _ID.findall(text)}
-    if "%" in text:
-        for form in _decoded(text):
-            found.update(TaskId(i) for i in _ID.findall(form))
+    found: set[TaskId] = set(_ID.findall(text))
+    for _ in range(_DEEPEST):  # whether a plus means a space makes no difference here
+        before, text = text, unquoted(text)
+        if text == before:
+            break
+        found.update(_ID.findall(text))
     return found
 
 
@@ -134,10 +135,12 @@ def readings(uri: str) -> set[tuple[str, ...]]:
 
 def _decoded(text: str) -> set[str]:
     """A text unquoted once, twice …; and once with each plus as a space."""
-    found = {unquote_plus(text)}
+    found = {unquoted(text.replace("+", " "))}
     for _ in range(_DEEPEST):
-        text = unquote(text)
+        before, text = text, unquoted(text)
         found.add(text)
+        if text == before:
+            break
     return found
 
 
@@ -154,4 +157,4 @@ def _climbed(parts: list[str]) -> tuple[str, ...]:
 def _is_ambiguous(uri: str) -> bool:
     """Whether an address can name more than one path in its store."""
     rest = _NETWORK.sub("", uri)
-    return "\\" in rest or "+" in rest or _MARKS.search(rest) is not None or "%" in unquote(rest)
+    return "\\" in rest or "+" in rest or _MARKS.search(rest) is not None or "%" in unquoted(rest)

@@ -12,21 +12,40 @@ Unit = tuple[TaskId, ...]
 
 
 class Order:
-    """Hands out units whose holders are all deleted, most recent first, and holds back those whose holders are kept."""
+    """Hands out units whose holders are all deleted, most recent first, and holds back those whose holders are kept.
 
-    def __init__(self, tasks: Iterable[TaskId], holds: Mapping[TaskId, Iterable[TaskId]]) -> None:
-        """``tasks`` in the order wanted; ``holds``: for a task, those whose outputs it needs (others are ignored)."""
+    Tasks are added window by window, and are forgotten when it is known what became of them.
+    """
+
+    def __init__(self, tasks: Iterable[TaskId] = (), holds: Mapping[TaskId, Iterable[TaskId]] | None = None) -> None:
+        """With a first window, as for ``add``."""
+        self._unit_of: dict[TaskId, Unit] = {}
+        """The tasks of which it is not known yet what became of them."""
+        self._held: dict[Unit, set[Unit]] = defaultdict(set)
+        self._waiting: dict[Unit, int] = defaultdict(int)
+        self._ready: deque[Unit] = deque()
+        self._left = 0
+        self.add(tasks, holds or {})
+
+    def add(self, tasks: Iterable[TaskId], holds: Mapping[TaskId, Iterable[TaskId]]) -> None:
+        """Add a window.
+
+        Args:
+            tasks: In the order wanted.
+            holds: For a task, those of the window whose outputs it needs. The task may be of an earlier window; others, and
+                those of which it is known what became of them, are ignored.
+        """
         wanted = dict.fromkeys(tasks)
         edges = _edges(wanted, holds)
         unit_of = {task: unit for unit in _units(edges) for task in unit}
-        self._held: dict[Unit, set[Unit]] = defaultdict(set)
-        self._waiting: dict[Unit, int] = defaultdict(int)
-        for task, held in edges.items():
-            for other in held:
-                self._wait(unit_of[task], unit_of[other])
-        self._left = len(wanted)
         units = dict.fromkeys(unit_of.get(task, (task,)) for task in wanted)
-        self._ready = deque(unit for unit in units if not self._waiting.get(unit))
+        self._unit_of.update({task: unit for unit in units for task in unit})
+        for task, held in holds.items():
+            for other in held:
+                if task in self._unit_of and other in wanted:
+                    self._wait(self._unit_of[task], self._unit_of[other])
+        self._left += len(wanted)
+        self._ready.extend(unit for unit in units if not self._waiting.get(unit))
 
     def _wait(self, holder: Unit, maker: Unit) -> None:
         """Let a unit wait for another one that needs something of it."""
@@ -37,6 +56,10 @@ class Order:
     def __len__(self) -> int:
         """Tasks that were not handed out yet."""
         return self._left
+
+    def __contains__(self, task: object) -> bool:
+        """Whether it is not known yet what became of a task."""
+        return task in self._unit_of
 
     def take(self, limit: int, at_most: int) -> list[Unit]:
         """Units that are ready now, of at most ``limit`` tasks together; a larger one comes alone, if ``at_most`` allows."""
@@ -49,9 +72,19 @@ class Order:
             self._left -= len(unit)
         return taken
 
+    def withdraw(self, task: TaskId) -> Unit:
+        """Take back the unit of a task, which was not handed out yet: it is kept. Empty if that is known already."""
+        unit = self._unit_of.get(task, ())
+        if unit:
+            if not self._waiting.get(unit):
+                self._ready.remove(unit)
+            self._waiting[unit] = -1
+            self._left -= len(unit)
+        return unit
+
     def deleted(self, unit: Unit) -> None:
         """A unit's records are deleted: what waited for it may be deleted."""
-        for maker in sorted(self._held.pop(unit, ())):
+        for maker in sorted(self._ended(unit)):
             self._waiting[maker] -= 1
             if not self._waiting[maker]:
                 self._ready.append(maker)
@@ -61,12 +94,20 @@ class Order:
         pending = deque([unit])
         while pending:
             holder = pending.popleft()
-            for maker in sorted(self._held.pop(holder, ())):
+            for maker in sorted(self._ended(holder)):
                 if self._waiting[maker] > 0:
                     self._waiting[maker] = -1
                     self._left -= len(maker)
                     yield maker, holder
                     pending.append(maker)
+
+    def _ended(self, unit: Unit) -> set[Unit]:
+        """Forget a unit; gives those that waited for it."""
+        for task in unit:
+            self._unit_of.pop(task, None)
+        held = self._held.pop(unit, set())
+        self._waiting.pop(unit, None)
+        return held & {self._unit_of.get(maker[0], ()) for maker in held}
 
 
 def _edges(wanted: Container[TaskId], holds: Mapping[TaskId, Iterable[TaskId]]) -> dict[TaskId, set[TaskId]]:

@@ -156,8 +156,11 @@ class Report:
     """The address of the web server, for links; empty if unknown."""
     finished: datetime | None = None
     selected: int = 0
+    """Tasks found so far: it grows during the pass."""
     left: int = 0
     """Selected tasks that this pass did not come to: its budget or deadline ended, or it was stopped."""
+    left_is_least: bool = False
+    """Whether more than these may be left: the listing was not read to its end."""
     stopped_by: StopReason | None = None
     """Why it ended early, if it did."""
     error: str = ""
@@ -190,6 +193,11 @@ class Report:
     clock_ahead: timedelta = timedelta()
     """How far ``started`` is ahead of the clock that ages count by."""
     _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether tasks are, or may be, left for the next pass."""
+        return bool(self.left or self.left_is_least)
 
     def add(self, outcome: TaskOutcome) -> None:
         """Count one task in."""

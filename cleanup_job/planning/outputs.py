@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from urllib.parse import unquote
 
 from cleanup_job.planning.paths import (
     KINDS,
@@ -23,6 +22,7 @@ from cleanup_job.planning.paths import (
     is_task_id,
     owned_file,
     report_file,
+    unquoted,
 )
 from cleanup_job.planning.records import Unreadable
 
@@ -117,7 +117,7 @@ def _forms(text: str) -> Iterator[str]:
     """A text, then what it is unquoted once, twice and so on."""
     yield text
     for _ in range(_DEEPEST):
-        if (once := unquote(text)) == text:
+        if (once := unquoted(text)) == text:
             return
         yield (text := once)
 

@@ -73,7 +73,7 @@ def _why_kept(task: TaskId, batch: Batch, policy: Policy) -> Kept | None:
         return Kept(now, Reason.CHANGED, "it, or a model of it, was not there while it was read; the next pass looks again")
     if now.public:
         return Kept(now, Reason.PUBLIC, "a public example belongs to the server, not to its users")
-    return _changed(now, batch, policy) or _needed(now, batch, policy) or _kept_by_a_file(now, batch.outputs[task], policy)
+    return _changed(now, batch, policy) or _needs_force(now, batch, policy) or _kept_by_a_file(now, batch.outputs[task], policy)
 
 
 def _changed(task: Task, batch: Batch, policy: Policy) -> Kept | None:
@@ -86,10 +86,8 @@ def _changed(task: Task, batch: Batch, policy: Policy) -> Kept | None:
     return Kept(task, Reason.CHANGED, f"{what}; the next pass looks again")
 
 
-def _needed(task: Task, batch: Batch, policy: Policy) -> Kept | None:
-    """A dataset that others need, or a record that the server would refuse to delete after its files."""
-    if task.id in policy.needed_datasets:
-        return Kept(task, Reason.DATASET_IN_USE, policy.needed_datasets[task.id])
+def _needs_force(task: Task, batch: Batch, policy: Policy) -> Kept | None:
+    """A record that the server would refuse to delete after its files."""
     published = [model.id for model in batch.models.get(task.id, ()) if model.ready]
     if policy.rules.force_delete or not (published or task.id in batch.published_children):
         return None

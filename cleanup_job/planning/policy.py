@@ -1,10 +1,11 @@
 """What the settings allow a pass to delete. Pure: no I/O."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
 
-from cleanup_job.planning.paths import TaskId
+from cleanup_job.planning.paths import KINDS, TaskId
 from cleanup_job.planning.records import Task
 from cleanup_job.planning.selection import Rules, Selected, age_from, unchanged
 
@@ -25,10 +26,6 @@ class Policy:
     shared: Mapping[TaskId, frozenset[str]] = field(default_factory=dict)
     """Tasks whose id a project's name ends in, each with those of the ``KINDS`` that are also the name of a sub-project there:
     files in these may belong to the project's tasks."""
-    steps: frozenset[TaskId] = frozenset()
-    """Tasks that are deleted along with their pipeline's controller, archived or not."""
-    needed_datasets: Mapping[TaskId, str] = field(default_factory=dict)
-    """Dataset versions that something which is kept needs, each with a text that says what."""
     keep_model_tags: frozenset[str] = frozenset()
     """Models with one of these tags are kept, with their files, although their task is deleted."""
 
@@ -40,6 +37,21 @@ class Policy:
         models, only what others can have changed is compared.
         """
         allowed = self.rules.allows(
-            now, archived_at=before.last_change, is_step=now.id in self.steps, since=age_from(planned) if planned else None
+            now, archived_at=before.last_change, is_step=before.is_step, since=age_from(planned) if planned else None
         )
         return allowed and not self.rules.keeps(now) and unchanged(before, now, planned=planned)
+
+
+def shared_folders(projects: Iterable[str]) -> dict[TaskId, frozenset[str]]:
+    """Tasks whose folder could be a project's, each with those of the ``KINDS`` that a sub-project there has as its name.
+
+    Args:
+        projects: The names of all projects.
+    """
+    shared: dict[TaskId, frozenset[str]] = {}
+    for name in projects:
+        for folder, below in pairwise(name.split("/")):
+            task = TaskId(folder.rpartition(".")[2])
+            if below in KINDS:
+                shared[task] = shared.get(task, frozenset()) | {below}
+    return shared

@@ -12,6 +12,8 @@ from cleanup_job.planning.paths import LinkedFile, ModelId, OwnedPath, TaskId
 
 RUN_TAG = "clearml-cleanup"
 """On the job's own draft task, and on every run of it."""
+DELETED_PREFIX = "__DELETED__"
+"""What the server puts before the id of a record that was deleted, where other records name it."""
 LEFT_TAG = "tasks left"
 """On a run that its budget or deadline ended: the next pass is due at once."""
 
@@ -79,8 +81,10 @@ class Claimant:
     """The addresses of its artifacts of any mode; of a report's images, and of the folders that its text names."""
     destination: str = ""
     """Its ``output.destination``."""
-    outputs: tuple[ModelId, ...] = ()
-    """The models that it lists as its outputs, its own and those of other tasks."""
+    listed: tuple[ModelId, ...] = ()
+    """The models of other tasks that it lists as its outputs."""
+    archived: bool = False
+    """Whether it is in the archive."""
     last_update: str = ""
     """As the server writes it; empty if the record has none."""
     unreadable: str = ""
@@ -145,6 +149,8 @@ class Detail:
     """The models that its record lists as its outputs. The server deletes them with it, also those of other tasks."""
     assets: tuple[str, ...] = ()
     """The images that a report's record names, in its list and in its text."""
+    uses_datasets: bool = False
+    """Whether its record names dataset versions that it used, in any shape."""
 
 
 @dataclass(frozen=True, slots=True)

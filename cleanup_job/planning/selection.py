@@ -42,31 +42,22 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """What a pass remembers of a task from its selection to the last look at it: there may be millions.
-
-    Its id, its place in the order, and how to tell whether it was changed.
-    """
+    """What a pass remembers of a task from its selection to the last look at it, and how to tell whether it was changed."""
 
     id: TaskId
+    name: str
     project: str
     parent: str
     last_change: datetime | None
-    order: float
-    """Most recent activity first: seconds since 1970, negative."""
     digest: bytes
     """Of the fields in which a restored, edited, moved or running task differs; 128 bits."""
+    is_step: bool = False
+    """Whether it is deleted along with its pipeline's controller, archived or not."""
 
     @classmethod
-    def of(cls, task: Task) -> Self:
+    def of(cls, task: Task, *, is_step: bool = False) -> Self:
         """From the whole record."""
-        since = age_from(task)
-        order = -since.timestamp() if since is not None else 0.0
-        return cls(task.id, task.project, task.parent, task.last_change, order, _digest(task))
-
-    @property
-    def name(self) -> str:
-        """Not remembered: only a record that is read again has it."""
-        return ""
+        return cls(task.id, task.name, task.project, task.parent, task.last_change, _digest(task), is_step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +133,11 @@ class Rules:
         """Whether no task can match: a filter has no names left."""
         return any(not one.ids for one in self.only)
 
+    @property
+    def projects(self) -> tuple[str, ...]:
+        """The ids of the projects whose tasks alone may be deleted; none if it may be those of all."""
+        return self.query().projects
+
     def query(self) -> Query:
         """The listing that these rules need, unless they find nothing."""
         narrowed = {FILTERS[one.name].listed_by: tuple(sorted(one.ids)) for one in self.only}
@@ -170,6 +166,15 @@ class Rules:
             and (self._is_own_run(task) or self._is_selected(task))
             and not self._is_excluded(task)
         )
+
+    def selects(self, task: Task) -> bool:
+        """Whether the task may be deleted: by its own fields, and by no rule that keeps it."""
+        return self.allows_as_step_too(task) and not task.public and not self.keeps(task)
+
+    def allows_as_step_too(self, task: Task) -> bool:
+        """Whether the task may be deleted, by itself or as an archived step of a pipeline that the SDK has hidden."""
+        is_archived_step = task.archived and task.project in self.pipeline_projects and self.is_step(task)
+        return self.allows(task) or (is_archived_step and self.allows(task, is_step=True))
 
     def keeps(self, task: Task) -> str:
         """The rule that keeps a task regardless of everything else, in words; empty if there is none."""

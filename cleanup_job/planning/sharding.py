@@ -3,12 +3,8 @@
 A pod lists slices of time: days, in UTC, of ``last_update``. Of as many consecutive days as there are shards each has one.
 """
 
-import zlib
-from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-
-from cleanup_job.planning.paths import TaskId
 
 _DAY = timedelta(days=1)
 _WEEK = 7
@@ -43,46 +39,6 @@ class Share:
 
 ALONE = Share()
 """The share of a pod that has no others beside it."""
-
-
-def shard_of(task: str, shards: int) -> int:
-    """The shard of a task that belongs to no group, from 0."""
-    return zlib.crc32(task.encode()) % shards
-
-
-def own(tasks: Collection[TaskId], holds: Mapping[TaskId, Iterable[TaskId]], shard: int, shards: int) -> set[TaskId]:
-    """The tasks of a shard.
-
-    A group has the shard of the first id among those of its tasks that need nothing of the others: they are deleted last, so
-    that a pod that lists later, when some of the group are deleted, still finds the same shard for the rest.
-
-    Args:
-        tasks: All that were selected.
-        holds: For a task, those whose outputs it needs; those that were not selected don't count.
-        shard: Which one, from 0.
-        shards: How many there are.
-    """
-    root: dict[TaskId, TaskId] = {}
-
-    def find(task: TaskId) -> TaskId:
-        while (above := root.get(task, task)) != task:
-            root[task] = root.get(above, above)
-            task = above
-        return task
-
-    needing: set[TaskId] = set()
-    for task, held in holds.items():
-        for other in held:
-            if task in tasks and other in tasks and task != other:
-                needing.add(task)
-                one, two = sorted((find(task), find(other)))
-                root[two] = one
-                root.setdefault(one, one)
-    last: dict[TaskId, tuple[bool, TaskId]] = {}
-    for task in root:
-        group, rank = find(task), (task in needing, task)
-        last[group] = min(last.get(group, rank), rank)
-    return {task for task in tasks if shard_of(last[find(task)][1] if task in root else task, shards) == shard}
 
 
 def share(budget: int, shard: int, shards: int) -> int:

@@ -48,7 +48,7 @@ def render(document: Document) -> str:
             facts=[(name, value) for name, value in _facts(document).items() if value],
             cards=_cards(summary),
             has_notes=_has_notes(document),
-            left_over=left_over(summary["left"], summary["stopped_by"]),
+            left_over=left_over(summary["left"], summary["stopped_by"], at_least=summary["left_at_least"]),
             deleted=deleted,
             projects=_projects(document["projects"], deleted),
             listed=sum(len(entry["examples"]) for entry in document["reasons"]),
@@ -110,7 +110,9 @@ def _cards(summary: Document) -> list[tuple[str, str, str]]:
 
 def _has_notes(document: Document) -> bool:
     summary = document["summary"]
-    return any(summary[name] for name in ("error", "left", "unknown_stores", "rules", "emptied_projects", "warnings"))
+    return any(
+        summary[name] for name in ("error", "left", "left_at_least", "unknown_stores", "rules", "emptied_projects", "warnings")
+    )
 
 
 def _projects(rows: list[Document], deleted: str) -> list[dict[str, Any]]:

@@ -22,17 +22,13 @@ _TO_ESCAPE = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 def dumps(line: Line, indent: int | None = None) -> str:
     """Readable JSON that UTF-8 can encode, without secrets; without an ``indent``, every reader sees one line."""
-    text = json.dumps(_shortened(cleaned(line)), ensure_ascii=False, indent=indent, default=lambda value: redacted(str(value)))
+    text = json.dumps(cleaned(line, _shown), ensure_ascii=False, indent=indent, default=lambda value: _shown(str(value)))
     return _TO_ESCAPE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def _shortened(value: Any) -> Any:
-    """The value with every text cut at ``LONGEST``; secrets must be removed before."""
-    if isinstance(value, str):
-        return shortened(value)
-    if isinstance(value, dict):
-        return {key: _shortened(inner) for key, inner in value.items()}
-    return [_shortened(inner) for inner in value] if isinstance(value, list | tuple) else value
+def _shown(text: str) -> str:
+    """A text without secrets, cut at ``LONGEST``."""
+    return shortened(redacted(text))
 
 
 def pass_started(report: Report) -> Line:
@@ -64,14 +60,20 @@ def enqueued(text: str, task: str, queue: str, workers: int | None) -> Line:
     return line("enqueued", "info", message=text, run=task, queue=queue, workers=workers)
 
 
+def expected(tasks: int | None) -> Line:
+    """About how many tasks the pass will look at; None if unknown."""
+    return line("expected", "info", tasks=tasks)
+
+
 def selected(total: int) -> Line:
     """All tasks are selected."""
     return line("selected", "info", tasks=total)
 
 
-def progress(done: int, total: int, elapsed: float) -> Line:
-    """The progress of a pass; ``elapsed`` is in seconds since all tasks were selected."""
-    return line("progress", "info", done=done, tasks=total, seconds_left=round(seconds_left(done, total, elapsed), 1))
+def progress(done: int, total: int | None, elapsed: float) -> Line:
+    """The progress of a pass, ``elapsed`` seconds after its start; ``total`` is None as long as it is unknown."""
+    left = None if total is None else round(seconds_left(done, total, elapsed), 1)
+    return line("progress", "info", done=done, tasks=total, seconds_left=left)
 
 
 def task(outcome: TaskOutcome, report: Report | None) -> Line:
@@ -149,6 +151,7 @@ def summary(report: Report) -> Line:
         "not_ours": total.not_ours,
         "gone_already": total.gone_already,
         "left": report.left,
+        "left_at_least": report.left_is_least,
         "kept_models": report.kept_models,
         "protected_files": report.protected,
         "external_files": report.external,

@@ -39,8 +39,8 @@ def _sentences(report: Report) -> Iterator[str]:
         yield headline(report)
     if report.reasons:
         yield f"Reasons: {', '.join(f'{entry.reason.value} {entry.count:,}' for entry in by_weight(report)[:REASONS_NAMED])}."
-    if report.left:
-        yield f"{left_over(report.left, report.stopped_by)}."
+    if report.unfinished:
+        yield f"{left_over(report.left, report.stopped_by, at_least=report.left_is_least)}."
     elif report.stopped_by:
         yield f"It ended early: {report.stopped_by.text}."
 

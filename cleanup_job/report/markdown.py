@@ -26,7 +26,7 @@ def render(document: Document) -> str:
         .render(
             document=document,
             summary=summary,
-            left_over=left_over(summary["left"], summary["stopped_by"]),
+            left_over=left_over(summary["left"], summary["stopped_by"], at_least=summary["left_at_least"]),
             other_projects=document["projects_count"] - len(projects),
             other_numbers={name: document["total"][name] - sum(row[name] for row in projects) for name in _COLUMNS},
             rules=[f"{rule}: {counted(number, 'task')}" for rule, number in summary["rules"].items()],

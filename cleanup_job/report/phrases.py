@@ -75,9 +75,12 @@ def by_weight(report: Report) -> list[ReasonSum]:
     return sorted(report.reasons.values(), key=lambda entry: (order.index(verdict_of(entry)), -entry.count))
 
 
-def left_over(number: int, stopped_by: StopReason | None) -> str:
-    """How many tasks this pass did not get to, and why."""
-    text = f"{counted(number, 'task')} {'is' if number == 1 else 'are'} left for the next pass"
+def left_over(number: int, stopped_by: StopReason | None, *, at_least: bool = False) -> str:
+    """How many tasks this pass did not get to, and why; ``at_least`` if it did not find all of them."""
+    text = "More tasks may be left for the next pass"
+    if number:
+        least = "At least " if at_least else ""
+        text = f"{least}{counted(number, 'task')} {'is' if number == 1 else 'are'} left for the next pass"
     return f"{text}: {stopped_by.text}" if stopped_by else text
 
 

@@ -5,7 +5,7 @@ UI recognizes them.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
@@ -21,12 +21,6 @@ LARGEST = 20
 ROWS = 500
 """The most rows of a table; the report has more."""
 _GONE = (("deleted", "tasks"), ("kept", "kept"), ("failed", "failed"))
-
-
-def plan(projects: Mapping[str, int], *, total: int) -> list[Event]:
-    """The selected tasks by project, the project with the most tasks first."""
-    rows = [(name or "(no project)", f"{count:,}") for name, count in sorted(projects.items(), key=lambda p: (-p[1], p[0]))]
-    return [_table("Plan", "tasks selected", ("project", "tasks"), [("all", f"{total:,}"), *rows])]
 
 
 def parameters(rows: Sequence[tuple[str, str, str]]) -> Event:
@@ -51,7 +45,7 @@ def result(report: Report) -> list[Event]:
         "bytes": total.bytes,
         "failures": total.failed,
         "kept": total.kept,
-        "left": report.left,
+        "left at least" if report.left_is_least else "left": report.left,
         "seconds": round(seconds(report), 3),
         **{f"seconds: {phase}": round(spent, 3) for phase, spent in report.phases.items()},
     }

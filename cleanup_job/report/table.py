@@ -49,8 +49,8 @@ def render(report: Report, console: Console) -> None:
     _threshold_rules(report, console)
     _emptied_projects(report, console)
     _unknown_stores(report, console)
-    if report.left:
-        console.print(Text(left_over(report.left, report.stopped_by), "yellow"))
+    if report.unfinished:
+        console.print(Text(left_over(report.left, report.stopped_by, at_least=report.left_is_least), "yellow"))
     if report.error:
         console.print(Text.assemble(("error: ", "bold red"), plain(report.error)))
     console.print(_closing(report))

@@ -5,7 +5,7 @@ Failing to report never ends the pass: it is only a warning.
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from threading import Event, Lock, Thread
 from typing import Any, Self
@@ -17,7 +17,7 @@ from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import LEFT_TAG
 from cleanup_job.redaction import redacted
 from cleanup_job.report import files, plots
-from cleanup_job.report.formatting import plain
+from cleanup_job.report.formatting import counted, plain
 from cleanup_job.report.phrases import headline
 from cleanup_job.service_task.ports import ServiceTasks, Uploads
 
@@ -94,10 +94,14 @@ class RunReporter:
         for name, value, origin in rows:
             self._say(f"{name}={value} (from {origin})")
 
-    def selected(self, total: int, projects: Mapping[str, int]) -> None:
+    def expected(self, tasks: int | None) -> None:
+        """Report about how many tasks there are to look at, if that is known."""
+        if tasks is not None:
+            self._say(f"about {counted(tasks, 'task')} to look at")
+
+    def selected(self, total: int) -> None:
         """Report how many tasks were selected."""
-        self._say(f"{total:,} tasks selected")
-        self._add(plots.plan(projects, total=total))
+        self._say(f"{counted(total, 'task')} selected")
 
     def outcome(self, outcome: TaskOutcome) -> None:
         """Report what became of a task."""
@@ -135,7 +139,7 @@ class RunReporter:
         self._add(plots.result(report))
         self._deliver()
         self._try(lambda: self._add_report(report))
-        if report.left:
+        if report.unfinished:
             self._try(lambda: self._runs.tag(self._task, LEFT_TAG))
         status = "completed" if report.exit_code == 0 else "stopped" if report.stopped_by in BY_REQUEST else "failed"
         reason = f"exit code {report.exit_code}: {meaning(report.exit_code)}"

@@ -24,16 +24,16 @@ class Addresses:
         if not mark or scheme.lower() not in PORTS:
             return None
         network, _, path = rest.partition("/")
-        if _NOT_IN_A_HOST & set(network):  # programs disagree on which host such an address names
-            return None
+        below = "/" + path.lstrip("/")
         for root in self._paths_at(scheme.lower(), network):
-            below = "/" + path.lstrip("/")
             if below.startswith(root + "/"):
                 return read_as(NAME, below[len(root) + 1 :].lstrip("/"), quoted=True)
         return None
 
     def _find_paths(self, scheme: str, network: str) -> tuple[str, ...]:
         """The paths of those addresses that are at this host."""
+        if not _NOT_IN_A_HOST.isdisjoint(network):  # programs disagree on which host such an address names
+            return ()
         return tuple(path for at_scheme, at, path in self._roots if scheme == at_scheme and _network(scheme, network) == at)
 
 

@@ -10,7 +10,7 @@ import requests
 from cleanup_job.concurrency_limit import ConcurrencyLimit
 from cleanup_job.errors import SettingsError, UnreachableError
 from cleanup_job.retry import TRANSIENT_STATUSES, Retry, TransientError, time_limits
-from cleanup_job.transport.bounded_http import BoundedAdapter
+from cleanup_job.transport.bounded_http import BoundedAdapter, fix_environment
 from cleanup_job.transport.connection_errors import NamedAddress, failure_reason
 
 NAME = "fileserver"
@@ -51,6 +51,7 @@ class FileServerClient:
         self._http = requests.Session()
         for scheme in ("http://", "https://"):
             self._http.mount(scheme, BoundedAdapter(verify))
+        fix_environment(self._http, host)
         self._address = NamedAddress("CLEARML_FILES_HOST", host)
         self._sent = [0]
         """A list, so that copies of this object share it; so is the next one."""

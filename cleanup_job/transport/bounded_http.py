@@ -166,3 +166,13 @@ class BoundedAdapter(HTTPAdapter):
             answer.close()
             raise
         return answer
+
+
+def fix_environment(http: requests.Session, host: str) -> None:
+    """Read the proxies and certificates for the only host that a session talks to from the environment, once.
+
+    requests reads them again for each request, and ``~/.netrc`` too, whose login would replace the token.
+    """
+    now = http.merge_environment_settings(host, {}, None, None, None)
+    http.trust_env = False
+    http.proxies, http.verify, http.cert = now["proxies"], now["verify"], now["cert"]

@@ -22,7 +22,7 @@ def lines(text: str) -> list[dict[str, object]]:
 def test_a_pass_logs_one_json_object_a_line_and_exits_with_0(filled: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--force-delete"]) == 0
     log = lines(capsys.readouterr().out)
-    assert [line["event"] for line in log] == ["pass_started", "selected", *["task"] * 5, "pass_finished"]
+    assert [line["event"] for line in log] == ["pass_started", "expected", "selected", *["task"] * 5, "pass_finished"]
     done = log[-1]
     assert (done["deleted"], done["kept"], done["failed"], done["exit_code"]) == (4, 1, 0, 0)
     kept = next(line for line in log if line.get("verdict") == "kept")

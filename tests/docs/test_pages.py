@@ -120,6 +120,7 @@ def test_the_log_schema_names_every_field_and_no_other() -> None:
         "not_due": json_lines.not_due("n"),
         "enqueued": json_lines.enqueued("e", "t", "q", 0),
         "pass_started": json_lines.pass_started(report),
+        "expected": json_lines.expected(1),
         "selected": json_lines.selected(1),
         "task": json_lines.task(outcome, report),
         "progress": json_lines.progress(1, 2, 3.0),

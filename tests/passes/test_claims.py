@@ -5,8 +5,12 @@ from typing import Any
 
 import pytest
 
+from cleanup_job.clearml_api.api_client import ApiClient
+from cleanup_job.clearml_api.clearml_server import ClearMLServer
+from cleanup_job.clearml_api.session import ServerAccess
 from cleanup_job.errors import SettingsError
 from cleanup_job.planning.outcome import Reason
+from cleanup_job.planning.records import Claimant
 from clearml_sandbox.server import Fault, Request, Sandbox
 from clearml_sandbox.worlds.builder import World
 from clearml_sandbox.worlds.task_builder import TaskBuilder
@@ -150,6 +154,29 @@ def test_a_task_that_uses_its_own_model_is_deleted_with_it(sandbox: Sandbox, wor
     assert state(sandbox) == ([], [], [])
 
 
+def claimants(sandbox: Sandbox) -> dict[str, Claimant]:
+    transport = ApiClient(ServerAccess(sandbox.api_url, sandbox.key, sandbox.secret))
+    return {claimant.id: claimant for claimant in ClearMLServer(transport).claimants("all")}
+
+
+def test_of_the_models_that_tasks_list_those_are_read_as_claims_that_others_made(sandbox: Sandbox, world: World) -> None:
+    maker, lister = world.task("maker"), world.task("lister", archived=False)
+    free = world.model("free", uri="s3://zoo/base.pt")
+    left = world.model("left", uri="s3://zoo/left.pt", task=f"__DELETED__{world.new_id()}")
+    best, own = maker.model("best"), lister.model("own")
+    for model in (best, free, left, world.new_id(), f"__DELETED__{world.new_id()}"):
+        lister.lists_model(model)
+    broken = maker.model("broken")
+    lister.lists_model(broken)
+    sandbox.load(world.as_dict())
+    sandbox.store.models.change(broken.id, task=5)
+    found = claimants(sandbox)
+    assert set(found[lister.id].listed) == {best.id, broken.id}
+    assert found[maker.id].listed == (broken.id,), "its record does not say any more that this task made it"
+    assert own.id not in found[lister.id].listed
+    assert (found[lister.id].archived, found[maker.id].archived) == (False, True)
+
+
 # -- files
 SPELLINGS: dict[str, Callable[[str], str]] = {
     "another host": lambda path: f"https://public.example/files/{path}",
@@ -289,6 +316,51 @@ def test_a_claim_that_comes_while_the_pass_runs_counts(sandbox: Sandbox, world: 
     assert done.watcher.deleted == {old.id}
     assert files(sandbox) == {world.path(model.uri)}
     assert (model.id in models(sandbox)) is (how != "names")
+
+
+# -- files that have to be there
+def lose_all_files(sandbox: Sandbox) -> None:
+    """As an interrupted pass has, or as it looks on another server."""
+    sandbox.store.files.remove("")
+
+
+def test_files_that_living_tasks_name_have_to_be_there(sandbox: Sandbox, world: World) -> None:
+    world.task("old").artifact("data")
+    for n in range(5):
+        world.task(f"living {n}", archived=False).artifact("data")
+    sandbox.load(world.as_dict())
+    lose_all_files(sandbox)
+    with pytest.raises(SettingsError, match="has none of 5 files that surviving tasks and models name"):
+        clean(sandbox)
+    assert len(state(sandbox)[0]) == 6
+
+
+@pytest.mark.parametrize("living", [0, 1])
+def test_what_an_interrupted_pass_has_deleted_does_not_look_like_another_server(
+    sandbox: Sandbox, world: World, living: int
+) -> None:
+    for n in range(10):
+        task = world.task(f"old {n}")
+        task.artifact("data")
+        task.model("weights")
+    if living:
+        world.task("living", archived=False)
+    sandbox.load(world.as_dict())
+    lose_all_files(sandbox)
+    assert len(clean(sandbox).watcher.deleted) == 10
+    assert len(state(sandbox)[0]) == living
+
+
+def test_steps_of_an_archived_pipeline_do_not_have_to_have_their_files(sandbox: Sandbox, world: World) -> None:
+    """They are deleted with it although they are not archived."""
+    pipeline = world.pipeline("nightly")
+    for n in range(6):
+        step = pipeline.step(f"step {n}", archived=False)
+        step.artifact("data")
+        step.model("weights")
+    sandbox.load(world.as_dict())
+    lose_all_files(sandbox)
+    assert len(clean(sandbox, filters={"include_pipeline_steps": True}).watcher.deleted) == 7
 
 
 # -- the scope

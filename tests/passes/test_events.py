@@ -147,7 +147,7 @@ def test_of_a_few_tasks_each_worker_has_some(sandbox: Sandbox, world: World) -> 
     for workers, sizes in ((1, [130]), (4, [33, 33, 32, 32]), (8, [25, 25, 25, 25, 25, 5])):
         before = len(sandbox.requests)
         clean(sandbox, workers=workers, dry_run=True)
-        asked = [r.body for r in sandbox.requests[before:] if r.call == "events.get_task_metrics"]
+        asked = [r.body for r in sandbox.requests[before:] if r.call.endswith("task_metrics")]
         assert sorted((len(b["tasks"]) for b in asked if b["event_type"] == "plot"), reverse=True) == sizes
 
 
@@ -245,6 +245,47 @@ def test_a_server_without_any_events_is_not_asked_for_those_of_each_task(
     change(monkeypatch, "events.get_task_metrics", lambda *_: {"metrics": []})
     goes_whole(sandbox, world, task)
     assert "events.get_task_events" not in [request.call for request in sandbox.requests]
+
+
+def calls_about_metrics(sandbox: Sandbox) -> list[tuple[str, str, bool]]:
+    found = [(r.call, r.body) for r in sandbox.requests if r.call.endswith("task_metrics")]
+    return [(call.rpartition(".")[2], body["event_type"], body.get("model_events", False)) for call, body in found]
+
+
+def test_tasks_without_events_are_not_asked_about_one_by_one(sandbox: Sandbox, world: World) -> None:
+    for number in range(20):
+        world.task(f"exp {number}").model("weights")
+    goes_whole(sandbox, world, *world.tasks)
+    multi = "get_multi_task_metrics"
+    assert set(calls_about_metrics(sandbox)) == {(multi, kind, models) for models in (False, True) for kind in ("plot", IMAGE)}
+
+
+@pytest.mark.parametrize("kind", [IMAGE, "plot"])
+def test_where_one_of_many_has_events_of_a_kind_only_this_kind_is_looked_for(sandbox: Sandbox, world: World, kind: str) -> None:
+    tasks = [world.task(f"exp {number}") for number in range(20)]
+    for task in tasks:
+        publish(task)
+    tasks[17].debug_images(3) if kind == IMAGE else tasks[17].plot("p")
+    goes_whole(sandbox, world, *tasks)
+    assert {of for call, of, _ in calls_about_metrics(sandbox) if call == "get_task_metrics"} == {kind}
+
+
+@pytest.mark.parametrize("answer", [400, 404, 500, {}, {"metrics": None}, {"metrics": "none"}])
+def test_without_a_usable_answer_about_all_each_is_asked_about(
+    sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch, answer: Document | int
+) -> None:
+    tasks = [world.task(f"exp {number}") for number in range(reader.MANY)]
+    for task in tasks:
+        publish(task)
+        task.plot("p")
+        task.debug_images(2)
+    if isinstance(answer, int):
+        refuse(sandbox, "", "events.get_multi_task_metrics", status=answer)
+    else:
+        change(monkeypatch, "events.get_multi_task_metrics", lambda *_: answer)
+    goes_whole(sandbox, world, *tasks)
+    asked = [call for call, *_ in calls_about_metrics(sandbox) if call == "get_multi_task_metrics"]
+    assert len(asked) == 1 if answer == 404 else asked, "what is missing is asked for once"
 
 
 def test_large_answers_are_asked_for_in_smaller_parts(sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch) -> None:

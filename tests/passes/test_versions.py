@@ -4,11 +4,10 @@ import json
 
 import pytest
 
-from cleanup_job.clearml_api import event_pages
+from cleanup_job.clearml_api import event_files, event_pages
 from cleanup_job.clearml_api.api_client import ApiClient
 from cleanup_job.clearml_api.capabilities import SINCE, TASKS_DELETE_MANY, Capabilities
 from cleanup_job.clearml_api.clearml_server import ClearMLServer
-from cleanup_job.clearml_api.event_files import any_of_models
 from cleanup_job.clearml_api.service_tasks import ServiceTasks
 from cleanup_job.clearml_api.session import ServerAccess
 from cleanup_job.planning.outcome import Reason
@@ -93,12 +92,24 @@ def test_all_images_are_found_however_old_servers_scroll(version: str, monkeypat
         assert [path for path in state(sandbox)[2] if "/metrics/" in path] == []
 
 
+@pytest.mark.parametrize(("version", "asked"), [("2.27", set()), ("2.28", {"plot", "training_debug_image"})])
+def test_whether_any_of_many_tasks_has_events_is_asked_where_the_server_knows(version: str, asked: set[str]) -> None:
+    world = World(NOW)
+    for number in range(event_files.MANY):
+        world.task(f"exp {number}").image("1.png")
+    with Sandbox(world.as_dict(), max_api_version=version) as sandbox:
+        assert clean(sandbox).watcher.deleted == {task.id for task in world.tasks}
+        found = {r.body["event_type"] for r in sandbox.requests if r.call == "events.get_multi_task_metrics"}
+        assert found == asked
+        assert state(sandbox)[2] == []
+
+
 @pytest.mark.parametrize("version", ["2.22", "2.34"])
 def test_what_is_missing_all_the_same_is_done_in_the_older_way(version: str) -> None:
     """On a server that says more than it has, or behind a proxy that lets some calls through only."""
     world, due = full()
     with Sandbox(world.as_dict(), max_api_version=version) as sandbox:
-        newer = ("tasks.delete_many", "models.delete_many", "events.get_multi_task_plots", "events.get_multi_task_metrics")
+        newer = ("tasks.delete_many", "models.delete_many", "events.get_multi_task_plots")
         asked: list[str] = []
 
         def lacks(request: Request) -> Fault | None:
@@ -182,10 +193,3 @@ def test_the_table_tells_and_remembers() -> None:
     assert capabilities.has(TASKS_DELETE_MANY)
     assert not Capabilities((2, 12)).has(TASKS_DELETE_MANY)
     assert {what for what, since in SINCE.items() if not Capabilities(since).has(what)} == set()
-
-
-def test_without_the_call_for_any_metrics_models_may_have_some() -> None:
-    def ask(*_: object, **__: object) -> object:
-        raise AssertionError
-
-    assert any_of_models(ask, Capabilities((2, 27)), ["a"])

@@ -85,7 +85,10 @@ def test_whatever_happens_to_each_request_that_names_one_task_the_others_are_del
 @pytest.mark.parametrize("kind", [kind for kind in FAULTS if kind != "slow"])
 @pytest.mark.parametrize(
     "call",
-    ["events.get_task_metrics", "models.get_all", "tasks.get_all", "tasks.delete_many", "/delete_many"],
+    [
+        *("events.get_multi_task_metrics", "events.get_task_metrics", "models.get_all", "tasks.get_all"),
+        *("tasks.delete_many", "/delete_many"),
+    ],
 )
 def test_one_call_that_always_fails_for_one_task_fails_that_task_alone(sandbox: Sandbox, call: str, kind: str) -> None:
     made, bad = world(3)

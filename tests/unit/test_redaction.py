@@ -30,8 +30,11 @@ SECRET = "hunter2SIGNATURE"
 
 
 @pytest.fixture(autouse=True)
-def _own_secrets_of_each_test_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_secrets_of_each_test_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(redaction, "_own", {})
+    redaction._redacted_short.cache_clear()
+    yield
+    redaction._redacted_short.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -228,6 +231,15 @@ def test_the_jobs_own_secrets_show_nowhere_in_no_form(form: str) -> None:
 def test_the_header_of_basic_authentication_is_known_too() -> None:
     hide_login("the-access-key", "the-secret")
     assert redacted("sent dGhlLWFjY2Vzcy1rZXk6dGhlLXNlY3JldA== there") == f"sent {MASK} there"
+
+
+def test_a_secret_that_was_shown_before_it_was_known_is_masked_from_then_on() -> None:
+    text, line = f"with {SECRET} in it", {SECRET: [SECRET]}
+    assert SECRET in redacted(text)
+    assert SECRET in json_lines.dumps(line)
+    hide_all({"CLEARML_API_SECRET_KEY": SECRET})
+    assert redacted(text) == f"with {MASK} in it"
+    assert json.loads(json_lines.dumps(line)) == {MASK: [MASK]}
 
 
 def test_the_keys_of_stores_are_the_jobs_own() -> None:

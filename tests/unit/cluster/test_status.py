@@ -242,11 +242,33 @@ def test_the_shards_of_a_pass_are_summed_up_in_one_line() -> None:
     (entry,) = status(list_namespaced_job={"items": [indexed]}, list_namespaced_pod={"items": pods}).passes
     assert entry.summary is not None
     assert (entry.exit_code, entry.summary["deleted"], entry.summary["failed"], entry.summary["seconds"]) == (3, 3600, 3, 9.5)
+    assert entry.summary["left_at_least"] is False
     assert [(one["shard"], one["exit_code"]) for one in entry.shards or []] == [(0, 0), (1, 0), (2, 3)]
     assert result(entry) == (
         "done in part: the next pass continues with the rest (exit code 3): deleted 3,600 tasks, 9 files, 6 kept, "
         "3 failed; x [3 of 3 shards ended, failed: 2]"
     )
+
+
+@pytest.mark.parametrize(
+    ("left", "text"),
+    [
+        ([(7, False), (3, False)], "10 left"),
+        ([(7, False), (1500, True)], "at least 1,507 left"),
+        ([(0, True), (0, False)], "more may be left"),
+    ],
+)
+def test_what_the_shards_left_is_at_least_their_sum_if_one_of_them_did_not_find_all(
+    left: list[tuple[int, bool]], text: str
+) -> None:
+    indexed = job("a", created="1", condition="Complete")
+    indexed["spec"] |= {"completionMode": "Indexed", "completions": 2}
+    pods = [
+        pod("a", code=0, message=json.dumps(SUMMARY | {"left": number, "left_at_least": least}), index=str(shard))
+        for shard, (number, least) in enumerate(left)
+    ]
+    (entry,) = status(list_namespaced_job={"items": [indexed]}, list_namespaced_pod={"items": pods}).passes
+    assert result(entry).endswith(f", {text} [2 of 2 shards ended]")
 
 
 def test_a_pass_whose_shards_still_work_has_no_exit_code() -> None:

@@ -1,5 +1,7 @@
 """What can't be constructed can't be deleted."""
 
+from urllib.parse import unquote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +24,7 @@ from cleanup_job.planning.paths import (
     owned_file,
     report_file,
     report_folder,
+    unquoted,
 )
 
 TASK = TaskId("0123456789abcdef0123456789abcdef")
@@ -315,3 +318,8 @@ def test_a_file_in_a_reports_folder_is_no_links_to_give_away() -> None:
     assert not in_no_folder(f"reports/{TASK}/a.png")
     assert not in_no_folder(f"b/reports/{TASK}/a.png")
     assert in_no_folder(f"xreports/{TASK}/a.png")
+
+
+@given(st.text(st.sampled_from("%%%4C3aA9fF2E8é€\ud800/ +.") | st.characters(), max_size=40))
+def test_addresses_are_unquoted_as_pythons_own_library_does(text: str) -> None:
+    assert unquoted(text) == unquote(text)

@@ -40,7 +40,7 @@ def lines(*, known: bool) -> dict[str, dict[str, Any]]:
     report.add(outcome)
     if known:
         report.web, report.error, report.stopped_by, report.finished = "https://web", "e", StopReason.SIGTERM, MOMENT
-        report.run, report.shard, report.shards = "r", 1, 4
+        report.run, report.shard, report.shards, report.left_is_least = "r", 1, 4, True
     some = "x" if known else None
     swept = SweepReport("1.0", "host", delete=False, started=MOMENT, finished=MOMENT)
     if known:
@@ -50,9 +50,10 @@ def lines(*, known: bool) -> dict[str, dict[str, Any]]:
         json_lines.not_due("n", last=some, due=some, run=some),
         json_lines.enqueued("e", "t", "services", 1 if known else None),
         json_lines.pass_started(report),
+        json_lines.expected(1 if known else None),
         json_lines.selected(1),
         json_lines.task(outcome, report),
-        json_lines.progress(1, 3, 2.0),
+        json_lines.progress(1, 3 if known else None, 2.0),
         json_lines.debug("d"),
         json_lines.warning("w"),
         json_lines.project("p", dry_run=known),

@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from cleanup_job.exit_codes import StopReason
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
-from cleanup_job.report.phrases import headline
+from cleanup_job.report.phrases import headline, left_over
 
 MOMENT = datetime(2026, 11, 1, tzinfo=UTC)
 PUBLIC = (Verdict.NOT_OURS, Reason.PUBLIC)
@@ -51,3 +52,21 @@ def test_a_shard_says_which_part_it_is() -> None:
     assert headline(made) == (
         "Shard 1 of 4: Deleted 1 task, 0 models and 0 files (1 more file in their records was not there)."
     )
+
+
+DEADLINE = "the time limit of CLEANUP_DEADLINE_SECONDS was reached"
+
+
+@pytest.mark.parametrize(
+    ("number", "at_least", "text"),
+    [
+        (1, False, "1 task is left for the next pass"),
+        (400, False, "400 tasks are left for the next pass"),
+        (1, True, "At least 1 task is left for the next pass"),
+        (4000, True, "At least 4,000 tasks are left for the next pass"),
+        (0, True, "More tasks may be left for the next pass"),
+    ],
+)
+def test_what_is_left_is_counted_as_far_as_it_was_found(number: int, at_least: bool, text: str) -> None:
+    assert left_over(number, StopReason.DEADLINE, at_least=at_least) == f"{text}: {DEADLINE}"
+    assert left_over(number, None, at_least=at_least) == text
