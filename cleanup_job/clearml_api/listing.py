@@ -296,14 +296,32 @@ class Pages(Generic[Shape]):
         self._most = self.size = max(1, min(FEW if read else self.size, self.size, self._listings.seen.largest))
         start, self._before = max(0, read - 1), set()
         found, ends = self(start, by_id=True)
-        while start >= self.size and not any(map(_time, found)):
-            start -= self.size
+        while start >= self.size and not any(map(_time, found)):  # again, if others left while it was looked for
+            start = self._last_with_a_time(start)
             found, ends = self(start, by_id=True)
         yield found
         while not ends:
             start = self.next(start)
             found, ends = self(start, by_id=True)
             yield found
+
+    def _last_with_a_time(self, high: int) -> int:
+        """The offset of the last page before one without any time that has a time; 0 if there is none.
+
+        Looked for by ever larger steps down, and then by halves: a stream counts the records at the edges of its slices twice,
+        so its estimate may be too high by thousands.
+        """
+        high, step = high // self.size * self.size, self.size
+        low = max(0, high - step)
+        while low >= self.size and not self._has_a_time(low):
+            high, low, step = low, max(0, low - 2 * step), 2 * step
+        while self.next(low) < high:
+            middle = max(self.next(low), (low + high) // 2)
+            low, high = (middle, high) if self._has_a_time(middle) else (low, middle)
+        return low
+
+    def _has_a_time(self, start: int) -> bool:
+        return any(map(_time, self(start, by_id=True)[0]))
 
 
 def chunks(ids: Iterable[Id], size: int = PAGE_CAP) -> Iterator[list[Id]]:
