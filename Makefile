@@ -117,7 +117,7 @@ $(BENCH): requirements/runtime.txt $(INSTALLED)
 	@$(INSTALL) .venv/bench requirements/runtime.txt --what "what the job's image has"
 	@touch $@
 
-bench: $(BENCH) ## time, requests and memory beside the SDK's loop and the least possible, into docs/performance.md (20 minutes)
+bench: $(BENCH) ## time, requests and memory beside the SDK's loop and the least possible, into docs/performance.md (an hour)
 	@echo "== figures"
 	@rm -rf .venv/bench/wheel
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir .venv/bench/wheel .

@@ -1,6 +1,6 @@
-"""One deletion in a process of its own, whose time and memory are measured: ours, the floor, or the SDK's loop.
+"""One deletion in a process of its own, whose time and memory are measured: ours, the floor, or the SDK's loop; or bare paging.
 
-    python benchmarks/client.py ours|floor|loop WORKERS
+    python benchmarks/client.py ours|floor|loop|paging WORKERS
 
 The last line on standard error is a JSON object: seconds (wall clock, without imports and the start of Python), process_seconds
 (CPU, all included), mib (peak of the resident set, all included).
@@ -8,14 +8,20 @@ The last line on standard error is a JSON object: seconds (wall clock, without i
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 BATCH = 500
+SLICES = 32
+LAST_TIME = re.compile(r'"last_update": "([^"]+)"')
 
 
 def ours(workers: int) -> Callable[[], None]:
@@ -62,6 +68,39 @@ def floor(workers: int) -> Callable[[], None]:
     return delete
 
 
+def paging(workers: int) -> Callable[[], None]:
+    """Read listings to their end, slices of time at once, and look at nothing but each page's last time.
+
+    Standard input has the calls with their bodies, and the first and the last time.
+    """
+    import requests  # noqa: PLC0415 -- likewise
+
+    given = json.load(sys.stdin)
+    api = os.environ["CLEARML_API_HOST"]
+    http = requests.Session()
+    begin, end = (datetime.fromisoformat(given[name]) for name in ("begin", "end"))
+    edges = [*((begin + (end - begin) / SLICES * n).isoformat() for n in range(SLICES)), "9000-01-01"]
+
+    def read(call: str, body: dict[str, Any], since: str, until: str) -> None:
+        while True:
+            bounds = [f">={since}", f"<{until}"][: len(body.get("last_update") or [""])]  # in the form that a pass has
+            asked = {**body, "last_update": bounds, "order_by": ["last_update"], "page": 0}
+            found = LAST_TIME.findall(http.post(f"{api}/{call}", json=asked).text)
+            if len(found) < body["page_size"] or found[-1] >= until:
+                return
+            since = found[-1]
+
+    def delete() -> None:
+        keys = (os.environ["CLEARML_API_ACCESS_KEY"], os.environ["CLEARML_API_SECRET_KEY"])
+        token = http.post(f"{api}/auth.login", auth=keys).json()["data"]["token"]
+        http.headers["Authorization"] = f"Bearer {token}"
+        slices = [(call, body, *edge) for call, body in given["calls"].items() for edge in pairwise(edges)]
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(lambda one: read(*one), slices))
+
+    return delete
+
+
 def loop(_: int) -> Callable[[], None]:
     """What ClearML's own cleanup service does: the SDK's deletion, one task after the other."""
     from clearml import Task  # noqa: PLC0415 -- nobody else's import is measured
@@ -79,7 +118,7 @@ def loop(_: int) -> Callable[[], None]:
 def main() -> None:
     """Delete, and tell what it took."""
     what, workers = sys.argv[1], int(sys.argv[2])
-    delete = {"ours": ours, "floor": floor, "loop": loop}[what](workers)
+    delete = {"ours": ours, "floor": floor, "loop": loop, "paging": paging}[what](workers)
     began = time.perf_counter()
     delete()
     seconds = time.perf_counter() - began

@@ -17,12 +17,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from clearml_sandbox.server import Sandbox, Work
+from endless_server import EndlessServer
+from made_up import ARTIFACTS, Numbers
+
+from clearml_sandbox.server import OWN, Sandbox, Work
 from clearml_sandbox.worlds.builder import World
 
 IMAGES = 20
 PLOTS = 2
-ARTIFACTS = 3
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,38 @@ class Served:
         state = self._ask("state")
         return {kind: len(state[kind]) for kind in ("tasks", "models", "files")}
 
+    def records(self, service: str) -> int:
+        """How many tasks or models there are: asked in the child."""
+        return len(getattr(self.sandbox.store, service, ()))
+
     def _ask(self, name: str) -> Any:
-        with urllib.request.urlopen(f"{self.sandbox.api_url}/_sandbox/{name}") as answer:  # noqa: S310 -- on loopback
+        with urllib.request.urlopen(f"{self.sandbox.api_url}{OWN}{name}") as answer:  # noqa: S310 -- on loopback
             return json.load(answer)
+
+
+@dataclass(frozen=True)
+class ServedWithoutEnd(Served):
+    """A world that is made up as it is asked for."""
+
+    sandbox: EndlessServer
+
+    def log(self) -> dict[str, Any]:
+        """What the last pass asked the present child, as ``endless_server.Log`` has it."""
+        found: dict[str, Any] = self._ask("log")
+        return found
+
+    def requests(self) -> Counter[str]:
+        """What the last pass asked."""
+        return Counter(self.log()["requests"])
+
+    def left(self) -> dict[str, int]:
+        """How many of those that may go are left, and how many of these have files."""
+        found: dict[str, int] = self._ask("left")
+        return found
+
+    def records(self, service: str) -> int:
+        """How many tasks or models there are."""
+        return self.sandbox.answers.records(service)
 
 
 def world(tasks: int, *, events: bool, archived: bool = True) -> World:
@@ -89,6 +120,11 @@ def world(tasks: int, *, events: bool, archived: bool = True) -> World:
             for k in range(PLOTS):
                 task.plot(f"plot {k}")
     return made
+
+
+def without_end(numbers: Numbers) -> ServedWithoutEnd:
+    """Bind the ports."""
+    return ServedWithoutEnd(EndlessServer(numbers), {})
 
 
 def serve(made: World) -> Served:

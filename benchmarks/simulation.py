@@ -1,140 +1,106 @@
-"""A pass over 10 million tasks, simulated: requests, memory, hours, and what limits it.
+"""A pass over 10 million tasks, simulated: requests, hours, and what limits it.
 
-Memory is that of the code itself: what a pass keeps of its tasks, and the order that they go in, on made-up records without a
-server, at two sizes; the rest is a straight line. Requests and hours come from a simulation of pods, of their workers, and of a
-server that takes as long for each request as ``measured`` says, on as many requests at the same time. The time that a pod
-itself needs for a task is measured by ``run.py``: process time a task.
+Pods, each with a thread that reads the claims and then window after window, and with workers that delete; and a server that
+takes as long for each request as ``measured`` says, on as many requests at the same time. The time that a pod itself needs for
+a task is measured by ``run.py``: own process time. So is its memory, which does not depend on the number of tasks.
+
+Two databases: one on which a page of a listing takes as long as measured, where there was no index, and one that finds records
+by their ``last_update`` in an index, as it finds them by their id. ClearML Server declares such an index for tasks.
 """
 
 import argparse
 import heapq
-import subprocess
-import sys
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from itertools import count
 
 import measured
 
 from cleanup_job.clearml_api.event_files import AHEAD, TASKS
 from cleanup_job.clearml_api.listing import AT_ONCE, SEQUENTIAL
-from cleanup_job.passes import candidates
 from cleanup_job.passes.batch import CHUNK
-from cleanup_job.planning.order import Order
-from cleanup_job.planning.paths import ModelId, TaskId
-from cleanup_job.planning.records import Claimant, Model, Task
-from cleanup_job.planning.selection import Query, Rules
-from cleanup_job.transport.splitting import Splitting
+from cleanup_job.passes.scheduler import FEW
+from cleanup_job.passes.windows import WINDOW
 
-NOW = datetime(2026, 11, 1, tzinfo=UTC)
 BATCH = 500
 LATENCY = 0.005
-POD = 0.0002
-"""Seconds of a pod's own time for each task, and of one more for those of its events."""
+POD_CLAIMS, POD = 0.00003, 0.0001
+"""Seconds of a pod's own time for the claims of each task and its model, and for all else of a task that it deletes."""
+POD_EVENTS = 0.0002
+"""The same for the events of a task."""
 MILLION = 1_000_000
-CLAIMS_PAGE = 0.45
-"""Seconds for a page of 500 records: measured on ClearML Server 2.3.0 with 100,000 tasks, the same at any depth."""
+SHOWN = ((1, 4, False), (1, 1, True), (1, 4, True), (1, 16, True), (4, 4, True), (10, 4, True))
+"""Shards, workers of each, and whether there is an index."""
 
 
-# -- memory
-class MadeUp:
-    """As much of a server, and of a store, as a selection asks for: each task made one model, and has it in its folder."""
+@dataclass(frozen=True)
+class Calls:
+    """Requests that are sent at the same time, by the seconds that the server is at work on each; or a pod's own work."""
 
-    links = frozenset[str]()
-
-    def __init__(self, tasks: int) -> None:
-        """So many tasks."""
-        self._tasks = tasks
-
-    def archived_tasks(self, _: Query) -> Iterator[Task]:
-        """Each with times of its own."""
-        seen: set[TaskId] = set()  # as a listing has it, to give each record once
-        for n in range(self._tasks):
-            seen.add(TaskId(f"{n:032x}"))
-            old = NOW - timedelta(days=60, seconds=n)
-            yield Task(
-                TaskId(f"{n:032x}"), f"exp {n}", "completed", project="p", system_tags=("archived",),
-                status_changed=old, last_update=old, last_change=old + timedelta(hours=1),
-            )  # fmt: skip
-
-    def claimants(self, _: str, since: str = "") -> Iterator[Claimant]:
-        """Each names its own artifact, and nothing of others."""
-        for n in range(self._tasks if not since else 0):
-            yield Claimant(TaskId(f"{n:032x}"), (f"s3://b/p/exp.{n:032x}/artifacts/a",), last_update="2026")
-
-    def all_models(self, since: str = "") -> Iterator[Model]:
-        """One of each task."""
-        seen: set[ModelId] = set()
-        for n in range(self._tasks if not since else 0):
-            seen.add(ModelId(f"{n + 2**64:032x}"))
-            yield Model(ModelId(f"{n + 2**64:032x}"), "", f"{n:032x}", last_update="2026")
-
-    def locate(self, _: str) -> None:
-        """Nowhere."""
+    seconds: tuple[float, ...]
+    own: bool = False
+    alone: bool = False
+    """Whether a pod sends it only when no other one of this kind is under way."""
 
 
-def mib_of(tasks: int) -> float:
-    """The most that a pass holds for so many tasks, in MiB, from its selection to its end."""
-
-    def peak() -> float:
-        with Path("/proc/self/status").open(encoding="ascii") as file:
-            return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1024
-
-    before = peak()
-    there: Any = MadeUp(tasks)
-    rules = Rules(NOW - timedelta(days=30), force_delete=True)
-    found = candidates.find(there, there, rules, {}, split=Splitting(there, there, lambda: None))
-    order = Order(found.tasks, found.holds)
-    gone: set[TaskId] = set()
-    while units := order.take(BATCH, tasks):
-        for unit in units:
-            order.deleted(unit)
-            gone.update(unit)
-    assert len(gone) == tasks  # noqa: S101 -- what is measured was kept
-    return peak() - before
+Actor = Generator[Calls | None, None, None]
+"""What a thread does, one thing after the other; None: it waits until something has changed in its pod."""
 
 
-# -- time
-Calls = tuple[str, list[float]]
-"""What is asked of the server at the same time, each with the seconds that it is at work on it; or ``pod``, and a pod's own."""
+def in_groups(seconds: list[float], size: int) -> Iterator[tuple[float, ...]]:
+    """Requests that are sent so many at the same time."""
+    for start in range(0, len(seconds), size):
+        yield tuple(seconds[start : start + size])
 
 
-@dataclass(order=True)
-class Step:
-    """A worker that goes on at a time with the next thing that it has to do."""
-
-    at: float
-    pod: int = field(compare=False)
-    todo: deque[Calls] = field(compare=False)
+def one(seconds: float) -> Calls:
+    """A single request."""
+    return Calls((seconds,))
 
 
-def listing(tasks: int) -> Iterator[Calls]:
-    """What each pod asks before the first deletion: its tasks, and all models and tasks once more for their claims."""
-    page = ("get_all", [measured.LIST_RECORD * BATCH])
-    for _ in range(tasks // BATCH):
-        yield from (("pod", [POD / 2 * BATCH]), page, page, page)
+@dataclass(frozen=True)
+class Costs:
+    """How long a server takes that has so many tasks, and as many models."""
 
+    tasks: int
+    events: bool
+    indexed: bool
+    """Whether it finds records by their time in an index."""
 
-def batch(*, events: bool) -> Iterator[Calls]:
-    """What a worker does for one batch."""
-    reads = measured.LIST_RECORD * CHUNK
-    if events:
-        yield "events", [measured.METRICS_OF_TASK * BATCH] * 2
-        look_ups = [measured.EVENTS_OF_TASK * TASKS] * (BATCH // TASKS) + [measured.TASK_EVENTS_CALL] * BATCH
-        for start in range(0, len(look_ups), AHEAD):
-            yield "events", look_ups[start : start + AHEAD]
-        yield "pod", [2 * POD * BATCH]
-    for seconds in (measured.LIST_RECORD * BATCH, measured.EVENTS_CALL):  # models, and their events
-        yield "get_all", [seconds]
-    for _ in range(BATCH // CHUNK):
-        for seconds in (0.0, 0.0, reads, 0.0, reads):  # models and tasks that changed, models, their users, tasks
-            yield "get_all", [seconds]
-        yield "pod", [POD / 2 * CHUNK]
-        yield "/delete_many", [measured.DELETE_FILE * measured.FILES_OF_TASK * CHUNK]
-        yield "delete_many", [(measured.DELETE_TASK_WITH_EVENTS if events else measured.DELETE_TASK) * CHUNK]
+    def page(self, records: int = BATCH) -> float:
+        """A page of a listing."""
+        return measured.look_up_seconds(records) if self.indexed else measured.page_seconds(records, self.tasks)
+
+    def claims(self) -> Iterator[Calls]:
+        """All models and tasks, and who made the models that the tasks list."""
+        pages = self.tasks // BATCH
+        for some in in_groups([self.page(), self.page(), measured.look_up_seconds(BATCH)] * pages, AT_ONCE):
+            yield Calls(some)
+            yield Calls((POD_CLAIMS * BATCH / 3 * len(some),), own=True)
+
+    def window(self, tasks: int) -> Iterator[Calls]:
+        """A window: its pages; the models that its tasks made, and the tasks that use these."""
+        for _ in range(tasks // BATCH):
+            yield one(self.page())
+            yield one(measured.look_up_seconds(BATCH))
+            yield one(measured.look_up_seconds(0))
+            yield Calls((POD / 2 * BATCH,), own=True)
+
+    def batch(self) -> Iterator[Calls]:
+        """What a worker does for one batch."""
+        yield from [one(measured.EVENTS_CALL)] * 4  # whether any task, and any model, has images or plots
+        if self.events:
+            yield Calls((measured.METRICS_OF_TASK * BATCH,) * 2)
+            look_ups = [measured.EVENTS_OF_TASK * TASKS] * (BATCH // TASKS) + [measured.TASK_EVENTS_CALL] * BATCH
+            yield from map(Calls, in_groups(look_ups, AHEAD))
+            yield Calls((POD_EVENTS * BATCH,), own=True)
+        for _ in range(BATCH // CHUNK):
+            found = measured.look_up_seconds(CHUNK)
+            yield from [Calls((self.page(1),), alone=True)] * 2  # models and tasks that changed
+            yield from map(one, (found, measured.look_up_seconds(0), found))  # models, their users, tasks
+            yield Calls((POD / 2 * CHUNK,), own=True)
+            yield one(measured.DELETE_FILE * measured.FILES_OF_TASK * CHUNK)
+            yield one((measured.DELETE_TASK_WITH_EVENTS if self.events else measured.DELETE_TASK) * CHUNK)
 
 
 @dataclass
@@ -143,102 +109,146 @@ class Took:
 
     requests: int
     hours: float
+    claims_hours: float
+    """Until the last pod had read the claims."""
     server: float
     """The share of the server's time that it was at work."""
     pod: float
     """The same of the busiest pod."""
 
 
+@dataclass
+class Pod:
+    """One pod."""
+
+    batches: int
+    """Those that it has not listed yet."""
+    ready: int = 0
+    """Those that wait for a worker."""
+    waiting: list[Actor] = field(default_factory=list)
+    has_changed: bool = False
+    free: float = 0.0
+    """When its processor is free: Python works on one thing at a time."""
+    own: float = 0.0
+    """The seconds that it was at work."""
+    alone: float = 0.0
+    """When the last request is answered that it sends only by itself."""
+    has_claims: float = 0.0
+
+    def read(self, costs: Costs, now: "Clock") -> Actor:
+        """Read the claims, and window after window; each is handed over when few tasks are left."""
+        yield from costs.claims()
+        self.has_claims = now.time
+        while self.batches:
+            some = min(WINDOW // BATCH, self.batches)
+            yield from costs.window(some * BATCH)
+            while self.ready * BATCH >= FEW:
+                yield None
+            self.ready, self.batches, self.has_changed = self.ready + some, self.batches - some, True
+
+    def work(self, costs: Costs) -> Actor:
+        """Delete batch after batch."""
+        while self.ready or self.batches:
+            if not self.ready:
+                yield None
+                continue
+            self.ready, self.has_changed = self.ready - 1, True
+            yield from costs.batch()
+
+
+@dataclass
+class Clock:
+    """The time of the simulation, in seconds."""
+
+    time: float = 0.0
+
+
 class Simulation:
     """Pods that share a server: whatever can go on next, goes on."""
 
-    def __init__(self, tasks: int, shards: int, workers: int, *, events: bool) -> None:
-        """Each pod lists all tasks, and then deletes its part of them."""
-        self._events = events
-        self._workers = workers
+    def __init__(self, tasks: int, shards: int, workers: int, *, events: bool, indexed: bool = True) -> None:
+        """Each pod reads the claims of all tasks, and then lists and deletes its part of them."""
+        costs = Costs(tasks, events, indexed)
+        self._now = Clock()
+        self._order = count()
         self._hands = [0.0] * measured.AT_ONCE
         """When each of the server's hands is free."""
-        self._free = [0.0] * shards
-        """When each pod's own processor is free: Python works on one thing at a time."""
-        self._left = [tasks // BATCH // shards] * shards
-        self._steps = [Step(0.0, pod, deque(listing(tasks))) for pod in range(shards)]
-        self._listing = set(range(shards))
-        self._requests, self._server, self._pods = 0, 0.0, [0.0] * shards
+        self._requests, self._server = 0, 0.0
+        self._pods = [Pod(tasks // BATCH // shards) for _ in range(shards)]
+        self._actors: list[tuple[float, int, Pod, Actor]] = []
+        for pod in self._pods:
+            self._go_on(pod, [pod.read(costs, self._now), *(pod.work(costs) for _ in range(workers))])
 
     def run(self) -> Took:
         """From the start of all pods to the end of the last one."""
-        end = 0.0
-        while self._steps:
-            step = heapq.heappop(self._steps)
-            if step.todo:
-                what, seconds = step.todo.popleft()
-                at = self._own(step, seconds[0]) if what == "pod" else self._ask(step, seconds)
-                heapq.heappush(self._steps, Step(at, step.pod, step.todo))
-                continue
-            end = step.at
-            for _ in range(self._workers if step.pod in self._listing else 1):
-                self._begin(step)
-            self._listing.discard(step.pod)
-        return Took(self._requests, end / 3600, self._server / (end * measured.AT_ONCE), max(self._pods) / end)
+        while self._actors:
+            self._now.time, _, pod, actor = heapq.heappop(self._actors)
+            calls = next(actor, ())
+            if calls is None:
+                pod.waiting.append(actor)
+            elif isinstance(calls, Calls):
+                at = self._own(pod, calls.seconds[0]) if calls.own else self._ask(pod, calls)
+                heapq.heappush(self._actors, (at, next(self._order), pod, actor))
+            if pod.has_changed:
+                pod.has_changed = False
+                waiting, pod.waiting = pod.waiting, []
+                self._go_on(pod, waiting)
+        end = self._now.time
+        claims = max(pod.has_claims for pod in self._pods)
+        busiest = max(pod.own for pod in self._pods)
+        return Took(self._requests, end / 3600, claims / 3600, self._server / (end * measured.AT_ONCE), busiest / end)
 
-    def _own(self, step: Step, seconds: float) -> float:
-        self._pods[step.pod] += seconds
-        self._free[step.pod] = max(self._free[step.pod], step.at) + seconds
-        return self._free[step.pod]
+    def _go_on(self, pod: Pod, actors: Iterable[Actor]) -> None:
+        for actor in actors:
+            heapq.heappush(self._actors, (self._now.time, next(self._order), pod, actor))
 
-    def _ask(self, step: Step, seconds: list[float]) -> float:
+    def _own(self, pod: Pod, seconds: float) -> float:
+        pod.own += seconds
+        pod.free = max(pod.free, self._now.time) + seconds
+        return pod.free
+
+    def _ask(self, pod: Pod, calls: Calls) -> float:
         ends = []
-        for work in seconds:
-            ends.append(max(heapq.heappop(self._hands), step.at + LATENCY) + work)
+        sent = max(self._now.time, pod.alone) if calls.alone else self._now.time
+        for work in calls.seconds:
+            ends.append(max(heapq.heappop(self._hands), sent + LATENCY) + work)
             heapq.heappush(self._hands, ends[-1])
-        self._requests += len(seconds)
-        self._server += sum(seconds)
+        self._requests += len(calls.seconds)
+        self._server += sum(calls.seconds)
+        if calls.alone:
+            pod.alone = max(ends)
         return max(ends)
 
-    def _begin(self, step: Step) -> None:
-        if self._left[step.pod]:
-            self._left[step.pod] -= 1
-            heapq.heappush(self._steps, Step(step.at, step.pod, deque(batch(events=self._events))))
 
-
-def claims_minutes(records: int) -> float:
-    """The minutes in which all pages of so many records are read, as many slices at once as a pass reads."""
-    pages = -(-records // BATCH)
+def claims_minutes(tasks: int, *, indexed: bool) -> float:
+    """The minutes in which the claims of so many tasks, and of as many models, are read: the first page after page."""
+    costs = Costs(tasks, events=False, indexed=indexed)
+    seconds = [costs.page(), costs.page(), measured.look_up_seconds(BATCH)]
+    pages = -(-tasks // BATCH)
     sequential = min(pages, SEQUENTIAL // BATCH)
-    return (sequential + (pages - sequential) / AT_ONCE) * (CLAIMS_PAGE + LATENCY) / 60
+    return sum(s + LATENCY for s in seconds) * (sequential + (pages - sequential) / AT_ONCE) / 60
 
 
 def main() -> None:
     """Print the tables as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=10 * MILLION)
-    parser.add_argument("--memory", type=int, help="print what a pass keeps of so many tasks, in MiB")
     options = parser.parse_args()
-    if options.memory:
-        print(mib_of(options.memory))
-        return
-    print("| tasks on the server | minutes to read all tasks | minutes to read as many models |")
+    print("| tasks, and as many models | minutes to read their claims | with an index |")
     print("|---:|---:|---:|")
-    for tasks in (1_000, 10_000, 100_000, MILLION, 3 * MILLION):
-        minutes = claims_minutes(tasks)
-        print(f"| {tasks:,} | {minutes:.1f} | {minutes:.1f} |")
+    for tasks in (1_000, 10_000, 100_000, MILLION, 3 * MILLION, 10 * MILLION):
+        print(f"| {tasks:,} | {claims_minutes(tasks, indexed=False):.1f} | {claims_minutes(tasks, indexed=True):.1f} |")
     print()
-    sizes = (MILLION // 4, MILLION)
-    small, large = (
-        float(subprocess.run([sys.executable, __file__, "--memory", str(n)], stdout=subprocess.PIPE, check=True).stdout)  # noqa: S603 -- ourselves
-        for n in sizes
-    )
-    each = (large - small) * 2**20 / (sizes[1] - sizes[0])
-    print(f"{each:.0f} bytes a task ({small:.0f} MiB at {sizes[0]:,}, {large:.0f} MiB at {sizes[1]:,})\n")
-    print("| events | shards | workers each | requests | hours | the server is at work | a pod is at work | memory of a pod |")
-    print("|---|---:|---:|---:|---:|---:|---:|---:|")
+    print("| events | shards | workers each | index | requests | hours | until the claims are read | server at work | pod |")
+    print("|---|---:|---:|---|---:|---:|---:|---:|---:|")
     for events in (False, True):
-        for shards, workers in ((1, 1), (1, 4), (1, 16), (4, 4), (10, 4)):
-            took = Simulation(options.tasks, shards, workers, events=events).run()
-            gib = each * options.tasks / 2**30
+        for shards, workers, indexed in SHOWN:
+            took = Simulation(options.tasks, shards, workers, events=events, indexed=indexed).run()
             print(
-                f"| {'with' if events else 'without'} | {shards} | {workers} | {took.requests / MILLION:.2f} million | "
-                f"{took.hours:.1f} | {took.server:.0%} | {took.pod:.0%} | {gib:.1f} GiB |"
+                f"| {'with' if events else 'without'} | {shards} | {workers} | {'yes' if indexed else 'no'} | "
+                f"{took.requests / MILLION:.2f} million | {took.hours:.1f} | {took.claims_hours:.1f} | "
+                f"{took.server:.0%} | {took.pod:.0%} |",
+                flush=True,
             )
 
 

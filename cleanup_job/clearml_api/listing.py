@@ -199,6 +199,8 @@ class Pages(Generic[Shape]):
         """Records of a page; fewer after one that was too large."""
         self._is_spacious = False
         self._before: set[str] = set()
+        self._same = 0
+        """How many pages in a row had what the page before had."""
 
     def __call__(
         self, start: int, edge: datetime | None = None, *, by_id: bool = False
@@ -226,9 +228,10 @@ class Pages(Generic[Shape]):
         data = self._ask({**self._body, **bound, "order_by": order}, start)
         found = page(data, self._service, self._shape)
         self._is_spacious = memoryview(data[self._service]).nbytes < SPACIOUS
-        ids, before, listings = _ids(found), self._before, self._listings
+        ids, listings = _ids(found), self._listings
+        self._same = self._same + 1 if start >= self.size and ids == self._before else 0
         self._before = ids
-        repeats = start >= self.size and ids == before  # a server that returns the same page forever
+        repeats = self._same > 1  # a server that returns the same page forever; once, as many records may have come before it
         ends = not found or repeats or len(found) < min(self.size, listings.seen.largest)
         listings.seen.largest = max(listings.seen.largest, len(found))
         return found, ends

@@ -4,7 +4,7 @@ A task can list a model that another one made: an import, a pipeline that monito
 lister (recording ``delete_listed_models``), and nothing in the lister's own record tells which it is.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgspec import UnsetType
 
@@ -14,27 +14,35 @@ from cleanup_job.clearml_api.listing import Call, chunks
 from cleanup_job.planning.paths import ModelId, TaskId
 from cleanup_job.planning.records import DELETED_PREFIX
 from cleanup_job.transport.bounded_http import MOST_BYTES
+from cleanup_job.transport.splitting import Splitting
 
 UNKNOWN = TaskId("")
 """The maker of a model whose record can't be read: it may be any task."""
 
 
-def makers_of(call: Call, models: Iterable[ModelId]) -> dict[ModelId, TaskId]:
+def makers_of(split: Splitting[Call], models: Iterable[ModelId]) -> dict[ModelId, TaskId]:
     """The makers of these models.
 
     Left out are models that no task on the server can have made: those without a maker, those whose maker was deleted, and
     those that no longer exist.
 
+    Args:
+        split: Calls the server, and divides calls that fail: a model for which the server fails has an unknown maker.
+        models: Their ids.
+
     Raises:
-        AnswerError: an answer is not a list of documents at all.
+        DownError: the server gives no usable answer to anything.
     """
     found: dict[ModelId, TaskId] = {}
     for chunk in chunks(sorted({model for model in models if not model.startswith(DELETED_PREFIX)})):
-        found |= _makers(call, chunk)
+        answers, failed = split.each("makers of models", chunk, _makers)
+        found |= dict.fromkeys(failed, UNKNOWN)
+        for some in answers:
+            found |= some
     return found
 
 
-def _makers(call: Call, models: list[ModelId]) -> dict[ModelId, TaskId]:
+def _makers(call: Call, models: Sequence[ModelId]) -> dict[ModelId, TaskId]:
     """Those of at most a page. What an answer lacks is asked for once more: a server may cut it off, and does not say."""
     found: dict[ModelId, TaskId] = {}
     left = set(models)

@@ -79,8 +79,8 @@ class NewestFirst(Generic[Shape]):
         self._shape = shape
         self._share = share
         self._pages = self._in_pages(listings.page_size)
-        self._edge: set[str] = set()
-        """Those at the time from which the listing goes on, or below it."""
+        self._edge: dict[str, datetime] = {}
+        """Those that came and may be met again, each with its time: it is the one from which the listing goes on, or below."""
         self._timeless: set[str] = set()
         """All without a time that can be read."""
         self._listed = 0
@@ -101,7 +101,8 @@ class NewestFirst(Generic[Shape]):
         else:
             yield from self._days()
         if self._share.owns(None):
-            yield from self._until_stable(self._last_pages, timed=False)
+            for found in self._until_stable(self._last_pages):
+                yield from self._new(found, timed=False)
 
     # -- by time
     def _days(self) -> Iterator[Shape | Malformed]:
@@ -112,51 +113,66 @@ class NewestFirst(Generic[Shape]):
             while self._listed > before:
                 before = self._listed
                 start, end = self._share.slice_below(newest)
-                self._edge = set()
+                self._forget_above(end)
                 yield from self._span(_Span(start, end, is_inclusive=False))
                 newest = start - timedelta(microseconds=1)
             newest = self._newest(_Span(until=start, is_inclusive=False))
 
     def _newest(self, span: _Span) -> datetime | None:
-        """The newest time in a span. If a record has none that can be read, a later one has to tell."""
-        pages, start, ends = self._in_pages(1), 0, False
-        while not ends:
-            found, ends = self._page(pages, span, start)
-            if moment := _first(found):
-                return moment
-            if not all(isinstance(entry, Malformed) for entry in found):  # without the field: so are all that come after it
-                return None
-            start, pages = pages.next(start), self._in_pages(FEW)
-        return None
+        """The newest time in a span; None if it has no record with a time."""
+        found, _ = self._page(self._in_pages(1), span)
+        if not found or not isinstance(found[0], Malformed):
+            return _first(found)
+        for _ in self._until_stable(partial(self._to_a_time, span)):
+            pass
+        return self._reached
 
     def _span(self, span: _Span) -> Generator[Shape | Malformed, None, bool]:
         """All in a span; returns whether the listing ended without a bound above, so that nothing at all is left."""
         while True:
             found, ends = self._page(self._pages, span)
+            ends = ends or self._is_all(span, found)
             yield from self._new(found)
             if ends:
                 return span.until is None
             last = _last(found)
             if last is None:
-                yield from self._until_stable(partial(self._to_a_time, span), timed=False)
+                for some in self._until_stable(partial(self._to_a_time, span)):
+                    yield from self._new(some, timed=False)
                 last = self._reached
                 if last is None:
                     return span.until is None
             if span.begins_with(last):
-                yield from self._until_stable(partial(self._to_the_end, _Span(last, last)))
-                span, self._edge = span.down_from(last, is_inclusive=False), set()
+                for some in self._until_stable(partial(self._to_the_end, _Span(last, last))):
+                    yield from self._new(some)
+                span = span.down_from(last, is_inclusive=False)
             else:
-                span, self._edge = span.down_from(last), {entry.id for entry in found if _is_from(entry, last)}
+                span = span.down_from(last)
+            self._forget_above(last)
+
+    def _is_all(self, span: _Span, found: Sequence[Shape | Malformed]) -> bool:
+        """Whether a page that is not full has all of a span: a server may put fewer on a page than it was asked for.
+
+        Asked from the page's last record on, with pages of one less, it gives nothing new, and not a whole page. Then no other
+        record can have been behind the page's last one, whatever was deleted in between.
+        """
+        known = {entry.id for entry in found}
+        size = len(found) - 1
+        if not 1 < size < self._pages.size - 1 or "" in known:
+            return False
+        rest, ends = self._page(self._in_pages(size), span, size)
+        return ends and bool(rest) and known.issuperset(entry.id for entry in rest)
 
     # -- by offsets
-    def _until_stable(self, read: Callable[[], "_Reading[Shape]"], *, timed: bool = True) -> Iterator[Shape | Malformed]:
-        """What several pages have, read again until each record is found on the same page as before."""
+    @staticmethod
+    def _until_stable(read: Callable[[], "_Reading[Shape]"]) -> Iterator[list[Shape | Malformed]]:
+        """Pages that are read by offsets, again until each record is found on the same page as before."""
         before: dict[str, int] | None = None
         for _ in range(READINGS):
             now: dict[str, int] = {}
             pages = 0
             for start, found in read():
-                yield from self._new(found, timed=timed)
+                yield found
                 now.update((entry.id, start) for entry in found)
                 pages += 1
             if pages == 1 or (before is not None and before.items() <= now.items()):
@@ -180,18 +196,20 @@ class NewestFirst(Generic[Shape]):
 
     def _last_pages(self) -> "_Reading[Shape]":
         """The pages from the last one on that has a time: they have all records that have none."""
-        pages = self._in_pages(min(FEW, self._whole))
-        start, found, ends = self._last_with_a_time(pages)
+        expected, size = self._listed * self._share.shards, min(FEW, self._whole)
+        # The last page that has a time is to have room behind it, so that it is the last one of all, and read once.
+        pages = self._in_pages(size - 1 if size > 1 and expected % size == 0 else size)
+        start, found, ends = self._last_with_a_time(pages, max(0, expected - 1))
         yield start, found
         if not ends:
             yield from self._on_from(pages, _Span(), pages.next(start))
 
-    def _last_with_a_time(self, pages: Pages[Shape]) -> tuple[int, list[Shape | Malformed], bool]:
+    def _last_with_a_time(self, pages: Pages[Shape], start: int) -> tuple[int, list[Shape | Malformed], bool]:
         """The last page that has a time, or the first page; and whether it ends the listing.
 
-        It is looked for from where it has to be if nothing was deleted: by ever larger steps, and then by halves.
+        It is looked for from an offset on, where it would be if nothing was deleted: by ever larger steps, then by halves.
         """
-        low, high, start, step = 0, None, max(0, self._listed - 1), pages.size
+        low, high, step = 0, None, pages.size
         while True:
             found, ends = self._page(pages, _Span(), start)
             start = start // pages.size * pages.size
@@ -206,7 +224,7 @@ class NewestFirst(Generic[Shape]):
             if high is None:
                 start, step = start + step, step * 2
             else:
-                start = low if pages.next(low) >= high else (low + high) // 2
+                start = low if pages.next(low) >= high else max((low + high) // 2, pages.next(low))
 
     def _on_from(self, pages: Pages[Shape], span: _Span, start: int) -> "_Reading[Shape]":
         """The pages from an offset on."""
@@ -250,14 +268,18 @@ class NewestFirst(Generic[Shape]):
     def _new(self, found: Iterable[Shape | Malformed], *, timed: bool = True) -> Iterator[Shape | Malformed]:
         """Those that did not come before; only those without a time, unless ``timed``."""
         for entry in found:
-            has_time = utc(entry.last_update) is not None
-            known = self._edge if has_time else self._timeless
-            if entry.id in known or (has_time and not timed):
+            moment = utc(entry.last_update)
+            if entry.id in self._edge or entry.id in self._timeless or (moment and not timed):
                 continue
-            if entry.id:
-                known.add(entry.id)
-            self._listed += has_time
+            if entry.id and moment:
+                self._edge[entry.id] = moment
+            elif entry.id:
+                self._timeless.add(entry.id)
+            self._listed += moment is not None
             yield entry
+
+    def _forget_above(self, moment: datetime) -> None:
+        self._edge = {task: time for task, time in self._edge.items() if time <= moment}
 
 
 _Reading = Iterator[tuple[int, list[Shape | Malformed]]]
@@ -272,9 +294,3 @@ def _last(found: Sequence[Entry | Malformed]) -> datetime | None:
     """The last time on a page. That of a malformed record counts only if there is no other."""
     well_formed = [entry for entry in found if not isinstance(entry, Malformed)]
     return _first(reversed(well_formed)) or _first(reversed(found))
-
-
-def _is_from(entry: Entry | Malformed, moment: datetime) -> bool:
-    """Whether it is of this time or older, as far as that can be read."""
-    time = utc(entry.last_update)
-    return time is not None and time <= moment

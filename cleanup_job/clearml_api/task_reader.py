@@ -11,7 +11,7 @@ from cleanup_job.clearml_api.api_reader import ApiReader
 from cleanup_job.clearml_api.datasets import Ancestors
 from cleanup_job.clearml_api.deletion_answers import MISSING_TASK
 from cleanup_job.clearml_api.listed_documents import Malformed
-from cleanup_job.clearml_api.listing import PAGE_CAP, chunks
+from cleanup_job.clearml_api.listing import PAGE_CAP, Call, chunks
 from cleanup_job.clearml_api.makers import makers_of
 from cleanup_job.clearml_api.newest_first import NewestFirst
 from cleanup_job.errors import AnswerError
@@ -20,6 +20,7 @@ from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import Claimant, Detail, Task, Unreadable
 from cleanup_job.planning.selection import Query
 from cleanup_job.planning.sharding import ALONE, Share
+from cleanup_job.transport.splitting import Splitting
 
 
 class TaskReader(ApiReader):
@@ -30,6 +31,8 @@ class TaskReader(ApiReader):
         super().__init__(client, page_size)
         self._report_fields = [field for what, field in documents.REPORT_FIELDS.items() if self._capabilities.has(what)]
         self._malformed_projects: set[str] = set()
+        few_tries: Call = self.with_few_tries._listings.in_turn  # noqa: SLF001 -- its own
+        self._split: Splitting[Call] = Splitting(self._listings.in_turn, few_tries, self.newest)
 
     def newest(self) -> datetime | None:
         """When a task was last updated, by the server's clock; None if there is no task, or its record can't be read."""
@@ -125,7 +128,7 @@ class TaskReader(ApiReader):
 
     def _claimants(self, found: Sequence[documents.ClaimEntry | Malformed]) -> list[Claimant]:
         listed = (model for entry in found if not isinstance(entry, Malformed) for model in entry.output_models)
-        makers = makers_of(self._listings.in_turn, listed)
+        makers = makers_of(self._split, listed)
         return [entry.claimant(makers) for entry in found]
 
     def published_children(self, tasks: Iterable[TaskId]) -> frozenset[TaskId]:

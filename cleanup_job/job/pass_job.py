@@ -1,6 +1,5 @@
 """One cleanup pass as a run, which ClearML may show as a task."""
 
-import gc
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -73,9 +72,6 @@ class PassJob(Job[Report]):
         self._flags = flags
 
     def _work(self, *, holds_lease: bool) -> Skipped | None:
-        # A pass allocates many records and no cycles: searching for cycles as often as Python does by default took a fifth of
-        # its time and freed nothing.
-        gc.set_threshold(50_000, 20, 100)
         connection = wiring.log_in(self._settings, self._note_trouble)
         if self._settings.service_task.task or self._settings.service_task.task_id is not None:
             return self._clean_as_task(connection, holds_lease=holds_lease)

@@ -56,8 +56,7 @@ class ClaimIndex:
         """Held while records are read, which takes requests."""
         self._newest_model = self._newest_task = ""
         self._pools = survivors.Pool(), survivors.Pool()
-        """Files that models and tasks name, until all of them are read."""
-        self._is_read = False
+        """Files that models and tasks name."""
         self._failed = Event()
         self.sample: list[Location] = []
         """Places of files that surviving records name, in stores that can't list. Empty until all is read."""
@@ -94,7 +93,6 @@ class ClaimIndex:
                 self._failed.set()  # what the other one reads is of no use any more
                 raise
             self.sample = survivors.sample(self._server, *self._pools)
-            self._is_read = True
 
     def catch_up(self) -> None:
         """Read the records that were made or changed since the last look.
@@ -192,8 +190,8 @@ class ClaimIndex:
         return "" if real == place else f"{real.store.removeprefix(MOUNTED)}/{real.path}"
 
     def _see(self, pool: survivors.Pool, place: Location | None, task: TaskId) -> None:
-        """Take a file into a sample, unless all was read before."""
-        if self._is_read or place is None or place.path == INTERRUPTED or not is_clean(place.path):
+        """Take a file into a sample if its store can't list."""
+        if place is None or place.path == INTERRUPTED or not is_clean(place.path):
             return
         if not self._storage.lists(place.store):
             pool.add(place, task)

@@ -309,4 +309,3 @@ class Pass:
     def _note(self, outcome: TaskOutcome) -> None:
         self._report.add(outcome)
         self._observers.outcome(outcome)
-

@@ -84,9 +84,7 @@ class Consumers:
             for newer in self._versions_built_on(version):
                 needing[newer][version] = f"version {newer}, which is kept, can't be read without this one"
             if self._protect_used_datasets:
-                users, failed = self._split.each(
-                    "dataset users", [version], lambda server, some: server.dataset_users(some[0])
-                )
+                users, failed = self._split.each("dataset users", [version], lambda server, some: server.dataset_users(some[0]))
                 if failed:
                     why = f"the server does not say who used it: {failed[version]}"
                     window.held[version] = Kept(tasks[version], Reason.DATASET_IN_USE, why)

@@ -14,6 +14,7 @@ from cleanup_job.planning.backlog import Backlog, Window
 from cleanup_job.planning.deleted_so_far import DeletedSoFar
 from cleanup_job.planning.order import Unit
 from cleanup_job.planning.outcome import TaskOutcome, Verdict
+from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.plan import Kept
 
 GONE = frozenset({Verdict.DELETED, Verdict.GONE_ALREADY})
@@ -50,6 +51,8 @@ class Stream:
     error: CleanupError | None = None
     """What ends the pass, if anything does."""
     _announced: bool = False
+    _rounds: list[list[TaskId]] | None = None
+    """The deferred tasks that are still to be read; an empty list stands for all that are deferred by then."""
     _batches: Batches | None = None
 
     def __post_init__(self) -> None:
@@ -61,12 +64,18 @@ class Stream:
         return len(self.backlog) + self.dropped
 
     def reads(self) -> Callable[[], Window] | None:
-        """What reads the next window. The deferred tasks are the last one, when nothing else is left."""
+        """What reads the next window: of the listing, then of the deferred tasks, some at a time.
+
+        Those that still wait for another deferred task come together at the very end: they may need each other.
+        """
         if not self.ended:
             return partial(self._in_phase, self.windows.next)
-        if not self.backlog.tasks and self.backlog.deferred:
-            return partial(self._in_phase, partial(self.windows.again, frozenset(self.backlog.deferred)))
-        return None
+        if self._rounds is None:
+            self._rounds = [*self.windows.of(self.backlog.deferred), []]
+        if not self._rounds:
+            return None
+        some = self._rounds.pop(0) or self.backlog.deferred
+        return partial(self._in_phase, partial(self.windows.again, frozenset(some))) if some else None
 
     def _in_phase(self, read: Callable[[], Window]) -> Window:
         with self.phases.phase("select"):
@@ -88,8 +97,6 @@ class Stream:
         if self.stopped():
             return
         self.selected += len(window.tasks.keys() - window.held.keys() - self.backlog.deferred)
-        if self.ended:  # these are the deferred ones
-            self.backlog.deferred.clear()
         self.ended = window.ends
         if (window.tasks or window.kept) and not self._announced:
             self._announced = True

@@ -5,10 +5,12 @@ not archived, and neither is the pipeline that it may be a step of. Files of any
 interrupted had begun with it, and would make the right store look like a wrong one.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from random import Random
 
+from cleanup_job.errors import AnswerError, UnreachableError
 from cleanup_job.passes.ports import Server
 from cleanup_job.planning.paths import Location, TaskId
 from cleanup_job.planning.records import DELETED_PREFIX, Task, Unreadable
@@ -17,6 +19,8 @@ SAMPLE = 50
 """The most files of surviving records that a store is asked for."""
 POOL = 250
 """Files whose tasks are looked up, of each kind of record: those of two kinds fit in one request."""
+UNKNOWN = Unreadable(TaskId(""), "")
+"""A task that was not read."""
 NOBODY = TaskId("")
 """In place of a task: the file is kept in any case."""
 
@@ -51,14 +55,24 @@ def _survivors(server: Server, ids: set[TaskId]) -> set[TaskId]:
     there = _tasks(server, ids)
     living = [task for task in there.values() if isinstance(task, Task) and not task.archived]
     parents = _tasks(server, {TaskId(task.parent) for task in living})
-    doubtful = {parent for parent, task in parents.items() if not isinstance(task, Task) or task.archived}
-    return {task for task in ids if _is_nobody(task)} | {task.id for task in living if task.parent not in doubtful}
+    alone = {task for task in ids if _is_nobody(task)}
+    return alone | {task.id for task in living if not task.parent or _is_living(parents, TaskId(task.parent))}
 
 
-def _tasks(server: Server, ids: set[TaskId]) -> dict[TaskId, Task | Unreadable]:
-    """Those of these tasks that have a record."""
+def _is_living(there: Mapping[TaskId, Task | Unreadable | None], task: TaskId) -> bool:
+    """Whether a task is known not to be archived, or to have no record."""
+    found = there.get(task, UNKNOWN)
+    return found is None or (isinstance(found, Task) and not found.archived)
+
+
+def _tasks(server: Server, ids: set[TaskId]) -> dict[TaskId, Task | Unreadable | None]:
+    """These tasks; None for those without a record. Nothing if the server fails to answer: a sample need not be complete."""
     asked = {task for task in ids if not _is_nobody(task)}
-    return server.tasks(asked) if asked else {}
+    try:
+        there = server.tasks(asked) if asked else {}
+    except (AnswerError, UnreachableError):
+        return {}
+    return {task: there.get(task) for task in ids}
 
 
 def _is_nobody(task: TaskId) -> bool:

@@ -60,18 +60,19 @@ class Windows:
         self._related = related or RelatedSettings()
         self._share = share or Share()
         self._stopped = stopped
-        others = Others(server, rules, split)
-        self._pipelines = Pipelines(rules, others, split)
+        self._others = Others(server, rules, split)
+        self._pipelines = Pipelines(rules, self._others, split)
         self._consumers = Consumers(
-            server, claims, others, split, protect_used_datasets=self._related.protect_used_datasets
+            server, claims, self._others, split, protect_used_datasets=self._related.protect_used_datasets
         )
         self._records = self._listing()
         self._size = min(FIRST, WINDOW)
         self._has_claims = False
         self._reported: set[TaskId] = set()
         """Those that can't be read: they may come again."""
-        self._ahead: set[TaskId] = set()
-        """Archived steps that were taken along with their controller, and that the listing still comes to."""
+        self._ahead: dict[TaskId, datetime | None] = {}
+        """Archived steps that were taken along with their controller, and that the listing still comes to, with the time
+        there."""
 
     # -- reading
     def next(self) -> Window:
@@ -89,22 +90,30 @@ class Windows:
         self._look_up(window, tasks, reached)
         return window
 
+    @staticmethod
+    def of(deferred: Collection[TaskId]) -> list[list[TaskId]]:
+        """Deferred tasks, as many at a time as a window may have."""
+        ids = sorted(deferred)
+        return [ids[start : start + WINDOW] for start in range(0, len(ids), WINDOW)]
+
     def again(self, deferred: Collection[TaskId]) -> Window:
-        """Tasks that were deferred, as one window: everything else has been listed.
+        """Some tasks that were deferred: nothing that has not been listed comes later than these.
 
         Raises:
             CleanupError: the server gives no usable answer.
         """
-        window, tasks = Window(ends=True), dict[TaskId, Task]()
-        found = self._server.tasks(deferred)
+        window, tasks = Window(ends=True, again=frozenset(deferred)), dict[TaskId, Task]()
+        found = self._others.read(deferred)
         for task in sorted(deferred):
             now = found.get(task)
             if isinstance(now, Task) and self._rules.selects(now):
                 tasks[task] = now
             elif now is None:
                 window.kept.append(Kept(Unreadable(task, ""), Reason.CHANGED, CHANGED, absent=True))
-            else:
+            elif isinstance(now, Task):
                 window.kept.append(Kept(now, Reason.CHANGED, CHANGED))
+            else:
+                window.kept.append(unreadable(now, now.field))
         self._look_up(window, tasks, None)
         window.later.clear()
         return window
@@ -117,8 +126,8 @@ class Windows:
         """
         number, ends = 0, False
         while not ends:
-            window, tasks, _ = self._judged()
-            self._pipelines.sort_out(window, tasks)
+            window, tasks, reached = self._judged()
+            self._sort_out(window, tasks, reached)
             number, ends = number + len(tasks) - len(window.held), window.ends
         return number
 
@@ -126,8 +135,7 @@ class Windows:
         """Add to a window all that the server, and the claims, say of its tasks."""
         if not tasks:
             return
-        steps = self._pipelines.sort_out(window, tasks)
-        self._ahead |= {step.id for step in steps if step.archived}
+        steps = self._sort_out(window, tasks, reached)
         outside = self._consumers.look_up(window, tasks) | self._pipelines.controllers_outside
         is_step = {step.id for step in steps} | self._pipelines.hidden_steps
         window.tasks = {task: Selected.of(record, is_step=task in is_step) for task, record in tasks.items()}
@@ -135,8 +143,15 @@ class Windows:
             if not self._share.owns(since):
                 window.elsewhere.add(holder)
                 window.later.add(holder)
-            elif not window.ends and (since is None or reached is None or since <= reached):
+            elif not window.ends and _is_below(since, reached):
                 window.later.add(holder)
+
+    def _sort_out(self, window: Window, tasks: dict[TaskId, Task], reached: datetime | None) -> list[Task]:
+        """Sort out pipelines; gives the steps that controllers add, which the listing must not give once more."""
+        steps = self._pipelines.sort_out(window, tasks)
+        ahead = self._ahead | {step.id: step.last_update for step in steps if step.archived}
+        self._ahead = {step: since for step, since in ahead.items() if _is_below(since, reached)}
+        return steps
 
     def _judged(self) -> tuple[Window, dict[TaskId, Task], datetime | None]:
         """The next window with its tasks, and when the last record that was read for it was active."""
@@ -163,7 +178,7 @@ class Windows:
             if self._stopped():
                 return
             if record.id in self._ahead:
-                self._ahead.discard(record.id)
+                self._ahead.pop(record.id)
             elif record.id not in seen:
                 yield record
 
@@ -193,3 +208,8 @@ class Windows:
             window.kept.append(Kept(record, Reason.KEEP_RULE, why))
         else:
             tasks[record.id] = record
+
+
+def _is_below(moment: datetime | None, reached: datetime | None) -> bool:
+    """Whether a task with this ``last_update`` can still follow in a listing that has reached a time."""
+    return moment is None or reached is None or moment <= reached

@@ -36,7 +36,9 @@ class Window:
     made: dict[TaskId, frozenset[ModelId]] = field(default_factory=dict)
     """The models that tasks of the window made, as far as they are known."""
     ends: bool = False
-    """Whether nothing follows it."""
+    """Whether nothing follows it in the listing."""
+    again: frozenset[TaskId] = frozenset()
+    """The deferred tasks that it was read for, if it was."""
 
 
 class Backlog:
@@ -59,7 +61,7 @@ class Backlog:
     def add(self, window: Window) -> Iterator[Kept]:
         """Add a window; yields the tasks that are kept at once."""
         self._deleted.forget_old()
-        self.deferred.difference_update(window.tasks)
+        self.deferred.difference_update(window.tasks, window.again)
         waits = self._deferred_in(window)
         self.deferred |= waits
         now = {task: selected for task, selected in window.tasks.items() if task not in waits}
@@ -138,4 +140,3 @@ class Backlog:
         for task in unit:
             self.tasks.pop(task, None)
             self.made.pop(task, None)
-

@@ -110,10 +110,12 @@ def _is_folder_of(task: TaskId, path: tuple[str, ...], at: int) -> bool:
 
 def task_ids_in(text: str) -> set[TaskId]:
     """The tasks whose folder an address can name: each id after a dot, or of a report, under any quoting."""
-    found = {TaskId(i) for i in _ID.findall(text)}
-    if "%" in text:
-        for form in _decoded(text):
-            found.update(TaskId(i) for i in _ID.findall(form))
+    found: set[TaskId] = set(_ID.findall(text))
+    for _ in range(_DEEPEST):  # whether a plus means a space makes no difference here
+        before, text = text, unquoted(text)
+        if text == before:
+            break
+        found.update(_ID.findall(text))
     return found
 
 

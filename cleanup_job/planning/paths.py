@@ -46,6 +46,11 @@ _AS_THEY_ARE = frozenset("'[]{}()$^,.; -_+=/")
 """What the SDK leaves as it is in the names of folders: where an address has it quoted, all of the address is quoted."""
 
 
+_ASCII = {form: chr(code) for code in range(128) for form in (f"{code:02x}", f"{code:02X}")}
+"""ASCII characters by their two hexadecimal digits."""
+_LEFT_QUOTED = frozenset(form for form, character in _ASCII.items() if character in _AS_THEY_ARE)
+
+
 def read_as(store: str, text: str, *, quoted: bool, doubted: bool = True) -> Location:
     """The place that a URI's text below a store means, and what else it can mean.
 
@@ -63,16 +68,25 @@ def read_as(store: str, text: str, *, quoted: bool, doubted: bool = True) -> Loc
     once = unquoted(text)
     ways = [way.lstrip("/") for way in (once, text, unquoted(once))] if quoted else [text, once]
     path, *others = dict.fromkeys(ways)
-    doubtful = doubted and not all(_AS_THEY_ARE.issuperset(_meaning(found)) for found in _ESCAPES.findall(text))
-    return Location(store, path, tuple(others), doubtful)
+    return Location(store, path, tuple(others), doubted and not _is_as_the_sdk_quotes(text))
+
+
+def _is_as_the_sdk_quotes(text: str) -> bool:
+    """Whether nothing is quoted in a text but what the SDK leaves as it is in names."""
+    if _LEFT_QUOTED.issuperset([part[:2] for part in text.split("%")[1:]]):
+        return True
+    return all(_AS_THEY_ARE.issuperset(unquoted(found)) for found in _ESCAPES.findall(text))
 
 
 def unquoted(text: str) -> str:
-    """What ``urllib.parse.unquote`` returns, in half the time: records have hundreds of addresses with the same few escapes."""
-    return _ESCAPES.sub(lambda found: _meaning(found[0]), text) if "%" in text else text
-
-
-_meaning = lru_cache(256)(unquote)
+    """What ``urllib.parse.unquote`` returns, several times as fast for what most addresses have, such as ``%20``."""
+    if "%" not in text:
+        return text
+    plain, *quoted = text.split("%")
+    try:
+        return plain + "".join([_ASCII[part[:2]] + part[2:] for part in quoted])
+    except KeyError:
+        return unquote(text)
 
 
 Locate = Callable[[str], Location | None]

@@ -13,14 +13,15 @@ class LimitSettings(Group):
 
     max_tasks: int | None = option(
         None,
-        "Budget: delete at most this many tasks in one pass, and report at least how many are left. Default: no limit.",
+        "Budget: delete at most this many tasks in one pass, newest activity first, and report at least how many are left. "
+        "Several pods divide it among themselves. Default: no limit.",
         edit=Edit.LOWER,
         ge=1,
     )
     refuse_above: int | None = option(
         None,
-        "Safety limit: abort before deleting anything (exit code 2) if more than this many tasks match; a dry run lists them "
-        "first. Default: no limit.",
+        "Safety limit: abort before deleting anything (exit code 2) if more than this many tasks match, in all pods "
+        "together; a dry run lists them first. To be counted, the tasks are listed twice. Default: no limit.",
         edit=Edit.LOWER,
         ge=1,
     )
@@ -120,7 +121,8 @@ class RunSettings(Group):
     )
     shards: int = option(
         1,
-        "Pods that share a pass, each with its part of the tasks, as the indexes of an Indexed Job (`shards` in the chart).",
+        "Pods that share a pass, as the indexes of an Indexed Job (`shards` in the chart). Each has its own days of "
+        "`last_update`.",
         scope=Scope.RELEASE,
         chart=False,
         ge=1,

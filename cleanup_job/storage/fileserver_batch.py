@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from urllib.parse import quote
 
 from cleanup_job.planning.paths import KINDS, LinkedFile, OwnedPath, PartOfFolder, TaskFile, TaskFolder, TaskId
@@ -19,7 +20,7 @@ class Batch:
 
     def __init__(self, paths: Sequence[OwnedPath]) -> None:
         self._paths = paths
-        self._path_of = {quote(name, safe="/"): path for path in paths for name in _names(path) if not is_too_long(name)}
+        self._path_of = {_quoted(name): path for path in paths for name in _names(path) if not is_too_long(name)}
         self._names: dict[TaskId, list[str]] = defaultdict(list)
         for name, path in self._path_of.items():
             self._names[task_of(path)].append(name)
@@ -77,6 +78,8 @@ def task_of(path: OwnedPath) -> TaskId:
 
 def is_too_long(path: str) -> bool:
     """Whether no file system can hold this path. A single one makes the fileserver refuse a whole call (files_long_names)."""
+    if len(path) <= LONGEST_NAME and path.isascii():  # most are
+        return False
     whole = path.encode()
     return len(whole) > LONGEST_PATH or any(len(segment) > LONGEST_NAME for segment in whole.split(b"/"))
 
@@ -87,3 +90,12 @@ def _names(path: OwnedPath) -> list[str]:
         return [path.path]
     kept = {rest.partition("/")[0] for rest in path.keep} if isinstance(path, PartOfFolder) else set()
     return [f"{path.path}/{kind}" for kind in sorted(KINDS - kept)]
+
+
+def _quoted(name: str) -> str:
+    folder, mark, last = name.rpartition("/")
+    return f"{_quoted_folder(folder)}{mark}{quote(last)}"
+
+
+_quoted_folder = lru_cache(256)(quote)
+"""What the SDK creates in a folder is named one after the other."""

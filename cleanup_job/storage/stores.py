@@ -68,7 +68,11 @@ class Stores:
 
     def locate(self, uri: str) -> Location | None:
         """The place of a URI in the first store that has it; None if none does."""
-        return next((place for store in self.stores if (place := store.locate(uri)) is not None), None)
+        for store in self.stores:
+            place = store.locate(uri)
+            if place is not None:
+                return place
+        return None
 
     def measure(self, paths: Iterable[OwnedPath]) -> Removed:
         """What is there, in the stores that can list."""

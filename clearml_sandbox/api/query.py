@@ -35,9 +35,8 @@ def _candidates(call: Call, documents: Documents, *, extended: bool) -> tuple[It
     few = _by_index(call, documents)
     if few is not None:
         return few, None
-    order, page, size = (call.body.get(name) for name in ("order_by", "page", "page_size"))
-    is_paged = isinstance(page, int) and isinstance(size, int) and page >= 0 and size >= 1
-    if extended or not is_paged or "scroll_id" in call.body:
+    order, page, size = call.body.get("order_by"), call.body.get("page"), call.body.get("page_size")
+    if not (isinstance(page, int) and isinstance(size, int)) or min(page + 1, size) < 1 or extended or "scroll_id" in call.body:
         return documents.values(), None
     # The real server has an index for it: no page of a listing by time costs more than another.
     since, until = _limits(call.body.get("last_update"))

@@ -1,5 +1,6 @@
 """A listing loses no task while tasks change, and does not go deeper and deeper into offsets."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -10,23 +11,34 @@ from msgspec import Raw
 
 from cleanup_job.clearml_api import api_reader, listing
 from cleanup_job.clearml_api.api_client import ApiClient
+from cleanup_job.clearml_api.clearml_server import ClearMLServer
 from cleanup_job.clearml_api.documents import Entry
-from cleanup_job.clearml_api.listing import Listings
+from cleanup_job.clearml_api.listing import Call, Listings
 from cleanup_job.clearml_api.session import ServerAccess
+from cleanup_job.errors import AnswerError
+from cleanup_job.planning.selection import Query
+from cleanup_job.planning.sharding import ALONE, Share
 from clearml_sandbox.server import Fault, Request, Sandbox
 from clearml_sandbox.store import api_time
 from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, clean
 
 
-def listed(sandbox: Sandbox, page_size: int, service: str = "tasks") -> list[str]:
+def call_of(sandbox: Sandbox) -> Call:
     transport = ApiClient(ServerAccess(sandbox.api_url, sandbox.key, sandbox.secret))
-    body = {"only_fields": ["id"], **({"system_tags": ["archived"]} if service == "tasks" else {})}
+    return lambda name, body, most: transport.ask(name, body, dict[str, Raw], most=most)
 
-    def ask(name: str, body: dict[str, Any], most: int) -> dict[str, Raw]:
-        return transport.ask(name, body, dict[str, Raw], most=most)
 
-    return [entry.id for entry in Listings(ask, page_size).read(service, body, Entry)]
+def listed(sandbox: Sandbox, page_size: int, service: str = "tasks") -> list[str]:
+    """Oldest first, as claims are read."""
+    body = {"only_fields": ["id"], **({"search_hidden": True, "system_tags": ["archived"]} if service == "tasks" else {})}
+    return [entry.id for entry in Listings(call_of(sandbox), page_size).read(service, body, Entry)]
+
+
+def archived(sandbox: Sandbox, page_size: int, share: Share = ALONE) -> Iterator[str]:
+    """Newest first, as a pass reads what it may delete."""
+    transport = ApiClient(ServerAccess(sandbox.api_url, sandbox.key, sandbox.secret))
+    return (task.id for task in ClearMLServer(transport, page_size).archived_tasks(Query(), share))
 
 
 CHANGES = st.lists(
@@ -120,14 +132,97 @@ def test_no_page_is_deeper_than_the_tasks_of_one_moment(sandbox: Sandbox) -> Non
     )  # the first page, and the look for those without a time
 
 
-def test_a_server_that_ignores_the_bound_is_read_by_offsets(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def unbounded(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """A server of 60 tasks that ignores bounds of time."""
     world = World(NOW)
     for n in range(60):
         world.task(f"exp {n}", days_old=40 + n)
     sandbox.load(world.as_dict())
     monkeypatch.setattr("clearml_sandbox.api.conditions._in_dates", lambda *_: iter(()))
-    assert len(listed(sandbox, 7)) == 60
-    assert len(clean(sandbox, page_size=7).watcher.deleted) == 60
+    monkeypatch.setattr("clearml_sandbox.api.query._limits", lambda _: ("", ""))
+    return sandbox
+
+
+def test_a_server_that_ignores_the_bound_is_read_by_offsets_oldest_first(unbounded: Sandbox) -> None:
+    assert len(listed(unbounded, 7)) == 60
+
+
+def test_a_server_that_ignores_the_bound_ends_the_pass(unbounded: Sandbox) -> None:
+    with pytest.raises(AnswerError, match=r"tasks\.get_all: the server ignores the bounds <=2026-"):
+        clean(unbounded, page_size=7)
+    assert len(unbounded.store.tasks) == 60
+    assert len(clean(unbounded).watcher.deleted) == 60  # one page needs no bounds
+
+
+# -- newest first
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.sampled_from([0, 1, 1, 1, 2, 3, 30, None]), min_size=1, max_size=30),
+    st.lists(st.tuples(st.integers(0, 29), st.sampled_from(["restore", "delete", "touch", "add", "reader"])), max_size=40),
+    st.sampled_from([1, 2, 3, 7]),
+    st.sampled_from([1, 1, 2, 3, 7]),
+)
+def test_each_archived_task_that_stays_comes_once_and_to_one_shard(
+    sandbox: Sandbox, ages: list[int | None], changes: list[tuple[int, str]], page_size: int, shards: int
+) -> None:
+    """Between any two requests a task is restored, deleted, reported to or archived, or the reader deletes what it has."""
+    world = World(NOW)
+    ids = [world.task(f"exp {n}", days_old=40 + (age or 0)).id for n, age in enumerate(ages)]
+    late = [world.task(f"late {n}", archived=False, days_old=39 + n).id for n in range(30)]
+    sandbox.fault = None
+    sandbox.load(world.as_dict())
+    for task in [task for task, age in zip(ids, ages, strict=True) if age is None]:
+        sandbox.store.tasks.change(task, last_update=None)
+    changed: set[str] = set()
+    found: list[str] = []
+    todo = iter(changes)
+
+    def change(request: Request) -> Fault | None:
+        number, what = next(todo, (0, "")) if request.call == "tasks.get_all" else (0, "")
+        tasks, key = sandbox.store.tasks, ids[number % len(ids)]
+        if what == "add":
+            tasks.change(late[number], system_tags=["archived"])
+        elif what == "reader":
+            for task in found[number:]:
+                tasks.pop(task, None)
+        elif what and key in tasks and key not in found:
+            changed.add(key)
+            if what == "delete":
+                tasks.pop(key)
+            else:
+                tasks.change(key, **({"system_tags": []} if what == "restore" else {"last_update": api_time(NOW)}))
+        return None
+
+    sandbox.fault = change
+    for shard in range(shards):
+        for task in archived(sandbox, page_size, Share(shard, shards)):
+            found.append(task)  # noqa: PERF402 -- between two of them the reader deletes what it has
+    sandbox.fault = None
+    same = set(ids) - changed
+    assert sorted(task for task in found if task in same) == sorted(same)
+
+
+def test_a_task_of_the_future_comes_first(sandbox: Sandbox) -> None:
+    world = World(NOW)
+    ids = [world.task(f"exp {n}", days_old=n - 30).id for n in range(60)]
+    sandbox.load(world.as_dict())
+    assert list(archived(sandbox, 7)) == ids
+    assert list(archived(sandbox, 500)) == ids
+
+
+def test_deep_pages_of_an_archive_are_as_cheap_as_the_first(sandbox: Sandbox) -> None:
+    """No page number, and a bound, but for the first page and the look for tasks without a time."""
+    world = World(NOW)
+    for n in range(200):
+        world.task(f"exp {n}", days_old=40 + n)
+    sandbox.load(world.as_dict())
+    sandbox.requests.clear()
+    ids = list(archived(sandbox, 10))
+    assert len(ids) == 200
+    bodies = [r.body for r in sandbox.requests if r.call == "tasks.get_all"]
+    assert [body["page"] for body in bodies if "last_update" in body] == [0] * 22
+    assert len(bodies) <= 22 + 3
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,4 +1,4 @@
-"""All pages are read before the first deletion, and one pass leaves none."""
+"""One pass leaves no task, however many pages its listing has."""
 
 from datetime import timedelta
 

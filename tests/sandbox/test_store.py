@@ -21,3 +21,9 @@ def test_each_document_comes_once_in_its_place(steps: list[tuple[str, str, str |
             documents.change(key, last_update=time)
     expected = sorted((d.get("last_update") or "~", key) for key, d in documents.items())
     assert [d["id"] for d in documents.by_time(since)] == [key for time, key in expected if time >= since]
+    newest_first = sorted(expected, key=lambda one: (one[0] == "~", [-ord(letter) for letter in one[0]]))
+    for until in ("", "2026-01-02"):
+        bounded = [
+            key for time, key in newest_first if since <= time <= (until or "\x7f") and (time != "~" or not (since or until))
+        ]
+        assert [d["id"] for d in documents.by_time_down(since, until)] == bounded

@@ -360,11 +360,20 @@ def test_files_of_tasks_that_are_archived_or_gone_or_that_cannot_be_read_are_not
     assert known.read([Model(M, uri(B), B)], tasks).sample == []
 
 
-@pytest.mark.parametrize(("tags", "wanted"), [(("archived",), 0), ((), 1)])
-def test_files_of_a_step_count_if_its_controller_is_not_archived(known: Known, tags: tuple[str, ...], wanted: int) -> None:
+@pytest.mark.parametrize(
+    ("controller", "wanted"),
+    [
+        (Task(A, "nightly", "completed"), 1),
+        (Task(A, "nightly", "completed", system_tags=("archived",)), 0),
+        (Unreadable(A, "system_tags"), 0),
+    ],
+)
+def test_files_of_a_step_count_if_its_controller_is_not_archived(
+    known: Known, controller: Task | Unreadable, wanted: int
+) -> None:
     """A step goes with its controller, archived or not."""
     known.server.has(LIVING, parent=A)
-    known.server.has(A, system_tags=tags)
+    known.server.records[A] = controller
     assert len(known.read((), [Claimant(LIVING, (uri(LIVING),))]).sample) == wanted
 
 

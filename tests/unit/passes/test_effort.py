@@ -94,5 +94,5 @@ def test_all_that_a_pass_has_deleted_is_not_copied_for_each_model() -> None:
     used = References(used_by={model.id: frozenset({user}) for model in made})
     for tasks, kept in ((Deleted(), 2), (Deleted({user}), 0)):
         deleted = DeletedSoFar()
-        deleted._tasks = tasks
+        deleted._recent = tasks
         assert len(protection(made, used, {TASK: frozenset({TASK})}, deleted, locate).models) == kept

@@ -26,7 +26,8 @@ A, B = TaskId("a" * 32), TaskId("b" * 32)
 
 def deleted(tasks: Iterable[TaskId] = (), kept_models: Iterable[ModelId] = ()) -> DeletedSoFar:
     found = DeletedSoFar()
-    found.add(tasks, kept_models=kept_models)
+    found.will_matter((), kept_models=kept_models)
+    found.add(tasks)
     return found
 
 

@@ -110,9 +110,6 @@ def test_each_reason_says_what_to_know_about_it() -> None:
     assert stays(plan(found=outputs(A, wrong))) == (Reason.UNUSABLE_PATH, f"{wrong!r}: correct or remove this entry in ClearML")
     unknown = outputs(A, f"s3://b/p/exp.{A}/x", f"s3://b/p/exp.{A}/y", f"gs://c/p/exp.{A}/x")
     assert stays(plan(found=unknown)) == (Reason.UNKNOWN_STORE, "s3://b (2 files), gs://c (1 files)")
-    needed = replace(FORCE, needed_datasets={A: "version x is built on it"})
-    assert stays(plan(needed)) == (Reason.DATASET_IN_USE, "version x is built on it")
-    assert plan(replace(FORCE, needed_datasets={B: "x"})).deletions
     broken = "models is not what ClearML's API promises; open the task in ClearML and correct it"
     assert stays(plan(unreadable={A: Unreadable(A, "models")})) == (Reason.UNREADABLE, broken)
     assert plan(unreadable={B: Unreadable(B, "models")}).deletions

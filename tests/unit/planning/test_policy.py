@@ -6,17 +6,17 @@ from datetime import timedelta
 import pytest
 
 from cleanup_job.planning.selection import Selected
-from tests.unit.planning.one_task import FORCE, KEEP_X, NOW, RULES, A, B, task
+from tests.unit.planning.one_task import FORCE, KEEP_X, NOW, RULES, task
 
 
 @pytest.mark.parametrize(
-    ("policy", "now", "planned", "allowed"),
+    ("rules", "now", "planned", "allowed"),
     [
         ({}, {}, None, True),
         ({}, {"tags": ("x",)}, None, False),
         ({}, {"system_tags": ()}, None, False),
-        ({"steps": frozenset({A})}, {"system_tags": ()}, None, False),
-        ({"rules": replace(RULES, keep=(KEEP_X,))}, {"tags": ("x",)}, {"tags": ("x",)}, False),
+        ({"include_pipeline_steps": True}, {"system_tags": ()}, None, False),
+        ({"keep": (KEEP_X,)}, {"tags": ("x",)}, {"tags": ("x",)}, False),
         ({}, {"last_update": NOW}, None, False),
         ({}, {"last_update": NOW, "last_change": NOW}, {}, True),
         ({}, {"last_update": NOW, "tags": ("x",)}, {}, False),
@@ -24,18 +24,25 @@ from tests.unit.planning.one_task import FORCE, KEEP_X, NOW, RULES, A, B, task
     ],
 )
 def test_the_last_look(
-    policy: dict[str, object], now: dict[str, object], planned: dict[str, object] | None, allowed: bool
+    rules: dict[str, object], now: dict[str, object], planned: dict[str, object] | None, allowed: bool
 ) -> None:
     before = Selected.of(task(**(planned or {})))
     read = task(**planned) if planned is not None else None
-    assert replace(FORCE, **policy).still_allows(before, task(**now), planned=read) is allowed
+    assert replace(FORCE, rules=replace(RULES, **rules)).still_allows(before, task(**now), planned=read) is allowed
 
 
 def test_a_step_may_lie_outside_of_the_archive() -> None:
-    steps = replace(FORCE, rules=replace(RULES, include_pipeline_steps=True), steps=frozenset({A}))
+    steps = replace(FORCE, rules=replace(RULES, include_pipeline_steps=True))
     step = task(system_tags=("hidden",))
-    assert steps.still_allows(Selected.of(step), step)
-    assert not replace(steps, steps=frozenset({B})).still_allows(Selected.of(step), step)
+    assert steps.still_allows(Selected.of(step, is_step=True), step)
+    assert not steps.still_allows(Selected.of(step), step)
+    assert not FORCE.still_allows(Selected.of(step, is_step=True), step)
+
+
+def test_a_step_that_was_put_into_the_archive_meanwhile_has_changed() -> None:
+    steps = replace(FORCE, rules=replace(RULES, include_pipeline_steps=True))
+    before = Selected.of(task(system_tags=("hidden",)), is_step=True)
+    assert not steps.still_allows(before, task(system_tags=("hidden", "archived")))
 
 
 def test_the_grace_counts_from_the_archiving_that_the_selection_saw() -> None:

@@ -206,10 +206,9 @@ def test_the_server_is_asked_for_what_the_rules_need() -> None:
 def test_what_is_remembered_of_a_task_shows_whether_it_has_changed() -> None:
     one = task(parent="p", last_change=NOW)
     found = Selected.of(one)
-    assert (found.id, found.project, found.parent, found.last_change) == ("t1", "p2", "p", NOW)
-    assert (found.order, found.name, len(found.digest)) == (-OLD.timestamp(), "", 16)
-    assert Selected.of(task(status="in_progress", last_update=NOW)).order == -NOW.timestamp()
-    assert Selected.of(task(status_changed=None, last_update=None, created=None)).order == 0.0
+    assert (found.id, found.name, found.project, found.parent, found.last_change) == ("t1", "exp", "p2", "p", NOW)
+    assert (found.is_step, len(found.digest)) == (False, 16)
+    assert Selected.of(one, is_step=True) == replace(found, is_step=True)
 
 
 def test_a_task_counts_from_before_the_threshold_on() -> None:
