@@ -72,7 +72,7 @@ class Pipelines:
             parent = TaskId(step.parent)
             controller = tasks.get(parent) or outside.get(parent)
             if isinstance(controller, Unreadable) or (isinstance(controller, Task) and controller.is_controller):
-                if isinstance(controller, Task) and self._rules.selects(controller):
+                if isinstance(controller, Task) and self._others.selects(controller):
                     window.holds[parent].add(step.id)
                     self.controllers_outside |= {} if parent in tasks else {parent: controller.last_update}
                 else:

@@ -102,8 +102,10 @@ class Backlog:
         return holder in window.tasks or holder in self.order or holder in self.deferred or holder in window.later
 
     def _keep(self, task: TaskId, own: Mapping[TaskId, Kept]) -> Iterator[Kept]:
-        """Keep a task that was not handed out yet, with its unit and all that these need; ``own``: those with a reason of
-        their own."""
+        """Keep a task that was not handed out yet, with its unit and all that these need.
+
+        ``own``: what to yield of those that are kept for a reason of their own.
+        """
         unit = self.order.withdraw(task)
         yield from (own.get(other) or self._because_of(other, task) for other in unit)
         yield from self.kept(unit, own)

@@ -26,7 +26,13 @@ def selected(name: str, parent: str = "") -> Selected:
 
 
 def window(
-    names: str, *, later: str = "", elsewhere: str = "", parents: Mapping[str, str] | None = None, ends: bool = False, **holds: str
+    names: str,
+    *,
+    later: str = "",
+    elsewhere: str = "",
+    parents: Mapping[str, str] | None = None,
+    ends: bool = False,
+    **holds: str,
 ) -> Window:
     """A window of tasks with names of one letter; ``holds``: for each letter those that it needs."""
     return Window(

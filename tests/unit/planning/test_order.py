@@ -220,7 +220,7 @@ def test_nothing_is_remembered_of_windows_that_are_done() -> None:
         while units := order.take(9, EVERYTHING):
             for unit in units:
                 order.deleted(unit)
-    assert not (order._unit_of or order._held or order._waiting or order._ready)
+    assert [len(some) for some in (order._unit_of, order._held, order._waiting, order._ready)] == [0, 0, 0, 0]
 
 
 # -- taken back
@@ -274,7 +274,7 @@ def test_in_any_graph_in_windows_none_goes_before_its_holders_and_nothing_is_rem
             _end(order, unit, kept, gone, held)
     assert len(order) == 0
     assert sorted([*(task for unit in gone for task in unit), *held]) == sorted(f"t{n}" for n in range(10))
-    assert not (order._unit_of or order._ready)
+    assert [len(some) for some in (order._unit_of, order._ready)] == [0, 0]
     last = {task: number for number, unit in enumerate(gone) for task in unit}
     for holder, maker in together:
         assert maker in held or (holder not in held and last[holder] <= last[maker])
