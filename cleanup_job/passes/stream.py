@@ -25,6 +25,7 @@ class Stream:
     """Where a pass is. For the thread that runs it alone."""
 
     windows: Windows
+    backlog: Backlog
     deleted: DeletedSoFar
     announce: Callable[[], None]
     """Called before anything is said of the first task."""
@@ -39,7 +40,6 @@ class Stream:
     stopped: Callable[[], bool]
     """Whether it has to end."""
     phases: Phases
-    backlog: Backlog = field(init=False)
     selected: int = 0
     """Tasks that were found so far."""
     dropped: int = 0
@@ -54,9 +54,6 @@ class Stream:
     _rounds: list[list[TaskId]] | None = None
     """The deferred tasks that are still to be read; an empty list stands for all that are deferred by then."""
     _batches: Batches | None = None
-
-    def __post_init__(self) -> None:
-        self.backlog = Backlog(self.deleted)
 
     @property
     def left(self) -> int:
@@ -137,8 +134,9 @@ class Stream:
         gone = {task for task, verdict in verdicts.items() if verdict in GONE}
         self.deleted.add(gone)
         self.deleted.forget(verdicts.keys() - gone)
-        self.touched |= {outcome.project_id for outcome in worked.outcomes if outcome.verdict in GONE} - {""}
         for outcome in worked.outcomes:
+            if outcome.project_id and outcome.task in gone:
+                self.touched.add(outcome.project_id)
             self.note(outcome)
         for unit in units:
             if gone.issuperset(unit):
@@ -146,4 +144,4 @@ class Stream:
             elif not verdicts.keys().isdisjoint(unit):  # else the batch did not come to it
                 for kept in self.backlog.kept(unit):
                     self.keep(kept)
-        return sum(verdict is Verdict.DELETED for verdict in verdicts.values())
+        return list(verdicts.values()).count(Verdict.DELETED)
