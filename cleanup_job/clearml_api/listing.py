@@ -269,7 +269,7 @@ class Pages(Generic[Shape]):
     def _on_from(self, found: list[Shape | Malformed]) -> Generator[list[Shape | Malformed], None, int]:
         """Continue from time to time; return how many were read, or 0 if the server ignores the bound."""
         read, edge, start, by_id, ends = len(found), _last_time(found), 0, False, False
-        at_edge = {d.id for d in found if _time(d) == edge}
+        at_edge = _ids_at(edge, found)
         while edge and not ends:
             found, ends = self(start, edge, by_id=by_id)
             if any(_is_before(d, edge) for d in found):  # then only offsets work
@@ -280,7 +280,7 @@ class Pages(Generic[Shape]):
             if start and (ends or last != edge):
                 yield from self._skipped(edge, at_edge | _ids(found))
             if last != edge:
-                edge, start, by_id, at_edge = last, 0, False, {d.id for d in found if _time(d) == last}
+                edge, start, by_id, at_edge = last, 0, False, _ids_at(last, found)
             else:  # all of one moment, or the end
                 start, by_id = self.next(start) if by_id else 0, True
                 at_edge |= _ids(found)
@@ -343,6 +343,10 @@ def chunks(ids: Iterable[Id], size: int = PAGE_CAP) -> Iterator[list[Id]]:
 
 def _ids(found: Sequence[Shape | Malformed]) -> set[str]:
     return {entry.id for entry in found}
+
+
+def _ids_at(moment: datetime | None, found: Sequence[Shape | Malformed]) -> set[str]:
+    return {entry.id for entry in found if _time(entry) == moment}
 
 
 def _time(entry: Shape | Malformed) -> datetime | None:

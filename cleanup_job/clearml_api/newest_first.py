@@ -156,7 +156,7 @@ class NewestFirst(Generic[Shape]):
         """Whether a page that is not full has all of a span: a server may put fewer on a page than it was asked for.
 
         Asked from the page's last record on, with pages of one less, it gives nothing new, and not a whole page. Then no other
-        record can have been behind the page's last one, whatever was deleted in between.
+        record can have been behind the page's last one, even if some were deleted in between.
         """
         known = {entry.id for entry in found}
         size = len(found) - 1
@@ -200,7 +200,7 @@ class NewestFirst(Generic[Shape]):
         """The pages from the last one on that has a time: they have all records that have none."""
         expected, size = self._listed * self._share.shards, min(self._few, self._whole)
         self._few = PAGE_CAP  # the next time, since on one page nothing can be skipped
-        # The last page that has a time is to have room behind it, so that it is the last one of all, and read once.
+        # The last page that has a time has to leave space behind it, so that it is the last one of all, and read once.
         pages = self._in_pages(size - 1 if size > 1 and expected % size == 0 else size)
         start, found, ends = self._last_with_a_time(pages, max(0, expected - 1))
         yield start, found

@@ -138,7 +138,7 @@ class ClaimIndex:
                 self._note_unreadable(model.mentions | {maker}, model.unreadable_words)
             if model.uri:
                 if not model.unreadable:
-                    self._see(self._pools[0], model.uri, survivors.NOBODY if model.ready else maker)
+                    self._see(self._pools[0], model.uri, maker)
                 self._remember([*self._named(model.id, maker, [model.uri], is_model=True)])
 
     def _read_tasks(self, since: str = "") -> None:

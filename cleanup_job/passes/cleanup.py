@@ -9,7 +9,7 @@ this one.
 
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -36,6 +36,7 @@ from cleanup_job.planning.deleted_so_far import DeletedSoFar
 from cleanup_job.planning.filters import Known, needed_by
 from cleanup_job.planning.outcome import Report, TaskOutcome
 from cleanup_job.planning.outcome_builder import OutcomeBuilder
+from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.plan import Kept
 from cleanup_job.planning.policy import Policy, shared_folders
 from cleanup_job.planning.selection import OwnTasks, Rules, resolve
@@ -161,9 +162,17 @@ class Pass:
         now = report.started - report.clock_ahead
         return resolve(self._settings.filters, now, known, self._warn, cutoff=report.cutoff, own=self._own)
 
-    def _windows(self, rules: Rules, claims: ClaimIndex, part: Share) -> Windows:
-        related = self._settings.related
-        return Windows(self._server, rules, claims, split=self._split, related=related, share=part, stopped=self._time_to_stop)
+    def _windows(self, rules: Rules, claims: ClaimIndex, part: Share, in_work: Container[TaskId] = frozenset()) -> Windows:
+        return Windows(
+            self._server,
+            rules,
+            claims,
+            split=self._split,
+            related=self._settings.related,
+            share=part,
+            stopped=self._time_to_stop,
+            in_work=in_work,
+        )
 
     def _count(self, rules: Rules, claims: ClaimIndex) -> int | None:
         """How many tasks are to be deleted, by all shards together; None if there is no limit to compare it with."""
@@ -202,8 +211,10 @@ class Pass:
         def begin(backlog: Backlog) -> Batches:
             return self._batches(self._policy(rules, names, claims), claims, backlog, outcomes)
 
+        backlog = Backlog(self._deleted)
         return Stream(
-            windows=self._windows(rules, claims, Share(run.shard or 0, run.shards)),
+            windows=self._windows(rules, claims, Share(run.shard or 0, run.shards), backlog.tasks),
+            backlog=backlog,
             deleted=self._deleted,
             announce=announce,
             begin=begin,

@@ -77,7 +77,7 @@ class Pipelines:
             controller = known.get(parent)
             if isinstance(controller, Task) and not controller.is_controller:
                 continue
-            if isinstance(controller, Task) and self._rules.selects(controller):
+            if isinstance(controller, Task) and self._others.selects(controller):
                 window.holds[parent].add(step.id)
                 self.controllers_outside |= {} if parent in tasks else {parent: controller.last_update}
             elif controller is not None:

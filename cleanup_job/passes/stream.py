@@ -25,6 +25,7 @@ class Stream:
     """Where a pass is. For the thread that runs it alone."""
 
     windows: Windows
+    backlog: Backlog
     deleted: DeletedSoFar
     announce: Callable[[], None]
     """Called before anything is said of the first task."""
@@ -39,7 +40,6 @@ class Stream:
     stopped: Callable[[], bool]
     """Whether it has to end."""
     phases: Phases
-    backlog: Backlog = field(init=False)
     selected: int = 0
     """Tasks that were found so far."""
     dropped: int = 0
@@ -54,9 +54,6 @@ class Stream:
     _rounds: list[list[TaskId]] | None = None
     """The deferred tasks that are still to be read; an empty list stands for all that are deferred by then."""
     _batches: Batches | None = None
-
-    def __post_init__(self) -> None:
-        self.backlog = Backlog(self.deleted)
 
     @property
     def left(self) -> int:

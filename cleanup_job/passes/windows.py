@@ -4,7 +4,7 @@ A window holds some thousand tasks. What the server says of them (who needs what
 versions of datasets) is looked up for all of them together, before any of them is planned.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Container, Iterator
 from datetime import datetime
 
 from cleanup_job.passes.claim_index import ClaimIndex, check_model_tags
@@ -42,6 +42,7 @@ class Windows:
         related: RelatedSettings | None = None,
         share: Share | None = None,
         stopped: Callable[[], bool] = lambda: False,
+        in_work: Container[TaskId] = frozenset(),
     ) -> None:
         """Nothing is read yet.
 
@@ -53,6 +54,7 @@ class Windows:
             related: Which records protect what other tasks made.
             share: The slices of time that are read here; all, unless told otherwise.
             stopped: Whether the pass has to end: then the listing ends, too.
+            in_work: The tasks of earlier windows that are not finished.
         """
         self._server = server
         self._rules = rules
@@ -60,7 +62,7 @@ class Windows:
         self._related = related or RelatedSettings()
         self._share = share or Share()
         self._stopped = stopped
-        self._others = Others(server, rules, split)
+        self._others = Others(server, rules, split, in_work)
         self._pipelines = Pipelines(rules, self._others, split)
         self._consumers = Consumers(
             server, claims, self._others, split, protect_used_datasets=self._related.protect_used_datasets
@@ -126,15 +128,19 @@ class Windows:
         """
         number, ends = 0, False
         while not ends:
-            window, tasks, reached = self._judged()
-            self._sort_out(window, tasks, reached)
-            number, ends = number + len(tasks) - len(window.held), window.ends
+            window, tasks, _ = self._judged()
+            listed = frozenset(tasks)
+            self._pipelines.sort_out(window, tasks)
+            # The listing gives a step of its own accord, too, in this window or another one.
+            once = [task for task in tasks if task in listed or not self._rules.allows_as_step_too(tasks[task])]
+            number, ends = number + len(set(once) - window.held.keys()), window.ends
         return number
 
     def _look_up(self, window: Window, tasks: dict[TaskId, Task], reached: datetime | None) -> None:
         """Add to a window all that the server, and the claims, say of its tasks."""
         if not tasks:
             return
+        self._others.begin()
         steps = self._sort_out(window, tasks, reached)
         outside = self._consumers.look_up(window, tasks) | self._pipelines.controllers_outside
         is_step = {step.id for step in steps} | self._pipelines.hidden_steps

@@ -5,8 +5,9 @@ whose consumer comes later is deferred: remembered by its id alone until the pas
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from cleanup_job.planning.deleted_so_far import DeletedSoFar
 from cleanup_job.planning.order import Order, Unit
@@ -67,10 +68,11 @@ class Backlog:
         self.tasks |= now
         self.made |= {task: models for task, models in window.made.items() if task in now}
         self.order.add(now, window.holds)
-        for task, kept in window.held.items():
-            yield from self._keep(task, kept)
+        own = dict(window.held)
         for task, holder in self._held_by_kept(window).items():
-            yield from self._keep(task, self._because_of(task, holder, elsewhere=holder in window.elsewhere))
+            own.setdefault(task, self._because_of(task, holder, elsewhere=holder in window.elsewhere))
+        for task in own:
+            yield from self._keep(task, own)
 
     def _deferred_in(self, window: Window) -> set[TaskId]:
         """Those of a window that are deferred: what comes later needs them, or what is deferred itself."""
@@ -83,26 +85,30 @@ class Backlog:
         return found
 
     def _held_by_kept(self, window: Window) -> dict[TaskId, TaskId]:
-        """Those of a window that a task needs which is kept: it came before, and is still on the server."""
+        """Those of a window that a task needs which is kept: it came before, and is still on the server.
+
+        Each with that task; with its controller, if that is one of several.
+        """
         found: dict[TaskId, TaskId] = {}
         for holder, makers in window.holds.items():
             if not self._is_open(holder, window) and not self._deleted.has(holder):
-                found |= dict.fromkeys((maker for maker in sorted(makers) if maker in self.tasks), holder)
+                for maker in sorted(makers & self.tasks.keys()):
+                    if maker not in found or self.tasks[maker].parent == holder:
+                        found[maker] = holder
         return found
 
     def _is_open(self, holder: TaskId, window: Window) -> bool:
         """Whether it is not known yet what becomes of a task."""
         return holder in window.tasks or holder in self.order or holder in self.deferred or holder in window.later
 
-    def _keep(self, task: TaskId, kept: Kept) -> Iterator[Kept]:
-        """Keep a task that was not handed out yet, with its unit and all that these need."""
+    def _keep(self, task: TaskId, own: Mapping[TaskId, Kept]) -> Iterator[Kept]:
+        """Keep a task that was not handed out yet, with its unit and all that these need.
+
+        ``own``: what to yield of those that are kept for a reason of their own.
+        """
         unit = self.order.withdraw(task)
-        if unit:
-            yield kept
-            for other in unit:
-                if other != task:
-                    yield self._because_of(other, task)
-            yield from self.kept(unit)
+        yield from (own.get(other) or self._because_of(other, task) for other in unit)
+        yield from self.kept(unit, own)
 
     # -- what became of tasks
     def finished(self, unit: Unit) -> None:
@@ -110,10 +116,13 @@ class Backlog:
         self.order.deleted(unit)
         self._forget(unit)
 
-    def kept(self, unit: Unit) -> Iterator[Kept]:
-        """A unit is kept: yields the tasks that are kept because they made something that it needs."""
+    def kept(self, unit: Unit, own: Mapping[TaskId, Kept] = MappingProxyType({})) -> Iterator[Kept]:
+        """A unit is kept: yields the tasks that are kept because they made something that it needs.
+
+        ``own``: what to yield of those that are kept for a reason of their own.
+        """
         needed = list(self.order.kept(unit))
-        yield from (self._because_of(task, holder[0]) for maker, holder in needed for task in maker)
+        yield from (own.get(task) or self._because_of(task, holder[0]) for maker, holder in needed for task in maker)
         self._forget(unit)
         for maker, _ in needed:
             self._forget(maker)

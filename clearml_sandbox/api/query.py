@@ -24,14 +24,15 @@ def query(call: Call, documents: Documents, kind: Kind, *, extended: bool = Fals
     found = list(islice((document for document in candidates if _matches(document, conditions)), last))
     if extended and call.body.get("allow_public") is False:
         found = [document for document in found if document.get("company")]
-    _sort(found, call.body.get("order_by"), kind)
+    if last is None:
+        _sort(found, call.body.get("order_by"), kind)
     page, scroll = _page(call, found)
     show = projection(call.body.get("only_fields"), kind, call, extended=extended)
     return {kind.name.lower() + "s": [show(document) for document in page], **scroll}
 
 
 def _candidates(call: Call, documents: Documents, *, extended: bool) -> tuple[Iterable[Document], int | None]:
-    """The documents to look through, and after how many that match to stop."""
+    """The documents to look through, and after how many that match to stop: then they are in order already."""
     few = _by_index(call, documents)
     if few is not None:
         return few, None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cleanup_job.errors import CleanupError
+from cleanup_job.passes import scheduler, windows
 from cleanup_job.planning.outcome import TaskOutcome
 from cleanup_job.storage.mounted_folders import MountedFolders
 from clearml_sandbox.server import Sandbox
@@ -99,7 +100,8 @@ class Judge:
         chosen = {"batch_size": 500, "page_size": 500, "workers": 1, **scenario.options, **options}
         roots = [str(self._root), *([str(self._again)] if scenario.second_root else [])]
         stores = (lambda *_: [MountedFolders(roots)]) if scenario.has_mount else (lambda *_: ())
-        return clean(self._sandbox, files_url_prefixes=(PUBLIC,), stores=stores, **chosen)
+        with in_windows(chosen.pop("window", None)):
+            return clean(self._sandbox, files_url_prefixes=(PUBLIC,), stores=stores, **chosen)
 
     # -- the world around
     def _places(self) -> dict[str, str]:
@@ -141,6 +143,18 @@ def _just_ran(world: Document, ahead: float) -> Document:
     fresh = World(datetime.now(UTC) + timedelta(days=ahead), seed=1)
     fresh.task("just ran", archived=False, days_old=0.001)
     return {**world, **{kind: [*world[kind], *fresh.as_dict()[kind]] for kind in ("tasks", "projects")}}
+
+
+@contextmanager
+def in_windows(size: int | None) -> Iterator[None]:
+    """Passes read windows of so many tasks, each when fewer are left; None: as they do by themselves."""
+    before = windows.FIRST, windows.WINDOW, scheduler.FEW
+    try:
+        if size is not None:
+            windows.FIRST = windows.WINDOW = scheduler.FEW = size
+        yield
+    finally:
+        windows.FIRST, windows.WINDOW, scheduler.FEW = before
 
 
 @contextmanager

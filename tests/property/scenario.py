@@ -30,7 +30,7 @@ class Scenario:
     second_root: bool = False
     """Whether `{AGAIN}` is configured."""
     options: Document = field(default_factory=dict)
-    """Settings: `force_delete`, `batch_size`, `page_size`, `workers`, `archived_for_days`."""
+    """Settings: `force_delete`, `batch_size`, `page_size`, `workers`, `archived_for_days`; and `window`, the tasks of one."""
     clock: float | None = 0
     """Days that the server's clock is ahead of the job's; None: its answers have no Date header."""
     edits: list[Document] = field(default_factory=list)

@@ -395,6 +395,7 @@ class _Maker:
             "batch_size": self.one(500, 1, 2, 3),
             "page_size": self.one(500, 1, 2, 7),
             "workers": 1 if events else self.one(1, 3),
+            "window": self.one(None, 1, 2, 7),
         }
         if self.on("grace", 5):
             options["archived_for_days"] = 7

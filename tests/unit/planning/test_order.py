@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cleanup_job.planning.order import Order
+from cleanup_job.planning.order import Order, Unit
 from cleanup_job.planning.paths import TaskId
 
 EVERYTHING = 10_000
@@ -158,3 +158,139 @@ def test_a_unit_is_found_from_wherever_one_begins() -> None:
         assert order.take(9, EVERYTHING) == [("a", "b", "c")]
         order.deleted((TaskId("a"), TaskId("b"), TaskId("c")))
         assert order.take(9, EVERYTHING) == [("d", "e", "f")]
+
+
+# -- several windows
+def test_a_maker_of_a_later_window_waits_for_a_user_of_an_earlier_one() -> None:
+    order = Order(ids("user"), {})
+    order.take(9, EVERYTHING)
+    order.add(ids("maker", "free"), holds(user=["maker"]))
+    assert order.take(9, EVERYTHING) == [("free",)]
+    order.deleted(("user",))
+    assert order.take(9, EVERYTHING) == [("maker",)]
+
+
+def test_a_maker_of_a_later_window_is_kept_with_a_user_of_an_earlier_one() -> None:
+    order = Order(ids("user"), {})
+    order.take(9, EVERYTHING)
+    order.add(ids("maker"), holds(user=["maker"]))
+    assert list(order.kept(("user",))) == [(("maker",), ("user",))]
+    assert len(order) == 0
+
+
+def test_a_maker_waits_for_a_whole_unit_of_an_earlier_window() -> None:
+    order = Order(ids("a", "b"), holds(a=["b"], b=["a"]))
+    assert order.take(9, EVERYTHING) == [("a", "b")]
+    order.add(ids("maker"), holds(b=["maker"]))
+    assert order.take(9, EVERYTHING) == []
+    order.deleted((TaskId("a"), TaskId("b")))
+    assert order.take(9, EVERYTHING) == [("maker",)]
+
+
+def test_what_is_known_of_an_earlier_window_holds_nothing() -> None:
+    order = Order(ids("gone", "kept"), {})
+    order.take(9, EVERYTHING)
+    order.deleted(("gone",))
+    list(order.kept(("kept",)))
+    order.add(ids("maker"), holds(gone=["maker"], kept=["maker"]))
+    assert order.take(9, EVERYTHING) == [("maker",)]
+
+
+def test_what_is_left_of_an_earlier_window_comes_before_a_later_one() -> None:
+    order = Order(ids("a", "b"), {})
+    order.add(ids("c"), {})
+    assert len(order) == 3
+    assert order.take(9, EVERYTHING) == [("a",), ("b",), ("c",)]
+
+
+def test_a_task_is_in_it_until_it_is_known_what_became_of_it() -> None:
+    order = Order(ids("user", "maker", "other"), holds(user=["maker"]))
+    order.take(9, EVERYTHING)
+    assert TaskId("user") in order
+    assert TaskId("maker") in order
+    list(order.kept(("user",)))
+    order.deleted(("other",))
+    assert not any(task in order for task in ids("user", "maker", "other", "stranger"))
+
+
+def test_nothing_is_remembered_of_windows_that_are_done() -> None:
+    order = Order()
+    for number in range(5):
+        order.add(ids(f"user {number}", f"maker {number}"), holds(**{f"user {number}": [f"maker {number}"]}))
+        while units := order.take(9, EVERYTHING):
+            for unit in units:
+                order.deleted(unit)
+    assert [len(some) for some in (order._unit_of, order._held, order._waiting, order._ready)] == [0, 0, 0, 0]
+
+
+# -- taken back
+def test_a_unit_that_is_ready_can_be_taken_back() -> None:
+    order = Order(ids("a", "b", "c"), holds(a=["b"], b=["a"]))
+    assert order.withdraw(TaskId("b")) == ("a", "b")
+    assert len(order) == 1
+    assert order.take(9, EVERYTHING) == [("c",)]
+
+
+def test_a_unit_that_waits_can_be_taken_back_and_is_not_released_any_more() -> None:
+    order = Order(ids("user", "maker", "first"), holds(user=["maker"], maker=["first"]))
+    order.take(9, EVERYTHING)
+    assert order.withdraw(TaskId("maker")) == ("maker",)
+    assert list(order.kept(("maker",))) == [(("first",), ("maker",))]
+    assert len(order) == 0
+    order.deleted(("user",))
+    assert order.take(9, EVERYTHING) == []
+
+
+def test_what_is_not_there_any_more_can_not_be_taken_back() -> None:
+    order = Order(ids("a"), {})
+    order.take(9, EVERYTHING)
+    order.deleted(("a",))
+    assert order.withdraw(TaskId("a")) == ()
+    assert order.withdraw(TaskId("stranger")) == ()
+    assert len(order) == 0
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=30),
+    st.lists(st.integers(0, 3), min_size=10, max_size=10),
+    st.sets(st.integers(0, 9), max_size=3),
+    st.integers(1, 5),
+)
+def test_in_any_graph_in_windows_none_goes_before_its_holders_and_nothing_is_remembered(
+    edges: list[tuple[int, int]], windows: list[int], kept: set[int], limit: int
+) -> None:
+    """Only a holder of the same window, or of an earlier one, is known; tasks of ``kept`` are kept when they come."""
+    order, gone, held = Order(), list[Unit](), set[TaskId]()
+    known = [(holder, maker) for holder, maker in edges if windows[holder] <= windows[maker]]
+    together = [(f"t{holder}", f"t{maker}") for holder, maker in known if windows[holder] == windows[maker]]
+    for number in range(4):
+        of_window = [n for n in range(10) if windows[n] == number]
+        there = [(h, m) for h, m in known if m in of_window and (h in of_window or TaskId(f"t{h}") in order)]
+        order.add(ids(*(f"t{n}" for n in of_window)), _mapping(there))
+        for unit in order.take(limit, EVERYTHING):
+            _end(order, unit, kept, gone, held)
+    while units := order.take(limit, EVERYTHING):
+        for unit in units:
+            _end(order, unit, kept, gone, held)
+    assert len(order) == 0
+    assert sorted([*(task for unit in gone for task in unit), *held]) == sorted(f"t{n}" for n in range(10))
+    assert [len(some) for some in (order._unit_of, order._ready)] == [0, 0]
+    last = {task: number for number, unit in enumerate(gone) for task in unit}
+    for holder, maker in together:
+        assert maker in held or (holder not in held and last[holder] <= last[maker])
+
+
+def _mapping(edges: list[tuple[int, int]]) -> dict[TaskId, list[TaskId]]:
+    found: dict[TaskId, list[TaskId]] = {}
+    for holder, maker in edges:
+        found.setdefault(TaskId(f"t{holder}"), []).append(TaskId(f"t{maker}"))
+    return found
+
+
+def _end(order: Order, unit: Unit, kept: set[int], gone: list[Unit], held: set[TaskId]) -> None:
+    if {int(task[1:]) for task in unit} & kept:
+        held.update(unit)
+        held.update(task for maker, _ in order.kept(unit) for task in maker)
+    else:
+        gone.append(unit)
+        order.deleted(unit)
