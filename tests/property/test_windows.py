@@ -1,6 +1,6 @@
-"""A pass over a world gives the same outcome in windows of every size: nothing is lost, and nothing more is deleted, at a border."""
+"""A pass gives the same outcome in windows of every size: nothing is lost at a border, and nothing more is deleted."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,13 +8,15 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from cleanup_job.errors import CleanupError
 from cleanup_job.planning.outcome import Reason, Verdict
-from clearml_sandbox.server import Sandbox
+from clearml_sandbox.server import Fault, Sandbox
 from clearml_sandbox.worlds.builder import World
 from clearml_sandbox.worlds.task_builder import ModelBuilder, TaskBuilder
 from tests.harness import NOW, Done, clean, state
 from tests.property.judge import Judge, in_windows, judge
 from tests.property.scenario import Scenario
+from tests.property.test_killed_anywhere import orphans
 from tests.property.worlds import scenarios
 
 few = settings(
@@ -144,3 +146,100 @@ def test_no_window_page_batch_or_worker_changes_the_outcome(
     assert state(sandbox) == left
     assert again(sandbox, size, **chosen, **how).watcher.deleted == set()
     assert state(sandbox) == left
+
+
+@settings(few, max_examples=8)
+@given(scenarios(without={"events", "broken"}), sizes, st.sampled_from(SIZES))
+def test_nor_does_it_in_a_world_with_all_that_is_odd(
+    shared_judge: Judge, scenario: Scenario, how: dict[str, Any], size: int | None
+) -> None:
+    first = became(shared_judge.run(scenario, page_size=500, batch_size=500, workers=1, window=None))
+    after = shared_judge.after()
+    assert became(shared_judge.run(scenario, **how, window=size)) == first
+    assert shared_judge.after().files == after.files
+
+
+@pytest.mark.parametrize("size", SIZES)
+@settings(few, max_examples=8)
+@given(worlds(), options, sizes)
+def test_a_dry_run_tells_what_a_real_pass_does(
+    sandbox: Sandbox, size: int | None, world: World, chosen: dict[str, Any], how: dict[str, Any]
+) -> None:
+    dry = run(sandbox, world, size, **chosen, **how, dry_run=True)
+    real = again(sandbox, size, **chosen, **how)
+    assert became(dry) == became(real)
+    assert dry.watcher.projects == real.watcher.projects
+    assert dry.report.total() == real.report.total()
+
+
+# -- tasks that need each other at a border, killed and disturbed
+def bordering() -> World:
+    """Makers before and after their users, a circle, versions, a living neighbour; half of them of one moment."""
+    world = World(NOW)
+    late = world.task("maker, newer than its user", days_old=40)
+    world.task("user", days_old=60).input_model(late.model("weights"))
+    one, other = world.task("one of a circle", days_old=45), world.task("the other", days_old=60)
+    one.input_model(other.model("b"))
+    other.input_model(one.model("a"))
+    world.task("names a file", days_old=60).linked_artifact("linked", one.artifact("data"))
+    base = world.dataset("base", days_old=35)
+    world.dataset("derived", parents=[base], days_old=60)
+    used = world.task("used by one that lives", days_old=60)
+    world.task("lives", archived=False).input_model(used.model("weights"))
+    return world
+
+
+@pytest.fixture(scope="module")
+def expected(shared_sandbox: Sandbox) -> tuple[list[str], list[str], list[str]]:
+    """What one undisturbed pass leaves."""
+    shared_sandbox.fault = None
+    run(shared_sandbox, bordering(), None)
+    return state(shared_sandbox)
+
+
+Left = tuple[list[str], list[str], list[str]]
+
+
+def requests_of_a_pass(sandbox: Sandbox, size: int | None) -> int:
+    sandbox.fault = None
+    sandbox.load(bordering().as_dict())
+    sandbox.requests.clear()
+    again(sandbox, size, workers=1)
+    return len(sandbox.requests)
+
+
+def disturbed(sandbox: Sandbox, size: int, fault: Callable[[int], Fault | None], **options: Any) -> Done | None:
+    """A pass in which something happens to requests, by their number; None if it ended with an error."""
+    sandbox.fault = None
+    sandbox.load(bordering().as_dict())
+    sandbox.requests.clear()
+    sandbox.fault = lambda _: fault(len(sandbox.requests))
+    try:
+        return again(sandbox, size, workers=1, **options)
+    except CleanupError:
+        return None
+    finally:
+        sandbox.fault = None
+
+
+@pytest.mark.parametrize(("size", "after"), [(1, False), (2, True), (7, False)])
+def test_killed_at_every_request_the_next_pass_converges(sandbox: Sandbox, expected: Left, size: int, after: bool) -> None:
+    """The n-th request and all that follow get no answer; with `after` the n-th one is carried out nevertheless."""
+    for n in range(1, requests_of_a_pass(sandbox, size) + 1):
+
+        def dead(number: int, n: int = n) -> Fault | None:
+            return None if number < n else Fault(after=after and number == n)
+
+        assert disturbed(sandbox, size, dead, attempts=1) is None
+        assert orphans(sandbox) == set(), f"request {n}"
+        again(sandbox, size)
+        assert state(sandbox) == expected, f"request {n}"
+
+
+@pytest.mark.parametrize("fault", [Fault(status=500), Fault(after=True)], ids=["error", "lost answer"])
+def test_one_fault_at_every_request_is_made_good_in_the_same_pass(sandbox: Sandbox, expected: Left, fault: Fault) -> None:
+    for n in range(1, requests_of_a_pass(sandbox, 2) + 1):
+        done = disturbed(sandbox, 2, lambda number, n=n: fault if number == n else None)
+        assert done is not None
+        assert not done.watcher.failed, f"request {n}"
+        assert state(sandbox) == expected, f"request {n}"
