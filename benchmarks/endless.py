@@ -1,4 +1,4 @@
-"""What a server without end answers: pages that are made up as they are asked for, whatever the number of tasks.
+"""What a server without end answers: pages that are made up as they are asked for, of any number of tasks.
 
 It knows the calls that a pass sends, and answers them as ``clearml_sandbox`` does: tests/benchmarks compares both. What it does
 not know it refuses, so that no measurement rests on a filter that was dropped without a word. It remembers what was deleted,

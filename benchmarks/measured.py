@@ -8,7 +8,7 @@ busy: ratios are worth more than times. ``tasks.delete_many`` takes 9 ms a task 
 ``events.get_task_metrics`` 1.5 ms a task and kind, ``events.debug_images`` and ``events.plots`` 5 to 7 ms a task,
 ``events.get_task_events`` 22 to 28 ms a call, the fileserver's ``/delete_many`` 0.2 to 0.4 ms a file, ``tasks.get_all`` 0.4 to
 0.55 s a page of 500 out of 100,000. Not measured, and assumed: ``events.get_multi_task_plots`` takes as long as
-``events.plots``, any other call about events 13 ms. Whatever the files of a task, its folders take as long to delete as those
+``events.plots``, any other call about events 13 ms. The folders of each task take as long to delete, with few files, as those
 of the tasks that were measured.
 
 How the time of a page is divided is assumed too. It was the same at any depth, on a database without indexes: so most of it

@@ -127,9 +127,9 @@ def _redacted(text: str) -> str:
 
 
 def cleaned(value: Any, clean: Callable[[str], str] = redacted) -> Any:
-    """A document with all texts redacted, including those in its keys; ``clean`` may do more than that to each text."""
+    """A document with all texts redacted, including those in its keys; ``clean`` may do more than that to a long text."""
     if isinstance(value, str):
-        return clean(str(value))
+        return _redacted_short(str(value), len(_own)) if len(value) <= _SHORT else clean(str(value))
     if value is None or isinstance(value, int):  # most of a log line; the checks below are slow
         return value
     if isinstance(value, Mapping):

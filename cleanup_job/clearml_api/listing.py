@@ -87,9 +87,7 @@ class Listings:
         other.call = call
         return other
 
-    def read(
-        self, service: str, body: Mapping[str, Any], shape: type[Shape], size: int = 0, since: str = ""
-    ) -> Iterator[Shape | Malformed]:
+    def read(self, service: str, body: Mapping[str, Any], shape: type[Shape], size: int = 0) -> Iterator[Shape | Malformed]:
         """Each document of a listing once. A document whose id can't be read comes each time that it is met.
 
         Args:
@@ -97,13 +95,12 @@ class Listings:
             body: The filters and the fields.
             shape: What each document has to look like.
             size: Documents per page.
-            since: The ``last_update`` to start from; empty: all, including documents without the field.
 
         Raises:
             AnswerError: an answer is not a list of documents at all.
         """
         seen: set[str] = set()
-        for found in self._pages(Pages(self, service, body, shape, size or self.page_size), when(since)):
+        for found in self._pages(Pages(self, service, body, shape, size or self.page_size)):
             twice = {entry.id for entry in found if isinstance(entry, Malformed)}
             for entry in found:
                 if not entry.id or entry.id not in seen or entry.id in twice:
@@ -178,7 +175,7 @@ class Listings:
         return _last_time(page(self.in_turn(f"{service}.get_all", request, LARGE), service, Entry))
 
     @staticmethod
-    def _pages(pages: "Pages[Shape]", since: datetime | None) -> Iterator[list[Shape | Malformed]]:
+    def _pages(pages: "Pages[Shape]", since: datetime | None = None) -> Iterator[list[Shape | Malformed]]:
         found, ends = pages(0, since)
         yield found
         # If the first page is not full, it is the only one, provided that the next one has nothing new.
@@ -262,7 +259,7 @@ class Pages(Generic[Shape]):
     def _on_from(self, found: list[Shape | Malformed]) -> Generator[list[Shape | Malformed], None, int]:
         """Continue from time to time; return how many were read, or 0 if the server ignores the bound."""
         read, edge, start, by_id, ends = len(found), _last_time(found), 0, False, False
-        at_edge = {d.id for d in found if _time(d) == edge}
+        at_edge = _ids_at(edge, found)
         while edge and not ends:
             found, ends = self(start, edge, by_id=by_id)
             if any(_is_before(d, edge) for d in found):  # then only offsets work
@@ -270,26 +267,61 @@ class Pages(Generic[Shape]):
             yield found
             read += len(_ids(found) - at_edge)
             last = _last_time(found) if found else edge
+            if start and (ends or last != edge):
+                yield from self._skipped(edge, at_edge | _ids(found))
             if last != edge:
-                edge, start, by_id, at_edge = last, 0, False, {d.id for d in found if _time(d) == last}
+                edge, start, by_id, at_edge = last, 0, False, _ids_at(last, found)
             else:  # all of one moment, or the end
                 start, by_id = self.next(start) if by_id else 0, True
                 at_edge |= _ids(found)
         return read
+
+    def _skipped(self, moment: datetime, known: set[str]) -> Iterator[list[Shape | Malformed]]:
+        """Yield records of a moment that offsets skipped, since others left meanwhile: read again until none is new."""
+        is_new = True
+        while is_new:
+            is_new, start, ends = False, 0, False
+            while not ends:
+                found, ends = self(start, moment, by_id=True)
+                new = [entry for entry in found if entry.id not in known and _time(entry) == moment]
+                if new:
+                    is_new = True
+                    known |= _ids(new)
+                    yield new
+                ends = ends or _last_time(found) != moment
+                start = self.next(start)
 
     def without_a_time(self, read: int) -> Iterator[list[Shape | Malformed]]:
         """Yield records without the field: from the page where they should begin, or earlier if records left meanwhile."""
         self._most = self.size = max(1, min(FEW if read else self.size, self.size, self._listings.seen.largest))
         start, self._before = max(0, read - 1), set()
         found, ends = self(start, by_id=True)
-        while start >= self.size and not any(map(_time, found)):
-            start -= self.size
+        while start >= self.size and not any(map(_time, found)):  # again, if others left while it was looked for
+            start = self._last_with_a_time(start)
             found, ends = self(start, by_id=True)
         yield found
         while not ends:
             start = self.next(start)
             found, ends = self(start, by_id=True)
             yield found
+
+    def _last_with_a_time(self, high: int) -> int:
+        """The offset of the last page before one without any time that has a time; 0 if there is none.
+
+        Looked for by ever larger steps down, and then by halves: a stream counts the records at the edges of its slices twice,
+        so its estimate may be too high by thousands.
+        """
+        high, step = high // self.size * self.size, self.size
+        low = max(0, high - step)
+        while low >= self.size and not self._has_a_time(low):
+            high, low, step = low, max(0, low - 2 * step), 2 * step
+        while self.next(low) < high:
+            middle = max(self.next(low), (low + high) // 2)
+            low, high = (middle, high) if self._has_a_time(middle) else (low, middle)
+        return low
+
+    def _has_a_time(self, start: int) -> bool:
+        return any(map(_time, self(start, by_id=True)[0]))
 
 
 def chunks(ids: Iterable[Id], size: int = PAGE_CAP) -> Iterator[list[Id]]:
@@ -301,6 +333,10 @@ def chunks(ids: Iterable[Id], size: int = PAGE_CAP) -> Iterator[list[Id]]:
 
 def _ids(found: Sequence[Shape | Malformed]) -> set[str]:
     return {entry.id for entry in found}
+
+
+def _ids_at(moment: datetime | None, found: Sequence[Shape | Malformed]) -> set[str]:
+    return {entry.id for entry in found if _time(entry) == moment}
 
 
 def _time(entry: Shape | Malformed) -> datetime | None:

@@ -21,7 +21,7 @@ from msgspec import UNSET
 
 from cleanup_job.clearml_api.documents import Entry, text_of, utc
 from cleanup_job.clearml_api.listed_documents import Malformed, Shape
-from cleanup_job.clearml_api.listing import FEW, FIELD, Listings, Pages
+from cleanup_job.clearml_api.listing import FEW, FIELD, PAGE_CAP, Listings, Pages
 from cleanup_job.errors import AnswerError
 from cleanup_job.planning.sharding import ALONE, Share
 
@@ -80,11 +80,13 @@ class NewestFirst(Generic[Shape]):
         self._share = share
         self._pages = self._in_pages(listings.page_size)
         self._edge: dict[str, datetime] = {}
-        """Those that came and may be met again, each with its time: it is the one from which the listing goes on, or below."""
+        """Those that came and may be met again, each with its time: that from which the listing continues, or below."""
         self._timeless: set[str] = set()
         """All without a time that can be read."""
         self._listed = 0
         """How many with a time came."""
+        self._few = FEW
+        """Records of a page that looks for those without a time."""
         self._reached: datetime | None = None
         """The time at which a reading by offsets ended."""
 
@@ -106,7 +108,7 @@ class NewestFirst(Generic[Shape]):
 
     # -- by time
     def _days(self) -> Iterator[Shape | Malformed]:
-        """The days of this shard. After one without any record, the next record below says where to go on."""
+        """The days of this shard. After one without any record, the next record below says where to continue."""
         newest = self._newest(_Span())
         while newest is not None:
             before = -1
@@ -154,7 +156,7 @@ class NewestFirst(Generic[Shape]):
         """Whether a page that is not full has all of a span: a server may put fewer on a page than it was asked for.
 
         Asked from the page's last record on, with pages of one less, it gives nothing new, and not a whole page. Then no other
-        record can have been behind the page's last one, whatever was deleted in between.
+        record can have been behind the page's last one, even if some were deleted in between.
         """
         known = {entry.id for entry in found}
         size = len(found) - 1
@@ -196,8 +198,9 @@ class NewestFirst(Generic[Shape]):
 
     def _last_pages(self) -> "_Reading[Shape]":
         """The pages from the last one on that has a time: they have all records that have none."""
-        expected, size = self._listed * self._share.shards, min(FEW, self._whole)
-        # The last page that has a time is to have room behind it, so that it is the last one of all, and read once.
+        expected, size = self._listed * self._share.shards, min(self._few, self._whole)
+        self._few = PAGE_CAP  # the next time, since on one page nothing can be skipped
+        # The last page that has a time has to leave space behind it, so that it is the last one of all, and read once.
         pages = self._in_pages(size - 1 if size > 1 and expected % size == 0 else size)
         start, found, ends = self._last_with_a_time(pages, max(0, expected - 1))
         yield start, found
@@ -238,7 +241,7 @@ class NewestFirst(Generic[Shape]):
     @property
     def _whole(self) -> int:
         """As many records as a page has without being cut: what offsets count in."""
-        return max(1, min(self._pages.size, self._listings.seen.largest))
+        return max(1, min(self._listings.page_size, self._listings.seen.largest))
 
     def _in_pages(self, size: int) -> Pages[Shape]:
         return Pages(self._listings, "tasks", self._body, self._shape, size)
@@ -255,12 +258,12 @@ class NewestFirst(Generic[Shape]):
         if stray := [time for time in times if not (span.has(time) if time else not span.bounds)]:
             message = (
                 f"{CALL}: the server ignores the bounds {' and '.join(span.bounds)} of {FIELD}: it gave a task of "
-                f"{text_of(stray[0] or UNSET) or 'no time'}. Without them the listing can't go on while tasks are deleted."
+                f"{text_of(stray[0] or UNSET) or 'no time'}. Without them the listing can't continue while tasks are deleted."
             )
             raise AnswerError(message)
-        if any(later and (earlier is None or later > earlier) for earlier, later in pairwise(times)):
+        if not _descend(times):
             message = (
-                f"{CALL}: the server ignores the order by {FIELD}. Without it a listing can't go on while tasks are deleted."
+                f"{CALL}: the server ignores the order by {FIELD}. Without it a listing can't continue while tasks are deleted."
             )
             raise AnswerError(message)
         return found, ends
@@ -288,6 +291,11 @@ _Reading = Iterator[tuple[int, list[Shape | Malformed]]]
 
 def _first(found: Iterable[Entry | Malformed]) -> datetime | None:
     return next((moment for entry in found if (moment := utc(entry.last_update))), None)
+
+
+def _descend(times: Iterable[datetime | None]) -> bool:
+    """Whether none is later than the one before it, and what is without a time comes last."""
+    return not any(later and (earlier is None or later > earlier) for earlier, later in pairwise(times))
 
 
 def _last(found: Sequence[Entry | Malformed]) -> datetime | None:

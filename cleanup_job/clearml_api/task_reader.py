@@ -157,11 +157,6 @@ class TaskReader(ApiReader):
         """Every dataset version on the server, with the versions that it needs, or may need, to be readable."""
         yield from Ancestors(self._listings.read).read()
 
-    def pipelines(self, tasks: Iterable[TaskId]) -> frozenset[TaskId]:
-        """Those of these tasks that are controllers of pipelines. A task that can't be read counts as one."""
-        found = self.tasks(tasks).values()
-        return frozenset(t.id for t in found if isinstance(t, Unreadable) or t.is_controller)
-
     def _task(self, entry: documents.TaskEntry | Malformed) -> Task | Unreadable:
         task = entry.task()
         if task.project in self._malformed_projects and not isinstance(task, Unreadable):

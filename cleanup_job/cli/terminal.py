@@ -1,42 +1,36 @@
-"""The output of a pass: progress and tables on a terminal, JSON lines elsewhere."""
+"""The output of a pass: JSON lines here, progress and tables on a terminal in `text_output.py`."""
 
+import os
 import sys
 import time
 from collections.abc import Sequence
 from threading import Lock
 from typing import Self, TextIO
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
 from cleanup_job.job.pass_job import Output
-from cleanup_job.planning.outcome import Report, TaskOutcome, Verdict
-from cleanup_job.redaction import redacted
-from cleanup_job.report import json_lines, table
+from cleanup_job.planning.outcome import Report, TaskOutcome
+from cleanup_job.report import json_lines
 from cleanup_job.report.formatting import plain
 from cleanup_job.settings.model import Settings
 
 LEVELS = ("debug", "info", "warning", "error")
 EVERY = 60.0
 """Seconds between two progress lines."""
+_FORCED = frozenset({"FORCE_COLOR", "TTY_COMPATIBLE"})
+"""Variables by which people tell rich to take any output for a terminal."""
 
 
 def say(text: str) -> None:
     """Print a line."""
+    from rich.console import Console  # noqa: PLC0415 -- slow to import, and not needed for JSON
+
     Console(soft_wrap=True).print(plain(text), markup=False, highlight=False)
 
 
 def warn(text: str) -> None:
     """Print a warning to standard error."""
+    from rich.console import Console  # noqa: PLC0415 -- as above
+
     Console(stderr=True, soft_wrap=True).print(f"warning: {plain(text)}", style="yellow", markup=False, highlight=False)
 
 
@@ -107,89 +101,20 @@ class JsonOutput(Output):
         self._print(json_lines.pass_finished(report))
 
 
-class TextOutput(Output):
-    """A progress bar while the pass runs, then a table."""
-
-    def __init__(self, console: Console, level: str) -> None:
-        """Lines below ``level`` are not printed."""
-        self._console = console
-        self._least = LEVELS.index(level)
-        self._done = self._failed = 0
-        self._total: int | None = None
-        self._what = "working"
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[failed]}", style="red"),
-            TimeElapsedColumn(),
-            TextColumn("left:"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-        )
-        self._bar = self._progress.add_task("looking for tasks", total=None, failed="")
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def parameters(self, rows: Sequence[tuple[str, str, str]]) -> None:
-        if self._least <= LEVELS.index("info"):
-            for name, value, origin in rows:
-                self._say(f"{name}={value} (from {origin})")
-
-    def skipped(self, text: str, line: json_lines.Line) -> None:  # noqa: ARG002 -- for programs
-        self._say(text)
-
-    def _say(self, text: str) -> None:
-        self._progress.console.print(plain(text), markup=False, highlight=False, soft_wrap=True)
-
-    def started(self, report: Report) -> None:
-        self._what = "planning" if report.dry_run else "deleting"
-
-    def expected(self, tasks: int | None) -> None:
-        self._done, self._total = 0, tasks
-        self._progress.update(self._bar, description=self._what)
-        self._show()
-
-    def selected(self, total: int) -> None:
-        self._total = total
-        self._show()
-
-    def outcome(self, outcome: TaskOutcome) -> None:
-        self._done += 1
-        self._failed += outcome.verdict is Verdict.FAILED
-        self._show()
-
-    def _show(self) -> None:
-        """Bring the bar up to date; without a total it only moves."""
-        total = None if self._total is None else max(self._total, self._done)  # it may have been an estimate
-        failed = f"{self._failed} failed" if self._failed else ""
-        self._progress.update(self._bar, total=total, completed=self._done, failed=failed)
-
-    def warning(self, text: str) -> None:
-        if self._least <= LEVELS.index("warning"):
-            self._progress.console.print(f"[yellow]warning:[/] {escape(redacted(text))}", highlight=False, soft_wrap=True)
-
-    def trouble(self, text: str) -> None:
-        self.warning(text)
-
-    def debug(self, text: str) -> None:
-        if self._least <= LEVELS.index("debug"):
-            self._say(text)
-
-    def finished(self, report: Report) -> None:
-        table.render(report, self._console)
-
-
 def output_for(settings: Settings) -> Output:
     """The output that the settings ask for: text on a terminal, JSON lines elsewhere, unless they name one."""
-    console = Console()
-    if settings.output.log_format == "text" or (settings.output.log_format == "auto" and console.is_terminal):
-        return TextOutput(console, settings.output.log_level)
-    return JsonOutput(sys.stdout, settings.output.log_level)
+    form, level = settings.output.log_format, settings.output.log_level
+    if form == "text" or (form == "auto" and _may_be_a_terminal()):
+        from rich.console import Console  # noqa: PLC0415 -- slow to import, and not needed for JSON
+
+        from cleanup_job.cli.text_output import TextOutput  # noqa: PLC0415 -- as above
+
+        console = Console()
+        if form == "text" or console.is_terminal:
+            return TextOutput(console, level)
+    return JsonOutput(sys.stdout, level)
+
+
+def _may_be_a_terminal() -> bool:
+    """Whether rich may take standard output for a terminal."""
+    return sys.stdout.isatty() or not _FORCED.isdisjoint(os.environ)

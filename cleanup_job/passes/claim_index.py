@@ -6,7 +6,7 @@ next to nothing. What was made or changed since is read again before each deleti
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import takewhile
 from threading import Event, Lock
@@ -21,6 +21,8 @@ from cleanup_job.planning.paths import Location, ModelId, TaskId, in_no_folder, 
 from cleanup_job.planning.records import DELETED_PREFIX, Claimant
 
 MOUNTED = "file://"
+NOT_MOUNTED = ("http://", "https://", "s3://", "gs://", "azure://")
+"""How addresses begin that no mounted folder has. To locate a file takes as long as all else that is done about its address."""
 
 
 class _Foreign(NamedTuple):
@@ -39,7 +41,15 @@ class ClaimIndex:
     Whether a task is there, or is to be deleted, makes no difference here.
     """
 
-    def __init__(self, server: Server, storage: Storage, scope: ClaimScope = "all", *, links: bool = False) -> None:
+    def __init__(
+        self,
+        server: Server,
+        storage: Storage,
+        scope: ClaimScope = "all",
+        *,
+        links: bool = False,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Nothing is read yet.
 
         Args:
@@ -47,11 +57,14 @@ class ClaimIndex:
             storage: Where their files are.
             scope: Which tasks are read.
             links: Whether files outside of all task folders may be deleted: then claims on these are remembered, too.
+            stopped: Whether the pass has to end. What is read by then is incomplete, and nothing may be deleted with it.
         """
         self._server = server
         self._storage = storage
         self._scope = scope
         self._links = links
+        self._stopped = stopped
+        self._is_read = False
         self._reading = Lock()
         """Held while records are read, which takes requests."""
         self._newest_model = self._newest_task = ""
@@ -92,7 +105,10 @@ class ClaimIndex:
             except BaseException:
                 self._failed.set()  # what the other one reads is of no use any more
                 raise
+            if self._failed.is_set():
+                return
             self.sample = survivors.sample(self._server, *self._pools)
+            self._is_read = True
 
     def catch_up(self) -> None:
         """Read the records that were made or changed since the last look.
@@ -102,10 +118,15 @@ class ClaimIndex:
             UnreachableError: the server gives no usable answer.
         """
         with self._reading:
+            if not self._is_read:
+                message = "claims that were not read to the end"
+                raise RuntimeError(message)
             self._read_models(self._newest_model)
             self._read_tasks(self._newest_task)
 
     def _is_wanted(self, _: object) -> bool:
+        if not self._is_read and self._stopped():
+            self._failed.set()
         return not self._failed.is_set()
 
     def _read_models(self, since: str = "") -> None:
@@ -116,10 +137,9 @@ class ClaimIndex:
             if model.unreadable:
                 self._note_unreadable(model.mentions | {maker}, model.unreadable_words)
             if model.uri:
-                place = self._storage.locate(model.uri)
                 if not model.unreadable:
-                    self._see(self._pools[0], place, survivors.NOBODY if model.ready else maker)
-                self._remember([*self._named(model.id, maker, [(model.uri, place)], is_model=True)])
+                    self._see(self._pools[0], model.uri, maker)
+                self._remember([*self._named(model.id, maker, [model.uri], is_model=True)])
 
     def _read_tasks(self, since: str = "") -> None:
         for claimant in takewhile(self._is_wanted, self._server.claimants(self._scope, since)):
@@ -127,11 +147,9 @@ class ClaimIndex:
             self._newest_task = max(self._newest_task, claimant.last_update)
             if claimant.unreadable:
                 self._note_unreadable(claimant.mentions - {task}, claimant.unreadable_words)
-            named = [(uri, self._storage.locate(uri)) for uri in claimant.uris]
-            for _, place in named:
-                if not claimant.archived:
-                    self._see(self._pools[1], place, task)
-            self._remember([*self._named(task, task, named), *self._written(claimant)])
+            for uri in claimant.uris if not claimant.archived else ():
+                self._see(self._pools[1], uri, task)
+            self._remember([*self._named(task, task, claimant.uris), *self._written(claimant)])
             if claimant.listed:
                 with self._known:
                     self._holders.add(task)
@@ -142,21 +160,19 @@ class ClaimIndex:
         with self._known:
             self._unreadable.update((task, words) for task in tasks if task)
 
-    def _named(
-        self, by: str, maker: TaskId, named: Iterable[tuple[str, Location | None]], *, is_model: bool = False
-    ) -> Iterator[_Foreign]:
-        """What a record names of others: of its addresses, each with its place."""
-        for uri, place in named:
-            real = self._real(place)
+    def _named(self, by: str, maker: TaskId, uris: Iterable[str], *, is_model: bool = False) -> Iterator[_Foreign]:
+        """What a record names of others."""
+        for uri in uris:
+            real = self._real(uri)
             tasks = _others_in(uri, real, maker)
-            is_loose = self._links and (place is None or in_no_folder(place.path))
+            is_loose = self._links and _is_loose(self._storage.locate(uri))
             if tasks or is_loose:
                 yield _Foreign(Claim(by, maker, uri, real, is_model=is_model), tasks, is_loose)
 
     def _written(self, claimant: Claimant) -> Iterator[_Foreign]:
         """The place that a task writes to, if it is one of others."""
         uri, task = claimant.destination, claimant.id
-        real = self._real(self._storage.locate(f"{uri}/x")).removesuffix("/x") if uri else ""
+        real = self._real(f"{uri}/x").removesuffix("/x") if uri else ""
         if tasks := _others_in(uri, real, task):
             yield _Foreign(Claim(task, task, uri, real, writes=True), tasks, is_loose=False)
 
@@ -182,15 +198,19 @@ class ClaimIndex:
             if by:  # without an id that can be read, each may be another record
                 self._by.add(by)
 
-    def _real(self, place: Location | None) -> str:
-        """Where a mounted folder really holds a place, if that is elsewhere."""
+    def _real(self, uri: str) -> str:
+        """Where a mounted folder really holds a file, if that is elsewhere."""
+        place = None if uri.startswith(NOT_MOUNTED) else self._storage.locate(uri)
         if place is None or not place.store.startswith(MOUNTED):
             return ""
         real = self._storage.real(place)
         return "" if real == place else f"{real.store.removeprefix(MOUNTED)}/{real.path}"
 
-    def _see(self, pool: survivors.Pool, place: Location | None, task: TaskId) -> None:
-        """Take a file into a sample if its store can't list."""
+    def _see(self, pool: survivors.Pool, uri: str, task: TaskId) -> None:
+        """Take a file into a sample, if it is one that can be looked for in a store that can't list."""
+        if not pool.wants():
+            return
+        place = self._storage.locate(uri)
         if place is None or place.path == INTERRUPTED or not is_clean(place.path):
             return
         if not self._storage.lists(place.store):
@@ -242,6 +262,11 @@ def _put(known: list[Claim], claims: list[Claim], *, again: bool) -> None:
     if again:
         known[:] = [claim for claim in known if claim.by != claims[0].by]
     known += claims
+
+
+def _is_loose(place: Location | None) -> bool:
+    """Whether a file can be outside of all task folders."""
+    return place is None or in_no_folder(place.path)
 
 
 def _others_in(uri: str, real: str, maker: TaskId) -> set[TaskId]:

@@ -131,6 +131,7 @@ class Pass:
                 self._storage,
                 self._settings.related.protect_linked_artifacts,
                 links=self._settings.files.external_files == "delete",
+                stopped=self._time_to_stop,
             )
             counted = self._count(rules, claims)
         refusal = self._refusal(counted)

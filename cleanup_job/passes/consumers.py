@@ -42,11 +42,7 @@ class Consumers:
         outside of it hold nothing.
         """
         window.made = self._models_made(list(tasks))
-        holds: dict[TaskId, set[TaskId]] = defaultdict(set)
-        self._add_users(holds, window.made)
-        for task in tasks:
-            for consumer in self._claims.consumers_of(task, window.made.get(task, ())):
-                holds[consumer].add(task)
+        holds = self._consumers_of(tasks, window.made)
         versions = [task.id for task in tasks.values() if "dataset" in task.system_tags]
         needing = self._needing_versions(window, tasks, versions)
         outside = self._others.read((holds.keys() | needing.keys()) - tasks.keys())
@@ -54,10 +50,10 @@ class Consumers:
         for holder, some in [*holds.items(), *((holder, set(of)) for holder, of in needing.items())]:
             if holder in tasks or holder in to_be_deleted:
                 window.holds[holder] |= some - {holder}
-        for holder, of in needing.items():
-            if holder in outside and holder not in to_be_deleted:
-                for version, why in of.items():
-                    window.held.setdefault(version, Kept(tasks[version], Reason.DATASET_IN_USE, why))
+        surviving = outside.keys() - to_be_deleted.keys()
+        for holder in (holder for holder in needing if holder in surviving):
+            for version, why in needing[holder].items():
+                window.held.setdefault(version, Kept(tasks[version], Reason.DATASET_IN_USE, why))
         return to_be_deleted
 
     def _models_made(self, tasks: list[TaskId]) -> dict[TaskId, frozenset[ModelId]]:
@@ -66,13 +62,19 @@ class Consumers:
         models = {task: frozenset(model.id for model in made) for some in found for task, made in some.items()}
         return {task: models.get(task, frozenset()) for task in tasks if task not in failed}
 
-    def _add_users(self, holds: dict[TaskId, set[TaskId]], made: Mapping[TaskId, Iterable[ModelId]]) -> None:
+    def _consumers_of(self, tasks: Iterable[TaskId], made: Mapping[TaskId, frozenset[ModelId]]) -> dict[TaskId, set[TaskId]]:
+        """For each task that uses or lists a model of these tasks, or names a file in their folders: those that it needs."""
+        holds: dict[TaskId, set[TaskId]] = defaultdict(set)
         maker = {model: task for task, models in made.items() for model in models}
         found, _ = self._split.each("users of models", list(maker), lambda server, some: server.users_of(some))
         for some in found:
             for model, users in some.items():
                 for user in users:
                     holds[user].add(maker[model])
+        for task in tasks:
+            for consumer in self._claims.consumers_of(task, made.get(task, ())):
+                holds[consumer].add(task)
+        return holds
 
     # -- datasets
     def _needing_versions(

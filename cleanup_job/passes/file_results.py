@@ -67,6 +67,8 @@ def _counted(deletion: Deletion, removed: Removed) -> Deletion:
     recorded = [path for path in deletion.paths if path not in removed.sizes and path not in deletion.guesses]
     absent = _sum(size for path in recorded for size in _absent_sizes(path, deletion, removed))
     missing = min(deletion.files, absent.files)
+    if not (missing or absent.bytes or counted.files or counted.bytes):
+        return deletion
     return replace(
         deletion,
         files=deletion.files - missing + counted.files,

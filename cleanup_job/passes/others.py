@@ -1,6 +1,6 @@
 """Tasks outside of a window on which something in it depends, as they are now."""
 
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from datetime import datetime
 
 from cleanup_job.passes.ports import Server
@@ -54,10 +54,16 @@ class Others:
         readable = [task for task in there.values() if isinstance(task, Task)]
         found = {task.id: task.last_update for task in readable if self.selects(task)}
         if self._rules.include_pipeline_steps:
-            steps = [task for task in readable if task.id not in found and task.parent and self._rules.is_step(task)]
-            controllers = self.read({TaskId(step.parent) for step in steps})
-            for step in steps:
-                controller = controllers.get(TaskId(step.parent))
-                if isinstance(controller, Task) and controller.is_controller and self.selects(controller):
-                    found[step.id] = controller.last_update
+            found |= self._with_controllers([task for task in readable if task.id not in found])
+        return found
+
+    def _with_controllers(self, tasks: Iterable[Task]) -> dict[TaskId, datetime | None]:
+        """The steps that their controllers take along, each with the last activity of its controller."""
+        steps = [task for task in tasks if task.parent and self._rules.is_step(task)]
+        controllers = self.read({TaskId(step.parent) for step in steps})
+        found: dict[TaskId, datetime | None] = {}
+        for step in steps:
+            controller = controllers.get(TaskId(step.parent))
+            if isinstance(controller, Task) and controller.is_controller and self.selects(controller):
+                found[step.id] = controller.last_update
         return found

@@ -36,44 +36,49 @@ class Pipelines:
 
     def _add_steps(self, window: Window, tasks: dict[TaskId, Task]) -> list[Task]:
         """Add the steps of the controllers, and keep the controllers of which a step is kept or can't be read."""
-        controllers = [task.id for task in tasks.values() if task.is_controller]
-        children, failed = self._split.each("children", controllers, lambda server, some: list(server.children(some)))
-        found = [child for some in children for child in some]
-        kept = {
-            TaskId(one.parent): f"its step {one.id} can't be read ({one.field})" for one in found if isinstance(one, Unreadable)
-        }
-        kept |= {controller: f"the server does not say which steps it has: {error}" for controller, error in failed.items()}
-        steps = [task for task in found if isinstance(task, Task) and self._rules.is_step(task)]
-        for step in steps:
-            if why := self._why_kept(step):
-                kept.setdefault(TaskId(step.parent), f"its step {step.id} is kept: {why}")
+        children, kept = self._children([task.id for task in tasks.values() if task.is_controller])
         for controller, why in kept.items():
             if controller in tasks:
                 window.held[controller] = Kept(tasks[controller], Reason.IN_USE, why)
-        added = [step for step in steps if step.parent not in kept]
-        for step in added:
+        steps = [task for task in children if isinstance(task, Task) and self._rules.is_step(task) and task.parent not in kept]
+        for step in steps:
             tasks[step.id] = step
             window.holds[step.id].add(TaskId(step.parent))
-        return added
+        return steps
 
-    def _why_kept(self, step: Task) -> str:
-        """Why a step is kept; empty if it may be deleted."""
-        if why := self._rules.keeps(step):
-            return why
-        allowed = not step.public and self._rules.allows(step, is_step=True)
-        return "" if allowed else "it is active, too young, or left out by a filter"
+    def _children(self, controllers: list[TaskId]) -> tuple[list[Task | Unreadable], dict[TaskId, str]]:
+        """The children of controllers, and the controllers that are kept because of them, each with the reason."""
+        found, failed = self._split.each("children", controllers, lambda server, some: list(server.children(some)))
+        children = [child for some in found for child in some]
+        kept = {controller: f"the server does not say which steps it has: {error}" for controller, error in failed.items()}
+        for child in children:
+            if why := self._why_kept(child):
+                kept.setdefault(TaskId(child.parent), why)
+        return children, kept
+
+    def _why_kept(self, child: Task | Unreadable) -> str:
+        """Why a child of a controller keeps it; empty if it does not."""
+        if isinstance(child, Unreadable):
+            return f"its step {child.id} can't be read ({child.field})"
+        if not self._rules.is_step(child):
+            return ""
+        why = self._rules.keeps(child)
+        if not why and (child.public or not self._rules.allows(child, is_step=True)):
+            why = "it is active, too young, or left out by a filter"
+        return why and f"its step {child.id} is kept: {why}"
 
     def _hold_steps(self, window: Window, tasks: Mapping[TaskId, Task]) -> None:
         """Let steps wait for their controllers, and keep those whose controller is kept."""
         steps = [task for task in tasks.values() if task.parent and self._rules.is_step(task)]
-        outside = self._others.read({TaskId(step.parent) for step in steps} - tasks.keys())
+        known = self._others.read({TaskId(step.parent) for step in steps} - tasks.keys()) | dict(tasks)
         self.controllers_outside = {}
         for step in steps:
             parent = TaskId(step.parent)
-            controller = tasks.get(parent) or outside.get(parent)
-            if isinstance(controller, Unreadable) or (isinstance(controller, Task) and controller.is_controller):
-                if isinstance(controller, Task) and self._others.selects(controller):
-                    window.holds[parent].add(step.id)
-                    self.controllers_outside |= {} if parent in tasks else {parent: controller.last_update}
-                else:
-                    window.held[step.id] = Kept(step, Reason.PIPELINE_STEP, f"the controller is task {parent}")
+            controller = known.get(parent)
+            if isinstance(controller, Task) and not controller.is_controller:
+                continue
+            if isinstance(controller, Task) and self._others.selects(controller):
+                window.holds[parent].add(step.id)
+                self.controllers_outside |= {} if parent in tasks else {parent: controller.last_update}
+            elif controller is not None:
+                window.held[step.id] = Kept(step, Reason.PIPELINE_STEP, f"the controller is task {parent}")

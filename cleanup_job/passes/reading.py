@@ -81,9 +81,7 @@ class Reader:
         for task, uri in server.event_files(ids):
             outputs[task].add(uri)
         models = {task: made[task] for task in ids if task in made}
-        if unknown := [task for task in ids if task not in models]:
-            found = server.models_of(unknown)
-            models |= {task: frozenset(model.id for model in found.get(task, ())) for task in unknown}
+        models |= _models_made(server, [task for task in ids if task not in models])
         makers = {model: task for task in ids for model in models[task]}
         for model, uri in server.model_event_files(list(makers)) if makers else ():
             outputs[makers[model]].add(uri)
@@ -97,3 +95,8 @@ class Reader:
             links=self.policy.links,
             measured=self.policy.lists,
         )
+
+
+def _models_made(server: Server, tasks: Sequence[TaskId]) -> dict[TaskId, frozenset[ModelId]]:
+    found = server.models_of(tasks) if tasks else {}
+    return {task: frozenset(model.id for model in found.get(task, ())) for task in tasks}

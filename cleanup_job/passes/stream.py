@@ -134,8 +134,9 @@ class Stream:
         gone = {task for task, verdict in verdicts.items() if verdict in GONE}
         self.deleted.add(gone)
         self.deleted.forget(verdicts.keys() - gone)
-        self.touched |= {outcome.project_id for outcome in worked.outcomes if outcome.verdict in GONE} - {""}
         for outcome in worked.outcomes:
+            if outcome.project_id and outcome.task in gone:
+                self.touched.add(outcome.project_id)
             self.note(outcome)
         for unit in units:
             if gone.issuperset(unit):
@@ -143,4 +144,4 @@ class Stream:
             elif not verdicts.keys().isdisjoint(unit):  # else the batch did not come to it
                 for kept in self.backlog.kept(unit):
                     self.keep(kept)
-        return sum(verdict is Verdict.DELETED for verdict in verdicts.values())
+        return list(verdicts.values()).count(Verdict.DELETED)

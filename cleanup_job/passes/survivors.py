@@ -18,7 +18,7 @@ from cleanup_job.planning.records import DELETED_PREFIX, Task, Unreadable
 SAMPLE = 50
 """The most files of surviving records that a store is asked for."""
 POOL = 250
-"""Files whose tasks are looked up, of each kind of record: those of two kinds fit in one request."""
+"""The most files whose tasks are looked up, of each kind of record: those of two kinds fit in one request."""
 UNKNOWN = Unreadable(TaskId(""), "")
 """A task that was not read."""
 NOBODY = TaskId("")
@@ -27,25 +27,37 @@ NOBODY = TaskId("")
 
 @dataclass(slots=True)
 class Pool:
-    """A random sample of files with their tasks, each as likely as any other; the same for the same records."""
+    """A random sample of files with their tasks, each as likely as any other; the same for the same records.
+
+    Once it is full, half of the files are taken out again, and only every second one of those that follow is wanted: few files
+    have to be looked at, and it does not matter how many of them are of use.
+    """
 
     files: list[tuple[Location, TaskId]] = field(default_factory=list)
-    seen: int = 0
+    share: float = 1.0
+    """Of the files that are seen from now on, the share that is wanted."""
     random: Random = field(default_factory=lambda: Random(0))  # noqa: S311 -- a sample, not a secret
 
+    def wants(self) -> bool:
+        """Whether the next file may be taken in."""
+        return self.random.random() < self.share
+
     def add(self, place: Location, task: TaskId) -> None:
-        """Take a file in, or leave it out."""
-        self.seen += 1
-        if len(self.files) < POOL:
-            self.files.append((place, task))
-        elif (at := self.random.randrange(self.seen)) < POOL:
-            self.files[at] = (place, task)
+        """Take in a file that is wanted."""
+        self.files.append((place, task))
+        if len(self.files) > POOL:
+            self.files = self.random.sample(self.files, POOL // 2)
+            self.share /= 2
+
+    def drawn(self) -> list[tuple[Location, TaskId]]:
+        """All that are in it, in no order."""
+        return self.random.sample(self.files, len(self.files))
 
 
 def sample(server: Server, *pools: Pool) -> list[Location]:
     """Up to ``SAMPLE`` files of records that survive, from each pool in turn."""
     survivors = _survivors(server, {task for pool in pools for _, task in pool.files})
-    kept = [[place for place, task in pool.files if task in survivors] for pool in pools]
+    kept = [[place for place, task in pool.drawn() if task in survivors] for pool in pools]
     in_turn = dict.fromkeys(place for row in zip_longest(*kept) for place in row if place is not None)
     return list(in_turn)[:SAMPLE]
 

@@ -192,6 +192,8 @@ class Windows:
         """Read who else needs what, unless that was done."""
         if not self._has_claims:
             self._claims.read()
+            if self._stopped():
+                return
             check_model_tags(self._related.keep_model_tags, self._claims.model_tags)
             self._has_claims = True
 

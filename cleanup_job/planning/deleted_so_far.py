@@ -10,7 +10,7 @@ from cleanup_job.planning.records import Model
 class DeletedSoFar:
     """The tasks that a pass has deleted (in a dry run: would have), and the models of these that it keeps.
 
-    Of most tasks nobody asks again: they are forgotten two windows later. Only those that *matter* are remembered, such as
+    No later task asks for most of them: they are forgotten two windows later. Only those that *matter* are remembered, such as
     those whose record names a file of another task. Batches that run in several threads ask and add at the same time.
     """
 

@@ -3,7 +3,6 @@
 Only a task that the plan deletes gets here. Nothing that a surviving record claims is in a ``Deletion``. Pure: no I/O.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -155,7 +154,7 @@ def _plan_files(found: Outputs, guard: Protection, policy: Policy) -> _Files:
         guesses=frozenset(path_of[one] for one in path_of.keys() - (found.folders | found.files)),
         doubtful=_is_doubtful(found, free),
         count=found.count - _counted_but_kept(found, named - free, policy),
-        recorded=_recorded(whole.values(), named, found),
+        recorded=_recorded(whole, named, found),
         protected=tuple(sorted({uri for plan in folders.values() for uri in plan.claimed.inside.values()})),
     )
 
@@ -216,18 +215,15 @@ def _counted_but_kept(found: Outputs, kept: Collection[TaskFile], policy: Policy
 
 
 def _recorded(
-    paths: Iterable[TaskFolder | PartOfFolder], named: Iterable[TaskFile], found: Outputs
+    whole: Mapping[TaskFolder, TaskFolder | PartOfFolder], named: Iterable[TaskFile], found: Outputs
 ) -> dict[OwnedPath, Mapping[str, Size]]:
     """What records say of the files that are deleted with each folder without being named, by their kind."""
-    by_name: dict[TaskFolder, set[str]] = defaultdict(set)
-    for file in named:
-        by_name[file.folder].add(file.kind)
-    recorded: dict[OwnedPath, Mapping[str, Size]] = {}
-    for path in paths:
-        folder = path.folder if isinstance(path, PartOfFolder) else path
-        sums = {kind: found.sums.get((folder, kind)) for kind in (*KINDS, "") if kind not in by_name.get(folder, ())}
-        recorded[path] = {kind: Size(known.files, known.bytes) for kind, known in sums.items() if known is not None}
-    return recorded
+    by_name = {(file.folder, file.kind) for file in named}
+    recorded: dict[OwnedPath, dict[str, Size]] = {path: {} for path in whole.values()}
+    for (folder, kind), known in found.sums.items():
+        if folder in whole and (folder, kind) not in by_name:
+            recorded[whole[folder]][kind] = Size(known.files, known.bytes)
+    return {**recorded}  # as a dictionary of mappings, for the type checker
 
 
 def _deletable_links(found: Outputs, guard: Protection, policy: Policy) -> tuple[LinkedFile, ...]:

@@ -150,7 +150,7 @@ class Detail:
     assets: tuple[str, ...] = ()
     """The images that a report's record names, in its list and in its text."""
     uses_datasets: bool = False
-    """Whether its record names dataset versions that it used, in whatever shape."""
+    """Whether its record names dataset versions that it used, in any shape."""
 
 
 @dataclass(frozen=True, slots=True)

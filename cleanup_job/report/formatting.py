@@ -13,7 +13,10 @@ _MISLEADING = re.compile(r"[\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 
 def plain(text: object) -> str:
     """Text on one line, without secrets, and without characters that move a cursor, reverse the text or can't be encoded."""
-    return shortened(_MISLEADING.sub("\ufffd", _UNPRINTABLE.sub(" ", redacted(str(text)))))
+    safe = redacted(str(text))
+    if not (safe.isascii() and safe.isprintable()):
+        safe = _MISLEADING.sub("\ufffd", _UNPRINTABLE.sub(" ", safe))
+    return shortened(safe)
 
 
 def shortened(text: str) -> str:

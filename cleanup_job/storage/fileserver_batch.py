@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from urllib.parse import quote
 
 from cleanup_job.planning.paths import KINDS, LinkedFile, OwnedPath, PartOfFolder, TaskFile, TaskFolder, TaskId
@@ -20,7 +19,7 @@ class Batch:
 
     def __init__(self, paths: Sequence[OwnedPath]) -> None:
         self._paths = paths
-        self._path_of = {_quoted(name): path for path in paths for name in _names(path) if not is_too_long(name)}
+        self._path_of = {name: path for path in paths for name in _quoted_names(path)}
         self._names: dict[TaskId, list[str]] = defaultdict(list)
         for name, path in self._path_of.items():
             self._names[task_of(path)].append(name)
@@ -84,18 +83,10 @@ def is_too_long(path: str) -> bool:
     return len(whole) > LONGEST_PATH or any(len(segment) > LONGEST_NAME for segment in whole.split(b"/"))
 
 
-def _names(path: OwnedPath) -> list[str]:
-    """What is sent for a path: for a part of a folder, those of the ``KINDS`` in which nothing is kept."""
+def _quoted_names(path: OwnedPath) -> list[str]:
+    """What is sent for a path, unless too long: for a part of a folder, those of the ``KINDS`` in which nothing is kept."""
     if isinstance(path, TaskFile) or (isinstance(path, TaskFolder) and path.is_report):
-        return [path.path]
-    kept = {rest.partition("/")[0] for rest in path.keep} if isinstance(path, PartOfFolder) else set()
-    return [f"{path.path}/{kind}" for kind in sorted(KINDS - kept)]
-
-
-def _quoted(name: str) -> str:
-    folder, mark, last = name.rpartition("/")
-    return f"{_quoted_folder(folder)}{mark}{quote(last)}"
-
-
-_quoted_folder = lru_cache(256)(quote)
-"""What the SDK creates in a folder is named one after the other."""
+        return [] if is_too_long(path.path) else [quote(path.path)]
+    kept = {rest.partition("/")[0] for rest in path.keep} if isinstance(path, PartOfFolder) else frozenset()
+    folder = quote(path.path)
+    return [f"{folder}/{kind}" for kind in sorted(KINDS - kept) if not is_too_long(f"{path.path}/{kind}")]

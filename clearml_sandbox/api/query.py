@@ -24,14 +24,15 @@ def query(call: Call, documents: Documents, kind: Kind, *, extended: bool = Fals
     found = list(islice((document for document in candidates if _matches(document, conditions)), last))
     if extended and call.body.get("allow_public") is False:
         found = [document for document in found if document.get("company")]
-    _sort(found, call.body.get("order_by"), kind)
+    if last is None:
+        _sort(found, call.body.get("order_by"), kind)
     page, scroll = _page(call, found)
     show = projection(call.body.get("only_fields"), kind, call, extended=extended)
     return {kind.name.lower() + "s": [show(document) for document in page], **scroll}
 
 
 def _candidates(call: Call, documents: Documents, *, extended: bool) -> tuple[Iterable[Document], int | None]:
-    """The documents to look through, and after how many that match to stop."""
+    """The documents to look through, and after how many that match to stop: then they are in order already."""
     few = _by_index(call, documents)
     if few is not None:
         return few, None
@@ -62,13 +63,16 @@ def _by_index(call: Call, documents: Documents) -> list[Document] | None:
 
 def _limits(rule: Any) -> tuple[str, str]:
     """Where to begin and to end in the index: at bounds written as the server writes times; else empty, which is none."""
-    bounds = [bound for bound in rule if bound is None or isinstance(bound, str)] if isinstance(rule, list) else []
-    if len(bounds) == 2 and not any(bound.startswith(("<", ">")) for bound in bounds if bound):
+    bounds = [bound or "" for bound in rule if bound is None or isinstance(bound, str)] if isinstance(rule, list) else []
+    if len(bounds) == 2 and not any(bound.startswith(("<", ">")) for bound in bounds):
         return _plain(bounds[0]), _plain(bounds[1]) if bounds[0] else ""  # a greatest value alone finds what has no time, too
-    texts = [bound for bound in bounds if bound]
-    least = [bound.removeprefix(">=") for bound in texts if bound.startswith(">=")]
-    most = [bound.removeprefix("<").removeprefix("=") for bound in texts if bound.startswith("<")]
-    return _plain(least[-1]) if least else "", _plain(most[-1]) if most else ""
+    return _last_of(bounds, ">="), _last_of(bounds, "<=") or _last_of(bounds, "<")
+
+
+def _last_of(bounds: Sequence[str], operator: str) -> str:
+    """The last bound with an operator."""
+    found = [bound.removeprefix(operator) for bound in bounds if bound.startswith(operator)]
+    return _plain(found[-1]) if found else ""
 
 
 def _plain(time: str | None) -> str:

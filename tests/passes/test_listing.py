@@ -156,7 +156,7 @@ def test_a_server_that_ignores_the_bound_ends_the_pass(unbounded: Sandbox) -> No
 
 
 # -- newest first
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.sampled_from([0, 1, 1, 1, 2, 3, 30, None]), min_size=1, max_size=30),
     st.lists(st.tuples(st.integers(0, 29), st.sampled_from(["restore", "delete", "touch", "add", "reader"])), max_size=40),

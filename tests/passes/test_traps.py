@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
 from cleanup_job.clearml_api import event_files as reader
 from cleanup_job.clearml_api.api_client import ApiClient
 from cleanup_job.clearml_api.session import ServerAccess
-from cleanup_job.errors import CleanupError, SettingsError, UnreachableError
+from cleanup_job.errors import AnswerError, CleanupError, SettingsError, UnreachableError
 from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.planning.outcome import Reason
@@ -16,9 +17,11 @@ from cleanup_job.retry import Retry
 from cleanup_job.storage.fileserver import FileServer
 from cleanup_job.storage.fileserver_client import FileServerClient
 from clearml_sandbox.api import events, query
-from clearml_sandbox.api.answer import ENDPOINTS
+from clearml_sandbox.api.answer import ENDPOINTS, Call
+from clearml_sandbox.api.conditions import Condition
+from clearml_sandbox.api.kinds import Kind
 from clearml_sandbox.server import Fault, Request, Sandbox
-from clearml_sandbox.store import Document, now
+from clearml_sandbox.store import Document, Documents, now
 from clearml_sandbox.worlds.builder import World
 from clearml_sandbox.worlds.task_builder import TaskBuilder
 from tests.harness import NOW, clean, state
@@ -43,22 +46,53 @@ def restore(sandbox: Sandbox, task: str) -> None:
 
 
 # -- filters fail open
-def test_a_server_that_ignores_every_filter_deletes_nothing_more(
-    sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def due_and_others(world: World) -> tuple[TaskBuilder, TaskBuilder]:
+    """A task that is due, and one that is not for its status alone, among others that filters leave out."""
     old = full(world, "old")
     full(world, "living", archived=False)
     full(world, "young", days_old=3)
     full(world, "hidden", hidden=True)
     kept = full(world, "kept", status="failed")
     world.task("uses it", archived=False).input_model(world.models[0]["id"])
+    return old, kept
+
+
+def all_documents(_: object, documents: Documents, **__: object) -> tuple[list[Document], None]:
+    return list(documents.values()), None
+
+
+def test_a_server_that_ignores_every_filter_but_bounds_deletes_nothing_more(
+    sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, kept = due_and_others(world)
     sandbox.load(world.as_dict())
-    monkeypatch.setattr(query, "_matches", lambda *_: True)
-    monkeypatch.setattr(query, "_candidates", lambda _, documents, **__: (list(documents.values()), None))
+    conditions_of = query.conditions_of
+
+    def bounds_of(call: Call, kind: Kind) -> list[Condition]:
+        bounds = {name: value for name, value in call.body.items() if name == "last_update"}
+        return conditions_of(replace(call, body={**bounds, "search_hidden": True}), kind)
+
+    monkeypatch.setattr(query, "conditions_of", bounds_of)
+    monkeypatch.setattr(query, "_candidates", all_documents)
     done = clean(sandbox, filters={"exclude_statuses": ("failed",)})
     assert done.watcher.deleted == {old.id}
     assert kept.id in sandbox.store.tasks
     assert len(state(sandbox)[2]) == 4 * 4 + 1
+
+
+@pytest.mark.parametrize("size", [1, 3, 500])
+def test_a_server_that_ignores_the_bounds_too_is_no_server_to_delete_on(
+    sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """A listing that starts anew each time would never end, or skip tasks: the pass ends instead, and says why."""
+    old, _ = due_and_others(world)
+    sandbox.load(world.as_dict())
+    monkeypatch.setattr(query, "_matches", lambda *_: True)
+    monkeypatch.setattr(query, "_candidates", all_documents)
+    with pytest.raises(AnswerError, match=r"tasks\.get_all: the server ignores the bounds .*<=2026-.* of last_update"):
+        clean(sandbox, filters={"exclude_statuses": ("failed",)}, page_size=size)
+    assert {task.id for task in world.tasks} - set(state(sandbox)[0]) <= {old.id}
+    assert len(state(sandbox)[2]) >= 4 * 4 + 1
 
 
 def test_pages_that_repeat_for_ever_end_the_listing(sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -460,7 +494,9 @@ def test_a_deadline_leaves_the_rest_for_the_next_pass(sandbox: Sandbox, world: W
     full(world, "exp")
     sandbox.load(world.as_dict())
     report = clean(sandbox, deadline_seconds=1e-9).report
-    assert (report.left, report.stopped_by) == (1, "deadline")
+    assert (report.unfinished, report.left_is_least, report.stopped_by) == (True, True, "deadline")
+    assert report.left == 0, "the listing was not read to its end: at least so many"
+    assert len(state(sandbox)[0]) == 1
 
 
 def test_a_passing_clock_difference_is_no_grace(sandbox: Sandbox, world: World) -> None:

@@ -14,7 +14,7 @@ from msgspec import Raw
 from cleanup_job.clearml_api import listing
 from cleanup_job.clearml_api.documents import Entry
 from cleanup_job.clearml_api.listed_documents import Malformed
-from cleanup_job.clearml_api.listing import AT_ONCE, Listings
+from cleanup_job.clearml_api.listing import AT_ONCE, Listings, Pages
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 BODY = {"only_fields": ["id"]}
@@ -27,12 +27,13 @@ class Tasks:
         times = [(START + timedelta(minutes=n)).isoformat() for n in range(count)]
         self.documents = [{"id": f"{n:032x}", "last_update": time} for n, time in enumerate(times)]
         self.timeless = [{"id": f"f{n:031x}"} for n in range(timeless)]
-        self.now = self.most = 0
+        self.now = self.most = self.asked = 0
         self._lock = Lock()
 
     def call(self, _: str, body: dict[str, Any], __: int) -> Mapping[str, Raw]:
         with self._lock:
             self.now += 1
+            self.asked += 1
             self.most = max(self.most, self.now)
         sleep(0.001)  # so that others come meanwhile
         since = body.get("last_update", [">="])[0].removeprefix(">=")
@@ -100,3 +101,30 @@ def test_several_streams_and_what_they_look_up_share_the_requests_at_a_time() ->
     with ThreadPoolExecutor(3) as pool:
         assert list(pool.map(read, range(3))) == [400, 400, 400]
     assert 1 < server.most <= AT_ONCE
+
+
+@pytest.mark.parametrize("timeless", [0, 3, 10, 25])
+@pytest.mark.parametrize("read", [1, 204, 205, 206, 210, 231, 399, 9_999])
+def test_documents_without_a_time_are_found_by_an_estimate_that_is_wrong_by_thousands(read: int, timeless: int) -> None:
+    server = Tasks(205, timeless)
+    pages = Pages(Listings(server.call, 10), "tasks", BODY, Entry, 10)
+    pages(0)
+    found = [entry.id for page in pages.without_a_time(read) for entry in page]
+    assert [one for one in found if one.startswith("f")] == [one["id"] for one in server.timeless]
+    assert server.asked < 30
+
+
+def test_documents_without_a_time_are_found_while_others_leave() -> None:
+    server = Tasks(205, 25)
+    pages = Pages(Listings(server.call, 10), "tasks", BODY, Entry, 10)
+    pages(0)
+    leaving = iter(range(60))
+
+    def has_a_time(start: int) -> bool:
+        if next(leaving, None) is not None:
+            del server.documents[:3]
+        return Pages._has_a_time(pages, start)
+
+    pages._has_a_time = has_a_time  # type: ignore[method-assign]
+    found = {entry.id for page in pages.without_a_time(9_999) for entry in page}
+    assert found >= {one["id"] for one in server.timeless}

@@ -2,13 +2,17 @@
 
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from cleanup_job.cli.terminal import JsonOutput, TextOutput
+from cleanup_job.cli.terminal import JsonOutput, output_for
+from cleanup_job.cli.text_output import TextOutput
 from cleanup_job.passes.ports import Observer
 from cleanup_job.planning.outcome import TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
@@ -79,3 +83,30 @@ def test_the_bar_is_never_beyond_its_end_and_only_moves_without_one(
     play(output, expected, events)
     (shown,) = output._progress.tasks
     assert (shown.completed, shown.total) == bar
+
+
+@pytest.mark.parametrize(
+    ("form", "terminal", "variable", "shown"),
+    [
+        ("auto", True, "", TextOutput), ("auto", False, "", JsonOutput), ("text", False, "", TextOutput),
+        ("json", True, "", JsonOutput), ("json", True, "FORCE_COLOR", JsonOutput),
+        ("auto", False, "FORCE_COLOR", TextOutput), ("auto", False, "TTY_COMPATIBLE", TextOutput),
+    ],
+)  # fmt: skip
+def test_text_is_for_terminals_unless_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, form: str, terminal: bool, variable: str, shown: type
+) -> None:
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    if variable:
+        monkeypatch.setenv(variable, "1")
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    settings: Any = SimpleNamespace(output=SimpleNamespace(log_format=form, log_level="info"))
+    assert type(output_for(settings)) is shown
+
+
+def test_a_pass_that_prints_json_does_not_pay_for_what_terminals_and_pages_need() -> None:
+    code = "import sys, cleanup_job.cli.run; sys.exit(' '.join({'rich', 'jinja2'} & sys.modules.keys()) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -350,7 +350,7 @@ def test_files_of_models_that_no_deletion_takes_are_in_the_sample(known: Known) 
         Model(ModelId("3"), uri(B), GONE), Model(ModelId("4"), uri(A, "models/unreadable"), A, ready=True, unreadable="tags"),
     ]  # fmt: skip
     found = {place.path for place in known.read(models).sample}
-    assert found == {f"lab/exp.{A}/models/published", "zoo/base.pt", f"lab/exp.{B}/models/w.pt"}
+    assert found == {"zoo/base.pt", f"lab/exp.{B}/models/w.pt"}
 
 
 def test_files_of_tasks_that_are_archived_or_gone_or_that_cannot_be_read_are_not(known: Known) -> None:
@@ -400,3 +400,12 @@ def test_a_tag_that_no_model_has_is_an_error() -> None:
     check_model_tags(["production"], {"production", "x"})
     with pytest.raises(SettingsError, match="CLEANUP_KEEP_MODEL_TAGS: no model has the tag 'prod'"):
         check_model_tags(["production", "prod"], {"production"})
+
+
+def test_a_pass_that_has_to_end_reads_no_claims_to_the_end_and_can_do_nothing_with_them() -> None:
+    known = Known(stopped=lambda: True)
+    known.server.models = [Model(M, uri(), LIVING)]
+    known.read()
+    assert known.claims.sample == []
+    with pytest.raises(RuntimeError):
+        known.claims.catch_up()
