@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -10,7 +11,10 @@ from hypothesis import strategies as st
 
 from cleanup_job.errors import CleanupError
 from cleanup_job.planning.outcome import Reason, Verdict
-from clearml_sandbox.server import Fault, Sandbox
+from cleanup_job.planning.paths import TaskId
+from cleanup_job.planning.sharding import Share
+from clearml_sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.store import api_time
 from clearml_sandbox.worlds.builder import World
 from clearml_sandbox.worlds.task_builder import ModelBuilder, TaskBuilder
 from tests.harness import NOW, Done, clean, state
@@ -243,3 +247,123 @@ def test_one_fault_at_every_request_is_made_good_in_the_same_pass(sandbox: Sandb
         assert done is not None
         assert not done.watcher.failed, f"request {n}"
         assert state(sandbox) == expected, f"request {n}"
+
+
+# -- what others do between the windows
+def deferred_world() -> tuple[World, TaskBuilder, TaskBuilder]:
+    """A maker, which its user, of a later window, lets wait for the end of the pass; and two tasks between them."""
+    world = World(NOW)
+    maker = world.task("maker", days_old=40)
+    user = world.task("user", days_old=60)
+    user.input_model(maker.model("weights"))
+    for number in range(2):
+        world.task(f"between {number}", days_old=50).artifact("data")
+    return world, maker, user
+
+
+def meanwhile(sandbox: Sandbox, world: World, act: Callable[[], object], when: Callable[[Request], bool]) -> Done:
+    """A pass in windows of one task, in which someone does something right before a request is answered."""
+    sandbox.load(world.as_dict())
+    done = list[Request]()
+
+    def fault(request: Request) -> None:
+        if not done and when(request):
+            done.append(request)
+            act()
+
+    sandbox.fault = fault
+    found = again(sandbox, 1, workers=1)
+    sandbox.fault = None
+    assert done, "it came to that"
+    return found
+
+
+def edited(sandbox: Sandbox, task: str, how: str) -> Callable[[], object]:
+    """What someone does to a task."""
+    store, moment = sandbox.store, api_time(NOW)
+    match how:
+        case "restored":
+            return lambda: store.tasks.change(task, system_tags=[], last_change=moment)
+        case "run again":
+            return lambda: store.tasks.change(task, status="in_progress", status_changed=moment, last_update=moment)
+        case _:
+            return lambda: store.tasks.pop(task)
+
+
+HOW = ["restored", "run again", "deleted"]
+
+
+def deletes(task: str) -> Callable[[Request], bool]:
+    """Whether a request deletes a task's record."""
+    return lambda request: request.call == "tasks.delete_many" and task in request.body["ids"]
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_a_deferred_task_that_someone_changes_is_left_alone(sandbox: Sandbox, how: str) -> None:
+    world, maker, user = deferred_world()
+    done = meanwhile(sandbox, world, edited(sandbox, maker.id, how), deletes(world.tasks[-1].id))
+    assert user.id in done.watcher.deleted
+    if how == "deleted":
+        assert done.watcher.by_verdict(Verdict.GONE_ALREADY) == {maker.id}
+    else:
+        assert done.watcher.kept == {maker.id: Reason.CHANGED}
+        assert maker.id in state(sandbox)[0]
+        assert any(maker.id in path for path in state(sandbox)[2])
+
+
+@pytest.mark.parametrize("how", HOW[:2])
+def test_a_deferred_task_is_kept_if_its_user_was_changed_before_its_turn(sandbox: Sandbox, how: str) -> None:
+    world, maker, user = deferred_world()
+    done = meanwhile(sandbox, world, edited(sandbox, user.id, how), deletes(world.tasks[-1].id))
+    assert user.id not in done.watcher.deleted
+    assert user.id in state(sandbox)[0]
+    models = sandbox.store.models
+    assert [model["id"] for model in models.values()] == [user.document["models"]["input"][0]["model"]]
+    assert any(maker.id in path for path in state(sandbox)[2]), "its file is still there, too"
+
+
+@pytest.mark.parametrize("how", HOW[:2])
+def test_a_task_that_is_changed_after_its_window_was_read_is_left_alone(sandbox: Sandbox, how: str) -> None:
+    world, _, user = deferred_world()
+    asked = list[Request]()
+
+    def second_look(request: Request) -> bool:
+        asked.extend([request] if request.call == "tasks.get_all" and user.id in str(request.body.get("id")) else [])
+        return len(asked) == 2
+
+    meanwhile(sandbox, world, edited(sandbox, user.id, how), second_look)
+    assert user.id in state(sandbox)[0]
+    assert len(sandbox.store.models) == 1
+
+
+# -- shards
+@settings(few, max_examples=6)
+@given(worlds(), st.sampled_from([2, 3]), st.sampled_from([1, None]))
+def test_pods_together_come_to_what_one_alone_does(sandbox: Sandbox, world: World, shards: int, size: int | None) -> None:
+    run(sandbox, world, None)
+    alone = state(sandbox)
+    sandbox.load(world.as_dict())
+    deleted = {""}
+    while deleted:
+        deleted = set()
+        for shard in range(shards):
+            done = again(sandbox, size, shard=shard, shards=shards)
+            assert not done.watcher.failed
+            deleted |= done.watcher.deleted
+    assert state(sandbox) == alone
+
+
+def test_a_task_that_another_pods_task_needs_is_kept_and_the_next_pass_deletes_it(sandbox: Sandbox) -> None:
+    world = World(NOW)
+    maker = world.task("maker", days_old=60)
+    user = world.task("user", days_old=61)
+    user.input_model(maker.model("weights"))
+    shard = next(shard for shard in (0, 1) if Share(shard, 2).owns(datetime.fromisoformat(maker.document["last_update"])))
+    done = run(sandbox, world, 1, shard=shard, shards=2)
+    assert done.watcher.kept == {maker.id: Reason.IN_USE}
+    detail = done.watcher.outcomes[TaskId(maker.id)].detail
+    assert f"task {user.id}, which another pod deletes" in detail
+    assert "the next pass looks again" in detail
+    assert again(sandbox, 1, shard=1 - shard, shards=2).watcher.deleted == {user.id}
+    assert again(sandbox, 1, shard=shard, shards=2).watcher.deleted == {maker.id}
+    assert state(sandbox) == ([], [], [])
