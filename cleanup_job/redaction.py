@@ -26,7 +26,7 @@ _DEEPEST = 10
 """How often a text is decoded and searched. A word that is encoded more often is masked completely."""
 
 _TEXTLESS = frozenset({int, bool, float, type(None)})
-"""Types of values that are no text: half of a log line."""
+"""Types of values without text: half of a log line."""
 
 _own: dict[str, None] = {}
 """The job's own secrets in all their spellings. Global to the process, like the output that they must not reach."""
