@@ -96,12 +96,7 @@ class Stream:
         if self.stopped():
             return
         self.selected += len(window.tasks.keys() - window.held.keys() - self.backlog.deferred)
-        if (window.tasks or window.kept) and not self._announced:
-            self._announced = True
-            self.announce()
-        if window.ends and not self.ended:
-            self.ended = True
-            self.all_selected(self.selected)
+        self._tell(window)
         if window.tasks and self._batches is None:
             self._batches = self.begin(self.backlog)
         for kept in [*window.kept, *self.backlog.add(window)]:
@@ -109,6 +104,15 @@ class Stream:
                 self.note(self._ready.kept(kept))
             else:
                 self.keep(kept)
+
+    def _tell(self, window: Window) -> None:
+        """Tell observers of the first task, and of the listing's end."""
+        if (window.tasks or window.kept) and not self._announced:
+            self._announced = True
+            self.announce()
+        if window.ends and not self.ended:
+            self.ended = True
+            self.all_selected(self.selected)
 
     def _fail(self, error: CleanupError) -> None:
         self.error = error

@@ -20,6 +20,7 @@ from cleanup_job.job import pod
 from cleanup_job.job.pass_job import PassJob
 from cleanup_job.report import files
 from clearml_sandbox.server import Fault, Request, Sandbox
+from tests.harness import state
 
 
 @pytest.fixture
@@ -264,10 +265,12 @@ def test_a_lease_that_is_lost_ends_with_6_and_everything_says_why(
     assert main(["run", "--force-delete", "--report", str(report)]) == 6
     log = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     written, words = json.loads(report.read_text()), json.loads(last_words.read_text())
+    is_listed = call == "/delete_many"  # else it is not known how many are left
     for said in (log[-1], written["summary"], words):
         assert (said["exit_code"], said["stopped_by"]) == (6, "lease")
         assert "is held by pod-2" in said["error"]
-        assert said["left"] > 0
+        assert (said["left"] > 0) is is_listed
+    assert log[-1]["left_at_least"] is not is_listed
     assert log[-1]["level"] == "error"
     assert written["meaning"] == "the lease was lost during the pass"
     assert (left[0]["kind"], left[0]["reason"]) == ("Warning", "CleanupFailed")
@@ -283,9 +286,19 @@ def test_a_lease_that_is_lost_ends_with_6_and_everything_says_why(
 
 
 def test_a_lease_that_is_lost_when_all_is_done_harms_nothing(filled: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    lease_lost(monkeypatch, filled, "tasks.delete_many")
+    assert main(["run", "--force-delete"]) == 0
+    assert len([task for task in filled.store.tasks.values() if "archived" in task["system_tags"]]) == 1
+
+
+def test_a_pass_that_lost_its_lease_while_it_was_listing_does_not_say_that_nothing_is_left(
+    filled: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CLEANUP_DELETE_THRESHOLD_DAYS", "10000")
     lease_lost(monkeypatch, filled, "tasks.get_all")
-    assert main(["run", "--force-delete"]) == 0
+    before = state(filled)
+    assert main(["run", "--force-delete"]) == 6
+    assert state(filled) == before
 
 
 # -- how many warnings
