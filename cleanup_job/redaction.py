@@ -25,6 +25,9 @@ _SHORT = 64
 _DEEPEST = 10
 """How often a text is decoded and searched. A word that is encoded more often is masked completely."""
 
+_TEXTLESS = frozenset({int, bool, float, type(None)})
+"""Types of values that are no text: half of a log line."""
+
 _own: dict[str, None] = {}
 """The job's own secrets in all their spellings. Global to the process, like the output that they must not reach."""
 
@@ -130,10 +133,10 @@ def cleaned(value: Any, clean: Callable[[str], str] = redacted) -> Any:
     """A document with all texts redacted, including those in its keys; ``clean`` may do more than that to a long text."""
     if isinstance(value, str):
         return _redacted_short(str(value), len(_own)) if len(value) <= _SHORT else clean(str(value))
-    if value is None or isinstance(value, int):  # most of a log line; the checks below are slow
-        return value
     if isinstance(value, Mapping):
-        return {cleaned(key, clean): cleaned(inner, clean) for key, inner in value.items()}
+        return {
+            cleaned(key, clean): inner if type(inner) in _TEXTLESS else cleaned(inner, clean) for key, inner in value.items()
+        }
     if isinstance(value, Iterable) and not isinstance(value, bytes):
         return [cleaned(inner, clean) for inner in value]
     return value

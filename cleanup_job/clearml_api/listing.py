@@ -145,9 +145,9 @@ class Listings:
         if not is_long or last is None:
             return
         edges = self._edges(last, self._newest(service, body))
-        slices = [partial(map, turned, self._slice(pages(), *edge)) for edge in edges]
-        for records in in_parallel(slices, AT_ONCE):
-            read += len(records)
+        slices = [partial(self._slice, pages(), *edge, turned) for edge in edges]
+        for records, new in in_parallel(slices, AT_ONCE):
+            read += new
             yield from records
         for found in pages().without_a_time(read):
             yield from turned(found)
@@ -161,13 +161,23 @@ class Listings:
         starts = [begin + step * n for n in range(SLICES)]
         return list(zip(starts, [*starts[1:], None], strict=True))
 
-    def _slice(self, pages: "Pages[Shape]", begin: datetime, end: datetime | None) -> Iterator[list[Shape | Malformed]]:
-        """The pages that start in a slice of time. The last of them may reach beyond its end."""
+    def _slice(
+        self,
+        pages: "Pages[Shape]",
+        begin: datetime,
+        end: datetime | None,
+        turned: Callable[[list[Shape | Malformed]], Sequence[Record]],
+    ) -> Iterator[tuple[Sequence[Record], int]]:
+        """The records of pages that start in a slice of time, and about how many of a page are on no other one.
+
+        The last page may reach beyond the end of the slice, and each begins with the last document of the one before it.
+        """
         for found in self._pages(pages, begin):
-            yield found
             last = _last_time(found)
             if end is not None and last is not None and last >= end:
+                yield turned(found), max(0, sum(_is_before(entry, end) for entry in found) - 1)
                 return
+            yield turned(found), max(0, len(found) - 1)
 
     def _newest(self, service: str, body: Mapping[str, Any]) -> datetime | None:
         """When any of the documents was last changed."""
@@ -308,8 +318,8 @@ class Pages(Generic[Shape]):
     def _last_with_a_time(self, high: int) -> int:
         """The offset of the last page before one without any time that has a time; 0 if there is none.
 
-        Looked for by ever larger steps down, and then by halves: a stream counts the records at the edges of its slices twice,
-        so its estimate may be too high by thousands.
+        Looked for by ever larger steps down, and then by halves: a stream's estimate may be too high by many pages, where
+        several records have the same time.
         """
         high, step = high // self.size * self.size, self.size
         low = max(0, high - step)

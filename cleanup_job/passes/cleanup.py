@@ -217,6 +217,7 @@ class Pass:
             backlog=backlog,
             deleted=self._deleted,
             announce=announce,
+            all_selected=self._observers.selected,
             begin=begin,
             note=self._note,
             keep=keep,
@@ -245,12 +246,11 @@ class Pass:
         """Note what the pass did not come to; at least so much if its listing was not read to the end."""
         report = self._report
         report.selected, report.left = stream.selected, stream.left
-        if stream.ended:
-            self._observers.selected(stream.selected)
-        elif counted is not None and self._settings.run.shards == 1:
-            report.selected, report.left = counted, report.left + max(0, counted - stream.selected)
-        else:
-            report.left_is_least = True
+        if not stream.ended:
+            if counted is not None and self._settings.run.shards == 1:
+                report.selected, report.left = counted, report.left + max(0, counted - stream.selected)
+            else:
+                report.left_is_least = True
         if report.left or report.left_is_least:
             report.stopped_by = self._stop.reason or StopReason.MAX_TASKS
 

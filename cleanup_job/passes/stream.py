@@ -29,6 +29,8 @@ class Stream:
     deleted: DeletedSoFar
     announce: Callable[[], None]
     """Called before anything is said of the first task."""
+    all_selected: Callable[[int], None]
+    """Gets how many tasks were found once the listing has been read to its end."""
     begin: Callable[[Backlog], Batches]
     """Called when the first window that has a task is there: gives what takes batches of its tasks through the pass."""
     note: Callable[[TaskOutcome], None]
@@ -94,10 +96,12 @@ class Stream:
         if self.stopped():
             return
         self.selected += len(window.tasks.keys() - window.held.keys() - self.backlog.deferred)
-        self.ended = window.ends
         if (window.tasks or window.kept) and not self._announced:
             self._announced = True
             self.announce()
+        if window.ends and not self.ended:
+            self.ended = True
+            self.all_selected(self.selected)
         if window.tasks and self._batches is None:
             self._batches = self.begin(self.backlog)
         for kept in [*window.kept, *self.backlog.add(window)]:

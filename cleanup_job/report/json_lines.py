@@ -108,7 +108,8 @@ def task(outcome: TaskOutcome, report: Report | None) -> Line:
 
 def stores(found: Iterable[tuple[str, int]]) -> list[Line]:
     """Stores that the job doesn't know, with their numbers of files: those with the most files, at most ``NAMED``."""
-    return [{"address": address, "files": files} for address, files in Counter(dict(found)).most_common(NAMED)]
+    numbers = Counter(dict(found))
+    return [{"address": address, "files": files} for address, files in numbers.most_common(NAMED)] if numbers else []
 
 
 def warning(text: str) -> Line:

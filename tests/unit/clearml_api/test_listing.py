@@ -114,6 +114,19 @@ def test_documents_without_a_time_are_found_by_an_estimate_that_is_wrong_by_thou
     assert server.asked < 30
 
 
+def test_a_stream_knows_about_where_documents_without_a_time_begin() -> None:
+    server, probes = Tasks(4_000, 3), []
+
+    def call(name: str, body: dict[str, Any], most: int) -> Mapping[str, Raw]:
+        probes.extend([body["page"]] * (body["order_by"] == ["last_update", "id"]))
+        return server.call(name, body, most)
+
+    found = set(Listings(call, 10).stream("tasks", BODY, Entry, ids))
+    assert found == {one["id"] for one in (*server.documents, *server.timeless)}
+    assert min(probes) > 390
+    assert len(probes) < 10
+
+
 def test_documents_without_a_time_are_found_while_others_leave() -> None:
     server = Tasks(205, 25)
     pages = Pages(Listings(server.call, 10), "tasks", BODY, Entry, 10)

@@ -404,8 +404,7 @@ def test_a_tag_that_no_model_has_is_an_error() -> None:
 
 def test_a_pass_that_has_to_end_reads_no_claims_to_the_end_and_can_do_nothing_with_them() -> None:
     known = Known(stopped=lambda: True)
-    known.server.models = [Model(M, uri(), LIVING)]
-    known.read()
+    known.read([Model(M, uri(), LIVING)])
     assert known.claims.sample == []
     with pytest.raises(RuntimeError):
         known.claims.catch_up()
