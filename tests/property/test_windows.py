@@ -176,6 +176,41 @@ def test_a_dry_run_tells_what_a_real_pass_does(
     assert dry.report.total() == real.report.total()
 
 
+def far_apart(kind: str) -> World:
+    """A task, and many windows later another one that it needs."""
+    world = World(NOW)
+    if kind == "dataset":
+        needed = world.dataset("base", days_old=60)
+        world.dataset("derived", parents=[needed], days_old=40)
+    elif kind == "step":
+        world.pipeline("pipe", days_old=40).step("step", days_old=60)
+    else:
+        needed = world.dataset("base", days_old=60) if kind == "used dataset" else world.task("maker", days_old=60)
+        needy, model = world.task("user", days_old=40), needed.model("weights")
+        match kind:
+            case "model":
+                needy.input_model(model)
+            case "listed model":
+                needy.lists_model(model)
+            case "file":
+                needy.linked_artifact("linked", needed.artifact("x"))
+            case _:
+                needy.uses_dataset(needed)
+    for number in range(5):
+        world.task(f"between {number}", days_old=50)
+    return world
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("kind", ["model", "listed model", "file", "dataset", "used dataset", "step"])
+def test_what_a_task_needed_many_windows_ago_is_free(sandbox: Sandbox, kind: str, dry_run: bool) -> None:
+    """In a dry run, too, in which the server still has that task."""
+    world = far_apart(kind)
+    done = run(sandbox, world, 1, dry_run=dry_run, protect_used_datasets=True)
+    assert done.watcher.deleted == {task.id for task in world.tasks}
+    assert (state(sandbox) == ([], [], [])) is not dry_run
+
+
 # -- tasks that need each other at a border, killed and disturbed
 def bordering() -> World:
     """Makers before and after their users, a circle, versions, a living neighbour; half of them of one moment."""
