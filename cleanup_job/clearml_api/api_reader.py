@@ -80,7 +80,7 @@ class ApiReader:
 
         For a malformed document the server's filter has to tell: the call is repeated with ever fewer values, down to one.
         """
-        for chunk in chunks(sorted(set(values) - {""})):
+        for chunk in chunks(sorted(set(values) - {""}), PAGE_CAP // 2):  # so that what most have fits on a page
             has_malformed = False
             wanted = set(chunk)
             for entry in self._listings.read(service, {**body, field: chunk}, shape, PAGE_CAP):

@@ -67,6 +67,8 @@ class ClaimIndex:
         self._is_read = False
         self._reading = Lock()
         """Held while records are read, which takes requests."""
+        self._begun = self._ended = 0
+        """How many looks at what has changed since have begun, and the number of the last one that was read to its end."""
         self._newest_model = self._newest_task = ""
         self._pools = survivors.Pool(), survivors.Pool()
         """Files that models and tasks name."""
@@ -113,16 +115,23 @@ class ClaimIndex:
     def catch_up(self) -> None:
         """Read the records that were made or changed since the last look.
 
+        Threads that wait for a look in progress share the next one: it begins after all of them have asked for it.
+
         Raises:
             AnswerError: something of it can't be read.
             UnreachableError: the server gives no usable answer.
         """
+        wanted = self._begun + 1
         with self._reading:
+            if self._ended >= wanted:
+                return
             if not self._is_read:
                 message = "claims that were not read to the end"
                 raise RuntimeError(message)
+            self._begun += 1
             self._read_models(self._newest_model)
             self._read_tasks(self._newest_task)
+            self._ended = self._begun
 
     def _is_wanted(self, _: object) -> bool:
         if not self._is_read and self._stopped():

@@ -263,9 +263,9 @@ def test_tasks_without_events_are_not_asked_about_one_by_one(sandbox: Sandbox, w
 @pytest.mark.parametrize("kind", [IMAGE, "plot"])
 def test_where_one_of_many_has_events_of_a_kind_only_this_kind_is_looked_for(sandbox: Sandbox, world: World, kind: str) -> None:
     tasks = [world.task(f"exp {number}") for number in range(20)]
-    for task in tasks:
-        publish(task)
-    tasks[17].debug_images(3) if kind == IMAGE else tasks[17].plot("p")
+    tasks[17].debug_images(3) if kind == IMAGE else tasks[17].plot("p", images=1)
+    for number, task in enumerate(tasks):
+        task.renamed(f"former {number}")  # now only its events name its former folder
     goes_whole(sandbox, world, *tasks)
     assert {of for call, of, _ in calls_about_metrics(sandbox) if call == "get_task_metrics"} == {kind}
 
@@ -275,10 +275,10 @@ def test_without_a_usable_answer_about_all_each_is_asked_about(
     sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch, answer: Document | int
 ) -> None:
     tasks = [world.task(f"exp {number}") for number in range(reader.MANY)]
-    for task in tasks:
-        publish(task)
-        task.plot("p")
+    for number, task in enumerate(tasks):
+        task.plot("p", images=1)
         task.debug_images(2)
+        task.renamed(f"former {number}")  # now only its events name its former folder
     if isinstance(answer, int):
         refuse(sandbox, "", "events.get_multi_task_metrics", status=answer)
     else:

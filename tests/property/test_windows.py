@@ -78,7 +78,7 @@ class _Maker:
         else:
             made = self.world.task(f"exp {number}", project=self.one("lab", "other", "lab/sub"), **options)
         made.artifact("data")
-        if self.one(False, False, False, True):  # it is read before that is seen: it is kept when others may wait for it
+        if self.one(False, False, False, True):  # kept, which shows only when it is planned: others wait for it by then
             made.linked_artifact("elsewhere", f"s3://bucket/lab/exp.{made.id}/artifacts/x")
         if self.one(True, True, False):
             self.models.append(made.model("weights", ready=self.one(False, False, False, True)))
@@ -137,7 +137,7 @@ def again(sandbox: Sandbox, size: int | None, **chosen: Any) -> Done:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@settings(few, max_examples=12)
+@settings(few, max_examples=8)
 @given(worlds(), options, sizes)
 def test_no_window_page_batch_or_worker_changes_the_outcome(
     sandbox: Sandbox, size: int | None, world: World, chosen: dict[str, Any], how: dict[str, Any]
@@ -164,7 +164,7 @@ def test_nor_does_it_in_a_world_with_all_that_is_odd(
 
 
 @pytest.mark.parametrize("size", SIZES)
-@settings(few, max_examples=8)
+@settings(few, max_examples=6)
 @given(worlds(), options, sizes)
 def test_a_dry_run_tells_what_a_real_pass_does(
     sandbox: Sandbox, size: int | None, world: World, chosen: dict[str, Any], how: dict[str, Any]
@@ -174,6 +174,41 @@ def test_a_dry_run_tells_what_a_real_pass_does(
     assert became(dry) == became(real)
     assert dry.watcher.projects == real.watcher.projects
     assert dry.report.total() == real.report.total()
+
+
+def far_apart(kind: str) -> World:
+    """A task, and many windows later another one that it needs."""
+    world = World(NOW)
+    if kind == "dataset":
+        needed = world.dataset("base", days_old=60)
+        world.dataset("derived", parents=[needed], days_old=40)
+    elif kind == "step":
+        world.pipeline("pipe", days_old=40).step("step", days_old=60)
+    else:
+        needed = world.dataset("base", days_old=60) if kind == "used dataset" else world.task("maker", days_old=60)
+        needy, model = world.task("user", days_old=40), needed.model("weights")
+        match kind:
+            case "model":
+                needy.input_model(model)
+            case "listed model":
+                needy.lists_model(model)
+            case "file":
+                needy.linked_artifact("linked", needed.artifact("x"))
+            case _:
+                needy.uses_dataset(needed)
+    for number in range(5):
+        world.task(f"between {number}", days_old=50)
+    return world
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize("kind", ["model", "listed model", "file", "dataset", "used dataset", "step"])
+def test_what_a_task_needed_many_windows_ago_is_free(sandbox: Sandbox, kind: str, dry_run: bool) -> None:
+    """In a dry run, too, in which the server still has that task."""
+    world = far_apart(kind)
+    done = run(sandbox, world, 1, dry_run=dry_run, protect_used_datasets=True)
+    assert done.watcher.deleted == {task.id for task in world.tasks}
+    assert (state(sandbox) == ([], [], [])) is not dry_run
 
 
 # -- tasks that need each other at a border, killed and disturbed
@@ -226,24 +261,27 @@ def disturbed(sandbox: Sandbox, size: int, fault: Callable[[int], Fault | None],
         sandbox.fault = None
 
 
-@pytest.mark.parametrize(("size", "after"), [(1, False), (2, True), (7, False)])
-def test_killed_at_every_request_the_next_pass_converges(sandbox: Sandbox, expected: Left, size: int, after: bool) -> None:
+@pytest.mark.parametrize(("size", "after", "every"), [(1, False, 3), (2, True, 1), (7, False, 3)])
+def test_killed_at_any_request_the_next_pass_converges(
+    sandbox: Sandbox, expected: Left, size: int, after: bool, every: int
+) -> None:
     """The n-th request and all that follow get no answer; with `after` the n-th one is carried out nevertheless."""
-    for n in range(1, requests_of_a_pass(sandbox, size) + 1):
+    for n in range(1, requests_of_a_pass(sandbox, size) + 1, every):
 
         def dead(number: int, n: int = n) -> Fault | None:
             return None if number < n else Fault(after=after and number == n)
 
         assert disturbed(sandbox, size, dead, attempts=1) is None
         assert orphans(sandbox) == set(), f"request {n}"
-        again(sandbox, size)
+        again(sandbox, None)
         assert state(sandbox) == expected, f"request {n}"
 
 
-@pytest.mark.parametrize("fault", [Fault(status=500), Fault(after=True)], ids=["error", "lost answer"])
-def test_one_fault_at_every_request_is_made_good_in_the_same_pass(sandbox: Sandbox, expected: Left, fault: Fault) -> None:
+def test_one_fault_at_every_request_is_made_good_in_the_same_pass(sandbox: Sandbox, expected: Left) -> None:
+    """An error, or a lost answer: in turn."""
     for n in range(1, requests_of_a_pass(sandbox, 2) + 1):
-        done = disturbed(sandbox, 2, lambda number, n=n: fault if number == n else None)
+        fault = Fault(status=500) if n % 2 else Fault(after=True)
+        done = disturbed(sandbox, 2, lambda number, n=n, fault=fault: fault if number == n else None)
         assert done is not None
         assert not done.watcher.failed, f"request {n}"
         assert state(sandbox) == expected, f"request {n}"

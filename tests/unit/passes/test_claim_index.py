@@ -2,7 +2,9 @@
 
 import tracemalloc
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event
+from time import sleep
 from typing import Any
 
 import pytest
@@ -408,3 +410,49 @@ def test_a_pass_that_has_to_end_reads_no_claims_to_the_end_and_can_do_nothing_wi
     assert known.claims.sample == []
     with pytest.raises(RuntimeError):
         known.claims.catch_up()
+
+
+class Slow:
+    """Models that take until they may end to be listed."""
+
+    def __init__(self) -> None:
+        self.begun, self.may_end = Event(), Event()
+
+    def __iter__(self) -> Iterator[Model]:
+        self.begun.set()
+        assert self.may_end.wait(10)
+        return iter(())
+
+
+def test_threads_that_wait_for_a_look_share_the_next_one_and_not_one_that_had_begun(known: Known) -> None:
+    known.read()
+    known.server.models = slow = Slow()
+    known.server.asked.clear()
+    with ThreadPoolExecutor(5) as pool:
+        looks = [pool.submit(known.claims.catch_up)]
+        assert slow.begun.wait(10)
+        looks += [pool.submit(known.claims.catch_up) for _ in range(4)]
+        while not all(look.running() for look in looks):
+            sleep(0.001)
+        sleep(0.05)  # until each has asked for the lock
+        slow.may_end.set()
+        for look in looks:
+            look.result()
+    assert known.server.asked == 2 * [("models", ""), ("tasks", "all", "")]
+
+
+def test_a_look_that_failed_counts_for_no_other_thread(known: Known) -> None:
+    known.read()
+    known.server.models = Broken()
+    with pytest.raises(AnswerError):
+        known.claims.catch_up()
+    known.server.asked.clear()
+    known.catch_up()
+    assert len(known.server.asked) == 2
+
+
+class Broken:
+    """Models that can't be listed."""
+
+    def __iter__(self) -> Iterator[Model]:
+        raise AnswerError("no list")
