@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cleanup_job.planning.sharding import shard_of
+from cleanup_job.planning.sharding import Share
 from clearml_sandbox.worlds.builder import World
 from tests.e2e.release import Release, until
 
@@ -17,6 +17,7 @@ SHARDS = 4
 INDEX = "batch.kubernetes.io/job-completion-index"
 MANY = 240
 """Enough for an index to be killed in mid-pass: a task a batch, on a slow server."""
+DAYS = 3 * SHARDS
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +29,15 @@ def release(namespace: str) -> Release:
 
 
 @pytest.fixture
-def goes(release: Release, tmp_path: Path) -> set[str]:
+def goes(release: Release, tmp_path: Path) -> dict[str, datetime]:
+    """The tasks that are to be deleted, with their ``last_update``: as many of each of so many days."""
     world = World(datetime.now(UTC))
-    goes = [world.task(f"old {number}", days_old=60) for number in range(MANY)]
+    goes = [world.task(f"old {number}", days_old=60 + number % DAYS) for number in range(MANY)]
     for task in goes:
         task.artifact("data")
     world.task("recent", days_old=5)
     release.load(world.as_dict(), tmp_path)
-    return {task.id for task in goes}
+    return {task.id: datetime.fromisoformat(task.document["last_update"]) for task in goes}
 
 
 def names_by_index(release: Release, job: str) -> dict[str, str]:
@@ -52,19 +54,20 @@ def deleted(release: Release, job: str) -> dict[str, list[str]]:
     return found
 
 
-def test_each_task_goes_once_and_all_of_them_go(release: Release, goes: set[str]) -> None:
+def test_each_task_goes_once_and_all_of_them_go(release: Release, goes: dict[str, datetime]) -> None:
     done = release.cli("trigger", "--name", "four", "--follow")
     assert done.returncode == 0, done.stderr
     assert release.ended("four") == "Complete"
     by_index = deleted(release, "four")
     assert sorted(task for tasks in by_index.values() for task in tasks) == sorted(goes)
     for index, tasks in by_index.items():
-        assert {shard_of(task, SHARDS) for task in tasks} == {int(index)}
+        assert len(tasks) == MANY / SHARDS
+        assert all(Share(int(index), SHARDS).owns(goes[task]) for task in tasks)
     assert len(release.tasks()) == 1
     assert done.stdout.count('"event": "pass_finished"') == SHARDS, "the log of every index is followed"
 
 
-def test_status_sums_the_shards_up(release: Release, goes: set[str]) -> None:
+def test_status_sums_the_shards_up(release: Release, goes: dict[str, datetime]) -> None:
     job = release.start("for-the-sum")
     assert release.ended(job) == "Complete"
     found = json.loads(release.cli("status", "--output", "json", check=True).stdout)
@@ -77,7 +80,7 @@ def test_status_sums_the_shards_up(release: Release, goes: set[str]) -> None:
     assert f"{SHARDS} of {SHARDS} shards ended" in words
 
 
-def test_an_index_that_failed_is_tried_again_alone(release: Release, goes: set[str]) -> None:
+def test_an_index_that_failed_is_tried_again_alone(release: Release, goes: dict[str, datetime]) -> None:
     job = release.start("killed")
 
     def running() -> str | None:
@@ -96,4 +99,4 @@ def test_an_index_that_failed_is_tried_again_alone(release: Release, goes: set[s
     after = names_by_index(release, job)
     assert after.pop("2") != pod
     assert set(after.values()) == others, "the other indexes went on undisturbed"
-    assert not goes & release.tasks()
+    assert not goes.keys() & release.tasks()
