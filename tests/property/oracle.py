@@ -472,7 +472,9 @@ class Oracle:
         in_kind = file.rest.split("/")[0] in KINDS
         if in_kind and not there:
             return
-        named = any(read(uri).plain and self._is_named(uri, file) for uri in self._own_uris(file.owner))
+        uris = [uri for uri in self._own_uris(file.owner) if read(uri).plain and self._is_named(uri, file)]
+        # Beside the folders that are deleted whole only what is named itself is deleted, not what is in a folder that is named.
+        named = any(in_kind or file.path in {real(path, self.scenario.links) for path in read(uri).paths} for uri in uris)
         if there and named:
             yield f"{file.store} file {file.path} is left behind: its task's record, which is gone, named it"
         elif there and in_kind and self._goes_whole(file):
