@@ -84,8 +84,8 @@ class Scheduler:
         return 0.0
 
     def _size(self) -> int:
-        """How many tasks the next batch may have: if only a few are left, each worker gets some of them."""
-        share = -(-len(self.order) // (self.workers - len(self._running)))
+        """How many tasks the next batch may have: if only a few are left, each worker gets some of them, also a busy one."""
+        share = -(-len(self.order) // self.workers)  # those that are busy are free again before the first one has done all
         return min(self.batch_size, max(CHUNK, share))
 
     def _ended(self, pause: float) -> Iterator[tuple[list[Unit], Worked]]:
