@@ -122,6 +122,7 @@ def test_growth_is_an_exponent() -> None:
 
 def test_a_known_miss_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     figures = page.Figures([row("nothing", 0, 1.0, process_seconds=0.65, requests=4)])
+    monkeypatch.setattr(page, "KNOWN", {})
     time = next(page.targets(figures))
     assert not time.as_known
     monkeypatch.setitem(page.KNOWN, time.text, 0.7)
