@@ -40,7 +40,7 @@ from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.plan import Kept
 from cleanup_job.planning.policy import Policy, shared_folders
 from cleanup_job.planning.selection import OwnTasks, Rules, resolve
-from cleanup_job.planning.sharding import Share, share
+from cleanup_job.planning.sharding import ALONE, Share, share
 from cleanup_job.settings.model import Settings
 from cleanup_job.transport.splitting import Splitting
 
@@ -178,7 +178,7 @@ class Pass:
         """How many tasks are to be deleted, by all shards together; None if there is no limit to compare it with."""
         if self._settings.limits.refuse_above is None:
             return None
-        return self._windows(rules, claims, Share()).count()
+        return self._windows(rules, claims, ALONE).count()
 
     def _refusal(self, count: int | None) -> RefusedError | None:
         """The safety limit: it ends a pass before its first deletion, and a dry run once all is said.
@@ -197,7 +197,7 @@ class Pass:
     # -- plan and delete
     def _stream(self, rules: Rules, claims: ClaimIndex, names: dict[str, str], counted: int | None) -> Stream:
         run = self._settings.run
-        outcomes = OutcomeBuilder(names, rules.rule_of)
+        outcomes, backlog = OutcomeBuilder(names, rules.rule_of), Backlog(self._deleted)
 
         def keep(kept: Kept) -> None:
             if kept.task.id:
@@ -208,10 +208,9 @@ class Pass:
         def announce() -> None:
             self._observers.expected(counted if counted is not None else self._server.archived_count(rules.projects))
 
-        def begin(backlog: Backlog) -> Batches:
+        def begin() -> Batches:
             return self._batches(self._policy(rules, names, claims), claims, backlog, outcomes)
 
-        backlog = Backlog(self._deleted)
         return Stream(
             windows=self._windows(rules, claims, Share(run.shard or 0, run.shards), backlog.tasks),
             backlog=backlog,

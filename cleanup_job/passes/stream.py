@@ -31,7 +31,7 @@ class Stream:
     """Called before anything is said of the first task."""
     all_selected: Callable[[int], None]
     """Gets how many tasks were found once the listing has been read to its end."""
-    begin: Callable[[Backlog], Batches]
+    begin: Callable[[], Batches]
     """Called when the first window that has a task is there: gives what takes batches of its tasks through the pass."""
     note: Callable[[TaskOutcome], None]
     """Gets what became of each task."""
@@ -98,7 +98,7 @@ class Stream:
         self.selected += len(window.tasks.keys() - window.held.keys() - self.backlog.deferred)
         self._tell(window)
         if window.tasks and self._batches is None:
-            self._batches = self.begin(self.backlog)
+            self._batches = self.begin()
         for kept in [*window.kept, *self.backlog.add(window)]:
             if kept.absent:
                 self.note(self._ready.kept(kept))

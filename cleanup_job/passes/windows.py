@@ -18,7 +18,7 @@ from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.plan import Kept, unreadable
 from cleanup_job.planning.records import Task, Unreadable
 from cleanup_job.planning.selection import Rules, Selected
-from cleanup_job.planning.sharding import Share
+from cleanup_job.planning.sharding import ALONE, Share
 from cleanup_job.settings.filters import RelatedSettings
 from cleanup_job.transport.splitting import Splitting
 
@@ -40,7 +40,7 @@ class Windows:
         *,
         split: Splitting[Server],
         related: RelatedSettings | None = None,
-        share: Share | None = None,
+        share: Share = ALONE,
         stopped: Callable[[], bool] = lambda: False,
         in_work: Container[TaskId] = frozenset(),
     ) -> None:
@@ -60,7 +60,7 @@ class Windows:
         self._rules = rules
         self._claims = claims
         self._related = related or RelatedSettings()
-        self._share = share or Share()
+        self._share = share
         self._stopped = stopped
         self._others = Others(server, rules, split, in_work)
         self._pipelines = Pipelines(rules, self._others, split)

@@ -141,3 +141,18 @@ def test_documents_without_a_time_are_found_while_others_leave() -> None:
     pages._has_a_time = has_a_time  # type: ignore[method-assign]
     found = {entry.id for page in pages.without_a_time(9_999) for entry in page}
     assert found >= {one["id"] for one in server.timeless}
+
+
+def test_documents_of_one_moment_are_found_although_others_of_it_leave_between_two_pages() -> None:
+    """Offsets would skip as many: the rest moves up."""
+    server = Tasks(35)
+    for document in server.documents:
+        document["last_update"] = START.isoformat()
+    staying = {document["id"] for document in server.documents[5:]}
+
+    def call(name: str, body: dict[str, Any], most: int) -> Mapping[str, Raw]:
+        if body["page"] == 2:  # those on the first page of the moment
+            server.documents = [document for document in server.documents if document["id"] in staying]
+        return server.call(name, body, most)
+
+    assert staying <= set(Listings(call, 10).stream("tasks", BODY, Entry, ids))
