@@ -15,7 +15,7 @@ from cleanup_job.planning.outcome import Reason
 from cleanup_job.planning.paths import ModelId, TaskId
 from cleanup_job.planning.records import Model, Task, Unreadable
 from cleanup_job.planning.selection import OwnTasks, Rules
-from cleanup_job.planning.sharding import Share
+from cleanup_job.planning.sharding import ALONE, Share
 from cleanup_job.settings.filters import RelatedSettings
 from cleanup_job.transport.splitting import Splitting
 from tests.unit.planning.one_task import KEEP_X, NOW, RULES
@@ -94,7 +94,7 @@ def reader(
     rules: Rules = RULES,
     *,
     claims: Claims | None = None,
-    share: Share | None = None,
+    share: Share = ALONE,
     stopped: Callable[[], bool] = lambda: False,
     in_work: Collection[TaskId] = (),
     **related: Any,
