@@ -22,7 +22,7 @@ class OutputSettings(Group):
         sweeps=True,
     )
     log_level: Literal["debug", "info", "warning", "error"] = option(
-        "info", "Least severe log lines to print.", edit=Edit.LISTED, sweeps=True
+        "info", "Least severe log lines to print.", edit=Edit.LISTED, sweeps=True, rare=True
     )
     report: Path | None = option(
         None,
