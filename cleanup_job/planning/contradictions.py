@@ -1,4 +1,4 @@
-"""Filters that leave nothing to delete, whatever is on the server: a mistake, which would otherwise look like a clean server.
+"""Filters that leave nothing to delete on any server: a mistake, which would otherwise look like a clean server.
 
 Every predicate of ``FILTERS`` asks whether a task has one of some names or ids. So if each one that a filter asks for is also
 one that another filter with the same predicate leaves out or keeps, no task can be deleted. Nothing less is called a
@@ -32,7 +32,7 @@ def of_rules(filters: Any, rules: Rules, known: Known) -> str:
 
 
 def partly(filters: Any) -> Iterator[str]:
-    """Entries that have no effect, because another setting has them as well."""
+    """Entries that have no effect, because another setting has them, too."""
     entries = _entries(filters)
     for name in _asked(filters):
         for other in _against(name, entries):
