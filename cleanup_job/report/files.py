@@ -1,11 +1,11 @@
-"""The report of a pass as a file, in the format that the ending of its name says."""
+"""The report of a pass as files, each in the format that the ending of its name says."""
 
-import os
-import tempfile
-from pathlib import Path
-
-from cleanup_job.planning.outcome import Report
+from cleanup_job.planning.outcome import Report, TaskOutcome
 from cleanup_job.report.document import as_document
+from cleanup_job.report.interface import Destination, StreamedFormat
+
+STREAMED = frozenset({".jsonl", ".csv"})
+"""The endings of files that get a line for each task while the pass runs."""
 
 
 def render(report: Report, ending: str) -> str:
@@ -22,20 +22,70 @@ def render(report: Report, ending: str) -> str:
     return FORMATS[ending].render(as_document(report))
 
 
-def write(report: Report, path: Path) -> None:
+def write(report: Report, destination: Destination) -> None:
     """Write the report at once: a reader finds the whole new file or the one before.
 
     Raises:
-        ValueError: there is no format for this ending.
+        OSError: it can't be written.
+        ValueError: there is no format for its ending.
     """
-    text = render(report, path.suffix)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
+    from cleanup_job.report.formats import CONTENT_TYPES  # noqa: PLC0415 -- as above
+
+    text = render(report, destination.ending)
+    writer = destination.open(CONTENT_TYPES[destination.ending])
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        temporary.chmod(0o644)  # mkstemp's files are for their owner only; a report is for others to read
-        temporary.replace(path)
+        writer.write(text.encode())
+        writer.commit()
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        writer.abandon(keep=False)
         raise
+
+
+class Stream:
+    """A report file that gets a line for each task while the pass runs, so that memory does not grow with their number."""
+
+    def __init__(self, report: Report, destination: Destination) -> None:
+        """Begin the file.
+
+        Raises:
+            OSError: it can't be created.
+        """
+        from cleanup_job.report.formats import CONTENT_TYPES, STREAMED  # noqa: PLC0415 -- as above
+
+        self._report = report
+        self._form: StreamedFormat = STREAMED[destination.ending]
+        self._writer = destination.open(CONTENT_TYPES[destination.ending])
+        self._add(self._form.first(report))
+
+    def add(self, outcome: TaskOutcome) -> None:
+        """Add the line of a task; readers see it at once.
+
+        Raises:
+            OSError: it can't be written. The file is at an end then, and what is there of it stays.
+        """
+        self._add(self._form.of_task(outcome, self._report))
+
+    def finish(self) -> None:
+        """End the file, as the report is now.
+
+        Raises:
+            OSError: as for `add`.
+        """
+        self._add(self._form.last(self._report))
+        try:
+            self._writer.commit()
+        except OSError:
+            self.abandon()
+            raise
+
+    def abandon(self) -> None:
+        """Leave it as it is, without an end."""
+        self._writer.abandon(keep=True)
+
+    def _add(self, text: str) -> None:
+        try:
+            self._writer.write(text.encode())
+            self._writer.flush()
+        except OSError:
+            self.abandon()
+            raise

@@ -12,6 +12,7 @@ from selenium.webdriver.support.ui import Select
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.report import files
+from cleanup_job.storage.destinations import FileDestination
 
 MOMENT = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 HOSTILE = '</script><script>window.hit=1</script><img src=x onerror=window.hit=1>"\' onclick=window.hit=1 x="'
@@ -38,7 +39,7 @@ def page(browser: webdriver.Chrome, tmp_path: Path) -> webdriver.Chrome:
             )
     report.exit_code, report.unknown_stores["s3://bucket"], report.external = 3, 4, 1
     path = tmp_path / "report.html"
-    files.write(report, path)
+    files.write(report, FileDestination(path))
     for log in ("browser", "performance"):
         browser.get_log(log)
     browser.get(path.as_uri())
