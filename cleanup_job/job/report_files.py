@@ -20,6 +20,7 @@ class ReportFiles(Observer):
             warn: Gets what can't be written, as soon as that is known.
         """
         self._report = report
+        self._warn = warn
         self._whole = {address: place for address, place in places.items() if place.ending not in files.STREAMED}
         self._to_begin = {address: place for address, place in places.items() if place.ending in files.STREAMED}
         self._streams: dict[str, files.Stream] = {}

@@ -42,7 +42,7 @@ def open_bucket(buckets: Buckets, address: str, setting: str) -> tuple[Client, s
         SettingsError: the address is not valid, or there are no credentials for it.
     """
     place = buckets.locate(address)
-    if place is None:
+    if place is None or not place.path:
         message = (
             f"{setting}={address}: this bucket can't be opened. Write s3://bucket/name, s3://host:port/bucket/name, "
             "gs://bucket/name or azure://account.blob.core.windows.net/container/name. See docs/stores.md"
