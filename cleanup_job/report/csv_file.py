@@ -8,11 +8,10 @@ import csv
 import io
 import re
 from collections.abc import Iterable
-from datetime import UTC
 
 from cleanup_job.planning.outcome import NAMED, Report, TaskOutcome
 from cleanup_job.report.formatting import plain
-from cleanup_job.report.json_lines import stores
+from cleanup_job.report.json_lines import stores, time_or_none
 from cleanup_job.report.phrases import link
 
 COLUMNS = (
@@ -61,7 +60,7 @@ def of_task(outcome: TaskOutcome, report: Report) -> str:
             outcome.user,
             report.users.get(outcome.user, ""),
             outcome.status,
-            outcome.active.astimezone(UTC).isoformat(timespec="seconds") if outcome.active else "",
+            time_or_none(outcome.active) or "",
             outcome.verdict.value,
             outcome.reason.value if outcome.reason else "",
             outcome.detail,

@@ -40,7 +40,7 @@ def row(outcome: TaskOutcome) -> dict[str, str]:
 def test_every_column_has_its_value() -> None:
     assert row(OUTCOME) == {
         "task": "t" * 32, "name": "exp 1", "project": "team/x", "project_id": "p1", "user": "u1", "user_name": "Ann",
-        "status": "created", "active": "2026-03-01T00:00:00+00:00", "verdict": "kept", "reason": "unknown_store",
+        "status": "created", "active": "2026-03-01T00:00:00.000+00:00", "verdict": "kept", "reason": "unknown_store",
         "detail": 'say "so", and more', "models": "1", "files": "2", "bytes": "3", "unsized": "6", "files_missing": "4",
         "kept_models": "5", "protected_count": "2", "external_count": "7", "unknown_stores": "https://b s3://a",
         "rule": "team=7", "link": f"https://web/projects/p1/experiments/{'t' * 32}/output/execution",
