@@ -45,7 +45,7 @@ class ReportFiles(Observer):
                 self._lose(address, error)
 
     def finish(self) -> Iterator[str]:
-        """End all files, as the report is at that moment; gives what could not be written, so that the next file can tell of it."""
+        """End all files, as the report is by then. Gives what could not be written, before the files that can tell of it."""
         self.begin()
         yield from self._failures
         for address, stream in self._streams.items():
@@ -67,7 +67,7 @@ class ReportFiles(Observer):
     def _lose(self, address: str, error: OSError) -> None:
         problem = _problem(address, error)
         self._failures.append(problem)
-        self._warn(f"{problem}. The pass goes on without it.")
+        self._warn(f"{problem}. The pass continues without it.")
 
 
 def _problem(address: str, error: OSError) -> str:

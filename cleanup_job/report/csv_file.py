@@ -39,7 +39,7 @@ COLUMNS = (
     "link",
 )
 _FORMULA = re.compile(r"(^|;)(\s*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
-"""Where a spreadsheet may begin to read a formula: at the beginning, also in full width; where semicolons separate cells, too."""
+"""Where a spreadsheet may begin to read a formula: at the start, in full width too, and where semicolons separate cells."""
 
 
 def first(report: Report) -> str:
@@ -92,5 +92,5 @@ def _row(cells: Iterable[object]) -> str:
 
 
 def _cell(value: object) -> object:
-    """A number as it is, a text as one line that is no formula."""
+    """A number as it is, a text as one line that is not a formula."""
     return value if isinstance(value, int) else _FORMULA.sub(r"\1\2'", plain(value))

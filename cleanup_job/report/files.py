@@ -61,7 +61,7 @@ class Stream:
         """Add the line of a task; readers see it at once.
 
         Raises:
-            OSError: it can't be written. The file is at an end then, and what is there of it stays.
+            OSError: it can't be written. The file has no more lines then, and those that are there are kept.
         """
         self._add(self._form.of_task(outcome, self._report))
 

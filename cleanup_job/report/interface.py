@@ -1,8 +1,8 @@
 """What a format of the report file must do, and what it is written to.
 
-A format is a module of this package that has an entry in `formats.py` under the ending of its files: in ``FORMATS`` if it is made
-of the whole report at the end, with a function `render`; in ``STREAMED`` if it gets a line for each task while the pass runs.
-The settings name the endings too (`settings/output.py`); a test holds both together.
+A format is a module of this package that has an entry in `formats.py` under the ending of its files: in ``FORMATS`` if it is
+made of the whole report at the end, with a function `render`; in ``STREAMED`` if it gets a line for each task while the pass
+runs. The settings name the endings too (`settings/output.py`); a test holds both together.
 """
 
 from typing import Any, Protocol

@@ -25,7 +25,7 @@ PLACEHOLDERS: Mapping[str, str] = MappingProxyType(
         "server": "the host name of the API server",
     }
 )
-"""What may stand in braces in the name of a report."""
+"""What the name of a report may have in braces."""
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _BUCKET = re.compile(r"(s3|gs|azure)://", re.IGNORECASE)
 _UNSAFE = re.compile(r"[^A-Za-z0-9.-]+")

@@ -29,9 +29,8 @@ def is_bucket(address: str) -> bool:
 def open_bucket(buckets: Buckets, address: str, setting: str) -> tuple[Client, str]:
     """A client for the bucket at an address, and the key there.
 
-    The only request asks for the metadata of that key. An answer that a missing right explains is good enough, because an
-    identity that may only write can't be told from others before it has written. Neither does a server that can't be reached
-    now end the run.
+    The only request asks for the metadata of that key. An answer that a missing right explains is good enough: the
+    identity may be one that may only write. Neither does a server that can't be reached now end the run.
 
     Args:
         buckets: Made for this alone, with ``address`` in its ``named``.
@@ -93,7 +92,7 @@ class FileWriter:
         self._part.unlink(missing_ok=True)
         self._file = self._part.open("xb")
         with suppress(OSError):  # not every file system has permissions
-            os.fchmod(self._file.fileno(), 0o644)  # whatever the umask is: a report is for others to read
+            os.fchmod(self._file.fileno(), 0o644)  # others may read it, whichever umask is set
 
     def write(self, data: bytes) -> None:
         """Add to it."""
@@ -165,7 +164,7 @@ class BucketWriter:
             raise OSError(reason(error)) from error
 
     def abandon(self, *, keep: bool) -> None:
-        """Cancel the upload, so that no parts of it stay in the bucket."""
+        """Cancel the upload, so that its parts take no space in the bucket."""
         del keep
         with suppress(*STORE_ERRORS):
             self._writer.__exit__(InterruptedError, InterruptedError(), None)

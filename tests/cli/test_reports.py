@@ -116,7 +116,7 @@ def test_a_report_that_fails_on_the_way_stops_nothing_and_is_told_of(
     assert main(["run", "--force-delete", "--report", str(tmp_path / "r.csv"), "--report", str(tmp_path / "r.json")]) == 1
     said = logged(capsys)
     problem = f"CLEANUP_REPORT={tmp_path}/r.csv could not be written: [Errno 28] No space left on device"
-    assert [line["message"] for line in said if line["event"] == "warning"][0] == f"{problem}. The pass goes on without it."
+    assert next(line["message"] for line in said if line["event"] == "warning") == f"{problem}. The pass continues without it."
     assert (said[-1]["deleted"], said[-1]["error"]) == (4, problem)
     assert json.loads((tmp_path / "r.json").read_text())["summary"]["error"] == problem
 

@@ -36,7 +36,14 @@ def target(bucket: Bucket, s3: str) -> Bucket:
         return bucket
     name = f"bkt{uuid4().hex[:12]}"
     other = s3_bucket(s3, name, plain=True)
-    return replace(bucket, uri=f"gs://{name}", put=other.put, keys=other.keys, get=other.get, environ={"STORAGE_EMULATOR_HOST": f"http://{s3}"})
+    return replace(
+        bucket,
+        uri=f"gs://{name}",
+        put=other.put,
+        keys=other.keys,
+        get=other.get,
+        environ={"STORAGE_EMULATOR_HOST": f"http://{s3}"},
+    )
 
 
 def at(bucket: Bucket, key: str, monkeypatch: pytest.MonkeyPatch, conf: Mapping[str, Any] | None = None) -> BucketDestination:
@@ -124,7 +131,9 @@ def test_a_server_that_does_not_answer_ends_no_run_at_its_start(s3_one: Bucket, 
         writer.commit()
 
 
-@pytest.mark.parametrize("address", ["azure://account.blob.core.windows.net/container.json", "s3://host:1/b.json", "azure://x/c/r.json"])
+@pytest.mark.parametrize(
+    "address", ["azure://account.blob.core.windows.net/container.json", "s3://host:1/b.json", "azure://x/c/r.json"]
+)
 def test_an_address_without_an_object_or_of_no_account_is_refused_with_the_way_out(address: str) -> None:
     buckets = Buckets({}, environ={}, named=[address])
     with pytest.raises(SettingsError, match=rf"^CLEANUP_REPORT={address}: .* Write s3://bucket/name"):
@@ -134,7 +143,10 @@ def test_an_address_without_an_object_or_of_no_account_is_refused_with_the_way_o
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (GenericError(f"Error performing PUT http://{METADATA_HOST}/latest/api/token"), "no credentials: neither clearml.conf nor"),
+        (
+            GenericError(f"Error performing PUT http://{METADATA_HOST}/latest/api/token"),
+            "no credentials: neither clearml.conf nor",
+        ),
         (UnauthenticatedError("The server said: 401"), "the credentials are not accepted: The server said: 401"),
         (PermissionDeniedError("403: this identity may only write"), ""),
         (GenericError("connect error"), ""),

@@ -100,7 +100,9 @@ def test_a_pass_that_ends_before_its_first_task_has_whole_files_too() -> None:
     assert places[".csv"].data.startswith(b"task,name,")
 
 
-@pytest.mark.parametrize(("fails", "ended", "writes"), [("open", "", 1), ("write", "kept", 1), ("write", "kept", 3), ("commit", "kept", 1)])
+@pytest.mark.parametrize(
+    ("fails", "ended", "writes"), [("open", "", 1), ("write", "kept", 1), ("write", "kept", 3), ("commit", "kept", 1)]
+)
 def test_a_file_that_fails_is_told_of_once_and_the_others_go_on(fails: str, ended: str, writes: int) -> None:
     broken, good, page = Written(".jsonl", (fails,), at=writes), Written(".csv"), Written(".json")
     made, warnings = report(), []
@@ -113,7 +115,7 @@ def test_a_file_that_fails_is_told_of_once_and_the_others_go_on(fails: str, ende
         told.append(problem)
         made.error, made.exit_code = problem, 1
     assert told == ["CLEANUP_REPORT=broken.jsonl could not be written: [Errno 28] No space left on device"]
-    assert warnings == ([] if fails == "commit" else [f"{told[0]}. The pass goes on without it."])
+    assert warnings == ([] if fails == "commit" else [f"{told[0]}. The pass continues without it."])
     assert (broken.ended, good.ended, page.ended) == (ended, "whole", "whole")
     assert good.data.count(b"\r\n") == 6
     assert json.loads(page.data)["summary"]["error"] == told[0], "a file that is written later tells of it"

@@ -20,9 +20,9 @@ PAGE = (Path(__file__).resolve().parents[3] / "docs" / "reports.md").read_text(e
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
 REPORT = Report("1.0", False, MOMENT, MOMENT, "http://api:8008", "https://web", users={"u1": "Ann"})
 OUTCOME = TaskOutcome(
-    TaskId("t" * 32), "exp 1", "team/x", "p1", Verdict.KEPT, Reason.UNKNOWN_STORE, 'say "so", and more', models=1, files=2, bytes=3,
-    files_missing=4, kept_models=5, protected=("u", "v"), external=("w",), external_count=7, rule="team=7", user="u1",
-    unknown_stores=(("s3://a", 1), ("https://b", 2)), status="created", active=MOMENT, unsized=6,
+    TaskId("t" * 32), "exp 1", "team/x", "p1", Verdict.KEPT, Reason.UNKNOWN_STORE, 'say "so", and more',
+    models=1, files=2, bytes=3, files_missing=4, kept_models=5, protected=("u", "v"), external=("w",), external_count=7,
+    rule="team=7", user="u1", unknown_stores=(("s3://a", 1), ("https://b", 2)), status="created", active=MOMENT, unsized=6,
 )  # fmt: skip
 WRITABLE = st.characters(exclude_categories=())
 TEXT = st.text(WRITABLE, max_size=60) | st.text(st.sampled_from("=+-@;,\"' \t\r\n\uff1da"), max_size=20)
@@ -60,7 +60,9 @@ def test_the_page_has_the_columns_in_their_order() -> None:
     assert tuple(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == csv_file.COLUMNS
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r=", " =", "\n+", "\uff1d", "\uff0b", "\uff0d", "\uff20", "x;=", "x; @"])
+@pytest.mark.parametrize(
+    "start", ["=", "+", "-", "@", "\t=", "\r=", " =", "\n+", "\uff1d", "\uff0b", "\uff0d", "\uff20", "x;=", "x; @"]
+)
 def test_no_cell_is_a_formula(start: str) -> None:
     name = row(replace(OUTCOME, name=f"{start}cmd()"))["name"]
     assert re.fullmatch(r"(x;)?\s?'[=+\-@\uff1d\uff0b\uff0d\uff20]cmd\(\)", name)

@@ -9,7 +9,7 @@ import pytest
 from jinja2 import UndefinedError
 
 from cleanup_job.report import document, files
-from cleanup_job.report.formats import CONTENT_TYPES, FORMATS, STREAMED
+from cleanup_job.report.formats import CONTENT_TYPES, FORMATS
 from cleanup_job.storage.destinations import FileDestination
 from tests.unit.report.example_report import report
 

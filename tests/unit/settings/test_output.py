@@ -91,7 +91,9 @@ def test_pods_that_share_a_pass_do_not_share_a_file() -> None:
 
 
 def test_placeholders_become_text_that_sorts_and_is_safe_in_names() -> None:
-    def name(address: str, started: datetime, *, shard: int | None = None, host: str = "https://api.clearml.example:8008") -> str:
+    def name(
+        address: str, started: datetime, *, shard: int | None = None, host: str = "https://api.clearml.example:8008"
+    ) -> str:
         return expanded(address, started=started, shard=shard, api_host=host)
 
     moment = datetime(2026, 3, 1, 4, 5, 6, tzinfo=timezone(timedelta(hours=2)))
