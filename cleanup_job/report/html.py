@@ -28,7 +28,7 @@ from cleanup_job.report.json_lines import dumps
 from cleanup_job.report.packed_rows import packed
 from cleanup_job.report.phrases import LINK_SAFE, left_over
 from cleanup_job.report.project_tree import Node, tree
-from cleanup_job.report.task_rows import MOST, Row, TaskRow
+from cleanup_job.report.task_rows import MOST, Row, TaskRow, row
 
 _PARTS = (("deleted", "tasks"), ("kept", "kept"), ("failed", "failed"))
 """The parts of a project's bar: its colour, and the number that it shows."""
@@ -43,8 +43,8 @@ def write(document: Document, rows: Iterable[Row] | None, stream: TextIO) -> Non
     given = iter(rows or ())
     first = list(islice(given, 1))
     listed: Iterator[Row] = chain(first, given) if first else _examples(document)
-    for piece in page_environment().get_template("report.html.j2").generate(_context(document, islice(listed, MOST))):
-        stream.write(piece)
+    page = page_environment().get_template("report.html.j2")
+    stream.writelines(page.generate(_context(document, islice(listed, MOST))))
 
 
 def render(document: Document, rows: Iterable[Row] | None = None) -> str:
@@ -102,7 +102,7 @@ def _examples(document: Document) -> Iterator[TaskRow]:
     """The tasks that a document names."""
     for reason in document["reasons"]:
         for task in reason["examples"]:
-            yield TaskRow(**{name: task[name] for name in TaskRow._fields})
+            yield row(task)
 
 
 @cache

@@ -6,51 +6,17 @@ Memory stays flat, however many tasks there are: the file is compressed, 200,000
 import gzip
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple
 
+from cleanup_job.planning.outcome import TaskOutcome
 from cleanup_job.report.formatting import plain
 
 MOST = 200_000
 """Tasks in a page; reports as .jsonl and .csv have all. More of them make a page that browsers are slow to open."""
 LONGEST_TEXT = 500
 """Characters of a name or a detail in a row."""
-
-
-class Row(Protocol):
-    """What a page shows of a task: a `TaskOutcome` has it, and so has a `TaskRow`."""
-
-    @property
-    def task(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def project(self) -> str: ...
-    @property
-    def project_id(self) -> str: ...
-    @property
-    def user(self) -> str: ...
-    @property
-    def status(self) -> str: ...
-    @property
-    def active(self) -> datetime | None: ...
-    @property
-    def verdict(self) -> str: ...
-    @property
-    def reason(self) -> str | None: ...
-    @property
-    def detail(self) -> str: ...
-    @property
-    def rule(self) -> str: ...
-    @property
-    def models(self) -> int: ...
-    @property
-    def files(self) -> int: ...
-    @property
-    def bytes(self) -> int: ...
-    @property
-    def unsized(self) -> int: ...
 
 
 class TaskRow(NamedTuple):
@@ -73,25 +39,17 @@ class TaskRow(NamedTuple):
     active: datetime | None
 
 
+Row = TaskOutcome | TaskRow
+
+
+def row(values: Mapping[str, Any]) -> TaskRow:
+    """A row from the fields of a `TaskOutcome` by name: texts without secrets, cut at ``LONGEST_TEXT``."""
+    return TaskRow(*(_text(value) if isinstance(value := values[name], str) else value for name in TaskRow._fields))
+
+
 def row_of(outcome: Row) -> TaskRow:
-    """What a page shows of a task: texts without secrets, cut at ``LONGEST_TEXT``."""
-    return TaskRow(
-        outcome.task,
-        _text(outcome.name),
-        _text(outcome.project),
-        outcome.project_id,
-        outcome.user,
-        outcome.status,
-        str(outcome.verdict),
-        outcome.reason and str(outcome.reason),
-        _text(outcome.detail),
-        _text(outcome.rule),
-        outcome.models,
-        outcome.files,
-        outcome.bytes,
-        outcome.unsized,
-        outcome.active,
-    )
+    """What a page shows of a task."""
+    return outcome if isinstance(outcome, TaskRow) else row({name: getattr(outcome, name) for name in TaskRow._fields})
 
 
 def _text(value: str) -> str:
@@ -116,7 +74,7 @@ class TaskRows:
             return
         self._packed = gzip.GzipFile(fileobj=self._file, mode="wb", compresslevel=6)
 
-    def add(self, outcome: Row) -> None:
+    def add(self, outcome: TaskOutcome) -> None:
         """Note one task."""
         if self._packed is None or self._count >= MOST:
             return
