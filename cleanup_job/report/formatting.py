@@ -55,9 +55,3 @@ def duration(number: float) -> str:
 def moment(text: str) -> str:
     """An ISO 8601 time to the second, in UTC."""
     return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def at_least(number: float, unsized: int) -> str:
-    if unsized:
-        return f"at least {size(number)}" if number else "unknown size"
-    return size(number)

@@ -7,8 +7,9 @@ import gzip
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple, Self
 
 from cleanup_job.planning.outcome import TaskOutcome
 from cleanup_job.report.formatting import plain
@@ -66,6 +67,7 @@ class TaskRows:
     """
 
     def __init__(self) -> None:
+        self._file: IO[bytes] | None = None
         self._packed: gzip.GzipFile | None = None
         self._count = 0
         try:
@@ -73,6 +75,12 @@ class TaskRows:
         except OSError:
             return
         self._packed = gzip.GzipFile(fileobj=self._file, mode="wb", compresslevel=6)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def add(self, outcome: TaskOutcome) -> None:
         """Note one task."""
@@ -84,20 +92,14 @@ class TaskRows:
             self._packed.write(f"{line}\n".encode())
             self._count += 1
         except OSError:
-            self._packed = None
+            self._finish()
 
     def __iter__(self) -> Iterator[TaskRow]:
         """The tasks; after the first time nothing can be added."""
-        if self._packed is not None:
-            try:
-                self._packed.close()
-            except OSError:
-                self._packed = None
-        if self._count:
-            self._file.seek(0)
-            yield from self._read()
-
-    def _read(self) -> Iterator[TaskRow]:
+        self._finish()
+        if self._file is None or not self._count:
+            return
+        self._file.seek(0)
         with gzip.GzipFile(fileobj=self._file, mode="rb") as lines:
             try:
                 for line in lines:
@@ -107,8 +109,14 @@ class TaskRows:
                 return
 
     def close(self) -> None:
-        """Give the space back."""
-        self._packed = None
-        if self._count:
+        """Give the space back: nothing can be read any more."""
+        self._finish()
+        if self._file is not None:
             self._file.close()
-            self._count = 0
+            self._file = None
+
+    def _finish(self) -> None:
+        if self._packed is not None:
+            with suppress(OSError):
+                self._packed.close()
+            self._packed = None

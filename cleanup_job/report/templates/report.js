@@ -162,7 +162,8 @@
       const lines = [];
       for (let n = used[0]; n <= used.at(-1); n++) lines.push(line(n));
       const heads = [["age", ""], ["shares", "bars"], ["tasks", "n"], ["freed", "n"]]
-        .map(([name, kind]) => element("th", {role: "columnheader", scope: "col", class: kind}, name));
+        .map(([name, kind]) => element("th", {role: "columnheader", scope: "col", class: kind},
+          kind === "bars" ? element("span", {class: "hidden"}, name) : name));
       by("ages").append(element("div", {class: "panel"}, element("table", {role: "table", "aria-labelledby": "h-ages"},
         element("thead", {role: "rowgroup"}, element("tr", {role: "row"}, ...heads)), element("tbody", {role: "rowgroup"}, ...lines))));
       by("ages").hidden = false;

@@ -3,6 +3,9 @@
 import errno
 import gzip
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,35 +21,46 @@ ACTIVE = datetime(2025, 12, 24, 18, 30, tzinfo=UTC)
 
 
 def outcome(n: int, **more: object) -> TaskOutcome:
-    fields = {"user": f"user {n % 3}", "status": "completed", "active": ACTIVE + timedelta(days=n), "bytes": n, "unsized": n % 2}
-    return TaskOutcome(TaskId(f"{n:032x}"), f"run {n}", f"project {n % 2}", f"p{n % 2}", Verdict.DELETED, **{**fields, **more})  # type: ignore[arg-type]
+    """One of many tasks, deleted unless ``more`` says otherwise."""
+    made = TaskOutcome(
+        TaskId(f"{n:032x}"), f"run {n}", f"project {n % 2}", f"p{n % 2}", Verdict.DELETED, bytes=n, unsized=n % 2,
+        user=f"user {n % 3}", status="completed", active=ACTIVE + timedelta(days=n),
+    )  # fmt: skip
+    return replace(made, **more)  # type: ignore[arg-type]
 
 
-def noted(*outcomes: TaskOutcome) -> TaskRows:
-    rows = TaskRows()
-    for each in outcomes:
-        rows.add(each)
-    return rows
+@pytest.fixture
+def noted() -> Iterator[Callable[..., TaskRows]]:
+    """Notes outcomes as a pass does."""
+    with ExitStack() as stack:
+
+        def note(*outcomes: TaskOutcome) -> TaskRows:
+            rows = stack.enter_context(TaskRows())
+            for each in outcomes:
+                rows.add(each)
+            return rows
+
+        yield note
 
 
-def test_rows_come_back_as_they_were_as_often_as_they_are_read() -> None:
+def test_rows_come_back_as_they_were_as_often_as_they_are_read(noted: Callable[..., TaskRows]) -> None:
     outcomes = [outcome(1), outcome(2, verdict=Verdict.KEPT, reason=Reason.CHANGED, detail="ä\n\u2028", active=None)]
     rows = noted(*outcomes)
     for _ in range(2):
         first, second = rows
         assert (first.task, first.user, first.active, first.bytes) == (f"{1:032x}", "user 1", ACTIVE + timedelta(days=1), 1)
         assert (second.verdict, second.reason, second.detail, second.active) == ("kept", "changed", "ä ", None)
-    assert list(TaskRows()) == []
+    assert list(noted()) == []
 
 
-def test_a_secret_does_not_reach_the_temporary_file_and_a_long_text_is_cut() -> None:
+def test_a_secret_does_not_reach_the_temporary_file_and_a_long_text_is_cut(noted: Callable[..., TaskRows]) -> None:
     secret = "https://user:hunter2222@host/" + "x" * 10_000
     (row,) = noted(outcome(1, detail=secret, name="n" * 10_000))
     assert "hunter" not in row.detail
     assert len(row.detail) <= len(row.name) == task_rows.LONGEST_TEXT + 1
 
 
-def test_a_page_has_so_many_rows_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_has_so_many_rows_and_no_more(monkeypatch: pytest.MonkeyPatch, noted: Callable[..., TaskRows]) -> None:
     monkeypatch.setattr(task_rows, "MOST", 5)
     monkeypatch.setattr(html, "MOST", 4)
     rows = noted(*map(outcome, range(9)))
@@ -55,7 +69,7 @@ def test_a_page_has_so_many_rows_and_no_more(monkeypatch: pytest.MonkeyPatch) ->
     assert [task["name"] for task in unpacked.tasks(page)] == ["run 0", "run 1", "run 2", "run 3"]
 
 
-def test_a_full_disk_ends_the_rows_and_not_the_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_ends_the_rows_and_not_the_pass(monkeypatch: pytest.MonkeyPatch, noted: Callable[..., TaskRows]) -> None:
     rows = noted(*map(outcome, range(3)))
 
     def full(*_: object) -> int:
@@ -68,7 +82,9 @@ def test_a_full_disk_ends_the_rows_and_not_the_pass(monkeypatch: pytest.MonkeyPa
     assert [row.name for row in rows] in ([], ["run 0", "run 1", "run 2"])
 
 
-def test_without_a_folder_for_temporary_files_the_page_has_the_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_temporary_files_the_page_has_the_examples(
+    monkeypatch: pytest.MonkeyPatch, noted: Callable[..., TaskRows]
+) -> None:
     def none(*_: object) -> None:
         raise FileNotFoundError(errno.ENOENT, "no usable temporary directory")
 
@@ -78,13 +94,13 @@ def test_without_a_folder_for_temporary_files_the_page_has_the_examples(monkeypa
     assert [task["name"] for task in unpacked.tasks(page)] == ["broken", *(f"kept {n}" for n in range(5)), "example"]
 
 
-def test_a_closed_file_has_no_rows() -> None:
+def test_a_closed_file_has_no_rows(noted: Callable[..., TaskRows]) -> None:
     rows = noted(outcome(1))
     rows.close()
     assert list(rows) == []
 
 
-def test_the_page_has_every_field_and_the_names_of_owners() -> None:
+def test_the_page_has_every_field_and_the_names_of_owners(noted: Callable[..., TaskRows]) -> None:
     found = document.as_document(report()) | {"users": {"user 1": "Ada"}}
     outcomes = [outcome(n, models=2, files=5, rule="p=7") for n in range(50)]
     tasks = unpacked.tasks(html.render(found, noted(*outcomes)))
