@@ -42,6 +42,9 @@ def as_document(report: Report) -> Document:
         "protected_files": [{"task": task, "uri": uri} for task, uri in report.protected_examples],
         "emptied_projects": report.emptied[:EXAMPLES],
         "warnings": list(report.warnings),
+        "settings": [list(row) for row in report.settings],
+        "users": dict(report.users),
+        "left_out": [asdict(entry) for entry in report.left_out],
     }
 
 

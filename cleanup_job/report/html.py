@@ -68,17 +68,17 @@ def _context(document: Document, rows: Iterable[Row]) -> dict[str, Any]:
         "style": style,
         "script": script,
         "data": _data(document),
-        "rows": (Markup(piece) for piece in packed(rows, document.get("users", {}), _about(document))),  # noqa: S704 -- base64
+        "rows": (Markup(piece) for piece in packed(rows, document["users"], _about(document))),  # noqa: S704 -- base64
         "state": _state(summary["exit_code"]),
         "facts": [(name, value) for name, value in _facts(document).items() if value],
         "cards": [(kind if number else "", name, text) for kind, name, number, text in _cards(document)],
         "has_notes": _has_notes(document),
-        "left_out": document.get("left_out", []),
+        "left_out": document["left_out"],
         "left_over": left_over(summary["left"], summary["stopped_by"], at_least=summary["left_at_least"]),
         "deleted": "to delete" if summary["dry_run"] else "deleted",
         "freed": "to free" if summary["dry_run"] else "freed",
         "all_tasks": "All tasks" if _total(document) else "No tasks",
-        "settings": document.get("settings", []),
+        "settings": document["settings"],
         "projects": list(_projects(document)),
     }
 
@@ -165,7 +165,7 @@ def _cards(document: Document) -> list[tuple[str, str, int, str]]:
 def _has_notes(document: Document) -> bool:
     summary = document["summary"]
     names = ("error", "left", "left_at_least", "unknown_stores", "rules", "emptied_projects", "warnings")
-    return bool(document.get("left_out")) or any(summary[name] for name in names)
+    return bool(document["left_out"]) or any(summary[name] for name in names)
 
 
 def _projects(document: Document) -> Iterator[dict[str, Any]]:

@@ -17,7 +17,7 @@
     for (const unit of ["KiB", "MiB", "GiB"]) if ((number /= 1024) < 1024) return `${number.toFixed(1)} ${unit}`;
     return `${(number / 1024).toLocaleString("en", {minimumFractionDigits: 1, maximumFractionDigits: 1})} TiB`;
   };
-  const atLeast = (bytes, unsized) => unsized ? bytes ? `at least ${size(bytes)}` : "unknown size" : size(bytes);
+  const atLeast = (bytes, unsized) => unsized ? bytes ? `at least ${size(bytes)}` : "size unknown" : size(bytes);
 
   /* ---- Heads that sort ---- */
 
