@@ -6,6 +6,7 @@ from cleanup_job.passes.ports import Observer
 from cleanup_job.planning.outcome import Report, TaskOutcome
 from cleanup_job.report import files
 from cleanup_job.report.interface import Destination
+from cleanup_job.report.task_rows import TaskRows
 
 
 class ReportFiles(Observer):
@@ -25,6 +26,7 @@ class ReportFiles(Observer):
         self._to_begin = {address: place for address, place in places.items() if place.ending in files.STREAMED}
         self._streams: dict[str, files.Stream] = {}
         self._failures: list[str] = []
+        self._rows = TaskRows() if any(place.ending == files.PAGE for place in places.values()) else None
 
     def begin(self) -> None:
         """Begin the files that grow. The report has a cut-off now."""
@@ -36,7 +38,9 @@ class ReportFiles(Observer):
                 self._lose(address, error)
 
     def outcome(self, outcome: TaskOutcome) -> None:
-        """Add a task to the files that grow."""
+        """Add a task to the files that grow, and to those that the page will have."""
+        if self._rows is not None:
+            self._rows.add(outcome)
         for address, stream in list(self._streams.items()):
             try:
                 stream.add(outcome)
@@ -55,9 +59,12 @@ class ReportFiles(Observer):
                 yield _problem(address, error)
         for address, place in self._whole.items():
             try:
-                files.write(self._report, place)
+                files.write(self._report, place, self._rows)
             except OSError as error:
                 yield _problem(address, error)
+
+        if self._rows is not None:
+            self._rows.close()
 
     def abandon(self) -> None:
         """Leave the files that grew as they are: the pass ended in a way that has no report."""

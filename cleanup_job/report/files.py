@@ -1,11 +1,17 @@
 """The report of a pass as files, each in the format that the ending of its name says."""
 
+import io
+from typing import TextIO, cast
+
 from cleanup_job.planning.outcome import Report, TaskOutcome
 from cleanup_job.report.document import as_document
-from cleanup_job.report.interface import Destination, StreamedFormat
+from cleanup_job.report.interface import Destination, StreamedFormat, Writer
+from cleanup_job.report.task_rows import TaskRows
 
 STREAMED = frozenset({".jsonl", ".csv"})
 """The endings of files that get a line for each task while the pass runs."""
+PAGE = ".html"
+"""The ending of the file that is written at the end and has all tasks."""
 
 
 def render(report: Report, ending: str) -> str:
@@ -22,23 +28,44 @@ def render(report: Report, ending: str) -> str:
     return FORMATS[ending].render(as_document(report))
 
 
-def write(report: Report, destination: Destination) -> None:
+def write(report: Report, destination: Destination, rows: TaskRows | None = None) -> None:
     """Write the report at once: a reader finds the whole new file or the one before.
+
+    Args:
+        report: The report.
+        destination: Where to write it.
+        rows: All tasks, for the page; without them it has the report's examples.
 
     Raises:
         OSError: it can't be written.
         ValueError: there is no format for its ending.
     """
+    from cleanup_job.report import html  # noqa: PLC0415 -- as above
     from cleanup_job.report.formats import CONTENT_TYPES  # noqa: PLC0415 -- as above
 
-    text = render(report, destination.ending)
+    is_page = destination.ending == PAGE
+    text = "" if is_page else render(report, destination.ending)
     writer = destination.open(CONTENT_TYPES[destination.ending])
     try:
-        writer.write(text.encode())
+        if is_page:
+            html.write(as_document(report), rows, cast("TextIO", _Utf8(writer)))
+        else:
+            writer.write(text.encode())
         writer.commit()
     except BaseException:
         writer.abandon(keep=False)
         raise
+
+
+class _Utf8(io.TextIOBase):
+    """A writer, as what takes text."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    def write(self, text: str) -> int:
+        self._writer.write(text.encode())
+        return len(text)
 
 
 class Stream:

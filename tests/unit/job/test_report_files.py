@@ -1,15 +1,18 @@
 """Report files while a pass runs and when it ends: none of them ever ends it, and each failure is told of."""
 
 import json
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from cleanup_job.job.report_files import ReportFiles
 from cleanup_job.planning.outcome import Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
+from cleanup_job.storage.destinations import FileDestination
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -138,3 +141,23 @@ def test_a_pass_that_ends_in_an_unexpected_way_leaves_what_is_there() -> None:
     files.outcome(outcome(1))
     files.abandon()
     assert (lines.ended, events(lines.data)) == ("kept", ["pass_started", "task"])
+
+
+def test_memory_does_not_grow_with_the_number_of_tasks(tmp_path: Path) -> None:
+    def peak(tasks: int) -> int:
+        """Bytes, while a pass over so many tasks has files of all kinds that have every task."""
+        places = {ending: FileDestination(tmp_path / f"r{ending}") for ending in (".jsonl", ".csv", ".html")}
+        files = ReportFiles(report(), places, pytest.fail)
+        files.begin()
+        tracemalloc.start()
+        for n in range(tasks):
+            files.outcome(outcome(n))
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert finished(files) == []
+        assert len((tmp_path / "r.csv").read_text().splitlines()) == tasks + 1
+        return found
+
+    peak(600)  # with it, what is remembered of the latest texts has its size
+    assert peak(2000) < 150_000
+    assert (tmp_path / "r.jsonl").stat().st_size > 1_000_000
