@@ -21,6 +21,7 @@ from jinja2 import Environment
 from markupsafe import Markup, escape
 
 from cleanup_job.exit_codes import DID_WELL
+from cleanup_job.redaction import MASK
 from cleanup_job.report.formatting import at_least, counted, duration, grouped, moment, plain
 from cleanup_job.report.interface import Document
 from cleanup_job.report.jinja_environment import environment
@@ -78,9 +79,15 @@ def _context(document: Document, rows: Iterable[Row]) -> dict[str, Any]:
         "deleted": "to delete" if summary["dry_run"] else "deleted",
         "freed": "to free" if summary["dry_run"] else "freed",
         "all_tasks": "All tasks" if _total(document) else "No tasks",
-        "settings": document["settings"],
+        "settings": _settings(document["settings"]),
         "projects": list(_projects(document)),
     }
+
+
+def _settings(rows: list[list[str]]) -> list[tuple[str, str, str]]:
+    """The settings that say what is deleted, then those of the connection without its secrets; origins that say more."""
+    shown = [(name, value, "" if origin == name else origin) for name, value, origin in rows if value != MASK]
+    return sorted(shown, key=lambda row: not row[0].startswith("CLEANUP_"))
 
 
 def _total(document: Document) -> int:
