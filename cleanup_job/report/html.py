@@ -78,7 +78,6 @@ def _context(document: Document, rows: Iterable[Row]) -> dict[str, Any]:
         "left_over": left_over(summary["left"], summary["stopped_by"], at_least=summary["left_at_least"]),
         "deleted": "to delete" if summary["dry_run"] else "deleted",
         "freed": "to free" if summary["dry_run"] else "freed",
-        "all_tasks": "All tasks" if _total(document) else "No tasks",
         "settings": _settings(document["settings"]),
         "projects": list(_projects(document)),
     }
