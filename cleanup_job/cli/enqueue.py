@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     known, notes = edits.with_edits(
         operator, draft, lambda values: wiring.read_settings(flags, parameters={**release, **values})
     )
-    # Under the agent, a contradiction is only warned of: it can't be told there from what people edited.
+    # Under the agent, a contradiction is only warned of: there it looks like what people edited.
     wrong = contradictions.of_settings(known[0].filters)
     if wrong and contradictions.of_settings(operator[0].filters):
         raise SettingsError(wrong)
