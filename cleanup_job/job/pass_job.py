@@ -12,14 +12,15 @@ from cleanup_job.errors import CleanupError, SettingsError
 from cleanup_job.exit_codes import ExitCode, StopReason
 from cleanup_job.job import pod
 from cleanup_job.job.life_cycle import Job, RunOutput
+from cleanup_job.job.report_files import ReportFiles
 from cleanup_job.passes.cleanup import Pass, Stop
 from cleanup_job.passes.observers import Observers
-from cleanup_job.passes.ports import Observer
+from cleanup_job.passes.ports import Observer, Server
 from cleanup_job.planning import contradictions
 from cleanup_job.planning.outcome import Report
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.selection import Chosen, OwnTasks
-from cleanup_job.report import files, json_lines, k8s_event, termination_message
+from cleanup_job.report import json_lines, k8s_event, termination_message
 from cleanup_job.service_task import parameters
 from cleanup_job.service_task.draft_settings import DraftSettings
 from cleanup_job.service_task.own_task import OwnTask
@@ -29,6 +30,7 @@ from cleanup_job.service_task.run_reporter import RunReporter
 from cleanup_job.service_task.runs import DraftRuns
 from cleanup_job.service_task.schedule import Skipped, too_early
 from cleanup_job.settings.model import Settings, env_name, names
+from cleanup_job.settings.output import expanded
 from cleanup_job.settings.sources import DEFAULT
 
 
@@ -80,6 +82,15 @@ class PassJob(Job[Report]):
         self._origins = origins
         self._flags = flags
         self._chosen = chosen
+        self._files = ReportFiles(self._report, {}, self._warn)
+
+    def _check(self) -> None:
+        connection, report = self._settings.connection, self._report
+        places = {}
+        for address in self._settings.output.report:
+            at = expanded(address, started=report.started, shard=report.shard, api_host=connection.api_host)
+            places[at] = wiring.destination(self._settings, at, "CLEANUP_REPORT")
+        self._files = ReportFiles(report, places, self._warn)
 
     def _work(self, *, holds_lease: bool) -> Skipped | None:
         connection = wiring.log_in(self._settings, self._note_trouble)
@@ -99,14 +110,25 @@ class PassJob(Job[Report]):
     def _clean(self, settings: Settings, connection: wiring.Login, observer: Observer, own: OwnTasks | None = None) -> None:
         parts = wiring.connect(settings, connection, self._stop.before_deletion)
         try:
-            doing = Pass(parts.server, parts.stores, settings, self._report, observer, self._stop, own=own, chosen=self._chosen)
+            watching = Observers(observer, self._files)
+            doing = Pass(parts.server, parts.stores, settings, self._report, watching, self._stop, own=own, chosen=self._chosen)
             remark = doing.set_clock()
             self._output.started(self._report)
+            self._note_users(parts.server)
+            self._files.begin()
             if remark:
                 self._output.debug(remark)
             doing.run()
         finally:
             self._report.requests = parts.requests()
+
+    def _note_users(self, server: Server) -> None:
+        """Note the users' names, if a report is to have them."""
+        if self._settings.output.report:
+            try:
+                self._report.users = server.users()
+            except CleanupError as error:
+                self._warn(f"CLEANUP_REPORT: reports have ids of users without their names: {error}")
 
     # -- as a task in ClearML
     def _clean_as_task(self, connection: wiring.Login, *, holds_lease: bool) -> Skipped | None:
@@ -220,13 +242,10 @@ class PassJob(Job[Report]):
         return bool(self._report.total().failed)
 
     def _publish(self) -> None:
-        report, path = self._report, self._settings.output.report
-        if path is not None:
-            try:
-                files.write(report, path)
-            except OSError as error:
-                report.error = report.error or f"CLEANUP_REPORT={path} could not be written: {error}"
-                report.exit_code = report.exit_code or ExitCode.UNEXPECTED
+        report = self._report
+        for problem in self._files.finish():
+            report.error = report.error or problem
+            report.exit_code = report.exit_code or ExitCode.UNEXPECTED
         pod.write_termination_message(termination_message.of_report(report))
         pod.leave_event(
             self._settings.cluster.cronjob,
@@ -236,6 +255,7 @@ class PassJob(Job[Report]):
         )
 
     def _explain_failure(self, error: str) -> None:
+        self._files.abandon()
         pod.explain_failure(error, self._warn)
 
 

@@ -101,6 +101,17 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _has_a_report_for_each_shard(self) -> Self:
+        shared = [address for address in self.output.report if "{shard}" not in address]
+        if self.run.shards > 1 and shared:
+            message = (
+                f"CLEANUP_REPORT={redacted(shared[0])}, but CLEANUP_SHARDS={self.run.shards}: all pods of the pass would write "
+                "the same file. Add {shard} to its name."
+            )
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
     def _lists_known_settings(self) -> Self:
         for name in self.service_task.task_editable:
             if name not in TABLE:
