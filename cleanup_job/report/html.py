@@ -21,6 +21,7 @@ from jinja2 import Environment
 from markupsafe import Markup, escape
 
 from cleanup_job.exit_codes import DID_WELL
+from cleanup_job.redaction import MASK
 from cleanup_job.report.formatting import at_least, counted, duration, grouped, moment, plain
 from cleanup_job.report.interface import Document
 from cleanup_job.report.jinja_environment import environment
@@ -77,10 +78,16 @@ def _context(document: Document, rows: Iterable[Row]) -> dict[str, Any]:
         "left_over": left_over(summary["left"], summary["stopped_by"], at_least=summary["left_at_least"]),
         "deleted": "to delete" if summary["dry_run"] else "deleted",
         "freed": "to free" if summary["dry_run"] else "freed",
-        "all_tasks": "All tasks" if _total(document) else "No tasks",
-        "settings": [(entry["setting"], entry["value"], entry["from"]) for entry in document["settings"]],
+        "settings": _settings(document["settings"]),
         "projects": list(_projects(document)),
     }
+
+
+def _settings(rows: list[dict[str, str]]) -> list[tuple[str, str, str]]:
+    """The settings that say what is deleted, then those of the connection without its secrets; origins that say more."""
+    known = [(row["setting"], row["value"], row["from"]) for row in rows]
+    shown = [(name, value, "" if origin == name else origin) for name, value, origin in known if value != MASK]
+    return sorted(shown, key=lambda row: not row[0].startswith("CLEANUP_"))
 
 
 def _total(document: Document) -> int:

@@ -1,7 +1,7 @@
 """The tasks of a page as one compact text inside it, from which the page's script makes its table.
 
-It is JSON, compressed by gzip, in base64: 200,000 tasks are about 8 MB of the page instead of 40, and no name, whatever is in
-it, can end the element or mean anything to the browser. Texts that repeat are in lists, and a row has their numbers there.
+It is JSON, compressed by gzip, in base64: 200,000 tasks are about 8 MB of the page instead of 40, and nothing in a name can
+end the element or mean anything to the browser. Texts that repeat are in lists, and a row has their numbers there.
 """
 
 import base64
@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from cleanup_job.planning.outcome import REASON_TEXTS, Reason
+from cleanup_job.planning.outcome import REASON_TEXTS, Reason, Verdict
 from cleanup_job.report.formatting import plain
 from cleanup_job.report.phrases import VERDICT_NAMES
 from cleanup_job.report.task_rows import Row, row_of
@@ -56,7 +56,7 @@ def _json(rows: Iterable[Row], users: Mapping[str, str], about: Mapping[str, Any
             row.name,
             projects.number(row.project, row.project_id),
             owners.number(plain(users.get(row.user) or row.user)),
-            verdicts.number(row.verdict, VERDICT_NAMES.get(row.verdict, row.verdict)),
+            verdicts.number(row.verdict, VERDICT_NAMES[Verdict(row.verdict)]),
             reasons.number(row.reason, REASON_TEXTS[Reason(row.reason)]) if row.reason else -1,
             row.detail,
             statuses.number(row.status),

@@ -45,7 +45,7 @@ Row = TaskOutcome | TaskRow
 
 def row(values: Mapping[str, Any]) -> TaskRow:
     """A row from the fields of a `TaskOutcome` by name: texts without secrets, cut at ``LONGEST_TEXT``."""
-    return TaskRow(*(_text(value) if isinstance(value := values[name], str) else value for name in TaskRow._fields))
+    return TaskRow._make(_text(value) if isinstance(value := values[name], str) else value for name in TaskRow._fields)
 
 
 def row_of(outcome: Row) -> TaskRow:
@@ -104,7 +104,7 @@ class TaskRows:
             try:
                 for line in lines:
                     *values, active = json.loads(line)
-                    yield TaskRow(*values, active if active is None else datetime.fromtimestamp(active, UTC))
+                    yield TaskRow._make([*values, active if active is None else datetime.fromtimestamp(active, UTC)])
             except (EOFError, OSError, ValueError):  # it could not be written to its end
                 return
 

@@ -3,6 +3,7 @@
 import base64
 import os
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -159,13 +160,21 @@ def test_on_paper_the_page_lies_on_its_side_with_legends_and_the_first_rows(page
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     assert all(legend.is_displayed() for legend in page.find_elements(By.CSS_SELECTOR, ".legend span"))
     assert not page.find_element(By.ID, "search").is_displayed()
+    width(page, 1032)  # A4 without its margins
+    page.execute_script("dispatchEvent(new Event('beforeprint'))")
+    lines = page.execute_script(
+        "const middle = node => { const box = node.getBoundingClientRect(); return Math.round((box.top + box.bottom) / 2) };"
+        "return [...document.querySelectorAll('#tasks .space .row')].map(row => [middle(row), ...[...row.children].map(middle)])"
+    )
+    assert all(max(line) - min(line) <= 1 for line in lines)  # each task is one line, and below the one before
+    assert all(above[0] < below[0] for above, below in pairwise(lines))
 
 
 def test_paper_has_no_more_than_500_rows_and_says_so(browser: webdriver.Chrome, tmp_path: Path) -> None:
     page = opened(browser, written(tmp_path, deleted=900))
     page.execute_script("dispatchEvent(new Event('beforeprint'))")
     assert len(names(page)) == 500
-    assert page.find_element(By.ID, "printed").text == "The first 500 of 906 tasks; the file has all of them."
+    assert page.find_element(By.ID, "printed").text == "The first 500 of the 906 tasks that the file lists."
     page.execute_script("dispatchEvent(new Event('afterprint'))")
     assert len(names(page)) < 80
     assert page.find_element(By.ID, "printed").text == ""

@@ -181,8 +181,8 @@
     scroller.append(space);
     table.append(scroller);
     const chosen = element("div", {id: "chosen", role: "region", "aria-label": "Chosen task", tabindex: -1, hidden: ""});
-    by("printed").before(table, chosen);
-    by("all").hidden = false;
+    by("printed").after(table, chosen);
+    by("all").hidden = !rows.length;
 
     let found = Uint32Array.from(rows.keys()), order = found, active = 0, nodes = new Map(), printing = false;
 
@@ -330,8 +330,9 @@
       printing = true;
       const number = Math.min(PRINTED, found.length);
       put(new Set(Array(number).keys()));
+      const first = number < found.length ? "The first " : "";
       by("printed").textContent = number < rows.length
-        ? `The first ${grouped(number)} of ${grouped(rows.length)} tasks; the file has all of them.` : "";
+        ? `${first}${grouped(number)} of the ${grouped(rows.length)} tasks that the file lists.` : "";
     });
     addEventListener("afterprint", () => {
       printing = false;
