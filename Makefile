@@ -142,7 +142,14 @@ simulation: $(INSTALLED) ## a pass over 10 million tasks, simulated: tables as d
 	@$(BIN)/python benchmarks/simulation.py
 	@echo "simulation: done"
 
-docs: $(INSTALLED) ## write docs/settings.md and the README's pictures
+.PHONY: man
+man: $(INSTALLED) ## write the man page, cleanup_job/cli/clearml-cleanup.1
+	@echo "== man page"
+	@$(BIN)/python docs/generate_man_page.py > .venv/man.1
+	@mv .venv/man.1 cleanup_job/cli/clearml-cleanup.1
+	@echo "man page: man cleanup_job/cli/clearml-cleanup.1"
+
+docs: $(INSTALLED) man ## write docs/settings.md, the man page and the README's pictures
 	@echo "== docs"
 	@$(BIN)/python docs/generate_settings.py > .venv/settings.md
 	@mv .venv/settings.md docs/settings.md

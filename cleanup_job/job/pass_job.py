@@ -16,6 +16,7 @@ from cleanup_job.job.report_files import ReportFiles
 from cleanup_job.passes.cleanup import Pass, Stop
 from cleanup_job.passes.observers import Observers
 from cleanup_job.passes.ports import Observer, Server
+from cleanup_job.planning import contradictions
 from cleanup_job.planning.outcome import Report
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.selection import Chosen, OwnTasks
@@ -96,7 +97,7 @@ class PassJob(Job[Report]):
         if self._settings.service_task.task or self._settings.service_task.task_id is not None:
             return self._clean_as_task(connection, holds_lease=holds_lease)
         _note_settings(self._report, self._settings, self._origins)
-        self._warn_of_odd(self._settings, self._origins)
+        self._look_for_mistakes(self._settings, self._origins)
         self._clean(self._with_fileserver(self._settings, self._origins, connection), connection, self._output)
         return None
 
@@ -142,7 +143,7 @@ class PassJob(Job[Report]):
         _update(self._report, mine.settings)
         _note_settings(self._report, mine.settings, mine.origins)
         self._output.parameters(mine.rows)
-        self._warn_of_odd(mine.settings, mine.origins)
+        self._look_for_mistakes(mine.settings, mine.origins)
         skipped = None if mine.by_agent else self._why_not_here(runs, mine)
         if skipped is not None:
             self._output.skipped(skipped.text, skipped.line)
@@ -205,7 +206,8 @@ class PassJob(Job[Report]):
 
     def _clean_around(self, mine: OwnTask, connection: wiring.Login, observer: Observer) -> None:
         """Run the pass; of the job's own tasks, it touches only old runs."""
-        self._clean(mine.settings, connection, observer, OwnTasks(mine.never, mine.draft.id if mine.draft else ""))
+        edited = mine.settings.filters != self._settings.filters
+        self._clean(mine.settings, connection, observer, OwnTasks(mine.never, mine.draft.id if mine.draft else "", edited))
 
     # -- notes
     def _warn(self, text: str) -> None:
@@ -216,16 +218,25 @@ class PassJob(Job[Report]):
         self._report.warn_in_log()
         self._output.trouble(text)
 
-    def _warn_of_odd(self, settings: Settings, origins: Mapping[str, str]) -> None:
-        """Warn of settings that are allowed but look like a mistake."""
+    def _look_for_mistakes(self, settings: Settings, origins: Mapping[str, str]) -> None:
+        """Refuse settings that are one, and warn of those that are allowed but look like one."""
         with_task = settings.service_task.task or settings.service_task.task_id is not None
         for name in names(lambda entry: entry.group == "schedule") if not with_task else ():
             if origins[name] != DEFAULT:
                 self._warn(f"{origins[name]} has no effect here: it belongs to the CronJob's schedule. The job runs one pass.")
-        if settings.filters.statuses and "created" not in settings.filters.statuses and not settings.filters.force_delete:
-            self._warn(
-                "nothing can match: CLEANUP_STATUSES leaves out drafts, and CLEANUP_FORCE_DELETE=false allows only drafts"
-            )
+        self._refuse_contradictions(settings)
+
+    def _refuse_contradictions(self, settings: Settings) -> None:
+        """Refuse settings of the operator that leave nothing to delete. If edits in ClearML do, that is allowed, and said.
+
+        Raises:
+            SettingsError: no task can match.
+        """
+        found = contradictions.of_settings(settings.filters)
+        if found and contradictions.of_settings(self._settings.filters):
+            raise SettingsError(found)
+        for text in [found] if found else contradictions.partly(settings.filters):
+            self._warn(text)
 
     def _has_failures(self) -> bool:
         return bool(self._report.total().failed)

@@ -85,8 +85,8 @@ def _context(document: Document, rows: Iterable[Row]) -> dict[str, Any]:
 
 def _settings(rows: list[dict[str, str]]) -> list[tuple[str, str, str]]:
     """The settings that say what is deleted, then those of the connection without its secrets; origins that say more."""
-    known = [(row["setting"], row["value"], row["from"]) for row in rows]
-    shown = [(name, value, "" if origin == name else origin) for name, value, origin in known if value != MASK]
+    told = ((row["setting"], row["value"], row["from"]) for row in rows)
+    shown = [(name, value, "" if origin == name else origin) for name, value, origin in told if value != MASK]
     return sorted(shown, key=lambda row: not row[0].startswith("CLEANUP_"))
 
 

@@ -103,7 +103,7 @@ class OutputSettings(Group):
         sweeps=True,
     )
     log_level: Literal["debug", "info", "warning", "error"] = option(
-        "info", "Least severe log lines to print.", edit=Edit.LISTED, sweeps=True
+        "info", "Least severe log lines to print.", edit=Edit.LISTED, sweeps=True, rare=True
     )
     report: Reports = option(
         (),
