@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import islice
 
-from cleanup_job.errors import AnswerError
+from cleanup_job.errors import AnswerError, SettingsError
 from cleanup_job.passes.ports import UsageServer, UsageStorage
 from cleanup_job.passes.sweep import claimed_tasks
 from cleanup_job.planning import clock
@@ -207,3 +207,16 @@ def _outputs(found: Detail | Unreadable, models: Iterable[Model]) -> Iterator[tu
         yield from ((Kind.ARTIFACTS, one.uri, one.size) for one in found.artifacts if one.mode == "output")
         yield from ((Kind.REPORTS, uri, None) for uri in found.assets)
     yield from ((Kind.MODELS, one.uri, None) for one in models if one.uri and not one.uri.endswith(f"/{INTERRUPTED}"))
+
+
+def refuse_twice(places: Iterable[Location]) -> None:
+    """See that no place lies in another one.
+
+    Raises:
+        SettingsError: one does, so its files would be counted twice.
+    """
+    names = [f"{place.store}/{place.path}".rstrip("/") for place in places]
+    for n, name in enumerate(names):
+        for other in names[:n] + names[n + 1 :]:
+            if f"{name}/".startswith(f"{other}/"):
+                raise SettingsError(f"--store {name} lies in --store {other}: it would be counted twice. Name only the latter.")

@@ -1,0 +1,144 @@
+"""What takes the space on a server, for people on a terminal of 80 columns or more: details first, the sum last."""
+
+from collections.abc import Iterable, Sequence
+from functools import reduce
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cleanup_job.report.formatting import at_least, counted, plain
+from cleanup_job.report.interface import Document
+from cleanup_job.report.usage_document import NO_RECORD
+
+ROWS = 10
+"""Rows of a table; one more has the sum of all others."""
+TASKS = 20
+"""Of the largest tasks; a file names all of them."""
+BAR = 10
+"""Characters of a bar."""
+NOT_LISTED = (
+    "Debug samples and plots, and files without a record, are in no record: they count only where a store is listed. "
+    "Name the fileserver's volume or a bucket with --store."
+)
+Row = dict[str, Any]
+
+
+def render(document: Document, console: Console) -> None:
+    """Print it. Only ``Text`` is printed, never markup: names come from the server."""
+    _largest(document, console)
+    for title, rows in (
+        ("project", _folded(document["projects"])),
+        ("user", document["users"]),
+        ("status", [{"name": row["status"] or NO_RECORD, **row} for row in document["statuses"]]),
+        ("last active", [{"name": row["text"], **row} for row in document["ages"]]),
+        ("kind", [{"name": row["text"], **row} for row in document["kinds"]]),
+    ):
+        _table(title, rows, console)
+    _frees(document, console)
+    _closing(document, console)
+
+
+def headline(document: Document) -> str:
+    """The sum in one sentence."""
+    total = document["total"]
+    known = at_least(total["bytes"], total["unsized"])
+    return f"{counted(total['tasks'], 'task')} and {counted(total['files'], 'file')} on {document['server']}, {known}."
+
+
+def project_of(name: str) -> str:
+    """The project that people know: the SDK keeps pipelines and datasets in hidden projects below it."""
+    for hidden in ("/.datasets/", "/.pipelines/"):
+        name = name.partition(hidden)[0]
+    return name
+
+
+def _folded(projects: Iterable[Row]) -> list[Row]:
+    """The projects, with what is in hidden ones below them."""
+    found: dict[str, Row] = {}
+    for row in projects:
+        name = project_of(row["name"]) or "(no project)"
+        found[name] = _added(found[name], row) if name in found else {**row, "name": name}
+    return sorted(found.values(), key=lambda row: (-row["bytes"], -row["files"], -row["tasks"], row["name"]))
+
+
+def _added(row: Row, other: Row) -> Row:
+    return {**row, **{key: row[key] + other[key] for key in ("tasks", "files", "bytes", "unsized") if key in row}}
+
+
+def _new_table() -> Table:
+    return Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, expand=True, show_edge=False)
+
+
+def _table(title: str, rows: Sequence[Row], console: Console) -> None:
+    if not rows:
+        return
+    table = _new_table()
+    table.add_column(f"by {title}", overflow="ellipsis", no_wrap=True, ratio=1)
+    for name in ("tasks", "files"):
+        if name in rows[0]:
+            table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("size", justify="right", no_wrap=True)
+    table.add_column("", width=BAR, no_wrap=True)
+    most = max(row["bytes"] for row in rows) or 1
+    for row in rows[:ROWS]:
+        bar = Text("█" * round(BAR * row["bytes"] / most), "cyan")
+        table.add_row(Text(plain(row["name"])), *_numbers(row), _size(row), bar)
+    if len(rows) > ROWS:
+        rest = reduce(_added, rows[ROWS:])
+        table.add_row(f"and {len(rows) - ROWS:,} more", *_numbers(rest), _size(rest), "", style="dim")
+    console.print(table)
+    console.print()
+
+
+def _numbers(row: Row) -> list[str]:
+    return [f"{row[name]:,}" for name in ("tasks", "files") if name in row]
+
+
+def _size(row: Row) -> Text:
+    return Text(at_least(row["bytes"], row["unsized"])) if row["files"] else Text("-", "dim")
+
+
+def _largest(document: Document, console: Console) -> None:
+    tasks = document["largest"]
+    if not tasks:
+        return
+    table = _new_table()
+    table.add_column("largest tasks", overflow="ellipsis", no_wrap=True, ratio=3)
+    table.add_column("project", overflow="ellipsis", no_wrap=True, ratio=2)
+    table.add_column("state", no_wrap=True)
+    table.add_column("files", justify="right", no_wrap=True)
+    table.add_column("size", justify="right", no_wrap=True)
+    for row in tasks[:TASKS]:
+        state = "archived" if row["archived"] else row["status"]
+        cells = (row["name"] or row["task"], project_of(row["project"]) or "(no project)", state)
+        table.add_row(*(Text(plain(cell)) for cell in cells), Text(f"{row['files']:,}"), _size(row))
+    console.print(table)
+    if len(tasks) > TASKS:
+        console.print(Text(f"--output usage.html names the largest {len(tasks)}.", "dim"))
+    console.print()
+
+
+def _frees(document: Document, console: Console) -> None:
+    table = _new_table()
+    table.add_column("past the threshold", overflow="ellipsis", no_wrap=True, ratio=1)
+    for name in ("tasks", "files", "size"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in document["frees"]:
+        table.add_row(Text(row["text"]), *_numbers(row), _size(row))
+    console.print(table)
+    console.print()
+
+
+def _closing(document: Document, console: Console) -> None:
+    for store in document["stores"]:
+        size = at_least(store["bytes"], store["unsized"])
+        console.print(Text(f"listed {plain(store['store'])}: {counted(store['files'], 'file')}, {size}"), soft_wrap=True)
+    if document["linked_elsewhere"]:
+        linked = counted(document["linked_elsewhere"], "file")
+        console.print(Text(f"Not counted: {linked} outside of the task folders that records link to.", "dim"))
+    if not document["stores"]:
+        console.print(Text(NOT_LISTED, "dim"))
+    console.print(Text(plain(headline(document)), "bold"))
