@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from cleanup_job.planning.records import Task
-from cleanup_job.planning.selection import Rules, age_from
+from cleanup_job.planning.selection import Rules
 
 _END = datetime.max.replace(tzinfo=UTC)
 
@@ -21,7 +21,7 @@ def due(rules: Rules, task: Task, now: datetime) -> datetime | None:
         task: The record as the server holds it.
         now: The moment from which the ages in the rules count, in UTC and by the server's clock.
     """
-    since = age_from(task)
+    since = task.active
     if since is None or not _with_all_time_passed(rules).selects(task):
         return None
     # A task has to be older than its threshold, by the least that two times can differ; a grace period only has to be over.

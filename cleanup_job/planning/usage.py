@@ -15,7 +15,7 @@ from cleanup_job.planning.due import due
 from cleanup_job.planning.orphans import Entry, folder_of
 from cleanup_job.planning.paths import KINDS, TaskFolder, TaskId
 from cleanup_job.planning.records import Task, Unreadable
-from cleanup_job.planning.selection import Rules, age_from
+from cleanup_job.planning.selection import Rules
 
 LARGEST = 50
 """Tasks that are named."""
@@ -95,7 +95,7 @@ class Owner:
         if isinstance(task, Unreadable):
             return cls(task.id, task.name, task.project, "", UNREADABLE, archived=False, active=None, due=())
         moments = tuple(due(some, task, now) for some in rules)
-        return cls(task.id, task.name, task.project, task.user, task.status, task.archived, age_from(task), moments)
+        return cls(task.id, task.name, task.project, task.user, task.status, task.archived, task.active, moments)
 
 
 @dataclass(slots=True)
