@@ -24,6 +24,8 @@ def laid_out(weights: Sequence[float], inside: Rectangle) -> list[Rectangle]:
     found: list[Rectangle] = []
     rest, left = list(weights), inside
     while rest:
+        if not (left.width and left.height):  # what is left is too little for a number
+            return found + [Rectangle(left.left, left.top, 0.0, 0.0)] * len(rest)
         scale = left.width * left.height / sum(rest)
         short = min(left.width, left.height)
         count = 1

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from cleanup_job.planning.usage import Kind
-from cleanup_job.report.formatting import at_least, grouped, plain
+from cleanup_job.report.formatting import at_least, counted, grouped, plain
 from cleanup_job.report.html import page_environment
 from cleanup_job.report.interface import Document
 from cleanup_job.report.phrases import LINK_SAFE
@@ -28,7 +28,7 @@ RECTANGLES = 60
 """Projects in the treemap; one more rectangle has all others."""
 SHAPE = Rectangle(0.0, 0.0, 200.0, 100.0)
 """What rectangles are made square for: a map that is twice as wide as high."""
-ROOM = 1.5, 9.0
+ROOM = 1.5, 5.0
 """The least part of the map, in per cent, that has room for a name, and for its size below."""
 
 
@@ -80,12 +80,11 @@ def _cards(document: Document) -> list[tuple[str, str]]:
         ("files", grouped(total["files"])),
         ("tasks", grouped(total["tasks"])),
     ]
+    now = [row for row in document["frees"] if not row["days"]]
     found += [("of archived tasks", _space(archived[True]) or "nothing")] if True in archived else []
     orphans = next((row for row in document["kinds"] if row["kind"] == Kind.ORPHANS), None)
     found += [("of orphans", _space(orphans))] if orphans else []
-    forced = "" if all(row["force_delete"] for row in document["frees"]) else ", drafts only"
-    free = next(row for row in document["frees"] if not row["days"])
-    return [*found, (f"past the threshold now{forced}", _space(free) or "nothing")]
+    return [*found, *((f"past the threshold {row['text']}", _space(row) or counted(row["tasks"], "task")) for row in now)]
 
 
 def _tables(document: Document) -> Iterator[tuple[str, list[tuple[str, Document]], int]]:
@@ -146,8 +145,8 @@ def _others(rows: list[Document]) -> Document:
 
 def _shares(place: Rectangle, whole: Rectangle) -> str:
     """A place as declarations, in per cent of what it lies in."""
-    left, width = (100 * value / whole.width for value in (place.left, place.width))
-    top, height = (100 * value / whole.height for value in (place.top, place.height))
+    left, width = (100 * value / (whole.width or 1) for value in (place.left, place.width))
+    top, height = (100 * value / (whole.height or 1) for value in (place.top, place.height))
     return f"left:{left:.3f}%;top:{top:.3f}%;width:{width:.3f}%;height:{height:.3f}%"
 
 

@@ -173,14 +173,18 @@ class MountedFolders:
         try:
             while pending:
                 below = pending.pop()
-                with suppress(FileNotFoundError), open_directories.opened(root, below) as top, os.scandir(top) as found:
-                    for entry in found:
-                        path = f"{below}/{entry.name}" if below else entry.name
-                        about = open_directories.look(entry.name, top)
-                        if about is not None and S_ISDIR(about.st_mode):
-                            pending.append(path)
-                        elif about is not None:
-                            yield Entry(path, about.st_size, _time(about.st_mtime))
+                try:
+                    with open_directories.opened(root, below) as top, os.scandir(top) as found:
+                        for entry in found:
+                            path = f"{below}/{entry.name}" if below else entry.name
+                            about = open_directories.look(entry.name, top)
+                            if about is not None and S_ISDIR(about.st_mode):
+                                pending.append(path)
+                            elif about is not None:
+                                yield Entry(path, about.st_size, _time(about.st_mtime))
+                except (FileNotFoundError, InTheWayError):
+                    if not below:
+                        raise  # otherwise it was moved or deleted since it was listed
         except OSError as error:
             raise SettingsError(f"{error.filename or root} can't be read: {error.strerror or error}") from error
 
