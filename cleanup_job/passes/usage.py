@@ -43,17 +43,19 @@ class Addresses:
         self._places = places
         self._known: tuple[str, ...] = ()
 
-    def learn(self, uri: str, folder: TaskFolder) -> None:
+    def learn(self, uri: str, folder: TaskFolder, place: Location) -> None:
         """Look for a further address of a place in a file that a task names, which has this folder there."""
         for form in (uri, unquoted(uri)):
             above, found, _ = form.partition(f"/{folder.path}/")
             is_new = found and _PLACE.match(above) and not form.startswith(self._known)
             if is_new and len(self._known) < MOST_ADDRESSES:
-                self._known = (*self._known, f"{above}/")
+                self._known = (*self._known, f"{above}/{place.path}/" if place.path else f"{above}/")
 
     def lead_to(self, uri: str) -> bool:
         """Whether a file was counted in a listing, if it is there."""
-        return uri.startswith(self._known) or any(self._is_in(place, storage.locate(uri)) for storage, place in self._places)
+        if uri.startswith(self._known) or unquoted(uri).startswith(self._known):
+            return True
+        return any(self._is_in(place, storage.locate(uri)) for storage, place in self._places)
 
     @staticmethod
     def _is_in(place: Location, found: Location | None) -> bool:
@@ -144,7 +146,7 @@ class Survey:
         while chunk := list(islice(parts, CHUNK)):
             tasks = {part.folder.task for part in chunk if part.folder is not None}
             details, models = self._server.details(tasks), self._server.models_of(tasks)
-            self._learn_addresses(chunk, details, models)
+            self._learn_addresses(place, chunk, details, models)
             for part in chunk:
                 listed.add(part.space)
                 self._count(part, details, claimed | models.keys())
@@ -152,6 +154,7 @@ class Survey:
 
     def _learn_addresses(
         self,
+        place: Location,
         chunk: Iterable[Measured],
         details: Mapping[TaskId, Detail | Unreadable],
         models: Mapping[TaskId, Iterable[Model]],
@@ -159,7 +162,7 @@ class Survey:
         for folder in {part.folder for part in chunk if part.folder is not None}:
             detail = details.get(folder.task)
             for _, uri, _ in _outputs(detail, models.get(folder.task, ())) if detail is not None else ():
-                self._addresses.learn(uri, folder)
+                self._addresses.learn(uri, folder, place)
 
     def _count(self, part: Measured, details: Mapping[TaskId, Detail | Unreadable], claimed: set[TaskId]) -> None:
         """Count in a part of a listing. Without a record, and if no other record names a file there, it is an orphan."""

@@ -125,7 +125,7 @@ def worlds(draw: st.DrawFn) -> World:
 
 
 @given(made=worlds(), is_listed=st.booleans())
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_files_in_a_listed_store_count_by_its_listing_and_all_others_by_records(
     sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory, made: World, is_listed: bool
 ) -> None:
@@ -183,12 +183,13 @@ def test_a_survey_only_reads(sandbox: Sandbox, tmp_path: Path) -> None:
     assert (sandbox.state(), on_disk(tmp_path)) == (before, there)
 
 
-def test_a_page_of_one_task_each_counts_each_task_once(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("page_size", [1, 7, 500])
+def test_each_task_counts_once_however_many_are_on_a_page(sandbox: Sandbox, page_size: int) -> None:
     made = World(NOW)
     for number in range(30):
-        made.task(f"exp {number}", days_old=5).artifact("data", size=1)
+        made.task(f"exp {number}", days_old=number // 5).artifact("data", size=1)
     sandbox.load(made.as_dict())
-    assert survey(sandbox).usage.total == Space(tasks=30, files=30, bytes=30)
+    assert survey(sandbox, page_size=page_size).usage.total == Space(tasks=30, files=30, bytes=30)
 
 
 def test_a_record_that_can_not_be_read_is_a_task_of_which_little_is_known(sandbox: Sandbox) -> None:

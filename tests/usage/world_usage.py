@@ -24,11 +24,11 @@ def volume(root: Path) -> Places:
     return [(MountedFolders([str(root)], setting="--store"), Location(SCHEME + str(root), ""))]
 
 
-def survey(sandbox: Sandbox, places: Places = (), **filters: Any) -> Survey:
+def survey(sandbox: Sandbox, places: Places = (), *, page_size: int = 500, **filters: Any) -> Survey:
     """One survey, which has nothing to warn of."""
     warnings: list[str] = []
     transport = ApiClient(ServerAccess(sandbox.api_url, sandbox.key, sandbox.secret, retry=Retry(3, wait=0), timeout=20))
-    done = Survey(ClearMLServer(transport), FilterSettings(**filters), places, warnings.append)
+    done = Survey(ClearMLServer(transport, page_size), FilterSettings(**filters), places, warnings.append)
     done.run()
     assert not warnings
     return done
