@@ -44,8 +44,15 @@ def render(document: Document, console: Console) -> None:
 def headline(document: Document) -> str:
     """The sum in one sentence."""
     total = document["total"]
-    known = at_least(total["bytes"], total["unsized"])
-    return f"{counted(total['tasks'], 'task')} and {counted(total['files'], 'file')} on {document['server']}, {known}."
+    files = counted(total["files"], "file")
+    return f"{counted(total['tasks'], 'task')} and {files} on {document['server']}, {in_all(document)}."
+
+
+def in_all(document: Document) -> str:
+    """The size of all files. Where no store is listed, tasks may have files that no record names."""
+    total = document["total"]
+    more = int(total["tasks"] > 0 and not document["stores"])
+    return at_least(total["bytes"], total["unsized"] + more)
 
 
 def project_of(name: str) -> str:
@@ -97,8 +104,13 @@ def _numbers(row: Row) -> list[str]:
     return [f"{row[name]:,}" for name in ("tasks", "files") if name in row]
 
 
+def space(row: Row) -> str:
+    """The size of the files of a row; empty if there are none."""
+    return at_least(row["bytes"], row["unsized"]) if row["files"] else ""
+
+
 def _size(row: Row) -> Text:
-    return Text(at_least(row["bytes"], row["unsized"])) if row["files"] else Text("-", "dim")
+    return Text(space(row)) if row["files"] else Text("-", "dim")
 
 
 def _largest(document: Document, console: Console) -> None:
