@@ -30,6 +30,7 @@ CHUNK = 500
 """Tasks, or parts of folders, that are looked up together."""
 MOST_ADDRESSES = 100
 """Addresses of listed places that are remembered. A fileserver has a few names."""
+SCHEME = "file://"
 _PLACE = re.compile(r"[a-z][a-z0-9+.-]*://[^/]+|(file://)?/[^/]+", re.IGNORECASE)
 """How an address begins that names a server or a folder."""
 Places = Sequence[tuple[UsageStorage, Location]]
@@ -140,7 +141,7 @@ class Survey:
 
     # -- from listings
     def _list(self, storage: UsageStorage, place: Location, claimed: set[TaskId]) -> None:
-        name = f"{place.store}/{place.path}".rstrip("/")
+        name = f"{place.store}/{place.path}".removeprefix(SCHEME).rstrip("/")
         listed = self.usage.stores.setdefault(name, Space())
         parts = measured(place.store, storage.entries(place))
         while chunk := list(islice(parts, CHUNK)):

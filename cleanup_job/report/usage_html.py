@@ -74,7 +74,7 @@ def _cards(document: Document) -> list[tuple[str, str]]:
     found += [("of archived tasks", space(archived[True]) or "nothing")] if True in archived else []
     orphans = next((row for row in document["kinds"] if row["kind"] == Kind.ORPHANS), None)
     found += [("of orphans", space(orphans))] if orphans else []
-    return [*found, *((f"past the threshold {row['text']}", space(row) or counted(row["tasks"], "task")) for row in now)]
+    return [*found, *((f"may be deleted {row['text']}", space(row) or counted(row["tasks"], "task")) for row in now)]
 
 
 def _tables(document: Document) -> Iterator[tuple[str, list[tuple[str, Document]], int]]:
@@ -86,7 +86,7 @@ def _tables(document: Document) -> Iterator[tuple[str, list[tuple[str, Document]
     ages = [(row["text"], row) for row in document["ages"]]
     frees = [(row["text"], row) for row in document["frees"]]
     for title, rows in (
-        ("Past the threshold", frees),
+        ("May be deleted", frees),
         ("By kind", kinds),
         ("By project", projects),
         ("By last activity", ages),

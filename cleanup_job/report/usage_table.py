@@ -135,7 +135,7 @@ def _largest(document: Document, console: Console) -> None:
 
 def _frees(document: Document, console: Console) -> None:
     table = _new_table()
-    table.add_column("past the threshold", overflow="ellipsis", no_wrap=True, ratio=1)
+    table.add_column("may be deleted", overflow="ellipsis", no_wrap=True, ratio=1)
     for name in ("tasks", "files", "size"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in document["frees"]:

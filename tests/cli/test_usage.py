@@ -40,7 +40,7 @@ def test_with_a_store_it_counts_what_is_there(volume: Path, capsys: pytest.Captu
     assert main(["usage", "--store", str(volume), "--format", "json", "--force-delete"]) == 0
     found = json.loads(capsys.readouterr().out)
     there = [path for path in volume.rglob("*") if path.is_file()]
-    assert found["stores"] == [{"store": f"file://{volume}", "files": len(there), "bytes": 3 * len(there), "unsized": 0}]
+    assert found["stores"] == [{"store": str(volume), "files": len(there), "bytes": 3 * len(there), "unsized": 0}]
     assert found["total"]["bytes"] == 3 * len(there)
     assert {row["kind"] for row in found["kinds"]} == {"artifacts", "metrics", "models"}
     assert [row["force_delete"] for row in found["frees"]] == [True] * 3

@@ -78,7 +78,7 @@ def test_with_the_volume_the_sums_are_those_of_the_disk(sandbox: Sandbox, tmp_pa
     done = survey(sandbox, volume(tmp_path))
     check(done, world, in_store(world, sizes))
     files, size = on_disk(tmp_path)
-    assert done.usage.stores == {f"file://{tmp_path}": Space(files=files, bytes=size)}
+    assert done.usage.stores == {str(tmp_path): Space(files=files, bytes=size)}
     assert (done.usage.total.files, done.usage.total.bytes, done.usage.total.unsized) == (files, size, 0)
 
 
@@ -190,6 +190,20 @@ def test_each_task_counts_once_however_many_are_on_a_page(sandbox: Sandbox, page
         made.task(f"exp {number}", days_old=number // 5).artifact("data", size=1)
     sandbox.load(made.as_dict())
     assert survey(sandbox, page_size=page_size).usage.total == Space(tasks=30, files=30, bytes=30)
+
+
+def test_what_a_task_took_from_others_or_names_twice_is_not_its_own_again(sandbox: Sandbox) -> None:
+    made = World(NOW)
+    task = made.task("exp")
+    task.artifact("data", size=7)
+    task.artifact("taken", size=1_000)
+    task.linked_artifact("link", "s3://other/data.csv")
+    artifacts = task.document["execution"]["artifacts"]
+    next(one for one in artifacts if one["key"] == "taken")["mode"] = "input"
+    artifacts.append({**artifacts[0], "key": "again"})
+    sandbox.load(made.as_dict())
+    usage = survey(sandbox).usage
+    assert (usage.total, usage.elsewhere) == (Space(tasks=1, files=1, bytes=7), 1)
 
 
 def test_a_record_that_can_not_be_read_is_a_task_of_which_little_is_known(sandbox: Sandbox) -> None:
