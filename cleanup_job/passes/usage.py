@@ -14,6 +14,7 @@ from functools import cache
 from itertools import islice
 
 from cleanup_job.errors import AnswerError, SettingsError
+from cleanup_job.passes.claim_index import MOUNTED
 from cleanup_job.passes.ports import UsageServer, UsageStorage
 from cleanup_job.passes.sweep import claimed_tasks
 from cleanup_job.planning import clock
@@ -30,7 +31,6 @@ CHUNK = 500
 """Tasks, or parts of folders, that are looked up together."""
 MOST_ADDRESSES = 100
 """Addresses of listed places that are remembered. A fileserver has a few names."""
-SCHEME = "file://"
 _PLACE = re.compile(r"[a-z][a-z0-9+.-]*://[^/]+|(file://)?/[^/]+", re.IGNORECASE)
 """How an address begins that names a server or a folder."""
 Places = Sequence[tuple[UsageStorage, Location]]
@@ -141,7 +141,7 @@ class Survey:
 
     # -- from listings
     def _list(self, storage: UsageStorage, place: Location, claimed: set[TaskId]) -> None:
-        name = f"{place.store}/{place.path}".removeprefix(SCHEME).rstrip("/")
+        name = f"{place.store}/{place.path}".removeprefix(MOUNTED).rstrip("/")
         listed = self.usage.stores.setdefault(name, Space())
         parts = measured(place.store, storage.entries(place))
         while chunk := list(islice(parts, CHUNK)):
