@@ -1,7 +1,6 @@
 """What takes the space on a server, for people on a terminal of 80 columns or more: details first, the sum last."""
 
 from collections.abc import Iterable, Sequence
-from functools import reduce
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -23,6 +22,7 @@ NOT_LISTED = (
     "Debug samples and plots, and files without a record, are in no record: they count only where a store is listed. "
     "Name the fileserver's volume or a bucket with --store."
 )
+SUMS = ("tasks", "files", "bytes", "unsized")
 Row = dict[str, Any]
 
 
@@ -30,7 +30,7 @@ def render(document: Document, console: Console) -> None:
     """Print it. Only ``Text`` is printed, never markup: names come from the server."""
     _largest(document, console)
     for title, rows in (
-        ("project", _folded(document["projects"])),
+        ("project", folded(document["projects"])),
         ("user", document["users"]),
         ("status", [{"name": row["status"] or NO_RECORD, **row} for row in document["statuses"]]),
         ("last active", [{"name": row["text"], **row} for row in document["ages"]]),
@@ -62,17 +62,22 @@ def project_of(name: str) -> str:
     return name
 
 
-def _folded(projects: Iterable[Row]) -> list[Row]:
-    """The projects, with what is in hidden ones below them."""
+def folded(projects: Iterable[Row]) -> list[Row]:
+    """The projects, each with what is in hidden ones below it; the largest first."""
     found: dict[str, Row] = {}
     for row in projects:
         name = project_of(row["name"]) or "(no project)"
-        found[name] = _added(found[name], row) if name in found else {**row, "name": name}
+        found[name] = together([found[name], row]) if name in found else {**row, "name": name}
     return sorted(found.values(), key=lambda row: (-row["bytes"], -row["files"], -row["tasks"], row["name"]))
 
 
-def _added(row: Row, other: Row) -> Row:
-    return {**row, **{key: row[key] + other[key] for key in ("tasks", "files", "bytes", "unsized") if key in row}}
+def together(rows: Sequence[Row]) -> Row:
+    """Several rows as one, with the names of the first one. Projects have sums by kind, too."""
+    made = {**rows[0], **{key: sum(row[key] for row in rows) for key in SUMS if key in rows[0]}}
+    if "kinds" in made:
+        kinds = {kind: [row["kinds"][kind] for row in rows if kind in row["kinds"]] for row in rows for kind in row["kinds"]}
+        made["kinds"] = {kind: together(sums) for kind, sums in kinds.items()}
+    return made
 
 
 def _new_table() -> Table:
@@ -94,7 +99,7 @@ def _table(title: str, rows: Sequence[Row], console: Console) -> None:
         bar = Text("█" * round(BAR * row["bytes"] / most), "cyan")
         table.add_row(Text(plain(row["name"])), *_numbers(row), _size(row), bar)
     if len(rows) > ROWS:
-        rest = reduce(_added, rows[ROWS:])
+        rest = together(rows[ROWS:])
         table.add_row(f"and {len(rows) - ROWS:,} more", *_numbers(rest), _size(rest), "", style="dim")
     console.print(table)
     console.print()

@@ -28,11 +28,11 @@ def test_the_map_shows_sizes_as_areas_within_the_page(page: webdriver.Chrome) ->
     whole = page.find_element(By.ID, "map").rect
     rectangles = [one.rect for one in page.find_elements(By.CSS_SELECTOR, "#map > li")]
     areas = [one["width"] * one["height"] / (whole["width"] * whole["height"]) for one in rectangles]
-    known = [6 * 2**30, 2**30, 2**29, 2**20 + 3]
+    known = [7 * 2**30, 2**29, 2**20 + 3]
     assert areas == pytest.approx([size / sum(known) for size in known], abs=0.01)
     assert page.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
     parts = page.find_elements(By.CSS_SELECTOR, "#r0 i")
-    assert [part.get_attribute("class") for part in parts] == ["artifacts"]
+    assert [part.get_attribute("class") for part in parts] == ["artifacts", "metrics"]
     assert parts[0].value_of_css_property("background-color") != "rgba(0, 0, 0, 0)"
 
 

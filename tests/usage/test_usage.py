@@ -14,7 +14,7 @@ from cleanup_job.errors import SettingsError
 from cleanup_job.passes.usage import Survey, refuse_twice
 from cleanup_job.planning.paths import Location
 from cleanup_job.planning.usage import HORIZONS, Kind, Space
-from clearml_sandbox.server import Sandbox
+from clearml_sandbox.server import Fault, Sandbox
 from clearml_sandbox.worlds.builder import World
 from clearml_sandbox.worlds.seed import seeded_world
 from tests.usage.world_usage import File, in_records, in_store, sums, survey, volume, without_tasks
@@ -213,6 +213,18 @@ def test_a_record_that_can_not_be_read_is_a_task_of_which_little_is_known(sandbo
     sandbox.load(made.as_dict())
     usage = survey(sandbox).usage
     assert (usage.statuses["unreadable"].tasks, usage.total) == (1, Space(tasks=2, files=1, bytes=3))
+
+
+def test_users_whose_names_the_key_may_not_read_are_shown_by_their_ids(sandbox: Sandbox) -> None:
+    made = World(NOW)
+    made.task("exp").artifact("data", size=3)
+    sandbox.load(made.as_dict())
+    sandbox.fault = lambda request: Fault(status=403) if request.call == "users.get_all_ex" else None
+    warnings: list[str] = []
+    done = survey(sandbox, warnings=warnings)
+    assert (done.users, [*done.usage.users]) == ({}, ["__tests__"])
+    assert "users are shown by their ids" in warnings.pop()
+    assert not warnings
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,9 @@ def test_the_sum_is_last_and_says_what_is_not_known() -> None:
 def test_hidden_projects_are_shown_with_the_one_that_they_are_in() -> None:
     rows = [line.split() for line in text(report("lab")).splitlines()]
     assert ["lab/a", "3", "93", "at", "least", "7.0", "GiB", "██████████"] in rows
+    (shown, *_) = usage_map.rectangles(as_document(report("lab"))["projects"], "bytes")
+    assert (shown.name, shown.size) == ("lab/a", "at least 7.0 GiB")
+    assert shown.about == "artifacts 6.0 GiB, debug samples and plots 1.0 GiB"
 
 
 def test_drafts_alone_free_nothing_here_and_with_force_delete_what_was_archived_for_long_enough() -> None:
