@@ -18,13 +18,19 @@ from cleanup_job.errors import SettingsError
 from cleanup_job.passes.usage import Survey, refuse_twice
 from cleanup_job.report import json_file, usage_html, usage_table
 from cleanup_job.report.formatting import plain
-from cleanup_job.report.interface import Document
+from cleanup_job.report.formats import CONTENT_TYPES
+from cleanup_job.report.interface import Destination, Document
 from cleanup_job.report.usage_document import UsageReport, as_document
 from cleanup_job.settings.model import Entry, Settings, names
 
+EXAMPLES = (
+    ("clearml-cleanup usage", "see what the records know: artifacts and their sizes, models"),
+    ("clearml-cleanup usage --store /mnt/fileserver --output usage.html", "count the fileserver's volume, and write a page"),
+)
+"""For the help: ways to call it, each with what it does."""
 FORMATS = ("text", "json", "html")
-FILES = {".html": "html", ".json": "json"}
-"""The formats of files, by the ending of their names."""
+ENDINGS = (".html", ".json")
+"""Of the files that it writes: each names its format."""
 
 
 def _is_of_usage(entry: Entry) -> bool:
@@ -50,15 +56,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="also write a file; its ending decides the format: .html (a page with a treemap) or .json. May be given twice",
+        help="also write a file, or an object at the URL of a bucket, as .html (a page with a treemap) or .json; may be given "
+        "several times",
     )
     add_flags(parser, OF_USAGE)
 
 
 def run(options: argparse.Namespace) -> int:
     """Read the server and show what takes the space; gives the exit code."""
-    files = [_checked(Path(name)) for name in options.output]
     settings, _ = wiring.read_settings(given(options))
+    files = {address: _destination(settings, address) for address in options.output}
     report = _new_report(settings)
     _read(settings, report)
     document = as_document(report)
@@ -67,22 +74,36 @@ def run(options: argparse.Namespace) -> int:
         usage_table.render(document, console)
     else:
         print(_rendered(document, report, options.format), end="")
-    for path in files:
-        path.write_text(_rendered(document, report, FILES[path.suffix]), encoding="utf-8")
+    for address, destination in files.items():
+        _write(destination, _rendered(document, report, destination.ending.removeprefix(".")), address)
     return 0
 
 
-def _checked(path: Path) -> Path:
-    """A file that can be written, before a server is read for minutes.
+def _destination(settings: Settings, address: str) -> Destination:
+    """Where to write a file, looked at before a server is read for minutes.
 
     Raises:
-        SettingsError: it can't.
+        SettingsError: nothing can be written there.
     """
-    if path.suffix not in FILES:
-        raise SettingsError(f"--output {path}: use a file name that ends in .html or .json")
-    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise SettingsError(f"--output {path}: use a folder that exists and can be written to")
-    return path
+    destination: Destination = wiring.destination(settings, address, "--output")
+    if destination.ending not in ENDINGS:
+        raise SettingsError(f"--output {address}: use a name that ends in {' or '.join(ENDINGS)}")
+    if "://" not in address and not os.access(Path(address).parent, os.W_OK):
+        raise SettingsError(f"--output {address}: use a folder that exists and can be written to")
+    return destination
+
+
+def _write(destination: Destination, text: str, address: str) -> None:
+    try:
+        writer = destination.open(CONTENT_TYPES[destination.ending])
+        try:
+            writer.write(text.encode())
+            writer.commit()
+        except BaseException:
+            writer.abandon(keep=False)
+            raise
+    except OSError as error:
+        raise SettingsError(f"--output {address} can't be written: {error.strerror or error}") from error
 
 
 def _rendered(document: Document, report: UsageReport, form: str) -> str:
