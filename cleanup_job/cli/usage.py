@@ -17,8 +17,8 @@ from cleanup_job.cli.terminal import warn
 from cleanup_job.errors import SettingsError
 from cleanup_job.passes.usage import Survey, refuse_twice
 from cleanup_job.report import json_file, usage_html, usage_table
-from cleanup_job.report.formatting import plain
 from cleanup_job.report.formats import CONTENT_TYPES
+from cleanup_job.report.formatting import plain
 from cleanup_job.report.interface import Destination, Document
 from cleanup_job.report.usage_document import UsageReport, as_document
 from cleanup_job.settings.model import Entry, Settings, names
