@@ -68,6 +68,17 @@ def test_a_store_in_another_one_is_refused(volume: Path, capsys: pytest.CaptureF
     assert "counted twice" in capsys.readouterr().err
 
 
+def test_a_file_that_can_not_be_written_is_an_error_after_the_tables(
+    filled: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "taken.html").mkdir()
+    assert main(["usage", "--output", str(tmp_path / "taken.html")]) == 2
+    shown = capsys.readouterr()
+    assert "can't be written" in shown.err
+    assert "6 tasks and 6 files" in shown.out
+    assert [path.name for path in tmp_path.iterdir()] == ["taken.html"]
+
+
 def test_a_server_that_is_not_there_ends_it(filled: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLEARML_API_HOST", "http://127.0.0.1:9")
     assert main(["usage", "--attempts", "1"]) == 4
