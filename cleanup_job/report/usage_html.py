@@ -77,20 +77,20 @@ def _cards(document: Document) -> list[tuple[str, str]]:
     return [*found, *((f"may be deleted {row['text']}", space(row) or counted(row["tasks"], "task")) for row in now)]
 
 
-def _tables(document: Document) -> Iterator[tuple[str, list[tuple[str, Document]], int]]:
-    """The title of each table, its rows with their names, and how many more there are."""
+def _tables(document: Document) -> Iterator[tuple[str, str, list[tuple[str, Document]], int]]:
+    """The title of each table, what its rows are about, the rows with their names, and how many more there are."""
     kinds = [(row["text"], row) for row in document["kinds"]]
     projects = [(row["name"] or "(no project)", row) for row in document["projects"]]
     users = [(row["name"] or "(no user)", row) for row in document["users"]]
     statuses = [(row["status"] or NO_RECORD, row) for row in document["statuses"]]
     ages = [(row["text"], row) for row in document["ages"]]
     frees = [(row["text"], row) for row in document["frees"]]
-    for title, rows in (
-        ("May be deleted", frees),
-        ("By kind", kinds),
-        ("By project", projects),
-        ("By last activity", ages),
-        ("By status", statuses),
-        ("By user", users),
+    for title, about, rows in (
+        ("May be deleted", "when", frees),
+        ("By kind", "kind", kinds),
+        ("By project", "project", projects),
+        ("By last activity", "last active", ages),
+        ("By status", "status", statuses),
+        ("By user", "user", users),
     ):
-        yield title, rows[:ROWS], max(0, len(rows) - ROWS)
+        yield title, about, rows[:ROWS], max(0, len(rows) - ROWS)

@@ -8,6 +8,8 @@ from selenium.webdriver.common.by import By
 
 from cleanup_job.report import usage_html
 from cleanup_job.report.usage_document import as_document
+from tests.browser.report_page import scheme
+from tests.browser.test_report_access import axe, violations  # noqa: F401 -- a fixture
 from tests.unit.report.example_usage import report
 
 HOSTILE = '</style><script>window.hit=1</script><img src=x onerror=window.hit=1>"\' onclick=window.hit=1 x="'
@@ -34,6 +36,12 @@ def test_the_map_shows_sizes_as_areas_within_the_page(page: webdriver.Chrome) ->
     parts = page.find_elements(By.CSS_SELECTOR, "#r0 i")
     assert [part.get_attribute("class") for part in parts] == ["artifacts", "metrics"]
     assert parts[0].value_of_css_property("background-color") != "rgba(0, 0, 0, 0)"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing(page: webdriver.Chrome, axe: str, theme: str) -> None:  # noqa: F811 -- the fixture
+    scheme(page, theme)
+    assert violations(page, axe) == []
 
 
 def test_names_are_text_and_nothing_is_refused_or_loaded(page: webdriver.Chrome) -> None:
