@@ -7,7 +7,7 @@ found out from the records: a fileserver's volume does not know by which names t
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -150,7 +150,7 @@ class Survey:
             self._learn_addresses(place, chunk, details, models)
             for part in chunk:
                 listed.add(part.space)
-                self._count(part, details, claimed | models.keys())
+                self._count(part, details, claimed, models)
             self._progress(f"{name}: {listed.files:,} files")
 
     def _learn_addresses(
@@ -165,10 +165,10 @@ class Survey:
             for _, uri, _ in _outputs(detail, models.get(folder.task, ())) if detail is not None else ():
                 self._addresses.learn(uri, folder, place)
 
-    def _count(self, part: Measured, details: Mapping[TaskId, Detail | Unreadable], claimed: set[TaskId]) -> None:
+    def _count(self, part: Measured, details: Mapping[TaskId, Detail | Unreadable], *claimed: Container[TaskId]) -> None:
         """Count in a part of a listing. Without a record, and if no other record names a file there, it is an orphan."""
         found = details.get(part.folder.task) if part.folder is not None else None
-        is_orphan = part.folder is not None and found is None and part.folder.task not in claimed
+        is_orphan = part.folder is not None and found is None and not any(part.folder.task in some for some in claimed)
         owner = self._owner(found) if found is not None else None
         self.usage.add(owner, Kind.ORPHANS if is_orphan else part.kind, part.space)
 

@@ -1,6 +1,7 @@
 """What takes the space, read from an embedded server and from its volume: the sums are those of an oracle, and of the disk."""
 
 import os
+import shutil
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -234,6 +235,17 @@ def test_a_store_in_another_one_is_refused(one: str, other: str) -> None:
     with pytest.raises(SettingsError, match="counted twice"):
         refuse_twice([Location(one, ""), Location("s3://b", ""), Location(other, "")])
     refuse_twice([Location("file:///a", ""), Location("file:///ab", ""), Location("s3://b", "x"), Location("s3://b", "xy")])
+
+
+def test_a_folder_that_goes_away_meanwhile_is_left_out_and_links_are_not_followed(tmp_path: Path) -> None:
+    write(tmp_path / "volume", {"top": 1, "a/x": 2, "b/x": 4})
+    write(tmp_path / "elsewhere", {"secret": 8})
+    (tmp_path / "volume" / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    ((storage, place),) = volume(tmp_path / "volume")
+    listing = storage.entries(place)
+    found = [next(listing), next(listing)]  # what is at the top
+    shutil.rmtree(tmp_path / "volume" / "b")
+    assert {entry.path for entry in [*found, *listing]} == {"top", "link", "a/x"}
 
 
 def test_a_folder_that_can_not_be_read_ends_it_by_name(sandbox: Sandbox, tmp_path: Path) -> None:
