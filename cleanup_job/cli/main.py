@@ -20,6 +20,7 @@ DEFAULT = "run"
 COMMANDS = {
     "run": "delete archived tasks in one pass (the default)",
     "settings": "print the effective settings and where each came from",
+    "explain": "say why a task is, or is not, deleted: every rule's verdict, its files, and who needs what of it",
     "forecast": "say what will be old enough to be deleted on which day, if nothing changes",
     "sweep": "find task folders without a record in buckets and mounted folders; with --delete, delete the old ones",
     "register": "create or update the draft task in ClearML, whose parameters people edit in the Web UI",

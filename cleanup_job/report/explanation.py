@@ -1,0 +1,329 @@
+"""Explanations of tasks on a terminal, and as JSON."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cleanup_job.planning.explanation import Explained, Files, Holder, ModelFate, Need, Place, Remains, State
+from cleanup_job.planning.judgement import moment
+from cleanup_job.planning.outcome import GONE, REASON_TEXTS, Reason, TaskOutcome, Verdict
+from cleanup_job.planning.paths import TaskId
+from cleanup_job.planning.records import Task, Unreadable
+from cleanup_job.report.formatting import at_least, counted, plain
+from cleanup_job.report.phrases import store_hint, store_setting
+
+SHOWN = 10
+"""Files, models and other records of one kind that are named on a terminal; JSON has more."""
+LINK = 80
+"""The longest address that is printed whole."""
+Link = Callable[[TaskId, str], str]
+"""Gives the web page of a task, by its id and that of its project; empty if there is none."""
+_NEEDS = {
+    Need.USES_MODEL: "uses its model {what}",
+    Need.LISTS_MODEL: "lists its model {what} as an output",
+    Need.NAMES_FILE: "names {what}",
+    Need.WRITES_HERE: "writes to {what}",
+    Need.CONTROLLER: "is the controller of its pipeline: a step is kept as long as that is",
+    Need.STEP: "is a step of this pipeline",
+    Need.CHILD: "is a child of it",
+    Need.BUILT_ON: "is a dataset version that can't be read without this one",
+    Need.USED_DATASET: "used this dataset version",
+}
+_STATES = {
+    State.GOES_FIRST: "would be deleted first",
+    State.ARCHIVED: "archived",
+    State.LIVING: "not archived",
+    State.UNREADABLE: "can't be read",
+    State.GONE: "not on the server any more",
+    State.MODEL: "",
+}
+
+
+# -- JSON
+def document(one: Explained, now: datetime, link: Link) -> dict[str, Any]:
+    """One explanation as JSON. Times are in ISO 8601 and UTC, sizes in bytes."""
+    found: dict[str, Any] = {"task": one.id, "there": one.task is not None, "asked": one.asked}
+    if one.task is None:
+        return {**found, "remains": _remains_document(one.remains)}
+    found |= {
+        "name": one.task.name,
+        "link": link(one.id, one.task.project) or None,
+        "project": one.project,
+        "project_id": one.task.project,
+        "parent": one.task.parent or None,
+    }
+    if isinstance(one.task, Task):
+        found |= _record_document(one, one.task, now)
+    outcome = one.outcome
+    return found | {
+        "rules": [{"setting": rule.setting or None, "allows": rule.allows, "text": rule.text} for rule in one.judgements],
+        "verdict": outcome.verdict if outcome else None,
+        "reason": outcome.reason if outcome else None,
+        "detail": outcome.detail if outcome else None,
+        "trouble": one.trouble or None,
+        "due": _iso(one.due),
+        "due_if_archived": _iso(one.due_if_archived),
+        "files": _files_document(one.files) if one.files else None,
+        "models": [_model_document(model) for model in one.models],
+        "needs": [_holder_document(holder) for holder in one.holders],
+        "need_counts": dict(one.counts),
+    }
+
+
+def _record_document(one: Explained, task: Task, now: datetime) -> dict[str, Any]:
+    return {
+        "owner": one.owner,
+        "user": task.user,
+        "status": task.status,
+        "type": task.type,
+        "tags": list(task.tags),
+        "system_tags": list(task.system_tags),
+        "archived": task.archived,
+        "public": task.public,
+        "created": _iso(task.created),
+        "status_changed": _iso(task.status_changed),
+        "last_update": _iso(task.last_update),
+        "last_change": _iso(task.last_change),
+        "active": _iso(task.active),
+        "age_days": round((now - task.active) / timedelta(days=1), 2) if task.active else None,
+    }
+
+
+def _files_document(files: Files) -> dict[str, Any]:
+    return {
+        "places": [_place_document(place) for place in files.places],
+        "protected": list(files.protected),
+        "external": list(files.external),
+        "external_count": files.external_count,
+        "unknown_stores": dict(files.unknown_stores),
+        "unusable": files.unusable or None,
+        "unreadable": files.unreadable or None,
+    }
+
+
+def _place_document(place: Place) -> dict[str, Any]:
+    size = {"files": place.size.files, "bytes": place.size.bytes, "unsized": place.size.unsized}
+    return {"store": place.store, "path": place.path, **size, "missing": place.missing, "trouble": place.trouble or None}
+
+
+def _model_document(model: ModelFate) -> dict[str, Any]:
+    return {"model": model.id, "uri": model.uri, "kept": model.kept or None}
+
+
+def _holder_document(holder: Holder) -> dict[str, Any]:
+    is_model = holder.state is State.MODEL
+    by = {"model" if is_model else "task": holder.by, "name": holder.name or None}
+    return {"need": holder.need, "what": holder.what or None, **by, "state": holder.state}
+
+
+def _remains_document(remains: Remains | None) -> dict[str, Any] | None:
+    if remains is None:
+        return None
+    return {
+        "confirmed": remains.confirmed,
+        "models": [_model_document(model) for model in remains.models],
+        "searched": list(remains.searched),
+        "places": [_place_document(place) for place in remains.places],
+        "logs": remains.logs,
+        "deletions": list(remains.deletions),
+    }
+
+
+def _iso(time: datetime | None) -> str | None:
+    return time.isoformat() if time is not None else None
+
+
+# -- terminal
+def render(one: Explained, now: datetime, link: Link, console: Console) -> None:
+    """Print one explanation. Only ``Text`` is printed, never markup: names come from the server."""
+    console.print(_title(one))
+    address = link(one.id, one.task.project) if one.task is not None else ""
+    if address:
+        console.print(Text(plain(address), "dim"), soft_wrap=True)
+    console.print(_verdict(one))
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True, style="bold")
+    grid.add_column(overflow="fold")
+    for name, lines in _sections(one, now):
+        if lines:
+            grid.add_row(name, Group(*lines))
+    console.print(grid)
+    console.print()
+
+
+def _title(one: Explained) -> Text:
+    if one.task is None:
+        return Text(f"Task {one.id}", "bold")
+    prefix = "" if one.asked else "Its controller: "
+    name = Text(f"{prefix}{plain(one.task.name) or '(no name)'}", "bold")
+    return Text.assemble(name, " ", (one.id, "dim"), f" in {plain(one.project) or '(no project)'}")
+
+
+def _verdict(one: Explained) -> Text:
+    """What a pass does, in one sentence."""
+    if one.task is None:
+        return Text(_why_gone(one.remains), "yellow")
+    outcome = one.outcome
+    if outcome is None:
+        return Text(f"What a pass would do is not known. {plain(one.trouble)}".rstrip(), "red")
+    if outcome.verdict in GONE:
+        return Text(f"A pass deletes it now, with {_with(outcome)}.", "green")
+    if outcome.verdict is Verdict.GONE_ALREADY:
+        return Text("It was deleted by someone else right now.", "yellow")
+    if outcome.reason is Reason.NOT_SELECTED or outcome.reason is None:
+        return Text(f"A pass leaves it alone: it {plain(outcome.detail)}.", "yellow")
+    doing = "A pass fails with it" if outcome.verdict is Verdict.FAILED else "A pass keeps it"
+    detail = f": {plain(outcome.detail)}" if outcome.detail else ""
+    return Text(f"{doing}: it {REASON_TEXTS[outcome.reason]}{detail}.", "yellow")
+
+
+def _with(outcome: TaskOutcome) -> str:
+    known = f" ({at_least(outcome.bytes, outcome.unsized)})" if outcome.files else ""
+    return f"{counted(outcome.models, 'model')} and {counted(outcome.files, 'file')}{known}"
+
+
+def _sections(one: Explained, now: datetime) -> Iterator[tuple[str, Sequence[RenderableType]]]:
+    if one.remains is not None:
+        yield from _of_remains(one.remains)
+    if isinstance(one.task, Unreadable):
+        yield "Record", [Text(f"{plain(one.task.field)} can't be read", "red")]
+    if not isinstance(one.task, Task):
+        return
+    yield "Task", list(_record(one, one.task))
+    yield "Age", list(_age(one.task, now))
+    yield "Rules", [
+        Text.assemble(("yes  ", "green") if rule.allows else ("no   ", "yellow"), plain(rule.text)) for rule in one.judgements
+    ]
+    yield "Due", list(_due(one, now))
+    if one.trouble and one.outcome is not None:
+        yield "Trouble", [Text(plain(one.trouble), "red")]
+    if one.files is not None:
+        yield "Files", list(_files(one.files)) or [Text("none that its records name", "dim")]
+    yield "Models", _named([_model(model) for model in one.models], len(one.models))
+    yield "Others", list(_others(one.holders, one.counts))
+
+
+def _record(one: Explained, task: Task) -> Iterator[Text]:
+    facts = [task.status, task.type, f"of user {one.owner}" if one.owner else "", "archived" if task.archived else "not archived"]
+    yield Text(plain(", ".join(filter(None, facts))))
+    if task.tags:
+        yield Text(plain(f"tags {', '.join(task.tags)}"))
+
+
+def _age(task: Task, now: datetime) -> Iterator[Text]:
+    if task.active is None:
+        yield Text("unknown: its record has no time")
+        return
+    yield Text(f"{_days(now - task.active)}: it counts from {moment(task.active)}, when {_counted_by(task)}")
+    yield Text(f"created {moment(task.created)}, last update {moment(task.last_update)}, last change {moment(task.last_change)}", "dim")
+
+
+def _counted_by(task: Task) -> str:
+    if task.active == task.last_update and task.active != task.status_changed:
+        return "it last reported"
+    return "its status last changed" if task.active == task.status_changed else "it was created"
+
+
+def _due(one: Explained, now: datetime) -> Iterator[Text]:
+    if one.due is not None:
+        ago = now - one.due
+        since = f"since {moment(one.due)}, for {_days(ago)}" if ago >= timedelta() else f"{moment(one.due)}, in {_days(-ago)}"
+        yield Text(since)
+        if one.outcome is not None and one.outcome.verdict not in GONE and ago >= timedelta():
+            yield Text("by the rules alone: something else keeps it, see above", "dim")
+    else:
+        yield Text("never, as it is now and by these settings")
+    if one.due_if_archived is not None:
+        then = max(one.due_if_archived, now)
+        when = "at once" if then == now else f"{moment(then)}, in {_days(then - now)}"
+        yield Text(f"if someone archives it now: {when}")
+
+
+def _days(span: timedelta) -> str:
+    days = span / timedelta(days=1)
+    return f"{days:,.0f} days" if days >= 2 else f"{span / timedelta(hours=1):,.1f} hours"  # noqa: PLR2004 -- in words
+
+
+def _files(files: Files) -> Iterator[Text]:
+    yield from _named([_place(place) for place in files.places], len(files.places))
+    for uri in files.protected[:SHOWN]:
+        yield Text.assemble(("kept, others need it: ", "yellow"), plain(uri))
+    if len(files.protected) > SHOWN:
+        yield _more(len(files.protected) - SHOWN)
+    for address, count in list(files.unknown_stores.items())[:SHOWN]:
+        yield Text.assemble(("unknown store ", "yellow"), f"{plain(address)}: {counted(count, 'file')}")
+        yield Text(f"  {store_hint(address)}: {plain(store_setting(address))}", "dim")
+    if files.unusable:
+        yield Text.assemble(("not a usable path: ", "red"), plain(files.unusable))
+    if files.unreadable:
+        yield Text.assemble(("can't be read: ", "red"), plain(files.unreadable))
+    for uri in files.external[:SHOWN]:
+        yield Text.assemble(("elsewhere, only linked: ", "dim"), plain(uri))
+    if files.external_count > len(files.external[:SHOWN]):
+        yield _more(files.external_count - len(files.external[:SHOWN]))
+
+
+def _place(place: Place) -> Text:
+    where = f"{place.store.rstrip('/')}/{place.path}"
+    if place.trouble:
+        return Text.assemble(plain(where), ": ", (plain(place.trouble), "red"))
+    if place.missing:
+        return Text.assemble(plain(where), ": ", ("not there", "dim"))
+    return Text(f"{plain(where)}: {counted(place.size.files, 'file')}, {at_least(place.size.bytes, place.size.unsized)}")
+
+
+def _model(model: ModelFate) -> Text:
+    what = ("is kept: " + model.kept, "yellow") if model.kept else ("is deleted with it", "")
+    return Text.assemble(f"{plain(model.id)} ", what, (f"  {plain(model.uri)}", "dim"))
+
+
+def _others(holders: Sequence[Holder], counts: Mapping[Need, int]) -> Iterator[Text]:
+    for need in Need:
+        some = [holder for holder in holders if holder.need is need][:SHOWN]
+        for holder in some:
+            kind = "model" if holder.state is State.MODEL else "task"
+            name = f" {plain(holder.name)}" if holder.name else ""
+            state = f" ({_STATES[holder.state]})" if _STATES[holder.state] else ""
+            does = plain(_NEEDS[need].format(what=holder.what))
+            yield Text.assemble(f"{kind}{name} ", (plain(holder.by) or "(its id can't be read)", "dim"), f"{state} {does}")
+        if counts.get(need, 0) > len(some):
+            yield _more(counts[need] - len(some))
+
+
+def _named(lines: Sequence[Text], total: int) -> list[Text]:
+    return [*lines[:SHOWN], *([_more(total - SHOWN)] if total > SHOWN else [])]
+
+
+def _more(number: int) -> Text:
+    return Text(f"and {number:,} more", "dim")
+
+
+# -- a task that is gone
+def _why_gone(remains: Remains | None) -> str:
+    if remains is None or not remains.confirmed:
+        return "The server does not list a task with this ID. This key may not be allowed to see it."
+    return "The server has no task with this ID: it was deleted, or never was on this server, or this key may not see it."
+
+
+def _of_remains(remains: Remains) -> Iterator[tuple[str, Sequence[RenderableType]]]:
+    yield "Audit log", list(_deletions(remains))
+    yield "Models", _named([Text.assemble(f"{plain(one.id)} is still there", (f"  {plain(one.uri)}", "dim")) for one in remains.models], len(remains.models))
+    if remains.searched:
+        where = ", ".join(map(plain, remains.searched))
+        yield "Files", _named([_place(place) for place in remains.places], len(remains.places)) or [Text(f"none in {where}")]
+    else:
+        yield "Files", [Text("not looked for: only mounted folders (CLEANUP_MOUNTED_FOLDERS) can be searched by a task's ID", "dim")]
+
+
+def _deletions(remains: Remains) -> Iterator[Text]:
+    if not remains.logs:
+        yield Text("not looked at: name it with --audit-log FILE", "dim")
+        return
+    for one in remains.deletions:
+        yield Text(plain(one.get("text", "")))
+    if not remains.deletions:
+        yield Text(f"nothing of it in {counted(remains.logs, 'log')}")
