@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         )
         explained = explainer.explain(ids)
     connection = settings.connection
-    page = partial(link, Report("", True, known.now, known.now, connection.api_host, connection.web_host or ""))
+    page = partial(link, Report("", dry_run=True, started=known.now, cutoff=known.now, web=connection.web_host or ""))
     if options.output == "json":
         tasks = [report.document(one, known.now, page) for one in explained]
         print(dumps({"server": connection.api_host, "now": known.now, "tasks": tasks}, indent=2), flush=True)

@@ -28,7 +28,7 @@ from cleanup_job.planning.explanation import Explained, Holder, ModelFate, Need,
 from cleanup_job.planning.facts import Batch
 from cleanup_job.planning.judgement import judge
 from cleanup_job.planning.outcome import GONE, Report, TaskOutcome
-from cleanup_job.planning.paths import Location, ModelId, TaskId
+from cleanup_job.planning.paths import Location, TaskId
 from cleanup_job.planning.policy import Policy
 from cleanup_job.planning.records import Size, Task, Unreadable
 from cleanup_job.planning.selection import Chosen, Selected
@@ -50,10 +50,13 @@ class _Outcomes(Observer):
 
     def __init__(self, warn: Callable[[str], None]) -> None:
         self.by_task: dict[TaskId, TaskOutcome] = {}
-        self.warning = warn  # type: ignore[method-assign]
+        self._warn = warn
 
     def outcome(self, outcome: TaskOutcome) -> None:
         self.by_task[outcome.task] = outcome
+
+    def warning(self, text: str) -> None:
+        self._warn(text)
 
 
 @dataclass(slots=True)
@@ -97,7 +100,13 @@ class Explainer:
         self._storage = storage
         # Budgets and shards say how much of the work one pass does: they decide on no task.
         self._settings = settings.replaced(
-            dry_run=True, max_tasks=None, refuse_above=None, deadline_seconds=None, delete_empty_projects=False, shards=1, shard=None
+            dry_run=True,
+            max_tasks=None,
+            refuse_above=None,
+            deadline_seconds=None,
+            delete_empty_projects=False,
+            shards=1,
+            shard=None,
         )
         self._known = known
         self._warn = warn
@@ -119,15 +128,28 @@ class Explainer:
         asked = list(dict.fromkeys(ids))
         records = self._others.read(asked)
         controllers = self._controllers(records.values())
-        added = [task for task in controllers if task not in records]
+        order = list(self._with_controllers(asked, records, controllers))
         records |= controllers
         seen, outcomes, trouble = self._look(records)
         return [
             self._there(records[task], seen[task], outcomes.get(task), trouble, asked=task in asked)
             if task in records
             else Explained(id=task, remains=self._remains(task))
-            for task in (*asked, *added)
+            for task in order
         ]
+
+    @staticmethod
+    def _with_controllers(
+        asked: Sequence[TaskId], records: Mapping[TaskId, Task | Unreadable], controllers: Collection[TaskId]
+    ) -> Iterator[TaskId]:
+        """The tasks that were asked for, each first step of a pipeline with its controller after it."""
+        done = set(asked)
+        for task in asked:
+            yield task
+            parent = TaskId(records[task].parent) if task in records else TaskId("")
+            if parent in controllers and parent not in done:
+                done.add(parent)
+                yield parent
 
     def _controllers(self, records: Iterable[Task | Unreadable]) -> dict[TaskId, Task | Unreadable]:
         """The controllers of those that are steps."""
@@ -198,9 +220,7 @@ class Explainer:
         planner = self._planner(tasks, first)
         read, failed = planner.reader.read_all(list(tasks))
         units = [(task,) for task in read.outputs]
-        batches, unplanned = self._split.each(
-            "planning", units, lambda server, some: planner.last_look(server, some, read)[0]
-        )
+        batches, unplanned = self._split.each("planning", units, lambda server, some: planner.last_look(server, some, read)[0])
         for batch in batches:
             for (task,) in batch.units:
                 seen[task].batch = batch

@@ -1,6 +1,6 @@
 """Reads which archived tasks become old enough on which day. Changes nothing.
 
-    rules -> all archived tasks that the filters can match, in pages -> when each is due -> the sizes that records know
+rules -> all archived tasks that the filters can match, in pages -> when each is due -> the sizes that records know
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -17,6 +17,9 @@ from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import ACTIVE, Removed, Size, Task, Unreadable
 from cleanup_job.planning.selection import Rules
 
+BESIDE = "other files"
+"""What is called a kind here: files beside the ``KINDS``, which are deleted by their names."""
+
 
 class Need(StrEnum):
     """What another record has to do with a task. The values are part of the JSON form."""
@@ -77,7 +80,10 @@ class Place:
 
     store: str
     path: str
+    """A folder, or a file, in the store."""
     size: Size
+    kind: str = ""
+    """Which of the ``KINDS`` in it; empty for all of it."""
     missing: bool = False
     """Whether the store says that nothing is there."""
     trouble: str = ""
@@ -201,18 +207,16 @@ def _listed(deletion: Deletion, measured: Removed) -> Iterator[Place]:
         size, trouble = measured.sizes.get(path), measured.failed.get(path, "")
         missing = path in measured.missing
         if size is not None or trouble or missing:
-            yield Place(path.store, path.path, size or Size(), missing and not trouble, trouble)
+            yield Place(path.store, path.path, size or Size(), missing=missing and not trouble, trouble=trouble)
 
 
 def _recorded(outputs: Outputs) -> Iterator[Place]:
     """Files in stores that can't list: what records say."""
     for (folder, kind), known in sorted(outputs.sums.items()):
-        path = f"{folder.path}/{kind}" if kind else folder.path
-        yield Place(folder.store, path, Size(known.files, known.bytes, known.unsized))
-    beside = sorted({(file.store, file.folder.path) for file in outputs.files if file.is_beside})
-    if outputs.named.files and beside:
-        store, path = beside[0]
-        yield Place(store, f"{path}/…", Size(outputs.named.files, outputs.named.bytes, outputs.named.unsized))
+        yield Place(folder.store, folder.path, Size(known.files, known.bytes, known.unsized), kind)
+    if outputs.named.files:
+        store, path = min((file.store, file.folder.path) for file in outputs.files)
+        yield Place(store, path, Size(outputs.named.files, outputs.named.bytes, outputs.named.unsized), BESIDE)
 
 
 def first_of_each(holders: Sequence[Holder], limit: int) -> tuple[Holder, ...]:

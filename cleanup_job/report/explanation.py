@@ -18,8 +18,8 @@ from cleanup_job.report.phrases import store_hint, store_setting
 
 SHOWN = 10
 """Files, models and other records of one kind that are named on a terminal; JSON has more."""
-LINK = 80
-"""The longest address that is printed whole."""
+LONGEST = 66
+"""Characters of an address on a terminal: a longer one is cut in its middle. JSON has all of it."""
 Link = Callable[[TaskId, str], str]
 """Gives the web page of a task, by its id and that of its project; empty if there is none."""
 _NEEDS = {
@@ -106,7 +106,7 @@ def _files_document(files: Files) -> dict[str, Any]:
 
 
 def _place_document(place: Place) -> dict[str, Any]:
-    size = {"files": place.size.files, "bytes": place.size.bytes, "unsized": place.size.unsized}
+    size = {"kind": place.kind or None, "files": place.size.files, "bytes": place.size.bytes, "unsized": place.size.unsized}
     return {"store": place.store, "path": place.path, **size, "missing": place.missing, "trouble": place.trouble or None}
 
 
@@ -195,20 +195,29 @@ def _sections(one: Explained, now: datetime) -> Iterator[tuple[str, Sequence[Ren
         return
     yield "Task", list(_record(one, one.task))
     yield "Age", list(_age(one.task, now))
-    yield "Rules", [
-        Text.assemble(("yes  ", "green") if rule.allows else ("no   ", "yellow"), plain(rule.text)) for rule in one.judgements
-    ]
+    yield (
+        "Rules",
+        [
+            Text.assemble(("yes  ", "green") if rule.allows else ("no   ", "yellow"), plain(rule.text))
+            for rule in one.judgements
+        ],
+    )
     yield "Due", list(_due(one, now))
     if one.trouble and one.outcome is not None:
         yield "Trouble", [Text(plain(one.trouble), "red")]
     if one.files is not None:
         yield "Files", list(_files(one.files)) or [Text("none that its records name", "dim")]
-    yield "Models", _named([_model(model) for model in one.models], len(one.models))
+    yield "Models", list(_models(one.models))
     yield "Others", list(_others(one.holders, one.counts))
 
 
 def _record(one: Explained, task: Task) -> Iterator[Text]:
-    facts = [task.status, task.type, f"of user {one.owner}" if one.owner else "", "archived" if task.archived else "not archived"]
+    facts = [
+        task.status,
+        task.type,
+        f"of user {one.owner}" if one.owner else "",
+        "archived" if task.archived else "not archived",
+    ]
     yield Text(plain(", ".join(filter(None, facts))))
     if task.tags:
         yield Text(plain(f"tags {', '.join(task.tags)}"))
@@ -218,8 +227,9 @@ def _age(task: Task, now: datetime) -> Iterator[Text]:
     if task.active is None:
         yield Text("unknown: its record has no time")
         return
-    yield Text(f"{_days(now - task.active)}: it counts from {moment(task.active)}, when {_counted_by(task)}")
-    yield Text(f"created {moment(task.created)}, last update {moment(task.last_update)}, last change {moment(task.last_change)}", "dim")
+    yield Text(f"{_days(now - task.active)}, since {moment(task.active)}, when {_counted_by(task)}")
+    times = {"created": task.created, "last update": task.last_update, "last change": task.last_change}
+    yield from (Text(f"{name} {moment(time)}", "dim") for name, time in times.items())
 
 
 def _counted_by(task: Task) -> str:
@@ -249,36 +259,60 @@ def _days(span: timedelta) -> str:
 
 
 def _files(files: Files) -> Iterator[Text]:
-    yield from _named([_place(place) for place in files.places], len(files.places))
-    for uri in files.protected[:SHOWN]:
-        yield Text.assemble(("kept, others need it: ", "yellow"), plain(uri))
-    if len(files.protected) > SHOWN:
-        yield _more(len(files.protected) - SHOWN)
+    yield from _places(files.places)
+    yield from _uris("kept, since others need them:", "yellow", files.protected, len(files.protected))
     for address, count in list(files.unknown_stores.items())[:SHOWN]:
         yield Text.assemble(("unknown store ", "yellow"), f"{plain(address)}: {counted(count, 'file')}")
-        yield Text(f"  {store_hint(address)}: {plain(store_setting(address))}", "dim")
+        yield Text(f"{store_hint(address)}: {plain(store_setting(address))}", "dim")
+    yield from _more(len(files.unknown_stores) - SHOWN)
     if files.unusable:
         yield Text.assemble(("not a usable path: ", "red"), plain(files.unusable))
     if files.unreadable:
         yield Text.assemble(("can't be read: ", "red"), plain(files.unreadable))
-    for uri in files.external[:SHOWN]:
-        yield Text.assemble(("elsewhere, only linked: ", "dim"), plain(uri))
-    if files.external_count > len(files.external[:SHOWN]):
-        yield _more(files.external_count - len(files.external[:SHOWN]))
+    yield from _uris("elsewhere, and only linked:", "dim", files.external, files.external_count)
 
 
-def _place(place: Place) -> Text:
-    where = f"{place.store.rstrip('/')}/{place.path}"
+def _uris(heading: str, style: str, uris: Sequence[str], total: int) -> Iterator[Text]:
+    """Addresses below a heading; nothing if there are none."""
+    if not total:
+        return
+    yield Text(heading, style)
+    yield from (Text(f"  {_cut(uri)}") for uri in uris[:SHOWN])
+    yield from _more(total - len(uris[:SHOWN]))
+
+
+def _cut(uri: str) -> str:
+    """An address without its middle if it is long: both ends tell what it is."""
+    text = plain(uri)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 3]}…{text[LONGEST // 3 + 1 - LONGEST :]}"
+
+
+def _places(places: Sequence[Place]) -> Iterator[Text]:
+    """Each folder, and what is in it below."""
+    before = ""
+    for place in places[:SHOWN]:
+        where = f"{plain(place.store).rstrip('/')}/{plain(place.path)}"
+        if where != before:
+            yield Text(where)
+        before = where
+        yield Text.assemble("  ", (f"{place.kind} " if place.kind else ""), _found(place))
+    yield from _more(len(places) - SHOWN)
+
+
+def _found(place: Place) -> Text:
     if place.trouble:
-        return Text.assemble(plain(where), ": ", (plain(place.trouble), "red"))
+        return Text(plain(place.trouble), "red")
     if place.missing:
-        return Text.assemble(plain(where), ": ", ("not there", "dim"))
-    return Text(f"{plain(where)}: {counted(place.size.files, 'file')}, {at_least(place.size.bytes, place.size.unsized)}")
+        return Text("is not there", "dim")
+    return Text(f"{counted(place.size.files, 'file')}, {at_least(place.size.bytes, place.size.unsized)}")
 
 
-def _model(model: ModelFate) -> Text:
-    what = ("is kept: " + model.kept, "yellow") if model.kept else ("is deleted with it", "")
-    return Text.assemble(f"{plain(model.id)} ", what, (f"  {plain(model.uri)}", "dim"))
+def _models(models: Sequence[ModelFate], *, there: bool = True) -> Iterator[Text]:
+    for model in models[:SHOWN]:
+        fate = ("would be kept: " + model.kept, "yellow") if model.kept else ("would be deleted with it", "")
+        yield Text.assemble(f"{plain(model.id)} ", fate if there else "is still there")
+        yield Text(f"  {_cut(model.uri)}", "dim")
+    yield from _more(len(models) - SHOWN)
 
 
 def _others(holders: Sequence[Holder], counts: Mapping[Need, int]) -> Iterator[Text]:
@@ -288,18 +322,14 @@ def _others(holders: Sequence[Holder], counts: Mapping[Need, int]) -> Iterator[T
             kind = "model" if holder.state is State.MODEL else "task"
             name = f" {plain(holder.name)}" if holder.name else ""
             state = f" ({_STATES[holder.state]})" if _STATES[holder.state] else ""
-            does = plain(_NEEDS[need].format(what=holder.what))
+            does = _NEEDS[need].format(what=_cut(holder.what))
             yield Text.assemble(f"{kind}{name} ", (plain(holder.by) or "(its id can't be read)", "dim"), f"{state} {does}")
-        if counts.get(need, 0) > len(some):
-            yield _more(counts[need] - len(some))
+        yield from _more(counts.get(need, 0) - len(some))
 
 
-def _named(lines: Sequence[Text], total: int) -> list[Text]:
-    return [*lines[:SHOWN], *([_more(total - SHOWN)] if total > SHOWN else [])]
-
-
-def _more(number: int) -> Text:
-    return Text(f"and {number:,} more", "dim")
+def _more(number: int) -> Iterator[Text]:
+    if number > 0:
+        yield Text(f"and {number:,} more", "dim")
 
 
 # -- a task that is gone
@@ -311,12 +341,15 @@ def _why_gone(remains: Remains | None) -> str:
 
 def _of_remains(remains: Remains) -> Iterator[tuple[str, Sequence[RenderableType]]]:
     yield "Audit log", list(_deletions(remains))
-    yield "Models", _named([Text.assemble(f"{plain(one.id)} is still there", (f"  {plain(one.uri)}", "dim")) for one in remains.models], len(remains.models))
+    yield "Models", list(_models(remains.models, there=False))
     if remains.searched:
         where = ", ".join(map(plain, remains.searched))
-        yield "Files", _named([_place(place) for place in remains.places], len(remains.places)) or [Text(f"none in {where}")]
+        yield "Files", list(_places(remains.places)) or [Text(f"none in {where}")]
     else:
-        yield "Files", [Text("not looked for: only mounted folders (CLEANUP_MOUNTED_FOLDERS) can be searched by a task's ID", "dim")]
+        yield (
+            "Files",
+            [Text("not looked for: only mounted folders (CLEANUP_MOUNTED_FOLDERS) can be searched by a task's ID", "dim")],
+        )
 
 
 def _deletions(remains: Remains) -> Iterator[Text]:

@@ -88,8 +88,8 @@ def _chart(found: Forecast) -> Table:
     for start, one in rows.items():
         if one.tasks or start == 0:
             bar = Bar(largest, 0, one.tasks, color="cyan")
-            day = f"{found.date_of(start)}{' today' if start == 0 and step == 1 else ''}"
-            table.add_row(day, f"{one.tasks:,}", bar, _bytes(one) if one.tasks else "-")
+            name = f"{found.date_of(start)}{' today' if start == 0 and step == 1 else ''}"
+            table.add_row(name, f"{one.tasks:,}", bar, _bytes(one) if one.tasks else "-")
     return table
 
 
