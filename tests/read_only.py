@@ -7,9 +7,11 @@ from typing import Any
 from cleanup_job.clearml_api.api_client import ApiClient
 from cleanup_job.clearml_api.clearml_server import ClearMLServer
 from cleanup_job.clearml_api.session import ServerAccess
+from cleanup_job.passes.cleanup import claim_index
 from cleanup_job.passes.explanation import Explainer
 from cleanup_job.passes.forecast import Forecaster
 from cleanup_job.passes.rules_now import RulesNow, rules_now
+from cleanup_job.passes.windows import Windows
 from cleanup_job.planning.explanation import Explained
 from cleanup_job.planning.forecast import Forecast
 from cleanup_job.planning.paths import TaskId
@@ -18,6 +20,7 @@ from cleanup_job.settings.model import Settings
 from cleanup_job.settings.sources import load
 from cleanup_job.storage.fileserver import FileServer
 from cleanup_job.storage.stores import Stores
+from cleanup_job.transport.splitting import Splitting
 from clearml_sandbox.server import Sandbox
 from tests.harness import NOW
 
@@ -36,9 +39,7 @@ class Reading:
     known: RulesNow
 
     @classmethod
-    def of(
-        cls, sandbox: Sandbox, *, filters: dict[str, Any] | None = None, at: datetime = NOW, **settings: Any
-    ) -> "Reading":
+    def of(cls, sandbox: Sandbox, *, filters: dict[str, Any] | None = None, at: datetime = NOW, **settings: Any) -> "Reading":
         given = {"force_delete": True, **(filters or {}), **settings}
         wanted, _ = load({name: value for name, value in given.items() if value != ()}, sandbox.environment())
         retry = Retry(4, wait=0)
@@ -53,3 +54,9 @@ class Reading:
 
     def forecast(self, days: int) -> Forecast:
         return Forecaster(self.server, self.known).read(days)
+
+    def selected(self) -> int:
+        """How many tasks a pass selects, by its own count."""
+        claims = claim_index(self.server, self.stores, self.settings, lambda: False)
+        split: Splitting[Any] = Splitting(self.server, self.server.with_few_tries, self.server.probe)
+        return Windows(self.server, self.known.rules, claims, split=split).count()

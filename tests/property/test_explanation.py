@@ -21,7 +21,7 @@ def said(outcome: TaskOutcome | None) -> tuple[object, ...] | None:
     return outcome.verdict, outcome.reason, outcome.models, outcome.files, outcome.bytes, outcome.kept_models
 
 
-@settings(few, max_examples=40)
+@settings(few, max_examples=12)
 @given(worlds(), options, st.data())
 def test_a_task_is_explained_by_what_a_whole_pass_does(
     sandbox: Sandbox, world: World, chosen: dict[str, Any], data: st.DataObject
