@@ -16,12 +16,24 @@ from cleanup_job.passes.explanation import Explainer
 from cleanup_job.passes.rules_now import rules_now
 from cleanup_job.planning.outcome import Report
 from cleanup_job.planning.paths import TaskId
-from cleanup_job.report import explanation as report
+from cleanup_job.report.explanation import render
+from cleanup_job.report.explanation_document import document
 from cleanup_job.report.json_lines import dumps
 from cleanup_job.report.phrases import link
 
 _IN_A_LINK = re.compile(r"/(?:experiments|tasks|reports|task)/([0-9a-f]{32})(?![0-9a-f])", re.IGNORECASE)
 _ID = re.compile(r"[\w-]+")
+EXAMPLES = (
+    ("clearml-cleanup explain 1f0e24c84b4b4d5e9a6c7d1e2f3a4b5c", "say why this task is still there"),
+    (
+        "clearml-cleanup explain https://app.clear.ml/projects/*/experiments/1f0e24c84b4b4d5e9a6c7d1e2f3a4b5c/output/log",
+        "the same, by the address of its page",
+    ),
+    (
+        "clearml-cleanup explain 1f0e24c84b4b4d5e9a6c7d1e2f3a4b5c --delete-threshold-days 7",
+        "say what another setting would change",
+    ),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,13 +57,13 @@ def run(options: argparse.Namespace) -> int:
     connection = settings.connection
     page = partial(link, Report("", dry_run=True, started=known.now, cutoff=known.now, web=connection.web_host or ""))
     if options.output == "json":
-        tasks = [report.document(one, known.now, page) for one in explained]
+        tasks = [document(one, known.now, page) for one in explained]
         print(dumps({"server": connection.api_host, "now": known.now, "tasks": tasks}, indent=2), flush=True)
         return 0
     console = Console(markup=False, highlight=False)
     console.print(head(found))
     for one in explained:
-        report.render(one, known.now, page, console)
+        render(one, known.now, page, console)
     return 0
 
 
@@ -68,5 +80,5 @@ def task_ids(words: Iterable[str]) -> Iterable[TaskId]:
         elif _ID.fullmatch(word):
             yield TaskId(word)
         else:
-            message = f"{word}: this is no task's ID, and no address of a task's page, which has …/experiments/ID in it"
+            message = f"{word}: not the ID of a task, or the address of its page, which has …/experiments/ID in it"
             raise SettingsError(message)

@@ -15,6 +15,10 @@ from cleanup_job.report.json_lines import dumps
 
 LONGEST = 3_650
 """Days that can be looked ahead."""
+EXAMPLES = (
+    ("clearml-cleanup forecast", "say what will be due within 30 days"),
+    ("clearml-cleanup forecast --days 90 --force-delete", "look further ahead, with another setting"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

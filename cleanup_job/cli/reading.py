@@ -55,7 +55,7 @@ def _refuse() -> None:
 
 @contextmanager
 def progress(about: str) -> Iterator[Progress]:
-    """Show on standard error what is being read; where that is no terminal, only one line in the beginning."""
+    """Show on standard error what is being read; elsewhere than on a terminal, only one line in the beginning."""
     console = Console(stderr=True)
     if not console.is_terminal:
         console.print(Text(f"{about} …"), soft_wrap=True)

@@ -40,7 +40,7 @@ NAMED = 20
 MOST = 5_000
 """Tasks that have to go first; of more it is not said what would become of them."""
 EVERY = 5_000
-"""Records of which progress is told."""
+"""Records between two reports of progress."""
 Logs = Callable[[TaskId], tuple[Sequence[Mapping[str, Any]], int]]
 """What audit logs say of the deletion of a task, and how many logs were read."""
 
@@ -72,7 +72,7 @@ class _Seen:
 class Explainer:
     """Explains some tasks at a time."""
 
-    def __init__(  # noqa: PLR0913 -- what there is, and who is told
+    def __init__(  # noqa: PLR0913 -- what there is, and who hears of it
         self,
         server: Server,
         storage: Storage,

@@ -96,7 +96,7 @@ class Files:
 
     places: tuple[Place, ...] = ()
     protected: tuple[str, ...] = ()
-    """Files in its folder that are kept, since other records that stay need them."""
+    """Files in its folder that are kept, since other records need them that are not deleted."""
     external: tuple[str, ...] = ()
     """Files outside of its folder that it only links to (at most ``outputs.NAMED``)."""
     external_count: int = 0

@@ -246,7 +246,7 @@ def test_a_task_is_named_by_its_id_or_its_page(world: World, explain: Explain, a
 
 def test_what_is_neither_is_an_error(world: World, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "http://web/projects/a"]) == 2
-    assert "http://web/projects/a: this is no task's ID" in capsys.readouterr().err
+    assert "http://web/projects/a: not the ID of a task" in capsys.readouterr().err
 
 
 def test_people_read_it_in_80_columns(world: World, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
