@@ -24,15 +24,8 @@ from cleanup_job.report.phrases import link
 _IN_A_LINK = re.compile(r"/(?:experiments|tasks|reports|task)/([0-9a-f]{32})(?![0-9a-f])", re.IGNORECASE)
 _ID = re.compile(r"[\w-]+")
 EXAMPLES = (
-    ("clearml-cleanup explain 1f0e24c84b4b4d5e9a6c7d1e2f3a4b5c", "say why this task is still there"),
-    (
-        "clearml-cleanup explain https://app.clear.ml/projects/*/experiments/1f0e24c84b4b4d5e9a6c7d1e2f3a4b5c/output/log",
-        "the same, by the address of its page",
-    ),
-    (
-        "clearml-cleanup explain 1f0e24c84b4b4d5e9a6c7d1e2f3a4b5c --delete-threshold-days 7",
-        "say what another setting would change",
-    ),
+    ("clearml-cleanup explain TASK_ID", "say why this task is, or is not, deleted"),
+    ("clearml-cleanup explain TASK_ID --delete-threshold-days 7", "what if"),
 )
 
 

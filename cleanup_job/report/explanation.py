@@ -148,7 +148,7 @@ def _due(one: Explained, now: datetime) -> Iterator[Text]:
         if one.outcome is not None and one.outcome.verdict not in GONE and ago >= timedelta():
             yield Text("by the rules alone: something else keeps it, see above", "dim")
     else:
-        yield Text("never, as it is now and by these settings")
+        yield Text("never, as long as a rule says no that does not depend on time")
     if one.due_if_archived is not None:
         then = max(one.due_if_archived, now)
         when = "at once" if then == now else f"{moment(then)}, in {_days(then - now)}"
@@ -256,7 +256,6 @@ def _of_remains(remains: Remains) -> Iterator[tuple[str, Sequence[RenderableType
 
 def _deletions(remains: Remains) -> Iterator[Text]:
     if not remains.logs:
-        yield Text("not looked at: name it with --audit-log FILE", "dim")
         return
     for one in remains.deletions:
         yield Text(plain(one.get("text", "")))

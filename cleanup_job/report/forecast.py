@@ -54,9 +54,10 @@ def render(found: Forecast, projects: Mapping[str, str], console: Console) -> No
     Only ``Text`` is printed, never markup: names come from the server.
     """
     total = found.total()
-    days = "today" if not found.days else f"today and {counted(found.days, 'day')} after it"
     known = f" ({_bytes(total)})" if total.tasks else ""
-    console.print(Text(f"{counted(total.tasks, 'task')}{known} will be due {days}, if nothing changes.", "bold"))
+    verb = "is" if total.tasks == 1 else "are"
+    by = f"by the end of {found.date_of(found.days)} (UTC)"
+    console.print(Text(f"{counted(total.tasks, 'task')}{known} {verb} due {by}, if nothing changes.", "bold"))
     if total.tasks:
         console.print(_chart(found))
         console.print(_projects(found, projects))

@@ -65,7 +65,7 @@ def test_people_see_a_chart_in_80_columns(sandbox: Sandbox, world: World, capsys
     sandbox.load(world.as_dict())
     assert main(["forecast"]) == 0
     out, err = capsys.readouterr()
-    assert "40 tasks (at least 38.1 MiB) will be due today and 30 days after it" in out
+    assert "40 tasks (at least 38.1 MiB) are due by the end of" in out
     assert "[b]team 1[/b]" in out
     assert "and 5 more" in out
     assert "█" in out
@@ -84,4 +84,4 @@ def test_days_have_bounds(capsys: pytest.CaptureFixture[str], days: str) -> None
 def test_a_server_with_nothing_to_come(sandbox: Sandbox, world: World, capsys: pytest.CaptureFixture[str]) -> None:
     sandbox.load(world.as_dict())
     assert main(["forecast"]) == 0
-    assert capsys.readouterr().out.splitlines()[1].startswith("0 tasks will be due")
+    assert capsys.readouterr().out.splitlines()[1].startswith("0 tasks are due by")
