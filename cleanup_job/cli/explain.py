@@ -9,8 +9,7 @@ from rich.console import Console
 
 from cleanup_job import wiring
 from cleanup_job.cli.flags import OF_A_PASS, add_flags
-from cleanup_job.cli.reading import access, add_output_flag, head, progress
-from cleanup_job.cli.terminal import warn
+from cleanup_job.cli.reading import access, add_output_flag, head, progress, warn_once
 from cleanup_job.errors import SettingsError
 from cleanup_job.passes.explanation import Explainer
 from cleanup_job.passes.rules_now import rules_now
@@ -40,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the explanations."""
     ids = list(task_ids(options.tasks))
     found = access(options)
-    settings, server = found.settings, found.parts.server
+    settings, server, warn = found.settings, found.parts.server, warn_once()
     with progress("Reading all models and tasks, to see who needs what") as shown:
         known = rules_now(server, settings.filters, warn)
         explainer = Explainer(
@@ -51,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     page = partial(link, Report("", dry_run=True, started=known.now, cutoff=known.now, web=connection.web_host or ""))
     if options.output == "json":
         tasks = [document(one, known.now, page) for one in explained]
-        print(dumps({"server": connection.api_host, "now": known.now, "tasks": tasks}, indent=2), flush=True)
+        print(dumps({"server": connection.api_host, "now": known.now.isoformat(), "tasks": tasks}, indent=2), flush=True)
         return 0
     console = Console(markup=False, highlight=False)
     console.print(head(found))

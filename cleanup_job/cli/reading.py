@@ -53,6 +53,18 @@ def _refuse() -> None:
     raise RuntimeError(message)
 
 
+def warn_once() -> Callable[[str], None]:
+    """What prints each warning on standard error, and the same one no second time."""
+    said: set[str] = set()
+
+    def warn_of(text: str) -> None:
+        if text not in said:
+            said.add(text)
+            warn(text)
+
+    return warn_of
+
+
 @contextmanager
 def progress(about: str) -> Iterator[Progress]:
     """Show on standard error what is being read; elsewhere than on a terminal, only one line in the beginning."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cleanup_job.errors import AnswerError, CleanupError
+from cleanup_job.errors import AnswerError, RefusedError, SettingsError
 from cleanup_job.passes.claim_index import ClaimIndex
 from cleanup_job.passes.cleanup import Pass, Stop, claim_index, policy_of
 from cleanup_job.passes.others import Others
@@ -193,12 +193,8 @@ class Explainer:
             Pass(
                 self._server, self._storage, self._settings, report, outcomes, Stop(), chosen=chosen, claims=self._claims
             ).run()
-        except AnswerError as error:
+        except (AnswerError, RefusedError, SettingsError) as error:
             return outcomes.by_task, str(error)
-        except CleanupError as error:
-            if not outcomes.by_task:
-                return {}, str(error)
-            raise
         return outcomes.by_task, ""
 
     def _with_those_that_go_first(self, tasks: Collection[TaskId]) -> set[TaskId]:

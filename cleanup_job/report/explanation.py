@@ -148,7 +148,8 @@ def _due(one: Explained, now: datetime) -> Iterator[Text]:
         if one.outcome is not None and one.outcome.verdict not in GONE and ago >= timedelta():
             yield Text("by the rules alone: something else keeps it, see above", "dim")
     else:
-        yield Text("never, as long as a rule says no that does not depend on time")
+        goes = one.outcome is not None and one.outcome.verdict in GONE
+        yield Text("now, with its controller" if goes else "never, as long as a rule says no that does not depend on time")
     if one.due_if_archived is not None:
         then = max(one.due_if_archived, now)
         when = "at once" if then == now else f"{moment(then)}, in {_days(then - now)}"

@@ -270,3 +270,10 @@ def test_people_read_it_in_80_columns(world: World, sandbox: Sandbox, capsys: py
 def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLEARML_API_HOST", "http://127.0.0.1:9")
     assert main(["explain", GONE, "--attempts", "1"]) == 4
+
+
+def test_what_looks_like_a_mistake_is_said_once(world: World, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    task = world.task("t")
+    sandbox.load(world.as_dict())
+    assert main(["explain", task.id, "--projects", "gone"]) == 0
+    assert capsys.readouterr().err.count("no project is called 'gone'") == 1
