@@ -175,6 +175,21 @@ def stores(settings: Settings, connection: Login, before_deletion: Callable[[], 
     return Stores(tuple(found))
 
 
+def mounted_places(settings: Settings) -> list[tuple[MountedFolders, Location]]:
+    """The mounted folders that are there, each with what looks for the folders of tasks in it. Nothing is deleted by it."""
+    found: list[tuple[MountedFolders, Location]] = []
+    for root in settings.files.mounted_folders:
+        mounted = MountedFolders([root], before_deletion=_refuse_deletion)
+        if not mounted.check():
+            found.append((mounted, Location(SCHEME + root, "")))
+    return found
+
+
+def _refuse_deletion() -> None:
+    message = "a folder was mounted to be read only, and something was about to be deleted in it"
+    raise RuntimeError(message)
+
+
 def _fileserver(
     settings: Settings, connection: Login, before_deletion: Callable[[], None], retry: Retry | None = None
 ) -> FileServer:

@@ -23,6 +23,8 @@ DEFAULT = "run"
 COMMANDS = {
     "run": "delete archived tasks in one pass (the default)",
     "settings": "print the effective settings and where each came from",
+    "explain": "say why a task is, or is not, deleted: every rule's verdict, its files, and who needs what of it",
+    "forecast": "say what will be old enough to be deleted on which day, if nothing changes",
     "sweep": "find task folders without a record in buckets and mounted folders; with --delete, delete the old ones",
     "usage": "show what takes the space on a server: by project, user, status, age and kind; reads only",
     "register": "create or update the draft task in ClearML, whose parameters people edit in the Web UI",

@@ -85,16 +85,19 @@ class Pass:
         *,
         own: OwnTasks | None = None,
         chosen: Chosen | None = None,
+        claims: ClaimIndex | None = None,
     ) -> None:
         """``report`` is filled in during the pass.
 
-        ``own`` are the job's own tasks in ClearML; ``chosen``, if there are any, the only ones that it may delete.
+        ``own`` are the job's own tasks in ClearML; ``chosen``, if there are any, the only ones that it may delete; ``claims``
+        what other records need, if that was read before, for these settings.
         """
         self._server = server
         self._storage = storage
         self._settings = settings
         self._own = own or OwnTasks()
         self._chosen = chosen
+        self._claims = claims or claim_index(server, storage, settings, self._time_to_stop)
         self._report = report
         self._observers = Observers(observer)
         self._deleted = DeletedSoFar()
@@ -131,13 +134,7 @@ class Pass:
             if self._settings.run.dry_run:
                 self._warn_of_stores()
             rules = self._rules(names)
-            claims = ClaimIndex(
-                self._server,
-                self._storage,
-                self._settings.related.protect_linked_artifacts,
-                links=self._settings.files.external_files == "delete",
-                stopped=self._time_to_stop,
-            )
+            claims = self._claims
             counted = self._count(rules, claims)
         refusal = self._refusal(counted)
         if refusal is not None and not self._settings.run.dry_run:
@@ -275,15 +272,7 @@ class Pass:
         if not self._settings.run.dry_run:
             self._storage.prepare()
         self._storage.prove(claims.sample)
-        return Policy(
-            rules,
-            unknown_stores=self._settings.files.unknown_stores,
-            links=self._storage.links if self._settings.files.external_files == "delete" else frozenset(),
-            by_file=self._storage.by_file,
-            lists=self._storage.lists,
-            shared=shared_folders(names.values()),
-            keep_model_tags=frozenset(self._settings.related.keep_model_tags),
-        )
+        return policy_of(self._settings, self._storage, rules, names)
 
     def _batches(self, policy: Policy, claims: ClaimIndex, backlog: Backlog, outcomes: OutcomeBuilder) -> Batches:
         """Put the parts together that take batches through the pass."""
@@ -337,3 +326,27 @@ class Pass:
     def _note(self, outcome: TaskOutcome) -> None:
         self._report.add(outcome)
         self._observers.outcome(outcome)
+
+
+def claim_index(server: Server, storage: Storage, settings: Settings, stopped: Callable[[], bool]) -> ClaimIndex:
+    """An index of what other records need, as far as these settings ask for it; nothing is read yet."""
+    return ClaimIndex(
+        server,
+        storage,
+        settings.related.protect_linked_artifacts,
+        links=settings.files.external_files == "delete",
+        stopped=stopped,
+    )
+
+
+def policy_of(settings: Settings, storage: Storage, rules: Rules, projects: Mapping[str, str]) -> Policy:
+    """What the settings allow; ``projects``: names by id."""
+    return Policy(
+        rules,
+        unknown_stores=settings.files.unknown_stores,
+        links=storage.links if settings.files.external_files == "delete" else frozenset(),
+        by_file=storage.by_file,
+        lists=storage.lists,
+        shared=shared_folders(projects.values()),
+        keep_model_tags=frozenset(settings.related.keep_model_tags),
+    )
