@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 
-from cleanup_job.errors import LeaseLostError, RefusedError
+from cleanup_job.errors import LeaseLostError
 from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes.batch import Batches
 from cleanup_job.passes.claim_index import ClaimIndex
 from cleanup_job.passes.file_results import FileResults
+from cleanup_job.passes.limits import Counted, Counting, refusal
 from cleanup_job.passes.observers import Observers
 from cleanup_job.passes.phases import Phases
 from cleanup_job.passes.planner import Planner
@@ -39,7 +40,7 @@ from cleanup_job.planning.outcome_builder import OutcomeBuilder
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.plan import Kept
 from cleanup_job.planning.policy import Policy, shared_folders
-from cleanup_job.planning.selection import Chosen, OwnTasks, Rules, resolve
+from cleanup_job.planning.selection import Chosen, OwnTasks, Query, Rules, resolve
 from cleanup_job.planning.sharding import ALONE, Share, share
 from cleanup_job.settings.model import Settings
 from cleanup_job.transport.splitting import Splitting
@@ -138,10 +139,12 @@ class Pass:
                 links=self._settings.files.external_files == "delete",
                 stopped=self._time_to_stop,
             )
-            counted = self._count(rules, claims)
-        refusal = self._refusal(counted)
-        if refusal is not None and not self._settings.run.dry_run:
-            raise refusal
+            found = self._count(rules, claims)
+        counted = None if found is None else found.tasks
+        refused = refusal(self._settings.limits, found, names)
+        if refused is not None and not self._settings.run.dry_run:
+            self._report.selected = self._report.left = counted or 0
+            raise refused
         stream = self._stream(rules, claims, names, counted)
         self._work(stream)
         self._note_what_is_left(stream, counted)
@@ -152,8 +155,8 @@ class Pass:
                 self._delete_emptied_projects(stream.touched, names)
             for warning in self._storage.warnings():
                 self._warn(warning)
-        if refusal is not None:
-            raise refusal
+        if refused is not None:
+            raise refused
 
     # -- select
     def _warn_of_stores(self) -> None:
@@ -179,25 +182,11 @@ class Pass:
             in_work=in_work,
         )
 
-    def _count(self, rules: Rules, claims: ClaimIndex) -> int | None:
-        """How many tasks are to be deleted, by all shards together; None if there is no limit to compare it with."""
-        if self._settings.limits.refuse_above is None:
-            return None
-        return self._windows(rules, claims, ALONE).count()
-
-    def _refusal(self, count: int | None) -> RefusedError | None:
-        """The safety limit: it ends a pass before its first deletion, and a dry run once all is said.
-
-        All shards count the same tasks: they refuse together, or not at all.
-        """
-        limit = self._settings.limits.refuse_above
-        if limit is None or count is None or count <= limit:
-            return None
-        self._report.selected = self._report.left = count
-        return RefusedError(
-            f"{count} tasks are to be deleted, more than CLEANUP_REFUSE_ABOVE={limit} allows: nothing was deleted. "
-            f"If that is what you want, set CLEANUP_REFUSE_ABOVE={count} or higher for one pass; a dry run lists them."
-        )
+    def _count(self, rules: Rules, claims: ClaimIndex) -> Counted | None:
+        """What is to be deleted, by all shards together; None if there is no limit to compare it with."""
+        counting = Counting(self._server, self._split, self._storage.locate, self._time_to_stop)
+        everything = Query(hidden=rules.query().hidden)
+        return counting.count(self._settings.limits, self._windows(rules, claims, ALONE).to_delete(), everything)
 
     # -- plan and delete
     def _stream(self, rules: Rules, claims: ClaimIndex, names: dict[str, str], counted: int | None) -> Stream:
