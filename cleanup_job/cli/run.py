@@ -3,6 +3,7 @@
 import argparse
 
 from cleanup_job import wiring
+from cleanup_job.cli.chosen import add_chosen_flags, asked_of
 from cleanup_job.cli.flags import OF_A_PASS, add_flags, given
 from cleanup_job.cli.streams import watched
 from cleanup_job.cli.terminal import output_for, warn
@@ -14,6 +15,7 @@ from cleanup_job.passes.cleanup import Stop
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add a flag for each setting of a pass."""
+    add_chosen_flags(parser.add_argument_group("Chosen tasks"))
     add_flags(parser, OF_A_PASS)
 
 
@@ -22,6 +24,7 @@ def run(options: argparse.Namespace) -> int:
     flags = given(options)
     try:
         settings, origins = wiring.read_settings(flags)
+        asked = asked_of(options, settings)
     except CleanupError as error:
         explain(str(error))
         raise
@@ -30,7 +33,10 @@ def run(options: argparse.Namespace) -> int:
         raise
     stop = Stop()
     with watched(stop):
-        return PassJob(settings, origins, flags, output_for(settings), stop).run()
+        output = output_for(settings)
+        if asked.text:
+            output.plan(asked.text)
+        return PassJob(settings, origins, flags, output, stop, chosen=asked.chosen, plan=asked.plan).run()
 
 
 def explain(error: str) -> None:

@@ -12,6 +12,7 @@ from cleanup_job.errors import CleanupError, SettingsError
 from cleanup_job.exit_codes import ExitCode, StopReason
 from cleanup_job.job import pod
 from cleanup_job.job.life_cycle import Job, RunOutput
+from cleanup_job.job.plans import PlanFile
 from cleanup_job.passes.cleanup import Pass, Stop
 from cleanup_job.passes.observers import Observers
 from cleanup_job.passes.ports import Observer
@@ -46,6 +47,9 @@ class Output(RunOutput[Report], Observer, Protocol):
     def trouble(self, text: str) -> None:
         """Show a warning that only the log gets: a request is tried again, a server slows down."""
 
+    def plan(self, text: str) -> None:
+        """Show which plan is carried out, or that one was written."""
+
     def debug(self, text: str) -> None:
         """Show a detail for troubleshooting."""
 
@@ -64,6 +68,7 @@ class PassJob(Job[Report]):
         stop: Stop,
         *,
         chosen: Chosen | None = None,
+        plan: PlanFile | None = None,
     ) -> None:
         """Prepare a pass.
 
@@ -74,11 +79,17 @@ class PassJob(Job[Report]):
             output: Shows what happens.
             stop: Ends the pass early.
             chosen: The only tasks that it may delete; None if it may be any.
+            plan: Gets what a dry run would delete.
         """
         super().__init__(settings, _new_report(settings), output, stop)
         self._origins = origins
         self._flags = flags
         self._chosen = chosen
+        self._plan = plan
+
+    def _check(self) -> None:
+        if self._plan is not None:
+            self._plan.open()
 
     def _work(self, *, holds_lease: bool) -> Skipped | None:
         connection = wiring.log_in(self._settings, self._note_trouble)
@@ -97,10 +108,13 @@ class PassJob(Job[Report]):
 
     def _clean(self, settings: Settings, connection: wiring.Login, observer: Observer, own: OwnTasks | None = None) -> None:
         parts = wiring.connect(settings, connection, self._stop.before_deletion)
+        observer = Observers(observer, self._plan) if self._plan is not None else observer
         try:
             doing = Pass(parts.server, parts.stores, settings, self._report, observer, self._stop, own=own, chosen=self._chosen)
             remark = doing.set_clock()
             self._output.started(self._report)
+            if self._plan is not None:
+                self._plan.begin(self._settings, self._report, "")
             if remark:
                 self._output.debug(remark)
             doing.run()
@@ -209,6 +223,8 @@ class PassJob(Job[Report]):
         return bool(self._report.total().failed)
 
     def _publish(self) -> None:
+        if self._plan is not None and (done := self._plan.end(self._report)):
+            self._output.plan(done)
         report, path = self._report, self._settings.output.report
         if path is not None:
             try:
@@ -225,6 +241,8 @@ class PassJob(Job[Report]):
         )
 
     def _explain_failure(self, error: str) -> None:
+        if self._plan is not None:
+            self._plan.discard()
         pod.explain_failure(error, self._warn)
 
 

@@ -26,7 +26,7 @@ class Counted:
     by_project: Counter[str] = field(default_factory=Counter)
     """Tasks that may be deleted, by the id of their project."""
     archived: Counter[str] = field(default_factory=Counter)
-    """All archived tasks, likewise."""
+    """All archived tasks, in the same way."""
     bytes: int = 0
     """Of the files of these tasks, as far as their records have sizes."""
 
