@@ -111,12 +111,14 @@ def test_no_changed_byte_goes_unnoticed(good: bytes, tmp_path_factory: pytest.Te
         )
     )
     path.write_bytes(changed)
-    with pytest.raises(SettingsError, match="changed.jsonl"):
+    with pytest.raises(SettingsError, match=r"changed\.jsonl"):
         read_all(path)
 
 
 @pytest.mark.parametrize(
-    "first", [b"[" * 500_000, b'{"line":"plan","format":1}', b'{"line":"plan"}', b"[]", b"null", b"7" * (2 << 20)]
+    "first",
+    [b"[" * 500_000, b'{"line":"plan","format":1}', b'{"line":"plan"}', b"[]", b"null", b"7" * (2 << 20)],
+    ids=["deep", "empty", "no format", "list", "null", "long"],
 )
 def test_a_first_line_of_another_file_is_refused(tmp_path: Path, first: bytes) -> None:
     (tmp_path / "p").write_bytes(first + b"\n")
