@@ -21,6 +21,7 @@ COMMANDS = {
     "run": "delete archived tasks in one pass (the default)",
     "settings": "print the effective settings and where each came from",
     "sweep": "find task folders without a record in buckets and mounted folders; with --delete, delete the old ones",
+    "plan": "show a plan that `run --dry-run --plan` wrote, or how two of them differ",
     "register": "create or update the draft task in ClearML, whose parameters people edit in the Web UI",
     "enqueue": "clone that draft and enqueue the clone for a ClearML Agent; settings given here apply to this clone alone",
     "trigger": "start a pass now: create a Job from the installed CronJob, as kubectl does",

@@ -56,7 +56,7 @@ class Counting:
         Raises:
             CleanupError: the server gives no usable answer.
         """
-        if limits.refuse_above is None and limits.refuse_above_percent is None and limits.refuse_above_bytes is None:
+        if not limits.need_counting:
             return None
         counted = Counted()
         for tasks in to_delete:
@@ -64,11 +64,16 @@ class Counting:
             if limits.refuse_above_bytes is not None and tasks:
                 counted.bytes += self._bytes([task.id for task in tasks])
         if limits.refuse_above_percent is not None:
-            for record in self.server.archived_tasks(everything, ALONE):
-                if self.stopped():
-                    break
-                counted.archived[record.project] += 1
+            counted.archived = self._by_project(everything)
         return None if self.stopped() else counted
+
+    def _by_project(self, query: Query) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for record in self.server.archived_tasks(query, ALONE):
+            if self.stopped():
+                break
+            found[record.project] += 1
+        return found
 
     def _bytes(self, ids: Sequence[TaskId]) -> int:
         """The files that are in the folders of these tasks, as far as their records name them with a size.

@@ -49,7 +49,7 @@ class Header(Struct, frozen=True, kw_only=True, tag="plan", tag_field="line", fo
 class PlannedTask(Struct, frozen=True, kw_only=True, tag="task", tag_field="line", forbid_unknown_fields=True):
     """A task that would be deleted, and how much with it."""
 
-    id: Annotated[str, Meta(pattern="^[0-9a-zA-Z_-]{1,64}$")]
+    id: Annotated[str, Meta(min_length=1)]
     name: str
     project: str
     owner: str

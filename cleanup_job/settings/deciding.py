@@ -45,4 +45,6 @@ def _text(value: object) -> str:
     """A value as it would be written."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     return ", ".join(map(str, value)) if isinstance(value, tuple) else "" if value is None else str(value)

@@ -61,6 +61,11 @@ class LimitSettings(Group):
         allow_inf_nan=False,
     )
 
+    @property
+    def need_counting(self) -> bool:
+        """Whether a limit is set for which everything is counted before the first deletion."""
+        return any(limit is not None for limit in (self.refuse_above, self.refuse_above_percent, self.refuse_above_bytes))
+
     def tasks_per_second(self, shards: int) -> float | None:
         """The share that one of so many pods has of ``max_tasks_per_second``; None if there is no limit."""
         return None if self.max_tasks_per_second is None else self.max_tasks_per_second / shards

@@ -177,7 +177,7 @@ def test_an_empty_plan_deletes_nothing(filled: Sandbox, run: Run) -> None:
 @pytest.mark.parametrize(
     ("flags", "named"),
     [
-        (["--delete-threshold-days", "20"], "CLEANUP_DELETE_THRESHOLD_DAYS ('30.0' in the plan, '20.0' here)"),
+        (["--delete-threshold-days", "20"], "CLEANUP_DELETE_THRESHOLD_DAYS ('30' in the plan, '20' here)"),
         (["--keep-tags", "gold"], "CLEANUP_KEEP_TAGS (not set in the plan, 'gold' here)"),
         (["--external-files", "delete"], "CLEANUP_EXTERNAL_FILES ('keep' in the plan, 'delete' here)"),
         (["--no-force-delete"], "CLEANUP_FORCE_DELETE ('true' in the plan, 'false' here)"),
@@ -290,3 +290,60 @@ def test_tasks_are_named_by_a_plan_or_by_hand(run: Run) -> None:
     code, text = run("run", "--task", "f" * 32, "--from-plan", PLAN)
     assert code == 2
     assert "a plan names its tasks itself" in text
+
+
+# -- reading them
+def test_a_plan_is_shown_before_it_is_approved(filled: Sandbox, run: Run) -> None:
+    run("run", "--dry-run", "--plan", PLAN)
+    code, text = run("plan", "show", PLAN)
+    assert code == 0
+    assert f"{PLAN}: 4 tasks, 0 models, 12 files (at least" in text
+    assert f"for {filled.api_url}, made 2" in text
+    assert "CLEANUP_FORCE_DELETE=true" in text
+    assert "CLEANUP_PROJECTS" not in text, "it has no value"
+    assert lines_of()[-1]["sha256"] in text
+    assert all(one in text for one in ids_of())
+    code, text = run("plan", "show", PLAN, "--output", "json")
+    shown = json.loads(text)
+    assert {one["id"] for one in shown["tasks"]} == ids_of()
+    assert shown["sums"]["tasks"] == 4
+    Path(PLAN).write_bytes(Path(PLAN).read_bytes().replace(b"exp 1", b"exp 7"))
+    code, text = run("plan", "show", PLAN)
+    assert code == 2
+    assert "was changed after it was written" in text
+
+
+def test_two_plans_differ_by_what_came_went_and_changed(filled: Sandbox, run: Run) -> None:
+    run("run", "--dry-run", "--plan", "a.jsonl")
+    gone, edited, came = (task(filled, name) for name in ("exp 0", "exp 1", "living"))
+    filled.store.tasks.change(gone, system_tags=[])
+    filled.store.tasks.change(edited, tags=["again"])
+    filled.store.tasks.change(came, system_tags=["archived"])
+    run("run", "--dry-run", "--plan", "b.jsonl", "--threshold-rules", "lab=20")
+    code, text = run("plan", "diff", "a.jsonl", "b.jsonl", "--output", "json")
+    assert code == 0
+    found = json.loads(text)
+    kinds = {kind: [one["id"] for one in found[kind]] for kind in ("came", "went", "changed")}
+    assert kinds == {"came": [came], "went": [gone], "changed": [edited]}
+    assert (found["same"], found["same_tasks"]) == (False, 2)
+    code, text = run("plan", "diff", "a.jsonl", "b.jsonl")
+    assert code == 0
+    assert "CLEANUP_THRESHOLD_RULES: not set, then lab=20" in text
+    for kind, files in (("came", 1), ("went", 3), ("changed", 3)):
+        assert f"{kind}: 1 task, 0 models, {files} file" in text
+    assert "the same in both: 2 tasks" in text
+
+
+def test_plans_that_delete_the_same_are_the_same(run: Run) -> None:
+    run("run", "--dry-run", "--plan", "a.jsonl")
+    run("run", "--dry-run", "--plan", "b.jsonl", "--workers", "2", "--batch-size", "1")
+    code, text = run("plan", "diff", "a.jsonl", "b.jsonl")
+    assert (code, text) == (0, "The same: 4 tasks in both plans.")
+    assert json.loads(run("plan", "diff", "a.jsonl", "b.jsonl", "--output", "json")[1])["same"] is True
+
+
+@pytest.mark.parametrize(("words", "takes"), [(["show", "a", "b"], 1), (["diff", "a"], 2), (["diff", "a", "b", "c"], 2)])
+def test_each_takes_so_many_files(run: Run, words: list[str], takes: int) -> None:
+    code, text = run("plan", *words)
+    assert code == 2
+    assert f"{len(words) - 1} files were given, and it takes {takes}" in text

@@ -48,7 +48,7 @@ def test_each_difference_has_both_values() -> None:
     planned = deciding(read(CLEANUP_KEEP_TAGS="gold")) | {"CLEANUP_OF_LATER": "1"}
     del planned["CLEANUP_USERS"]
     assert differences(planned, read(CLEANUP_DELETE_THRESHOLD_DAYS="7")) == [
-        "CLEANUP_DELETE_THRESHOLD_DAYS ('30.0' in the plan, '7.0' here)",
+        "CLEANUP_DELETE_THRESHOLD_DAYS ('30' in the plan, '7' here)",
         "CLEANUP_KEEP_TAGS ('gold' in the plan, not set here)",
         "CLEANUP_USERS (unknown in the plan, not set here)",
         "CLEANUP_OF_LATER ('1' in the plan, not a setting here)",
