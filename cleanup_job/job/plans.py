@@ -28,8 +28,8 @@ _ENDED_EARLY = {
 class PlanFile(Observer):
     """The plan of a dry run, written while it runs. It is there only if the dry run looked at everything."""
 
-    def __init__(self, path: Path) -> None:
-        """Nothing is written yet."""
+    def __init__(self, path: Path | None = None) -> None:
+        """Nothing is written yet; without a path, nothing is written at all."""
         self._path = path
         self._writer: PlanWriter | None = None
         self._error: OSError | None = None
@@ -40,6 +40,8 @@ class PlanFile(Observer):
         Raises:
             SettingsError: it can't, or there is a file that it would replace.
         """
+        if self._path is None:
+            return
         if self._path.exists():
             raise SettingsError(
                 f"--plan {self._path}: there is such a file, which may have been approved. Choose another name, or delete it."

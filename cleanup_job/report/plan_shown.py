@@ -223,7 +223,9 @@ def _size(row: ProjectSum | PlannedTask) -> str:
 
 
 def _task_table(title: str, tasks: Sequence[PlannedTask], number: int) -> Table:
-    table = Table(Column(title, overflow="fold", ratio=2, min_width=32), Column("project", overflow="fold", ratio=1), box=SIMPLE_HEAD)
+    table = Table(
+        Column(title, overflow="fold", ratio=2, min_width=32), Column("project", overflow="fold", ratio=1), box=SIMPLE_HEAD
+    )
     table.add_column("files", justify="right", no_wrap=True)
     table.add_column("size", justify="right", no_wrap=True)
     table.padding, table.pad_edge = (0, 1), False
