@@ -98,7 +98,7 @@ def _check_settings(flag: str, settings: Settings) -> None:
     if settings.run.shards > 1:
         raise SettingsError(
             f"{flag}: CLEANUP_SHARDS={settings.run.shards} divides a pass among several pods, and this is for a single one. "
-            "Unset CLEANUP_SHARDS for this pass."
+            "Set it to 1 for this pass (in the chart, `shards: 1`)."
         )
     if settings.service_task.task_id is not None:
         raise SettingsError(
@@ -108,5 +108,5 @@ def _check_settings(flag: str, settings: Settings) -> None:
     if settings.service_task.task:
         raise SettingsError(
             f"{flag}: with CLEANUP_TASK=true, the settings of the pass are only known once its task in ClearML is read. Set "
-            "CLEANUP_TASK=false for this pass (--no-service-task)."
+            "CLEANUP_TASK=false for this pass (--no-service-task; for `trigger`, --set task=false)."
         )

@@ -14,6 +14,7 @@ from rich.text import Text
 from cleanup_job.planning.outcome import ProjectSum
 from cleanup_job.report.formatting import at_least, counted, plain
 from cleanup_job.report.plan_file import End, Header, PlannedTask, read
+from cleanup_job.settings.deciding import notable
 
 NAMED = 20
 """Tasks that are named of each kind: the largest."""
@@ -91,8 +92,8 @@ def _about(header: Header, end: End) -> Iterator[str]:
     by = f" with the key of user {plain(header.user)}" if header.user else ""
     yield f"for {plain(header.server)}, made {header.started:%Y-%m-%d %H:%M} UTC by version {plain(header.version)}{by}"
     yield f"tasks whose age counts from before {header.cutoff:%Y-%m-%d %H:%M} UTC were old enough"
-    given = [f"{plain(name)}={plain(value)}" for name, value in header.settings.items() if value]
-    yield f"settings that decide what is deleted: {', '.join(given)}"
+    given = [f"{plain(name)}={plain(value)}" for name, value in notable(header.settings).items()]
+    yield f"settings that decide what is deleted, where they are not the default: {', '.join(given) or 'none'}"
     yield f"not one line was changed since: SHA-256 {end.sha256}"
 
 
@@ -223,9 +224,7 @@ def _size(row: ProjectSum | PlannedTask) -> str:
 
 
 def _task_table(title: str, tasks: Sequence[PlannedTask], number: int) -> Table:
-    table = Table(
-        Column(title, overflow="fold", ratio=2, min_width=32), Column("project", overflow="fold", ratio=1), box=SIMPLE_HEAD
-    )
+    table = Table(Column(title, overflow="fold", width=32), Column("project", overflow="fold", ratio=1), box=SIMPLE_HEAD)
     table.add_column("files", justify="right", no_wrap=True)
     table.add_column("size", justify="right", no_wrap=True)
     table.padding, table.pad_edge = (0, 1), False

@@ -24,6 +24,12 @@ def deciding(settings: Settings) -> dict[str, str]:
     return {env_name(name): shown(name, _text(settings.value(name))) for name in names(decides)}
 
 
+def notable(values: Mapping[str, str]) -> dict[str, str]:
+    """Those of such settings that are not at their defaults."""
+    defaults = {entry.env: _text(entry.default) for entry in TABLE.values()}
+    return {name: value for name, value in values.items() if value != defaults.get(name)}
+
+
 def differences(planned: Mapping[str, str], settings: Settings) -> list[str]:
     """The settings that differ from those of a plan, each with both values."""
     now = deciding(settings)

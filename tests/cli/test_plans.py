@@ -300,7 +300,7 @@ def test_a_plan_is_shown_before_it_is_approved(filled: Sandbox, run: Run) -> Non
     assert f"{PLAN}: 4 tasks, 0 models, 12 files (at least" in text
     assert f"for {filled.api_url}, made 2" in text
     assert "CLEANUP_FORCE_DELETE=true" in text
-    assert "CLEANUP_PROJECTS" not in text, "it has no value"
+    assert "CLEANUP_PROJECTS" not in text, "it is at its default"
     assert lines_of()[-1]["sha256"] in text
     assert all(one in text for one in ids_of())
     code, text = run("plan", "show", PLAN, "--output", "json")

@@ -1,6 +1,6 @@
 """Which settings a plan holds for."""
 
-from cleanup_job.settings.deciding import decides, deciding, differences
+from cleanup_job.settings.deciding import decides, deciding, differences, notable
 from cleanup_job.settings.model import TABLE, Settings
 from cleanup_job.settings.scopes import Edit
 from cleanup_job.settings.sources import load
@@ -54,3 +54,9 @@ def test_each_difference_has_both_values() -> None:
         "CLEANUP_OF_LATER ('1' in the plan, not a setting here)",
     ]
     assert not differences(deciding(read()), read(CLEANUP_WORKERS="9", CLEANUP_DRY_RUN="true"))
+
+
+def test_what_is_not_the_default_is_notable() -> None:
+    values = deciding(read(CLEANUP_FORCE_DELETE="true", CLEANUP_DELETE_THRESHOLD_DAYS="30"))
+    assert notable(values) == {"CLEANUP_FORCE_DELETE": "true"}
+    assert notable({"CLEANUP_OF_LATER": "1"}) == {"CLEANUP_OF_LATER": "1"}
