@@ -100,12 +100,16 @@ class PassJob(Job[Report]):
         try:
             doing = Pass(parts.server, parts.stores, settings, self._report, observer, self._stop, own=own, chosen=self._chosen)
             remark = doing.set_clock()
+            self._begins(connection)
             self._output.started(self._report)
             if remark:
                 self._output.debug(remark)
             doing.run()
         finally:
             self._report.requests = parts.requests()
+
+    def _begins(self, connection: wiring.Login) -> None:
+        """Called right before the pass begins, with the report's cut-off known."""
 
     # -- as a task in ClearML
     def _clean_as_task(self, connection: wiring.Login, *, holds_lease: bool) -> Skipped | None:

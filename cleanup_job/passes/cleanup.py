@@ -46,7 +46,6 @@ from cleanup_job.planning.sharding import ALONE, Share, share
 from cleanup_job.settings.model import Settings
 from cleanup_job.transport.splitting import Splitting
 
-
 PATIENCE = 5.0
 """Seconds for which requests on their way are waited for when a pass has to end at once."""
 
@@ -63,12 +62,19 @@ class Stop:
     """How it lost its lease, if it did."""
     in_hand: InHand = field(default_factory=InHand)
     """The batches in progress."""
+    _interrupted: bool = False
+    """Whether someone who watches it asked."""
     _insisted: float | None = None
-    """When it was asked again."""
+    """When that was asked again."""
 
     def ask(self, reason: StopReason) -> None:
         """Ask it to end. The first reason counts; of two at the same moment, either."""
         self.reason = self.reason or reason
+
+    def interrupt(self) -> None:
+        """Ask it to end for someone who waits: nothing begins to be deleted from now on, even if it is planned."""
+        self._interrupted = True
+        self.ask(StopReason.SIGINT)
 
     def insist(self) -> None:
         """Ask it once more: no request that deletes is sent from now on, and what is on its way is waited for only briefly."""
@@ -82,10 +88,10 @@ class Stop:
         """Called before a few tasks are planned, and before their deletion begins: who presses Ctrl-C waits for neither.
 
         Raises:
-            StoppedError: it was stopped from a terminal.
+            StoppedError: it was interrupted.
         """
-        if self.reason is StopReason.SIGINT:
-            raise StoppedError(self.reason.text)
+        if self._interrupted:
+            raise StoppedError(StopReason.SIGINT.text)
 
     def before_deletion(self) -> None:
         """Called before each request that deletes: a pass that lost its lease, or has to end at once, sends no more of them.

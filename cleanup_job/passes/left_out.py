@@ -35,13 +35,11 @@ def left_out(server: Server, rules: Rules, stopped: Callable[[], bool]) -> list[
         CleanupError: the server gives no usable answer.
     """
     counts: Counter[tuple[str, ...]] = Counter()
-    number = 0
     is_least = False
-    for record in server.archived_tasks(Query(hidden=True), ALONE):
+    for number, record in enumerate(server.archived_tasks(Query(hidden=True), ALONE)):
         if number >= MOST or stopped():
             is_least = True
             break
-        number += 1
         if isinstance(record, Task) and (settings := _leaving_out(rules, record)):
             counts[settings] += 1
     return list(_said(counts, is_least=is_least))
