@@ -55,7 +55,7 @@ class AtTerminal:
 
     def _plan(self) -> tuple[Report, Approvable]:
         approvable, stop = Approvable(), Stop()
-        output = _Planning(Console(), self._level, approvable, Shown(every_task=self.every_task))
+        output = _Planning(Console(), self._level, approvable, Shown(every_task=self.every_task, is_plan=True))
         with watched(stop):
             plan = Plan(self.settings, self.origins, self.flags, output, stop, _leave, chosen=self.chosen)
             code = plan.run()

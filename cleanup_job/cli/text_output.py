@@ -36,6 +36,8 @@ class Shown:
     every_task: bool = False
     """Whether each task that is deleted, or would be, gets a line of its own."""
     head: bool = True
+    is_plan: bool = False
+    """Whether someone is asked about it at its end."""
     asks: bool = True
     """Whether someone is asked before anything is deleted."""
     told: Collection[str] = ()
@@ -94,7 +96,8 @@ class TextOutput(Output):
     def started(self, report: Report) -> None:
         self._what = "planning" if report.dry_run else "deleting"
         if self._shown.head:
-            head.render(report, self._progress.console, key=self._key, asks=self._shown.asks)
+            shown = self._shown
+            head.render(report, self._progress.console, key=self._key, is_plan=shown.is_plan, asks=shown.asks)
 
     def expected(self, tasks: int | None) -> None:
         self._done, self._total = 0, tasks
@@ -121,12 +124,12 @@ class TextOutput(Output):
 
     def stopping(self, batches: int, tasks: int, *, now: bool) -> None:
         """Show what is still in progress when the pass was asked to stop; ``now`` after the second time."""
-        if now:
-            self._say("Stopping now: nothing more is sent that deletes. The report follows.")
-            return
         what = f"{batches} batches" if batches > 1 else "batch"
         after = f" after the {what} in progress ({counted(tasks, 'task')})" if batches else ""
-        self._say(f"Stopping{after}. Press Ctrl-C again to stop now.")
+        text = f"Stopping{after}. Press Ctrl-C again to stop now."
+        if now:
+            text = "Stopping now: nothing more is sent that deletes. The report follows."
+        self._progress.console.print(text, markup=False, highlight=False)
 
     def warning(self, text: str) -> None:
         if self._least <= LEVELS.index("warning") and text not in self._shown.told:

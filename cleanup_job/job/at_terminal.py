@@ -35,7 +35,7 @@ class PassAtTerminal(PassJob):
 
     _output: TerminalOutput
 
-    def __init__(  # noqa: PLR0913 -- as a pass, and how to leave it
+    def __init__(  # noqa: PLR0913, PLR0917 -- as a pass, and how to leave it
         self,
         settings: Settings,
         origins: dict[str, str],
@@ -66,7 +66,7 @@ class PassAtTerminal(PassJob):
     def _end_late(self) -> None:
         """End while the run itself hangs, in something that only reads: nothing is deleted at this time."""
         self._output.__exit__(None, None, None)
-        self._report.stopped_by = StopReason.SIGINT
+        self._report.stopped_by, self._report.left_is_least = StopReason.SIGINT, True
         self._close()
         self._publish()
         self._output.finished(self._report)
@@ -76,7 +76,7 @@ class PassAtTerminal(PassJob):
 class Plan(PassAtTerminal):
     """A dry run that only finds out what is to be approved: it leaves no report file, and no word to Kubernetes."""
 
-    def __init__(  # noqa: PLR0913 -- as above
+    def __init__(  # noqa: PLR0913, PLR0917 -- as above
         self,
         settings: Settings,
         origins: dict[str, str],

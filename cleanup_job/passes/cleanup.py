@@ -296,6 +296,11 @@ class Pass:
         """Note what the pass did not come to; at least so much if its listing was not read to the end."""
         report = self._report
         report.selected, report.left = stream.selected, stream.left
+        if self._stop.patience() is not None and (tasks := self._stop.in_hand.now()[1]):
+            self._warn(
+                f"{tasks} tasks are counted as left although a request to delete something of them was on its way: it was not "
+                "waited for. The next pass finds what is left of them."
+            )
         if not stream.ended:
             if counted is not None and self._settings.run.shards == 1:
                 report.selected, report.left = counted, report.left + max(0, counted - stream.selected)

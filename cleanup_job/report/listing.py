@@ -11,7 +11,7 @@ from cleanup_job.report.formatting import at_least, counted, middle, plain, size
 from cleanup_job.report.largest import Largest
 from cleanup_job.report.phrases import link
 
-_OTHERS = 32
+_OTHERS = 37
 """Columns of the table beside those of the task."""
 
 
@@ -31,8 +31,9 @@ def render(report: Report, largest: Largest, console: Console) -> None:
     for name in ("bytes known", "files"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("last active", no_wrap=True)
-    table.add_column(_title(largest.count, len(ranked)), overflow="fold")
+    table.add_column("task", overflow="fold")
     width = max(32, console.width - _OTHERS)
+    console.print(_title(largest.count, len(ranked)))
     for outcome in ranked:
         address = link(report, outcome.task, outcome.project_id)
         task = Text.assemble((middle(_name(outcome), width), Style(link=address or None)), ("\n" + plain(outcome.task), "dim"))
@@ -41,10 +42,10 @@ def render(report: Report, largest: Largest, console: Console) -> None:
     console.print(table)
 
 
-def _title(count: int, shown: int) -> str:
+def _title(count: int, shown: int) -> Text:
     if count == shown:
-        return f"{counted(count, 'task')} to delete"
-    return f"the {shown} largest of {count:,} tasks to delete (--list: all)"
+        return Text(f"{counted(count, 'task')} to delete:")
+    return Text(f"The {shown} largest of {count:,} tasks to delete (--list shows all):")
 
 
 def _name(outcome: TaskOutcome) -> str:

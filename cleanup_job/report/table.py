@@ -46,7 +46,7 @@ def render(report: Report, console: Console, *, whole: bool = False, is_end: boo
         report: The report.
         console: Where to print.
         whole: Whether addresses are shown whole; otherwise their middle is left out where they are too long for a line.
-        is_end: Whether the pass has ended with it: the last line is then its exit code.
+        is_end: Whether the pass has ended with it. Otherwise a question with its sum follows.
     """
     width = LONGEST if whole else console.width
     console.print()
@@ -65,8 +65,8 @@ def render(report: Report, console: Console, *, whole: bool = False, is_end: boo
         console.print(Text(left_over(report.left, report.stopped_by, at_least=report.left_is_least), "yellow"))
     if report.error:
         console.print(Text.assemble(("error: ", "bold red"), plain(report.error)))
-    console.print(Text(headline(report), "bold"))
     if is_end:
+        console.print(Text(headline(report), "bold"))
         console.print(_closing(report))
 
 
@@ -174,5 +174,6 @@ def _indented(text: Text, console: Console, by: int = 2) -> None:
 
 def _closing(report: Report) -> Text:
     style = "bold green" if report.exit_code == 0 else "bold yellow" if report.exit_code in DID_WELL else "bold red"
-    effort = f"{counted(report.requests, 'request')} in {duration(seconds(report))}"
+    took = duration(seconds(report))
+    effort = f"{counted(report.requests, 'request')} in {took}" if report.requests else took
     return Text.assemble((f"Exit code {report.exit_code}: {meaning(report.exit_code)}", style), f" ({effort})")
