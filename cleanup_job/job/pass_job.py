@@ -121,15 +121,19 @@ class PassJob(Job[Report]):
             watching = Observers(observer, self._plan, self._files)
             doing = Pass(parts.server, parts.stores, settings, self._report, watching, self._stop, own=own, chosen=self._chosen)
             remark = doing.set_clock()
+            self._begins(connection)
             self._output.started(self._report)
             self._note_users(parts.server)
             self._files.begin()
-            self._plan.begin(self._settings, self._report, "")
+            self._plan.begin(self._settings, self._report, partial(_key_of, connection))
             if remark:
                 self._output.debug(remark)
             doing.run()
         finally:
             self._report.requests = parts.requests()
+
+    def _begins(self, connection: wiring.Login) -> None:
+        """Called right before the pass begins, with the report's cut-off known."""
 
     def _note_users(self, server: Server) -> None:
         """Note the users' names, if a report is to have them."""
@@ -269,6 +273,13 @@ class PassJob(Job[Report]):
         self._plan.discard()
         self._files.abandon()
         pod.explain_failure(error, self._warn)
+
+
+def _key_of(connection: wiring.Login) -> str:
+    """The id of the user whose key the job has; empty if the server doesn't say."""
+    from cleanup_job.clearml_api.current_user import current_user  # noqa: PLC0415 -- clearml is slow to import
+
+    return current_user(connection.transport)[0]
 
 
 def _new_report(settings: Settings) -> Report:

@@ -1,5 +1,6 @@
 """Plans: written by a dry run, and approved by someone before a pass deletes what is in them."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -54,24 +55,29 @@ class PlanFile(Observer):
                 "written to."
             ) from error
 
-    def begin(self, settings: Settings, report: Report, user: str) -> None:
-        """Note for what the plan will hold; the report has a cut-off now. ``user`` is the id of the key's user, if known."""
+    def begin(self, settings: Settings, report: Report, user: Callable[[], str]) -> None:
+        """Note for what the plan will hold; the report has a cut-off now. ``user`` finds out the id of the key's user.
+
+        Raises:
+            UnreachableError: the server gives no usable answer.
+        """
+        if self._writer is None:
+            return
         values = deciding(settings)
         header = Header(
             format=FORMAT,
             version=report.version,
             server=report.server,
-            user=user,
+            user=user(),
             started=report.started,
             cutoff=report.cutoff,
             settings=values,
             settings_sha256=settings_digest(values),
         )
-        if self._writer is not None:
-            try:
-                self._writer.begin(header)
-            except OSError as error:
-                self._lose(error)
+        try:
+            self._writer.begin(header)
+        except OSError as error:
+            self._lose(error)
 
     def outcome(self, outcome: TaskOutcome) -> None:
         """Add a task that would be deleted."""

@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 
-from cleanup_job.errors import LeaseLostError, SettingsError
+from cleanup_job.errors import CleanupError, LeaseLostError, SettingsError, StoppedError
 from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes.batch import Batches
 from cleanup_job.passes.claim_index import ClaimIndex
 from cleanup_job.passes.file_results import FileResults
+from cleanup_job.passes.in_hand import InHand
+from cleanup_job.passes.left_out import left_out
 from cleanup_job.passes.limits import Counted, Counting, refusal
 from cleanup_job.passes.observers import Observers
 from cleanup_job.passes.phases import Phases
@@ -45,6 +47,9 @@ from cleanup_job.planning.sharding import ALONE, Share, share
 from cleanup_job.settings.model import Settings
 from cleanup_job.transport.splitting import Splitting
 
+PATIENCE = 5.0
+"""Seconds for which requests on their way are waited for when a pass has to end at once."""
+
 
 @dataclass(slots=True)
 class Stop:
@@ -56,17 +61,48 @@ class Stop:
     """Whether no other pass can have begun by now."""
     lost: str = "The lease was lost: another pass may have begun, so this one deletes nothing more."
     """How it lost its lease, if it did."""
+    in_hand: InHand = field(default_factory=InHand)
+    """The batches in progress."""
+    _interrupted: bool = False
+    """Whether someone who watches it asked."""
+    _insisted: float | None = None
+    """When that was asked again."""
 
     def ask(self, reason: StopReason) -> None:
         """Ask it to end. The first reason counts; of two at the same moment, either."""
         self.reason = self.reason or reason
 
+    def interrupt(self) -> None:
+        """Ask it to end for someone who waits: nothing begins to be deleted from now on, even if it is planned."""
+        self._interrupted = True
+        self.ask(StopReason.SIGINT)
+
+    def insist(self) -> None:
+        """Ask it once more: no request that deletes is sent from now on, and what is on its way is waited for only briefly."""
+        self._insisted = self._insisted or time.monotonic()
+
+    def patience(self) -> float | None:
+        """Seconds for which batches in progress are still waited for; None while nobody insists."""
+        return None if self._insisted is None else max(0.0, self._insisted + PATIENCE - time.monotonic())
+
+    def go_on(self) -> None:
+        """Called before a few tasks are planned, and before their deletion begins: who presses Ctrl-C waits for neither.
+
+        Raises:
+            StoppedError: it was interrupted.
+        """
+        if self._interrupted:
+            raise StoppedError(StopReason.SIGINT.text)
+
     def before_deletion(self) -> None:
-        """Called before each request that deletes: a pass that lost its lease sends no more of them.
+        """Called before each request that deletes: a pass that lost its lease, or has to end at once, sends no more of them.
 
         Raises:
             LeaseLostError: the lease was lost.
+            StoppedError: it has to end at once.
         """
+        if self._insisted is not None:
+            raise StoppedError(StopReason.SIGINT.text)
         if not self.holds_lease():
             self.ask(StopReason.LEASE)
             raise LeaseLostError(self.lost)
@@ -150,6 +186,8 @@ class Pass:
         self._note_what_is_left(stream, counted)
         if stream.error is not None:
             raise stream.error
+        if self._settings.run.dry_run:
+            self._note_what_is_left_out(rules)
         if stream.selected:
             if self._settings.related.delete_empty_projects and not self._stop.reason:
                 self._delete_emptied_projects(stream.touched, names)
@@ -241,6 +279,8 @@ class Pass:
             work=stream.dry_run if run.dry_run else stream.delete,
             settle=stream.settle,
             time_to_stop=self._time_to_stop,
+            patience=self._stop.patience,
+            so_far=stream.so_far,
             rate=self._rate,
             workers=run.workers,
             batch_size=run.batch_size,
@@ -251,6 +291,11 @@ class Pass:
         """Note what the pass did not come to; at least so much if its listing was not read to the end."""
         report = self._report
         report.selected, report.left = stream.selected, stream.left
+        if self._stop.patience() is not None and (tasks := self._stop.in_hand.now()[1]):
+            self._warn(
+                f"{tasks} tasks are counted as left although a request to delete something of them was on its way: it was not "
+                "waited for. The next pass finds what is left of them."
+            )
         if not stream.ended:
             if counted is not None and self._settings.run.shards == 1:
                 report.selected, report.left = counted, report.left + max(0, counted - stream.selected)
@@ -258,6 +303,15 @@ class Pass:
                 report.left_is_least = True
         if report.left or report.left_is_least:
             report.stopped_by = self._stop.reason or StopReason.MAX_TASKS
+
+    def _note_what_is_left_out(self, rules: Rules) -> None:
+        """In a dry run: which other archived tasks there are. That they can't be read changes nothing else."""
+        if self._stop.reason or rules.chosen is not None or self._settings.run.shard:
+            return
+        try:
+            self._report.left_out = left_out(self._server, rules, self._time_to_stop)
+        except CleanupError as error:
+            self._warn(f"which archived tasks the settings leave out is not known: {error}")
 
     def _policy(self, rules: Rules, names: Mapping[str, str], claims: ClaimIndex) -> Policy:
         """What the settings allow, and what the stores can do: they are made ready for the first deletion."""
@@ -297,6 +351,8 @@ class Pass:
             split=self._split,
             warn=self._warn,
             phases=self._phases,
+            go_on=self._stop.go_on,
+            in_hand=self._stop.in_hand,
         )
 
     def _time_to_stop(self) -> bool:
