@@ -39,6 +39,8 @@ CHANGED: dict[str, Any] = {
     "delete_empty_projects": True,
     "max_tasks": 10000000,
     "refuse_above": 10000000,
+    "refuse_above_percent": 0.5,
+    "refuse_above_bytes": 500000000000,
     "deadline_seconds": 0.5,
     "max_tasks_per_second": 0.5,
     "mounted_folders": ["/mnt/share"],
