@@ -191,39 +191,42 @@ def _fileserver(
 
 def object_stores(settings: Settings, retry: Retry, before_deletion: Callable[[], None], named: Iterable[str] = ()) -> Any:
     """The buckets for which clearml.conf and the environment have credentials, and those that a sweep names."""
+    from cleanup_job.storage.object_stores import ObjectStores  # noqa: PLC0415 -- clearml is slow to import
+
+    return ObjectStores(buckets(settings, retry, named), retry=retry, before_deletion=before_deletion)
+
+
+def buckets(settings: Settings, retry: Retry, named: Iterable[str]) -> Any:
+    """What opens buckets: those of clearml.conf and the environment, and those that another setting names."""
     from cleanup_job.storage.buckets import Buckets  # noqa: PLC0415 -- clearml is slow to import
-    from cleanup_job.storage.object_stores import ObjectStores  # noqa: PLC0415 -- as above
 
     file = find(settings.connection.config_file)
     credentials = clearml_conf.stores(file) if file else {}
     redaction.hide_all(credentials)
-    buckets = Buckets(
+    return Buckets(
         credentials,
         verify=settings.files.stores_verify_certificate,
         timeout=settings.run.request_timeout_seconds,
         retry=retry,
         named=named,
     )
-    return ObjectStores(buckets, retry=retry, before_deletion=before_deletion)
 
 
 def sweep_places(
-    settings: Settings, warn: Callable[[str], None], before_deletion: Callable[[], None]
+    settings: Settings, connection: Login, before_deletion: Callable[[], None]
 ) -> tuple[Any, list[tuple[Any, Location]]]:
     """The server, and the places to sweep, each with its store.
 
     Raises:
-        SettingsError: wrong credentials or addresses, or a place that can't be listed.
-        UnreachableError: no answer.
+        SettingsError: a place that can't be listed.
     """
-    connection = log_in(settings, warn)
     retry = connection.retry
     places: list[tuple[Any, Location]] = []
-    buckets = object_stores(settings, retry, before_deletion, named=settings.sweep.sweep_stores)
+    objects = object_stores(settings, retry, before_deletion, named=settings.sweep.sweep_stores)
     for address in settings.sweep.sweep_stores:
-        place = buckets.locate(address)
+        place = objects.locate(address)
         if place is not None:
-            places.append((buckets, Location(place.store, place.path.strip("/"))))
+            places.append((objects, Location(place.store, place.path.strip("/"))))
             continue
         try:
             path = folder(address.removeprefix("file://"))

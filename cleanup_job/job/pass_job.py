@@ -11,6 +11,7 @@ from cleanup_job import wiring
 from cleanup_job.errors import CleanupError, SettingsError
 from cleanup_job.exit_codes import ExitCode, StopReason
 from cleanup_job.job import pod
+from cleanup_job.job.audited import audited
 from cleanup_job.job.life_cycle import Job, RunOutput
 from cleanup_job.passes.cleanup import Pass, Stop
 from cleanup_job.passes.observers import Observers
@@ -88,12 +89,13 @@ class PassJob(Job[Report]):
     def _clean(self, settings: Settings, connection: wiring.Login, observer: Observer, own: OwnTasks | None = None) -> None:
         parts = wiring.connect(settings, connection, self._stop.before_deletion)
         try:
-            doing = Pass(parts.server, parts.stores, settings, self._report, observer, self._stop, own=own)
-            remark = doing.set_clock()
-            self._output.started(self._report)
-            if remark:
-                self._output.debug(remark)
-            doing.run()
+            with audited(settings, connection, "pass", self._report) as audit:
+                doing = Pass(parts.server, parts.stores, settings, self._report, observer, self._stop, own=own, audit=audit)
+                remark = doing.set_clock()
+                self._output.started(self._report)
+                if remark:
+                    self._output.debug(remark)
+                doing.run()
         finally:
             self._report.requests = parts.requests()
 

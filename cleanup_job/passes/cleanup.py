@@ -16,13 +16,14 @@ from functools import cache
 
 from cleanup_job.errors import LeaseLostError, RefusedError
 from cleanup_job.exit_codes import StopReason
+from cleanup_job.passes.auditing import Auditing
 from cleanup_job.passes.batch import Batches
 from cleanup_job.passes.claim_index import ClaimIndex
 from cleanup_job.passes.file_results import FileResults
 from cleanup_job.passes.observers import Observers
 from cleanup_job.passes.phases import Phases
 from cleanup_job.passes.planner import Planner
-from cleanup_job.passes.ports import Observer, Server, Storage
+from cleanup_job.passes.ports import Audit, Observer, Server, Storage
 from cleanup_job.passes.projects import ProjectDeletion
 from cleanup_job.passes.rate import Rate
 from cleanup_job.passes.reading import Reader
@@ -84,12 +85,14 @@ class Pass:
         stop: Stop,
         *,
         own: OwnTasks | None = None,
+        audit: Audit | None = None,
     ) -> None:
-        """``report`` is filled in during the pass; ``own`` are the job's own tasks in ClearML."""
+        """``report`` is filled in during the pass; ``own`` are the job's own tasks in ClearML; ``audit`` keeps what it deletes."""
         self._server = server
         self._storage = storage
         self._settings = settings
         self._own = own or OwnTasks()
+        self._audit = audit
         self._report = report
         self._observers = Observers(observer)
         self._deleted = DeletedSoFar()
@@ -291,6 +294,7 @@ class Pass:
             split=self._split,
             warn=self._warn,
             phases=self._phases,
+            auditing=Auditing(self._audit, self._split, outcomes) if self._audit is not None else None,
         )
 
     def _time_to_stop(self) -> bool:
@@ -306,6 +310,7 @@ class Pass:
             dry_run=self._settings.run.dry_run,
             needed_by=lambda without: needed_by(self._settings.filters, names, without),
             warn=self._warn,
+            audit=self._audit,
         )
         for project in deletion.delete(touched, self._deleted):
             self._report.emptied.append(project.name)

@@ -50,6 +50,7 @@ class Reason(StrEnum):
     SERVER_ERROR = "server_error"
     UNREADABLE = "unreadable"
     UNREACHABLE = "unreachable"
+    NOT_AUDITED = "not_audited"
 
 
 REASON_TEXTS = {
@@ -69,6 +70,7 @@ REASON_TEXTS = {
     Reason.SERVER_ERROR: "is one that the server fails to answer for",
     Reason.UNREADABLE: "has a record that can't be read as ClearML's API describes it",
     Reason.UNREACHABLE: "was left when the server could not be reached",
+    Reason.NOT_AUDITED: "is one whose lines in the audit log could not be written",
 }
 
 
