@@ -9,7 +9,7 @@ from cleanup_job.clearml_api.api_client import ApiClient
 from cleanup_job.clearml_api.clearml_server import ClearMLServer
 from cleanup_job.clearml_api.session import ServerAccess
 from cleanup_job.passes.cleanup import Pass, Stop
-from cleanup_job.passes.ports import Observer
+from cleanup_job.passes.ports import Audit, Observer
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.selection import OwnTasks
@@ -72,10 +72,11 @@ def clean(
     own: OwnTasks | None = None,
     stop: Stop | None = None,
     attempts: int = 4,
+    audit: Audit | None = None,
     stores: Callable[[Retry, Callable[[], None]], Sequence[Store]] = lambda *_: (),
     **settings: Any,
 ) -> Done:
-    """One pass as the CLI assembles it, but with retries that don't wait; with ``stores`` beside the fileserver.
+    """One pass as the CLI assembles it, but with retries that don't wait; with ``stores`` beside the fileserver, and ``audit``.
 
     Settings are given by their names, ``filters`` too; by default, tasks in any status are deleted.
     """
@@ -92,7 +93,7 @@ def clean(
     server = ClearMLServer(transport, chosen.run.page_size, before_deletion=gate)
     places = Stores((files, *stores(retry, gate)))
     try:
-        doing = Pass(server, places, chosen, report, watcher, stop, own=own)
+        doing = Pass(server, places, chosen, report, watcher, stop, own=own, audit=audit)
         doing.set_clock()
         doing.run()
     finally:

@@ -14,7 +14,7 @@ from cleanup_job import wiring
 from cleanup_job.errors import AuditError, CleanupError, SettingsError
 from cleanup_job.job import pod
 from cleanup_job.planning.outcome import Report
-from cleanup_job.planning.paths import Location
+from cleanup_job.planning.paths import AUDIT_LOG, Location
 from cleanup_job.planning.sweep_outcome import SweepReport
 from cleanup_job.report.audit_log import Log
 from cleanup_job.report.audit_writer import AuditLog, Place, Who
@@ -60,7 +60,7 @@ def _begun(settings: Settings, connection: wiring.Login, run: Run, report: Repor
     value, started, host = settings.audit.audit, report.started, pod.NAME
     if value is None:
         return None
-    name = f"clearml-cleanup-audit-{started:%Y%m%dT%H%M%S.%fZ}-{re.sub('[^A-Za-z0-9-]', '-', host)}"
+    name = f"{AUDIT_LOG}{started:%Y%m%dT%H%M%S.%fZ}-{re.sub('[^A-Za-z0-9-]', '-', host)}"
     deletes = settings.sweep.sweep_delete if run == "sweep" else not settings.run.dry_run
     place = _place(settings, connection.retry, value, name, create=deletes)
     if place is None:
@@ -72,12 +72,20 @@ def _begun(settings: Settings, connection: wiring.Login, run: Run, report: Repor
         user=user,
         user_name=user_name,
         host=host,
+        job=settings.cluster.job or "",
         cronjob=settings.cluster.cronjob or "",
         namespace=settings.cluster.lease_namespace or "",
     )
     log = AuditLog(place, value, records=settings.audit.audit_records)
-    log.begin(run, who, started, [(env_name(one), shown(one, settings.value(one))) for one in names()])
+    log.begin(run, who, started, [(env_name(one), shown(one, _text(settings.value(one)))) for one in names()])
     return log
+
+
+def _text(value: Any) -> str:
+    """A setting's value as it would be written; empty where there is none."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, tuple) else "" if value is None else str(value)
 
 
 def _place(settings: Settings, retry: Retry, value: str, name: str, *, create: bool) -> Place | None:
@@ -95,11 +103,11 @@ def _place(settings: Settings, retry: Retry, value: str, name: str, *, create: b
             return None
         return FolderFile(Path(value), name)
     except OSError as error:
-        message = (
-            f"CLEANUP_AUDIT={value}: no file can be created there ({error.strerror}). Name a folder that exists and that the job "
-            "may write to; in Kubernetes, a mounted volume (extraVolumes, extraVolumeMounts)."
-        )
-        raise (AuditError if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO} else SettingsError)(message) from error
+        kind = AuditError if error.errno in _MAY_PASS else SettingsError
+        raise kind(
+            f"CLEANUP_AUDIT={value}: no file can be created there ({error.strerror}). Name a folder that exists and that the "
+            "job may write to; in Kubernetes, a mounted volume (extraVolumes, extraVolumeMounts)."
+        ) from error
 
 
 def _see_that_it_can_be_written(folder: Path) -> None:
@@ -150,5 +158,5 @@ def audit_logs(places: Iterable[str], environ: Mapping[str, str] = os.environ) -
         except OSError as error:
             raise SettingsError(f"{place}: it can't be read ({error.strerror or error})") from error
         if not found:
-            raise SettingsError(f"{place}: there is no audit log in it, whose name begins with {audit_places.PREFIX}")
+            raise SettingsError(f"{place}: there is no audit log in it, whose name begins with {AUDIT_LOG}")
         yield from found

@@ -10,7 +10,10 @@ from cleanup_job.planning.outcome_builder import OutcomeBuilder
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.transport.splitting import Splitting
 
-NO_RECORD = "its record could not be copied into the audit log ({why}), so it is kept; CLEANUP_AUDIT_RECORDS=false deletes it without a copy"
+NO_RECORD = (
+    "its record could not be copied into the audit log ({why}), so it is kept; CLEANUP_AUDIT_RECORDS=false deletes it without "
+    "a copy"
+)
 
 
 @dataclass(frozen=True, slots=True)

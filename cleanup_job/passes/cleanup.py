@@ -87,7 +87,7 @@ class Pass:
         own: OwnTasks | None = None,
         audit: Audit | None = None,
     ) -> None:
-        """``report`` is filled in during the pass; ``own`` are the job's own tasks in ClearML; ``audit`` keeps what it deletes."""
+        """``report`` is filled in during the pass; ``own`` are the job's own tasks in ClearML; ``audit`` keeps a log."""
         self._server = server
         self._storage = storage
         self._settings = settings

@@ -60,7 +60,7 @@ class _Census:
 class Sweep:
     """One sweep over some stores."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- all that is around a sweep
         self,
         server: SweepServer,
         options: SweepOptions,

@@ -57,7 +57,7 @@ class Link:
 
 
 def links(lines: Iterable[bytes]) -> Iterator[Link]:
-    """Read a log, each line with its end. Ends with the first line that is not as it was written: what follows proves nothing."""
+    """Read a log, each line with its end, up to the first one that is not as it was written: what follows proves nothing."""
     before = ""
     number = 0
     last: Link | None = None

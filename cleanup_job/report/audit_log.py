@@ -88,9 +88,10 @@ def look(log: Log, wanted: Wanted) -> Looked:
     open_now: dict[str, Found] = {}
     records: dict[str, Any] = {}
     for link in links(lines()):
-        if link.problem or link.torn:
+        problem = link.problem or ("it is not how an audit log begins" if _begins_wrong(link) else "")
+        if problem or link.torn:
             looked.torn = link.torn
-            looked.problem = f"line {link.number}: {link.problem}" if link.problem else ""
+            looked.problem = f"line {link.number}: {problem}" if problem else ""
             break
         _count(looked, link)
         line = link.fields
@@ -113,6 +114,10 @@ def find(logs: Iterable[Log], task: str, *, record: bool = False) -> list[Found]
     """
     wanted = Wanted(frozenset({task}), records=record)
     return [found for log in logs for found in look(log, wanted).found]
+
+
+def _begins_wrong(link: Link) -> bool:
+    return link.number == 1 and not link.torn and link.fields.get("event") != "begin"
 
 
 def _count(looked: Looked, link: Link) -> None:

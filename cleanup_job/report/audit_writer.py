@@ -61,6 +61,7 @@ class Who:
     user_name: str = ""
     host: str = ""
     """The pod's name, which begins with its Job's; outside a pod, the machine's."""
+    job: str = ""
     cronjob: str = ""
     namespace: str = ""
 
@@ -192,9 +193,9 @@ class AuditLog:
 
     def _failed(self, what: str, error: OSError) -> AuditError:
         self._failure = self._failure or AuditError(
-            f"{SETTING}={self.value}: {what} could not be written to {self.place.name} "
-            f"({error.strerror or error}). What is not in the log is not deleted. Make room or give access there, or name another "
-            f"folder or bucket; without {SETTING}, passes keep no audit log."
+            f"{SETTING}={self.value}: {what} could not be written to {self.place.name} ({error.strerror or error}). What is "
+            "not in the log is not deleted. Make room or give access there, or name another folder or bucket; without "
+            f"{SETTING}, passes keep no audit log."
         )
         return self._failure
 

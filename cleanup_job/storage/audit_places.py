@@ -15,13 +15,11 @@ from typing import Any
 import obstore
 from obstore.exceptions import AlreadyExistsError, GenericError, NotSupportedError, PreconditionError
 
-from cleanup_job.planning.paths import Location
+from cleanup_job.planning.paths import AUDIT_LOG, Location
 from cleanup_job.retry import Retry, TransientError
 from cleanup_job.storage.buckets import Client
 from cleanup_job.storage.object_listing import STORE_ERRORS, reason
 
-PREFIX = "clearml-cleanup-audit-"
-"""How the name of every log begins: of its file, or of the folder with its parts."""
 PART = 4 * 2**20
 """Bytes of lines from which on a part is written although nothing waits for it."""
 _NAME_OF_A_PART = re.compile(r"[0-9]{6,}\.jsonl")
@@ -165,7 +163,7 @@ def in_folder(path: Path) -> Iterator[tuple[str, Lines]]:
         yield str(path), _of_files(sorted(parts, key=lambda part: int(part.stem)))
         return
     for one in inside:
-        if one.name.startswith(PREFIX):
+        if one.name.startswith(AUDIT_LOG):
             yield from in_folder(one)
 
 
@@ -182,7 +180,7 @@ def in_bucket(client: Any, place: Location) -> Iterator[tuple[str, Lines]]:
     logs: dict[str, list[str]] = {}
     for key in keys:
         folder, _, name = key.rpartition("/")
-        if folder.rpartition("/")[2].startswith(PREFIX) and _NAME_OF_A_PART.fullmatch(name):
+        if folder.rpartition("/")[2].startswith(AUDIT_LOG) and _NAME_OF_A_PART.fullmatch(name):
             logs.setdefault(folder, []).append(key)
     for folder in sorted(logs):
         parts = sorted(logs[folder], key=lambda key: int(key.rpartition("/")[2].partition(".")[0]))
