@@ -73,10 +73,11 @@ def clean(
     stop: Stop | None = None,
     attempts: int = 4,
     audit: Audit | None = None,
+    watcher: Watcher | None = None,
     stores: Callable[[Retry, Callable[[], None]], Sequence[Store]] = lambda *_: (),
     **settings: Any,
 ) -> Done:
-    """One pass as the CLI assembles it, but with retries that don't wait; with ``stores`` beside the fileserver, and ``audit``.
+    """One pass as the CLI assembles it, but with retries that don't wait; ``stores`` come beside the fileserver.
 
     Settings are given by their names, ``filters`` too; by default, tasks in any status are deleted.
     """
@@ -88,7 +89,7 @@ def clean(
     gate = stop.before_deletion
     prefixes = chosen.files.files_url_prefixes
     files = FileServer(sandbox.files_url, prefixes, transport.token, timeout=timeout, retry=retry, before_deletion=gate)
-    watcher = Watcher()
+    watcher = watcher or Watcher()
     report = Report("test", chosen.run.dry_run, NOW, NOW - timedelta(days=chosen.filters.delete_threshold_days))
     server = ClearMLServer(transport, chosen.run.page_size, before_deletion=gate)
     places = Stores((files, *stores(retry, gate)))

@@ -19,7 +19,7 @@ from cleanup_job.planning.sweep_outcome import SweepReport
 from cleanup_job.report.audit_log import Log
 from cleanup_job.report.audit_writer import AuditLog, Place, Who
 from cleanup_job.retry import Retry
-from cleanup_job.settings.audit import is_bucket
+from cleanup_job.settings.audit import IN_A_TASK, in_a_task_folder, is_bucket
 from cleanup_job.settings.model import Settings, env_name, names, shown
 
 Run = Literal["pass", "sweep"]
@@ -97,6 +97,8 @@ def _place(settings: Settings, retry: Retry, value: str, name: str, *, create: b
         return BucketParts(client, place, name, retry) if create else None
     from cleanup_job.storage.audit_places import FolderFile  # noqa: PLC0415 -- as above
 
+    if in_a_task_folder(os.path.realpath(value)):  # symbolic links may lead into one
+        raise SettingsError(f"CLEANUP_AUDIT={value} ({os.path.realpath(value)}): {IN_A_TASK}")
     try:
         if not create:
             _see_that_it_can_be_written(Path(value))

@@ -183,7 +183,7 @@ class AuditLog:
             waiting = bytearray()
             try:
                 for line in map(self._chain.line, lines):
-                    if len(waiting) + len(line) > PIECE:
+                    if waiting and len(waiting) + len(line) > PIECE:
                         self.place.append(bytes(waiting), lasting=False)
                         waiting.clear()
                     waiting += line

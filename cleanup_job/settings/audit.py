@@ -1,6 +1,5 @@
 """The audit log: what was deleted, written before it is."""
 
-from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator
@@ -9,6 +8,7 @@ from cleanup_job.planning.paths import names_a_task, report_folder
 from cleanup_job.settings.fields import Group, option
 from cleanup_job.settings.text import folder
 
+IN_A_TASK = "it is in the folder of a task, which is deleted with the task; use a folder outside"
 _BUCKETS = ("s3://", "gs://", "azure://")
 
 
@@ -27,16 +27,17 @@ def _place(value: str) -> str:
             message = "use the absolute path of a folder, such as /audit, or the URL of a bucket, such as s3://bucket/audit"
             raise ValueError(message) from None
     _, _, path = text.rpartition("://")
-    if _is_in_a_task_folder(path.split("/")):
-        message = "it is in the folder of a task, which is deleted with the task; use a folder outside"
-        raise ValueError(message)
+    if in_a_task_folder(path):
+        raise ValueError(IN_A_TASK)
     if "?" in path or "#" in path or "@" in path.partition("/")[0]:
         message = "use an address without user, query or fragment"
         raise ValueError(message)
     return text
 
 
-def _is_in_a_task_folder(segments: Sequence[str]) -> bool:
+def in_a_task_folder(path: str) -> bool:
+    """Whether a path is, or lies in, what a pass or a sweep may take for the folder of a task or report."""
+    segments = path.split("/")
     if any(map(names_a_task, segments)):
         return True
     return any(report_folder("", "/".join([*segments[at:], ""])) for at in range(len(segments)))
