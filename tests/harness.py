@@ -1,7 +1,7 @@
 """A pass over a sandbox, in this process, with everything real around it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ from cleanup_job.passes.cleanup import Pass, Stop
 from cleanup_job.passes.ports import Audit, Observer
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
-from cleanup_job.planning.selection import OwnTasks
+from cleanup_job.planning.selection import Chosen, OwnTasks
 from cleanup_job.retry import Retry
 from cleanup_job.settings.sources import load
 from cleanup_job.storage.fileserver import FileServer
@@ -45,8 +45,15 @@ class Watcher(Observer):
         return {task for task, outcome in self.outcomes.items() if outcome.verdict is verdict}
 
     @property
+    def ends(self) -> dict[TaskId, TaskOutcome]:
+        """The outcomes as a pass and its dry run have in common."""
+        would, did = Verdict.WOULD_DELETE, Verdict.DELETED
+        return {task: replace(one, verdict=did) if one.verdict is would else one for task, one in self.outcomes.items()}
+
+    @property
     def deleted(self) -> set[str]:
-        return self.by_verdict(Verdict.DELETED)
+        """That were, or in a dry run would be."""
+        return self.by_verdict(Verdict.DELETED) | self.by_verdict(Verdict.WOULD_DELETE)
 
     @property
     def failed(self) -> set[str]:
@@ -70,6 +77,7 @@ def clean(
     *,
     filters: dict[str, Any] | None = None,
     own: OwnTasks | None = None,
+    chosen: Chosen | None = None,
     stop: Stop | None = None,
     attempts: int = 4,
     audit: Audit | None = None,
@@ -82,19 +90,19 @@ def clean(
     Settings are given by their names, ``filters`` too; by default, tasks in any status are deleted.
     """
     given = {"force_delete": True, "request_timeout_seconds": 30, **(filters or {}), **settings}
-    chosen, _ = load({name: value for name, value in given.items() if value not in ((), None)}, sandbox.environment())
-    retry, timeout = Retry(attempts, wait=0), chosen.run.request_timeout_seconds
+    wanted, _ = load({name: value for name, value in given.items() if value not in ((), None)}, sandbox.environment())
+    retry, timeout = Retry(attempts, wait=0), wanted.run.request_timeout_seconds
     transport = ApiClient(ServerAccess(sandbox.api_url, sandbox.key, sandbox.secret, timeout=timeout, retry=retry))
     stop = stop or Stop()
     gate = stop.before_deletion
-    prefixes = chosen.files.files_url_prefixes
+    prefixes = wanted.files.files_url_prefixes
     files = FileServer(sandbox.files_url, prefixes, transport.token, timeout=timeout, retry=retry, before_deletion=gate)
     watcher = watcher or Watcher()
-    report = Report("test", chosen.run.dry_run, NOW, NOW - timedelta(days=chosen.filters.delete_threshold_days))
-    server = ClearMLServer(transport, chosen.run.page_size, before_deletion=gate)
+    report = Report("test", wanted.run.dry_run, NOW, NOW - timedelta(days=wanted.filters.delete_threshold_days))
+    server = ClearMLServer(transport, wanted.run.page_size, before_deletion=gate)
     places = Stores((files, *stores(retry, gate)))
     try:
-        doing = Pass(server, places, chosen, report, watcher, stop, own=own, audit=audit)
+        doing = Pass(server, places, wanted, report, watcher, stop, own=own, chosen=chosen, audit=audit)
         doing.set_clock()
         doing.run()
     finally:

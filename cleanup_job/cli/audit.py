@@ -11,7 +11,7 @@ from cleanup_job.errors import SettingsError
 from cleanup_job.exit_codes import ExitCode
 from cleanup_job.job.audited import audit_logs
 from cleanup_job.report.audit_log import Found, Looked, Wanted, look
-from cleanup_job.report.formatting import counted, moment, plain, size
+from cleanup_job.report.formatting import at_least, counted, moment, plain
 
 _KINDS = {"delete": "task", "delete_project": "project", "delete_orphan": "folder"}
 """What a line before a deletion is about."""
@@ -132,7 +132,8 @@ def _result(found: Found) -> str:
     result = found.result or {"detail": "the log does not say what became of it"}
     sizes = ""
     if "bytes" in result:
-        sizes = f": {counted(result['files'], 'file')}, {counted(result['models'], 'model')}, {size(result['bytes'])} known"
+        weight = at_least(result["bytes"], result["unsized"])
+        sizes = f": {counted(result['files'], 'file')} ({weight}), {counted(result['models'], 'model')}"
     return ": ".join(filter(None, (found.verdict.replace("_", " ") + sizes, result["detail"])))
 
 
@@ -149,10 +150,7 @@ def _why(line: Mapping[str, Any], settings: Mapping[str, str]) -> str:
         return f"older than CLEANUP_SWEEP_GRACE_DAYS={settings['CLEANUP_SWEEP_GRACE_DAYS']}"
     if line["event"] == "delete_project":
         return "empty, and CLEANUP_DELETE_EMPTY_PROJECTS=true"
-    variable = f"CLEANUP_{str(line['setting']).upper()}"
-    active = f", last active {moment(str(line['active']))}" if line["active"] else ""
-    force = f"CLEANUP_FORCE_DELETE={settings['CLEANUP_FORCE_DELETE']}"
-    return f"status {line['status']}{active}; {variable}={line['rule'] or settings[variable]}, {force}"
+    return f"it {'; '.join(line['why'])}"
 
 
 def _path(path: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from cleanup_job import wiring
 from cleanup_job.cli.flags import OF_A_PASS, add_flags, given
-from cleanup_job.settings.model import TABLE, shown
+from cleanup_job.settings.model import TABLE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,8 +27,6 @@ def run(options: argparse.Namespace) -> int:
         if entry.heading != group:
             group = entry.heading
             table.add_section()
-        value = settings.value(name)
-        text = "" if value is None else ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        table.add_row(entry.env, shown(name, text) if text else "", origins[name])
+        table.add_row(entry.env, settings.text(name), origins[name])
     Console(markup=False, highlight=False).print(table)
     return 0

@@ -18,7 +18,7 @@ from cleanup_job.passes.observers import Observers
 from cleanup_job.passes.ports import Observer
 from cleanup_job.planning.outcome import Report
 from cleanup_job.planning.paths import TaskId
-from cleanup_job.planning.selection import OwnTasks
+from cleanup_job.planning.selection import Chosen, OwnTasks
 from cleanup_job.report import files, json_lines, k8s_event, termination_message
 from cleanup_job.service_task import parameters
 from cleanup_job.service_task.draft_settings import DraftSettings
@@ -28,7 +28,7 @@ from cleanup_job.service_task.run_marks import run_name
 from cleanup_job.service_task.run_reporter import RunReporter
 from cleanup_job.service_task.runs import DraftRuns
 from cleanup_job.service_task.schedule import Skipped, too_early
-from cleanup_job.settings.model import Settings, names
+from cleanup_job.settings.model import Settings, env_name, names
 from cleanup_job.settings.sources import DEFAULT
 
 
@@ -56,8 +56,15 @@ class PassJob(Job[Report]):
 
     _output: Output
 
-    def __init__(
-        self, settings: Settings, origins: dict[str, str], flags: Mapping[str, Any], output: Output, stop: Stop
+    def __init__(  # noqa: PLR0913 -- what is asked of a run, from the settings to the tasks
+        self,
+        settings: Settings,
+        origins: dict[str, str],
+        flags: Mapping[str, Any],
+        output: Output,
+        stop: Stop,
+        *,
+        chosen: Chosen | None = None,
     ) -> None:
         """Prepare a pass.
 
@@ -67,15 +74,18 @@ class PassJob(Job[Report]):
             flags: The settings given for this pass alone.
             output: Shows what happens.
             stop: Ends the pass early.
+            chosen: The only tasks that it may delete; None if it may be any.
         """
         super().__init__(settings, _new_report(settings), output, stop)
         self._origins = origins
         self._flags = flags
+        self._chosen = chosen
 
     def _work(self, *, holds_lease: bool) -> Skipped | None:
         connection = wiring.log_in(self._settings, self._note_trouble)
         if self._settings.service_task.task or self._settings.service_task.task_id is not None:
             return self._clean_as_task(connection, holds_lease=holds_lease)
+        _note_settings(self._report, self._settings, self._origins)
         self._warn_of_odd(self._settings, self._origins)
         self._clean(self._with_fileserver(self._settings, self._origins, connection), connection, self._output)
         return None
@@ -90,7 +100,8 @@ class PassJob(Job[Report]):
         parts = wiring.connect(settings, connection, self._stop.before_deletion)
         try:
             with audited(settings, connection, "pass", self._report) as audit:
-                doing = Pass(parts.server, parts.stores, settings, self._report, observer, self._stop, own=own, audit=audit)
+                around = (settings, self._report, observer, self._stop)
+                doing = Pass(parts.server, parts.stores, *around, own=own, chosen=self._chosen, audit=audit)
                 remark = doing.set_clock()
                 self._output.started(self._report)
                 if remark:
@@ -110,6 +121,7 @@ class PassJob(Job[Report]):
             lasting = {name: value for name, value in self._flags.items() if name not in parameters.TRANSFERABLE}
             mine = edits.in_pod((self._settings, self._origins), wiring.read_settings(lasting), self._read_with)
         _update(self._report, mine.settings)
+        _note_settings(self._report, mine.settings, mine.origins)
         self._output.parameters(mine.rows)
         self._warn_of_odd(mine.settings, mine.origins)
         skipped = None if mine.by_agent else self._why_not_here(runs, mine)
@@ -238,3 +250,8 @@ def _new_report(settings: Settings) -> Report:
 def _update(report: Report, settings: Settings) -> None:
     report.dry_run = settings.run.dry_run
     report.cutoff = report.started - timedelta(days=settings.filters.delete_threshold_days)
+
+
+def _note_settings(report: Report, settings: Settings, origins: Mapping[str, str]) -> None:
+    """Note the settings that are not at their defaults."""
+    report.settings = [(env_name(name), settings.text(name), origins[name]) for name in names() if origins[name] != DEFAULT]

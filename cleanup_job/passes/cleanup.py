@@ -40,7 +40,7 @@ from cleanup_job.planning.outcome_builder import OutcomeBuilder
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.plan import Kept
 from cleanup_job.planning.policy import Policy, shared_folders
-from cleanup_job.planning.selection import OwnTasks, Rules, resolve
+from cleanup_job.planning.selection import Chosen, OwnTasks, Rules, resolve
 from cleanup_job.planning.sharding import ALONE, Share, share
 from cleanup_job.settings.model import Settings
 from cleanup_job.transport.splitting import Splitting
@@ -85,14 +85,20 @@ class Pass:
         stop: Stop,
         *,
         own: OwnTasks | None = None,
+        chosen: Chosen | None = None,
         audit: Audit | None = None,
     ) -> None:
-        """``report`` is filled in during the pass; ``own`` are the job's own tasks in ClearML; ``audit`` keeps a log."""
+        """``report`` is filled in during the pass.
+
+        ``own`` are the job's own tasks in ClearML; ``chosen``, if there are any, the only ones that it may delete; ``audit``,
+        if there is one, gets all that is deleted before it is.
+        """
         self._server = server
         self._storage = storage
         self._settings = settings
         self._own = own or OwnTasks()
         self._audit = audit
+        self._chosen = chosen
         self._report = report
         self._observers = Observers(observer)
         self._deleted = DeletedSoFar()
@@ -163,7 +169,7 @@ class Pass:
         server, report = self._server, self._report
         known = Known(projects, cache(server.users), server.tag_exists, server.has_tasks)
         now = report.started - report.clock_ahead
-        return resolve(self._settings.filters, now, known, self._warn, cutoff=report.cutoff, own=self._own)
+        return resolve(self._settings.filters, now, known, self._warn, cutoff=report.cutoff, own=self._own, chosen=self._chosen)
 
     def _windows(self, rules: Rules, claims: ClaimIndex, part: Share, in_work: Container[TaskId] = frozenset()) -> Windows:
         return Windows(
@@ -200,7 +206,7 @@ class Pass:
     # -- plan and delete
     def _stream(self, rules: Rules, claims: ClaimIndex, names: dict[str, str], counted: int | None) -> Stream:
         run = self._settings.run
-        outcomes, backlog = OutcomeBuilder(names, rules.rule_of), Backlog(self._deleted)
+        outcomes, backlog = OutcomeBuilder(names, rules.rule_of, run.dry_run), Backlog(self._deleted)
 
         def keep(kept: Kept) -> None:
             if kept.task.id:
@@ -209,7 +215,7 @@ class Pass:
                 self._warn(f"tasks.get_all: an archived task is left out, since its id can't be read: {kept.detail}")
 
         def announce() -> None:
-            self._observers.expected(counted if counted is not None else self._server.archived_count(rules.projects))
+            self._observers.expected(self._about(rules, counted))
 
         def begin() -> Batches:
             return self._batches(self._policy(rules, names, claims), claims, backlog, outcomes)
@@ -227,6 +233,12 @@ class Pass:
             stopped=self._time_to_stop,
             phases=self._phases,
         )
+
+    def _about(self, rules: Rules, counted: int | None) -> int | None:
+        """About how many tasks there are to look at."""
+        if counted is None and rules.chosen is not None:
+            return len(rules.chosen.digests)
+        return counted if counted is not None else self._server.archived_count(rules.projects)
 
     def _work(self, stream: Stream) -> None:
         """Plan and delete in batches that overlap as far as references between their tasks allow."""
@@ -294,7 +306,7 @@ class Pass:
             split=self._split,
             warn=self._warn,
             phases=self._phases,
-            auditing=Auditing(self._audit, self._split, outcomes) if self._audit is not None else None,
+            auditing=Auditing(self._audit, policy, backlog.tasks, self._split, outcomes) if self._audit is not None else None,
         )
 
     def _time_to_stop(self) -> bool:

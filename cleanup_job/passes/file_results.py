@@ -73,6 +73,7 @@ def _counted(deletion: Deletion, removed: Removed) -> Deletion:
         deletion,
         files=deletion.files - missing + counted.files,
         bytes=deletion.bytes - absent.bytes + counted.bytes,
+        unsized=max(0, min(deletion.unsized - absent.unsized, deletion.files - missing)),
         files_missing=missing,
     )
 
@@ -90,8 +91,9 @@ def _absent(path: OwnedPath, removed: Removed) -> frozenset[str]:
 
 
 def _sum(sizes: Iterable[Size]) -> Size:
-    files = total = 0
+    files = total = unsized = 0
     for size in sizes:
         files += size.files
         total += size.bytes
-    return Size(files, total)
+        unsized += size.unsized
+    return Size(files, total, unsized)

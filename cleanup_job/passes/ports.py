@@ -101,8 +101,8 @@ class Audit(Protocol):
     def record(self, task: TaskId, record: bytes) -> None:
         """Take the record of a task, as the JSON that the server gave."""
 
-    def before(self, planned: Sequence[tuple[Deletion, TaskOutcome]]) -> None:
-        """Take what is deleted next, each task with the outcome that is planned for it."""
+    def before(self, planned: Sequence[tuple[Deletion, TaskOutcome, Sequence[str]]]) -> None:
+        """Take what is deleted next, each task with the outcome that is planned for it, and why it may be deleted."""
 
     def after(self, outcomes: Iterable[TaskOutcome]) -> None:
         """Take what became of it."""

@@ -1,6 +1,6 @@
 """The stream of a pass: windows are read, put into the backlog, worked on in batches, reported and forgotten."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,11 +13,12 @@ from cleanup_job.passes.windows import Windows
 from cleanup_job.planning.backlog import Backlog, Window
 from cleanup_job.planning.deleted_so_far import DeletedSoFar
 from cleanup_job.planning.order import Unit
-from cleanup_job.planning.outcome import TaskOutcome, Verdict
+from cleanup_job.planning.outcome import GONE, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.plan import Kept
 
-GONE = frozenset({Verdict.DELETED, Verdict.GONE_ALREADY})
+NOT_THERE = GONE | {Verdict.GONE_ALREADY}
+"""That a record is not there any more, or in a dry run would not be."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -139,7 +140,7 @@ class Stream:
         if worked.error is not None:
             self._fail(worked.error)
         verdicts = {outcome.task: outcome.verdict for outcome in worked.outcomes}
-        gone = {task for task, verdict in verdicts.items() if verdict in GONE}
+        gone = _with(verdicts, NOT_THERE)
         self.deleted.add(gone)
         self.deleted.forget(verdicts.keys() - gone)
         for outcome in worked.outcomes:
@@ -152,4 +153,9 @@ class Stream:
             elif not verdicts.keys().isdisjoint(unit):  # else the batch did not come to it
                 for kept in self.backlog.kept(unit):
                     self.keep(kept)
-        return list(verdicts.values()).count(Verdict.DELETED)
+        return len(_with(verdicts, GONE))
+
+
+def _with(verdicts: Mapping[TaskId, Verdict], some: Container[Verdict]) -> set[TaskId]:
+    """The tasks with one of some verdicts."""
+    return {task for task, verdict in verdicts.items() if verdict in some}

@@ -7,12 +7,14 @@ versions of datasets) is looked up for all of them together, before any of them 
 from collections.abc import Callable, Collection, Container, Iterator
 from datetime import datetime
 
+from cleanup_job.passes.chosen import NOT_THERE, chosen_tasks
 from cleanup_job.passes.claim_index import ClaimIndex, check_model_tags
 from cleanup_job.passes.consumers import Consumers
 from cleanup_job.passes.others import Others
 from cleanup_job.passes.pipelines import Pipelines
 from cleanup_job.passes.ports import Server
 from cleanup_job.planning.backlog import Window
+from cleanup_job.planning.judgement import judge
 from cleanup_job.planning.outcome import Reason
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.plan import Kept, unreadable
@@ -173,7 +175,10 @@ class Windows:
         return window, tasks, reached
 
     def _listing(self) -> Iterator[Task | Unreadable]:
-        """Each run of the job itself, and each archived task."""
+        """Each run of the job itself, and each archived task; or those that were chosen."""
+        if self._rules.chosen is not None:
+            yield from chosen_tasks(self._others, self._rules.chosen, self._stopped)
+            return
         draft = self._rules.own.runs_of
         runs = list(self._server.children([TaskId(draft)])) if draft else []
         seen = {run.id for run in runs}
@@ -204,12 +209,16 @@ class Windows:
 
     # -- judging
     def _judge(self, record: Task | Unreadable, window: Window, tasks: dict[TaskId, Task]) -> None:
-        if isinstance(record, Unreadable):
+        if isinstance(record, Unreadable) and record.field == NOT_THERE:
+            window.kept.append(Kept(record, Reason.NOT_SELECTED, NOT_THERE))
+        elif isinstance(record, Unreadable):
             if record.id not in self._reported:
                 window.kept.append(unreadable(record, record.field))
             self._reported.add(record.id)
         elif not self._rules.allows_as_step_too(record):
-            return
+            if self._rules.chosen is not None and record.id in self._rules.chosen.digests:
+                why = "; ".join(one.text for one in judge(self._rules, record) if not one.allows)
+                window.kept.append(Kept(record, Reason.NOT_SELECTED, why))
         elif record.public:
             window.kept.append(Kept(record, Reason.PUBLIC, "it belongs to the server, not to its users"))
         elif why := self._rules.keeps(record):

@@ -5,6 +5,7 @@ Only a task that the plan deletes gets here. Nothing that a surviving record cla
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 from cleanup_job.planning.claim import Claim
 from cleanup_job.planning.facts import Batch
@@ -40,6 +41,8 @@ class Deletion:
     deleted, or the server deletes them with it. None if nothing has to leave."""
     files: int = 0
     bytes: int = 0
+    unsized: int = 0
+    """Those of ``files`` whose size is not known."""
     recorded: Mapping[OwnedPath, Mapping[str, Size]] = field(default_factory=dict)
     """What records say of the ``KINDS`` in folders of stores that don't count themselves: part of ``files`` and ``bytes``."""
     files_missing: int = 0
@@ -69,12 +72,24 @@ def deletion_of(task: Task, unit: Unit, batch: Batch, policy: Policy) -> Deletio
         listed=models.listed,
         files=files.count,
         bytes=found.bytes,
+        unsized=min(found.unsized, files.count),
         recorded=files.recorded,
         protected=files.protected,
         external=tuple(found.external),
         external_count=found.external_count,
         unknown_stores=tuple(found.unknown.items()),
     )
+
+
+def digest_of(deletion: Deletion) -> str:
+    """A digest of a task's record, and of those of its models, in hexadecimal digits: it differs if anyone changed them.
+
+    The parent is not in it, since it is renamed when it is deleted.
+    """
+    task = deletion.task
+    record = (task.last_update, task.status, task.status_changed, task.tags, task.system_tags, task.project)
+    models = sorted((model.id, model.uri, model.ready, model.tags) for model in deletion.models)
+    return blake2b(repr((record, models, sorted(deletion.kept_models))).encode(), digest_size=16).hexdigest()
 
 
 def kinds_apart(task: TaskId, claims: Iterable[Claim], policy: Policy) -> frozenset[str]:
@@ -222,7 +237,7 @@ def _recorded(
     recorded: dict[OwnedPath, dict[str, Size]] = {path: {} for path in whole.values()}
     for (folder, kind), known in found.sums.items():
         if folder in whole and (folder, kind) not in by_name:
-            recorded[whole[folder]][kind] = Size(known.files, known.bytes)
+            recorded[whole[folder]][kind] = Size(known.files, known.bytes, known.unsized)
     return {**recorded}  # as a dictionary of mappings, for the type checker
 
 

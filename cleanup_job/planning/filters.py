@@ -158,6 +158,11 @@ class ActiveFilter:
     ids: frozenset[str]
 
     @property
+    def effect(self) -> Effect:
+        """What it does with the tasks that match."""
+        return FILTERS[self.name].effect
+
+    @property
     def by_project(self) -> bool:
         """Whether projects decide: for a project that was created later, the answer is unknown."""
         return FILTERS[self.name].names is PROJECTS

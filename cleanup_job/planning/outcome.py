@@ -4,6 +4,7 @@ The sum grows with the number of projects and reasons, not with the number of ta
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -21,14 +22,20 @@ PROJECTS = 1000
 
 
 class Verdict(StrEnum):
-    """What became of a task (in a dry run: what would)."""
+    """What became of a task; in a dry run, what would."""
 
     DELETED = "deleted"
+    WOULD_DELETE = "would_delete"
+    """In a dry run."""
     KEPT = "kept"
     FAILED = "failed"
     NOT_OURS = "not_ours"
     GONE_ALREADY = "gone_already"
     """Its record was deleted by someone else while the pass ran: another release, or a person."""
+
+
+GONE = frozenset({Verdict.DELETED, Verdict.WOULD_DELETE})
+"""That the pass deleted a task, or in a dry run would."""
 
 
 class Reason(StrEnum):
@@ -51,6 +58,7 @@ class Reason(StrEnum):
     UNREADABLE = "unreadable"
     UNREACHABLE = "unreachable"
     NOT_AUDITED = "not_audited"
+    NOT_SELECTED = "not_selected"
 
 
 REASON_TEXTS = {
@@ -71,6 +79,7 @@ REASON_TEXTS = {
     Reason.UNREADABLE: "has a record that can't be read as ClearML's API describes it",
     Reason.UNREACHABLE: "was left when the server could not be reached",
     Reason.NOT_AUDITED: "is one whose lines in the audit log could not be written",
+    Reason.NOT_SELECTED: "was asked for by its ID, and is not one that your settings allow to delete",
 }
 
 
@@ -107,6 +116,15 @@ class TaskOutcome:
     """Addresses of stores that the job doesn't know, each with its number of files."""
     rule: str = ""
     """The entry of ``threshold_rules`` that its age was measured by; empty for the threshold of all."""
+    unsized: int = 0
+    """Those of ``files`` whose size is not known."""
+    user: str = ""
+    """The id of its owner; empty if unknown."""
+    status: str = ""
+    active: datetime | None = None
+    """The moment from which its age counts; None if unknown."""
+    digest: str = ""
+    """Of the record of a task that is deleted, and of those of its models (`deletion.digest_of`)."""
 
 
 @dataclass(slots=True)
@@ -118,6 +136,8 @@ class ProjectSum:
     models: int = 0
     files: int = 0
     bytes: int = 0
+    unsized: int = 0
+    """Those of ``files`` whose size is not known."""
     kept: int = 0
     failed: int = 0
     not_ours: int = 0
@@ -130,7 +150,7 @@ class ProjectSum:
 
     def count_in(self, row: "ProjectSum") -> None:
         """Add another row's numbers."""
-        for name in ("tasks", "models", "files", "bytes", "kept", "failed", "not_ours", "gone_already"):
+        for name in ("tasks", "models", "files", "bytes", "unsized", "kept", "failed", "not_ours", "gone_already"):
             setattr(self, name, getattr(self, name) + getattr(row, name))
 
 
@@ -141,6 +161,19 @@ class ReasonSum:
     reason: Reason
     count: int = 0
     examples: list[TaskOutcome] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Archived tasks that a setting leaves out."""
+
+    count: int
+    text: str
+    """Which tasks they are, after their number: ``archived tasks past the threshold are not drafts``."""
+    setting: str
+    """What would include them, such as ``CLEANUP_FORCE_DELETE=true``, or the setting that leaves them out."""
+    is_least: bool = False
+    """Whether there may be more: not all archived tasks were looked at."""
 
 
 @dataclass(slots=True)
@@ -192,6 +225,12 @@ class Report:
     shards: int = 1
     run: str = ""
     """The task in ClearML that this pass is, or is reported in; empty if there is none."""
+    settings: list[tuple[str, str, str]] = field(default_factory=list)
+    """The settings that are not at their defaults: each one's name, its value as it may be shown, and where it came from."""
+    users: Mapping[str, str] = field(default_factory=dict)
+    """The users' names by id, where they were asked for."""
+    left_out: list[LeftOut] = field(default_factory=list)
+    """In a dry run: archived tasks that the settings leave out."""
     clock_ahead: timedelta = timedelta()
     """How far ``started`` is ahead of the clock that ages count by."""
     _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
@@ -206,8 +245,9 @@ class Report:
         row = self.projects.setdefault(outcome.project_id, ProjectSum(outcome.project))
         row.files += outcome.files
         row.bytes += outcome.bytes
+        row.unsized += outcome.unsized
         self.files_missing += outcome.files_missing
-        if outcome.verdict is Verdict.DELETED:
+        if outcome.verdict in GONE:
             if outcome.rule:
                 self.rules[outcome.rule] += 1
             row.tasks += 1

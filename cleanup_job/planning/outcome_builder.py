@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cleanup_job.planning.deletion import Deletion
+from cleanup_job.planning.deletion import Deletion, digest_of
 from cleanup_job.planning.outcome import Reason, TaskOutcome, Verdict
 from cleanup_job.planning.plan import Kept
 from cleanup_job.planning.records import Task, Unreadable
@@ -20,6 +20,7 @@ class OutcomeBuilder:
 
     projects: Mapping[str, str]
     rule_of: Callable[[Task | Selected | Unreadable], str] = field(default=lambda _: "")
+    dry_run: bool = False
 
     def of(
         self,
@@ -31,27 +32,48 @@ class OutcomeBuilder:
     ) -> TaskOutcome:
         """One task's outcome; ``more`` are further fields of it."""
         project = self.projects.get(task.project, task.project)
-        return TaskOutcome(task.id, task.name, project, task.project, verdict, reason, detail, rule=self.rule_of(task), **more)
+        known: dict[str, Any] = {}
+        if not isinstance(task, Unreadable):
+            known = {"user": task.user, "status": task.status, "active": task.active}
+        return TaskOutcome(
+            task.id,
+            task.name,
+            project,
+            task.project,
+            verdict,
+            reason,
+            detail,
+            rule=self.rule_of(task),
+            **known,
+            **more,
+        )
 
     def deleted(self, deletion: Deletion) -> TaskOutcome:
         """A task that was deleted, or in a dry run would be."""
         return self.of(
             deletion.task,
-            Verdict.DELETED,
+            Verdict.WOULD_DELETE if self.dry_run else Verdict.DELETED,
             models=len(deletion.models),
             files=deletion.files,
             bytes=deletion.bytes,
+            unsized=deletion.unsized,
             files_missing=deletion.files_missing,
             kept_models=len(deletion.kept_models),
             protected=deletion.protected,
             external=deletion.external,
             external_count=deletion.external_count,
             unknown_stores=deletion.unknown_stores,
+            digest=digest_of(deletion),
         )
 
     def without_its_record(self, deletion: Deletion, verdict: Verdict, reason: Reason | None, detail: str) -> TaskOutcome:
         """A task whose files are deleted, and whose record this pass did not delete."""
-        counts = {"files": deletion.files, "bytes": deletion.bytes, "files_missing": deletion.files_missing}
+        counts = {
+            "files": deletion.files,
+            "bytes": deletion.bytes,
+            "unsized": deletion.unsized,
+            "files_missing": deletion.files_missing,
+        }
         return self.of(deletion.task, verdict, reason, detail, **counts)
 
     def gone_already(self, task: Task | Selected | Unreadable) -> TaskOutcome:

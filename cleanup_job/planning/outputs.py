@@ -128,11 +128,14 @@ class Sum:
 
     files: int = 0
     bytes: int = 0
+    unsized: int = 0
+    """Files whose size no record has."""
 
     def add(self, size: int | None) -> None:
         """Count in one file."""
         self.files += 1
         self.bytes += size or 0
+        self.unsized += size is None
 
 
 @dataclass(slots=True)
@@ -182,6 +185,11 @@ class Outputs:
     def bytes(self) -> int:
         """Their size, as far as records know it."""
         return self.named.bytes + sum(one.bytes for one in self.sums.values())
+
+    @property
+    def unsized(self) -> int:
+        """Those of them whose size no record has."""
+        return self.named.unsized + sum(one.unsized for one in self.sums.values())
 
     def add(self, uri: str | Unreadable, size: int | None = None, *, asset: bool = False) -> None:
         """Count one output in, or what can't be read; ``size`` is in bytes, None if the record has none.

@@ -3,9 +3,10 @@
 The one place that decides on deletion: nothing is deleted that is not in a plan. Pure functions on data, no I/O.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cleanup_job.planning.deletion import Deletion, deletion_of
+from cleanup_job.planning.deletion import Deletion, deletion_of, digest_of
 from cleanup_job.planning.facts import Batch
 from cleanup_job.planning.outcome import Reason
 from cleanup_job.planning.outputs import Outputs
@@ -47,7 +48,12 @@ def plan_batch(batch: Batch, policy: Policy) -> Plan:
         if reasons:
             kept += [reasons.get(task) or _kept_with(task, next(iter(reasons)), batch) for task in unit]
         else:
-            deletions += [deletion_of(batch.now[task], unit, batch, policy) for task in unit]
+            made = [deletion_of(batch.now[task], unit, batch, policy) for task in unit]
+            differs = _other_than_approved(made, policy)
+            if differs:
+                kept += [_not_as_approved(deletion.task, differs) for deletion in made]
+            else:
+                deletions += made
     return Plan(tuple(deletions), tuple(kept))
 
 
@@ -61,6 +67,21 @@ def _kept_with(task: TaskId, other: TaskId, batch: Batch) -> Kept:
     """A task that could be deleted, if it were not in a unit with one that is kept."""
     detail = f"task {other} and this one use each other's outputs, and {other} is kept"
     return Kept(batch.now.get(task) or batch.before[task], Reason.IN_USE, detail)
+
+
+def _other_than_approved(made: Sequence[Deletion], policy: Policy) -> TaskId | None:
+    """The first of some tasks that is no longer as it was approved; None if there is none."""
+    approved = policy.rules.chosen.digests if policy.rules.chosen is not None else {}
+    for deletion in made:
+        digest = approved.get(deletion.task.id)
+        if digest is not None and digest != digest_of(deletion):
+            return deletion.task.id
+    return None
+
+
+def _not_as_approved(task: Task, differs: TaskId) -> Kept:
+    which = "its record, or that of a model it made," if differs == task.id else f"task {differs}, with which it is deleted,"
+    return Kept(task, Reason.CHANGED, f"{which} was changed since the plan was made; make a new plan to delete it")
 
 
 def _why_kept(task: TaskId, batch: Batch, policy: Policy) -> Kept | None:

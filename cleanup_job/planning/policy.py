@@ -7,7 +7,7 @@ from typing import Literal
 
 from cleanup_job.planning.paths import KINDS, TaskId
 from cleanup_job.planning.records import Task
-from cleanup_job.planning.selection import Rules, Selected, age_from, unchanged
+from cleanup_job.planning.selection import Rules, Selected, unchanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Policy:
         models, only what others can have changed is compared.
         """
         allowed = self.rules.allows(
-            now, archived_at=before.last_change, is_step=before.is_step, since=age_from(planned) if planned else None
+            now, archived_at=before.last_change, is_step=before.is_step, since=planned.active if planned else None
         )
         return allowed and not self.rules.keeps(now) and unchanged(before, now, planned=planned)
 

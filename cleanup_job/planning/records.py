@@ -14,6 +14,7 @@ RUN_TAG = "clearml-cleanup"
 """On the job's own draft task, and on every run of it."""
 DELETED_PREFIX = "__DELETED__"
 """What the server puts before the id of a record that was deleted, where other records name it."""
+ACTIVE = frozenset({"in_progress", "queued"})
 LEFT_TAG = "tasks left"
 """On a run that its budget or deadline ended: the next pass is due at once."""
 
@@ -42,6 +43,16 @@ class Task:
     def archived(self) -> bool:
         """Whether the task is in the archive."""
         return "archived" in self.system_tags
+
+    @property
+    def active(self) -> datetime | None:
+        """The moment from which its age counts; None if its record has no time at all.
+
+        A draft that never ran has no ``status_changed``; an active task counts by its last report.
+        """
+        if self.status in ACTIVE:
+            return self.last_update
+        return self.status_changed or self.last_update or self.created
 
     @property
     def is_controller(self) -> bool:
@@ -205,6 +216,8 @@ class Size:
 
     files: int = 0
     bytes: int = 0
+    unsized: int = 0
+    """Files whose bytes are not known."""
 
 
 @dataclass(frozen=True, slots=True)

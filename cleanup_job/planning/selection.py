@@ -4,7 +4,7 @@ ClearML Server's filters fail open: a date it can't read or a misspelled field i
 else. So each record is judged here by its own fields, when it is listed and again right before it is deleted. Pure: no I/O.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import blake2b
@@ -23,9 +23,8 @@ from cleanup_job.planning.filters import (
     variable,
 )
 from cleanup_job.planning.paths import TaskId
-from cleanup_job.planning.records import RUN_TAG, Task, Unreadable
+from cleanup_job.planning.records import ACTIVE, RUN_TAG, Task, Unreadable
 
-ACTIVE = frozenset({"in_progress", "queued"})
 DRAFT = "created"
 
 
@@ -53,11 +52,26 @@ class Selected:
     """Of the fields in which a restored, edited, moved or running task differs; 128 bits."""
     is_step: bool = False
     """Whether it is deleted along with its pipeline's controller, archived or not."""
+    user: str = ""
+    status: str = ""
+    active: datetime | None = None
+    """For reports."""
 
     @classmethod
     def of(cls, task: Task, *, is_step: bool = False) -> Self:
         """From the whole record."""
-        return cls(task.id, task.name, task.project, task.parent, task.last_change, _digest(task), is_step)
+        return cls(
+            task.id,
+            task.name,
+            task.project,
+            task.parent,
+            task.last_change,
+            _digest(task),
+            is_step,
+            task.user,
+            task.status,
+            task.active,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +84,15 @@ class Threshold:
     """Ids, including sub-projects."""
     cutoff: datetime | None
     """As in ``Rules``; None if its tasks are never deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Tasks that were chosen by their ids: they alone may be deleted, still judged by all rules."""
+
+    digests: Mapping[TaskId, str | None]
+    """For each the digest (`deletion.digest_of`) with which it was approved: it is deleted only if it still has that; None if
+    any will do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +150,8 @@ class Rules:
     pipeline_projects: frozenset[str] = field(default=frozenset(), repr=False)
     """Projects in which the SDK keeps pipelines (``…/.pipelines/…``)."""
     own: OwnTasks = OwnTasks()
+    chosen: Chosen | None = None
+    """The only tasks that may be deleted, if they were chosen by their ids."""
 
     @property
     def finds_nothing(self) -> bool:
@@ -160,10 +185,11 @@ class Rules:
         with_controller = is_step and self.include_pipeline_steps
         return (
             task.id not in self.own.never
-            and self._is_put_away(task, with_controller=with_controller)
-            and self._is_old_enough(task, since or age_from(task))
-            and self._grace_is_over(task, archived_at or task.last_change)
-            and (self._is_own_run(task) or self._is_selected(task))
+            and (self.chosen is None or task.id in self.chosen.digests)
+            and self.is_put_away(task, with_controller=with_controller)
+            and self.is_old_enough(task, since or task.active)
+            and self.grace_is_over(task, archived_at or task.last_change)
+            and (self.is_own_run(task) or self._is_selected(task))
             and not self._is_excluded(task)
         )
 
@@ -182,52 +208,57 @@ class Rules:
             if one.matches(task):
                 return one.words(task)
         by_project = bool(self.thresholds) or any(one.by_project for one in self.keep)
-        if by_project and self._is_new_project(task.project):
+        if by_project and self.is_new_project(task.project):
             return (
                 "its project did not exist, or could not be read, when the pass began, so it is unknown whether a rule keeps it"
             )
-        threshold = self._threshold(task)
+        threshold = self.threshold(task)
         if threshold is not None and threshold.cutoff is None:
             return f"{threshold.text!r} in {variable(RULES)}"
         return ""
 
     def rule_of(self, task: Task | Selected | Unreadable) -> str:
         """The threshold rule that a task's age was measured by; empty for the general threshold."""
-        threshold = self._threshold(task)
+        threshold = self.threshold(task)
         return threshold.text if threshold is not None else ""
 
     def is_step(self, task: Task) -> bool:
         """Whether a task is a step if its parent is a controller. A clone of a controller also has that as its parent."""
         return not task.is_controller and ("hidden" in task.system_tags or task.project in self.pipeline_projects)
 
-    def _is_put_away(self, task: Task, *, with_controller: bool) -> bool:
+    # -- single rules, by the task's own fields
+    def is_put_away(self, task: Task, *, with_controller: bool) -> bool:
         """Whether it is archived, and hidden only if that is allowed; or deleted with its controller, and not active."""
         if with_controller:
             return task.archived or task.status not in ACTIVE
         return task.archived and (self.include_hidden or "hidden" not in task.system_tags)
 
-    def _is_old_enough(self, task: Task, since: datetime | None) -> bool:
-        """By the task's threshold. What is never deleted counts by the general one, so that it is reported as kept."""
-        threshold = self._threshold(task)
+    def is_old_enough(self, task: Task, since: datetime | None) -> bool:
+        """Whether it is past its threshold. What is never deleted counts by the general one, so that it is reported as kept."""
+        threshold = self.threshold(task)
         cutoff = threshold.cutoff if threshold is not None else None
         return since is not None and since < (cutoff or self.cutoff)
 
-    def _grace_is_over(self, task: Task, archived_at: datetime | None) -> bool:
+    def grace_is_over(self, task: Task, archived_at: datetime | None) -> bool:
+        """Whether it has been in the archive for long enough, if it is there."""
         return not task.archived or self.archived_before is None or archived_at is None or archived_at <= self.archived_before
 
-    def _is_own_run(self, task: Task) -> bool:
+    def is_own_run(self, task: Task) -> bool:
+        """Whether it is a run of the job itself."""
         return bool(self.own.runs_of) and task.parent == self.own.runs_of and RUN_TAG in task.tags
 
     def _is_selected(self, task: Task) -> bool:
         return (self.force_delete or task.status == DRAFT) and all(one.matches(task) for one in self.only)
 
     def _is_excluded(self, task: Task) -> bool:
-        return any(one.matches(task) or (one.by_project and self._is_new_project(task.project)) for one in self.exclude)
+        return any(one.matches(task) or (one.by_project and self.is_new_project(task.project)) for one in self.exclude)
 
-    def _is_new_project(self, project: str) -> bool:
+    def is_new_project(self, project: str) -> bool:
+        """Whether a project was not there when the pass began."""
         return bool(project) and project not in self.known_projects
 
-    def _threshold(self, task: Task | Selected | Unreadable) -> Threshold | None:
+    def threshold(self, task: Task | Selected | Unreadable) -> Threshold | None:
+        """The threshold of its project, if it has one of its own."""
         return next((threshold for threshold in self.thresholds if task.project in threshold.projects), None)
 
 
@@ -239,6 +270,7 @@ def resolve(  # noqa: PLR0913 -- the settings, and what they are measured by
     *,
     cutoff: datetime,
     own: OwnTasks | None = None,
+    chosen: Chosen | None = None,
 ) -> Rules:
     """The rules of a pass.
 
@@ -249,6 +281,7 @@ def resolve(  # noqa: PLR0913 -- the settings, and what they are measured by
         warn: Called with names in including filters that match nothing.
         cutoff: The moment before which tasks are old enough, unless a threshold rule has another one.
         own: The job's own tasks.
+        chosen: The only tasks that may be deleted; None if it may be any.
 
     Raises:
         SettingsError: a project, user or tag that an exclusion, a keep rule or a threshold names matches nothing.
@@ -267,6 +300,7 @@ def resolve(  # noqa: PLR0913 -- the settings, and what they are measured by
         known_projects=frozenset(known.projects),
         pipeline_projects=frozenset(i for i, name in known.projects.items() if ".pipelines" in name.split("/")),
         own=own or OwnTasks(),
+        chosen=chosen,
     )
 
 
@@ -274,16 +308,6 @@ def _resolved_threshold(rule: str, now: datetime, known: Known) -> Threshold:
     project, days = threshold_of(rule)
     cutoff = None if days is None else now - timedelta(days=days)
     return Threshold(rule, resolved(RULES, [project], PROJECTS, known), cutoff)
-
-
-def age_from(task: Task) -> datetime | None:
-    """The moment from which a task's age counts; None if its record has no time at all.
-
-    A draft that never ran has no ``status_changed``; an active task counts by its last report.
-    """
-    if task.status in ACTIVE:
-        return task.last_update
-    return task.status_changed or task.last_update or task.created
 
 
 def unchanged(before: Selected, now: Task, *, planned: Task | None = None) -> bool:

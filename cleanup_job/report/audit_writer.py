@@ -16,7 +16,6 @@ from cleanup_job.planning.deletion import Deletion
 from cleanup_job.planning.outcome import Report, TaskOutcome
 from cleanup_job.planning.paths import LinkedFile, OwnedPath, PartOfFolder, TaskFile, TaskId
 from cleanup_job.planning.records import Model, Project
-from cleanup_job.planning.selection import age_from
 from cleanup_job.planning.sweep_outcome import Orphan, SweepReport
 from cleanup_job.redaction import cleaned
 from cleanup_job.report.audit_chain import Chain, hash_of_settings
@@ -99,14 +98,14 @@ class AuditLog:
         document = cleaned(msgspec.json.decode(record))
         self._write(f"the record of task {task}", [_line("record", task=task, record=document)])
 
-    def before(self, planned: Sequence[tuple[Deletion, TaskOutcome]]) -> None:
-        """Write what is deleted as soon as this returns, each task with the outcome that is planned for it.
+    def before(self, planned: Sequence[tuple[Deletion, TaskOutcome, Sequence[str]]]) -> None:
+        """Write what is deleted as soon as this returns: each task, the outcome that is planned for it, and why it may go.
 
         Raises:
             AuditError: it could not be written: nothing of it may be deleted.
         """
         what = f"the lines of {len(planned)} task{'' if len(planned) == 1 else 's'}"
-        self._write(what, (_deletion(one, outcome) for one, outcome in planned), lasting=True)
+        self._write(what, (_deletion(*one) for one in planned), lasting=True)
 
     def after(self, outcomes: Iterable[TaskOutcome]) -> None:
         """Write what became of these tasks.
@@ -212,8 +211,8 @@ def _filled(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value or None for name, value in fields.items()}
 
 
-def _deletion(deletion: Deletion, outcome: TaskOutcome) -> dict[str, Any]:
-    task, since = deletion.task, age_from(deletion.task)
+def _deletion(deletion: Deletion, outcome: TaskOutcome, why: Sequence[str]) -> dict[str, Any]:
+    task = deletion.task
     shown = {
         "name": task.name,
         "project": outcome.project,
@@ -225,6 +224,7 @@ def _deletion(deletion: Deletion, outcome: TaskOutcome) -> dict[str, Any]:
         "external": deletion.external,
         "setting": "threshold_rules" if outcome.rule else "delete_threshold_days",
         "rule": outcome.rule or None,
+        "why": why,
     }
     return _line(
         "delete",
@@ -233,9 +233,11 @@ def _deletion(deletion: Deletion, outcome: TaskOutcome) -> dict[str, Any]:
         project_id=task.project,
         status=task.status,
         parent=task.parent or None,
-        active=_time(since) if since else None,
+        active=_time(task.active) if task.active else None,
+        digest=outcome.digest,
         files=deletion.files,
         bytes=deletion.bytes,
+        unsized=deletion.unsized,
         paths=[_path(path) for path in deletion.paths],
         linked=[_path(link) for link in deletion.linked],
         models=[_model(model) for model in deletion.models],
@@ -266,6 +268,7 @@ def _result(outcome: TaskOutcome) -> dict[str, Any]:
         "models": outcome.models,
         "files": outcome.files,
         "bytes": outcome.bytes,
+        "unsized": outcome.unsized,
         "files_missing": outcome.files_missing,
     }
 
@@ -276,4 +279,11 @@ def _verdict(error: str) -> dict[str, Any]:
 
 def _total(report: Report) -> dict[str, Any]:
     total = report.total()
-    return {"tasks": total.tasks, "models": total.models, "files": total.files, "bytes": total.bytes, "failed": total.failed}
+    return {
+        "tasks": total.tasks,
+        "models": total.models,
+        "files": total.files,
+        "bytes": total.bytes,
+        "unsized": total.unsized,
+        "failed": total.failed,
+    }

@@ -43,6 +43,13 @@ def size(number: float) -> str:
     return f"{number:,.1f} TiB"
 
 
+def at_least(known: int, unsized: int) -> str:
+    """The bytes of some files, of which so many have an unknown size: ``5.0 MiB``, ``at least 5.0 MiB``, ``size unknown``."""
+    if not unsized:
+        return size(known)
+    return f"at least {size(known)}" if known else "size unknown"
+
+
 def duration(number: float) -> str:
     """A number of seconds in the units that suit it: ``2 h 1 min``."""
     minutes, rest = divmod(round(number), 60)

@@ -5,10 +5,11 @@ from urllib.parse import quote
 from cleanup_job.exit_codes import StopReason
 from cleanup_job.planning.outcome import Reason, ReasonSum, Report, Verdict
 from cleanup_job.planning.paths import TaskId
-from cleanup_job.report.formatting import counted, plain, size
+from cleanup_job.report.formatting import at_least, counted, plain
 
 VERDICT_NAMES = {
     Verdict.DELETED: "deleted",
+    Verdict.WOULD_DELETE: "to delete",
     Verdict.KEPT: "kept",
     Verdict.FAILED: "failed",
     Verdict.NOT_OURS: "skipped",
@@ -33,7 +34,7 @@ def seconds_left(done: int, total: int, elapsed: float) -> float:
 def headline(report: Report) -> str:
     """The pass in one sentence."""
     total = report.total()
-    known = f" ({size(total.bytes)} known)" if total.bytes else ""
+    known = f" ({at_least(total.bytes, total.unsized)})" if total.bytes or total.unsized else ""
     doing = "Dry run: would delete" if report.dry_run else "Deleted"
     what = f"{counted(total.tasks, 'task')}, {counted(total.models, 'model')} and {counted(total.files, 'file')}{known}"
     if report.files_missing:
@@ -71,7 +72,7 @@ def verdict_of(entry: ReasonSum) -> Verdict | None:
 
 def by_weight(report: Report) -> list[ReasonSum]:
     """The reasons: of failures first, then of what was kept, then of what was skipped; the most frequent first."""
-    order = (Verdict.FAILED, None, Verdict.KEPT, Verdict.NOT_OURS, Verdict.DELETED)
+    order = (Verdict.FAILED, None, Verdict.KEPT, Verdict.NOT_OURS, Verdict.DELETED, Verdict.WOULD_DELETE)
     return sorted(report.reasons.values(), key=lambda entry: (order.index(verdict_of(entry)), -entry.count))
 
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from cleanup_job.errors import CleanupError
 from cleanup_job.exit_codes import BY_REQUEST, meaning
-from cleanup_job.planning.outcome import REASON_TEXTS, ProjectSum, Report, TaskOutcome, Verdict
+from cleanup_job.planning.outcome import GONE, REASON_TEXTS, ProjectSum, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import LEFT_TAG
 from cleanup_job.redaction import redacted
@@ -106,7 +106,7 @@ class RunReporter:
     def outcome(self, outcome: TaskOutcome) -> None:
         """Report what became of a task."""
         row = self._sum
-        if outcome.verdict is Verdict.DELETED:
+        if outcome.verdict in GONE:
             row.tasks, row.models, row.files = row.tasks + 1, row.models + outcome.models, row.files + outcome.files
         row.failed += outcome.verdict is Verdict.FAILED
         self._named += 1

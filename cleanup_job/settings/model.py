@@ -68,6 +68,12 @@ class Settings(BaseSettings):
         """The value of a setting by its flat name."""
         return getattr(getattr(self, TABLE[name].group), name)
 
+    def text(self, name: str) -> str:
+        """The value of a setting as it may be shown; empty if it has none."""
+        value = self.value(name)
+        text = "" if value is None else ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        return shown(name, text) if text else ""
+
     def replaced(self, **values: Any) -> Self:
         """The same settings with other values, which are not checked, by their flat names."""
         groups: dict[str, Group] = {}

@@ -104,7 +104,7 @@ def test_mistakes_end_with_2_before_anything_is_deleted(
 def test_a_dry_run_lists_what_the_valve_refuses(filled: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--dry-run", "--force-delete", "--refuse-above", "2", "--log-format", "json"]) == 2
     log = lines(capsys.readouterr().out)
-    assert sum(line.get("verdict") == "deleted" for line in log) == 4
+    assert sum(line.get("verdict") == "would_delete" for line in log) == 4
     assert "CLEANUP_REFUSE_ABOVE=2" in str(log[-1]["error"])
     assert log[-1]["left"] == 0
 

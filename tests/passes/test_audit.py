@@ -38,8 +38,8 @@ class Notes(Audit):
     def record(self, task: TaskId, record: bytes) -> None:
         self.copied[task] = record
 
-    def before(self, planned: Sequence[tuple[Deletion, TaskOutcome]]) -> None:
-        self._tell("before", [deletion.task.id for deletion, _ in planned])
+    def before(self, planned: Sequence[tuple[Deletion, TaskOutcome, Sequence[str]]]) -> None:
+        self._tell("before", [deletion.task.id for deletion, *_ in planned])
 
     def after(self, outcomes: Iterable[TaskOutcome]) -> None:
         self._tell("after", [outcome.task for outcome in outcomes])

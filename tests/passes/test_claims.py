@@ -35,7 +35,7 @@ def run(sandbox: Sandbox, world: World, **options: Any) -> Any:
     sandbox.load(world.as_dict())
     dry = clean(sandbox, dry_run=True, **options)
     done = clean(sandbox, **options)
-    assert dry.watcher.outcomes == done.watcher.outcomes
+    assert dry.watcher.ends == done.watcher.ends
     assert not done.watcher.failed
     return done
 

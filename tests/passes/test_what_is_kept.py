@@ -138,7 +138,7 @@ def test_an_archived_controller_takes_its_steps_along(sandbox: Sandbox, world: W
     dry = clean(sandbox, filters=STEPS, dry_run=True)
     done = clean(sandbox, filters=STEPS)
     assert done.watcher.deleted == {controller.id, *(step.id for step in steps)}
-    assert dry.watcher.outcomes == done.watcher.outcomes
+    assert dry.watcher.ends == done.watcher.ends
     assert state(sandbox)[0] == sorted([clone.id, copy.id])
     assert state(sandbox)[2] == []
 

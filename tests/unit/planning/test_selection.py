@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cleanup_job.planning.filters import Known
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import RUN_TAG, Task
-from cleanup_job.planning.selection import OwnTasks, Query, Rules, Selected, age_from, resolve, unchanged
+from cleanup_job.planning.selection import OwnTasks, Query, Rules, Selected, resolve, unchanged
 from cleanup_job.settings.filters import FilterSettings
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -65,8 +65,8 @@ def test_these_are_kept(fields: dict[str, object]) -> None:
 
 
 def test_a_draft_that_never_ran_counts_by_its_last_update_then_by_its_creation() -> None:
-    assert age_from(task(status="created", status_changed=None)) == OLD
-    assert age_from(task(status="created", status_changed=None, last_update=None)) == OLD
+    assert task(status="created", status_changed=None).active == OLD
+    assert task(status="created", status_changed=None, last_update=None).active == OLD
 
 
 def test_by_default_only_drafts_are_deleted() -> None:

@@ -56,7 +56,7 @@ def begun(place: Memory) -> AuditLog:
     return log
 
 
-def planned(task: TaskId = ONE, files: int = 0) -> tuple[Deletion, TaskOutcome]:
+def planned(task: TaskId = ONE, files: int = 0) -> tuple[Deletion, TaskOutcome, list[str]]:
     folder = TaskFolder("fileserver", f"lab/exp?a=1.{task}", task)
     deletion = Deletion(
         Task(task, "exp #1 token=abcdefgh", "completed", user="u2", project="p", last_update=NOW),
@@ -65,7 +65,7 @@ def planned(task: TaskId = ONE, files: int = 0) -> tuple[Deletion, TaskOutcome]:
         linked=(LinkedFile("fileserver", "in/raw.csv"),),
         models=(Model(ModelId("m"), "http://files/x?sig=secretsecret", task),),
     )
-    return deletion, TaskOutcome(task, "exp", "lab", "p", Verdict.DELETED, rule="lab=7")
+    return deletion, TaskOutcome(task, "exp", "lab", "p", Verdict.DELETED, rule="lab=7"), ["is archived"]
 
 
 def test_everything_that_is_deleted_is_in_the_line_and_no_secret() -> None:
@@ -81,6 +81,7 @@ def test_everything_that_is_deleted_is_in_the_line_and_no_secret() -> None:
     assert line["linked"] == [{"store": "fileserver", "file": "in/raw.csv"}]
     assert line["models"][0]["uri"] == "http://files/x"
     assert (line["project"], line["user"], line["setting"], line["rule"]) == ("lab", "u2", "threshold_rules", "lab=7")
+    assert line["why"] == ["is archived"]
     assert b"secretsecret" not in place.data
     assert b"abcdefgh" not in place.data
 
@@ -178,9 +179,9 @@ def test_a_file_is_found_by_its_uri_or_path(file: str, is_found: bool) -> None:
 
 def test_a_file_that_was_kept_in_a_folder_is_not_found() -> None:
     place = Memory()
-    deletion, outcome = planned()
+    deletion, outcome, why = planned()
     part = Deletion(deletion.task, deletion.unit, paths=deletion.paths[1:2])
-    begun(place).before([(part, outcome)])
+    begun(place).before([(part, outcome, why)])
     folder = f"lab/exp?a=1.{ONE}"
     assert not look(place.log(), Wanted(files=(f"{folder}/models/kept.pt",))).found
     assert look(place.log(), Wanted(files=(f"{folder}/models/gone.pt",))).found

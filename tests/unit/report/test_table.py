@@ -33,7 +33,7 @@ def test_failures_come_first_and_the_exit_code_is_explained_last() -> None:
 
 def test_a_dry_run_never_says_deleted() -> None:
     text = shown(report(dry_run=True), width=100)
-    assert text.startswith("\nDry run: would delete 3 tasks, 3 models and 3,600 files (9.0 MiB known); 5 to keep")
+    assert text.startswith("\nDry run: would delete 3 tasks, 3 models and 3,600 files (9.0 MiB); 5 to keep")
     assert "Deleted" not in text
     assert "  kept" not in text.split("total")[0]
 
