@@ -117,9 +117,9 @@ class BucketParts:
         """Create an object. One with the same content is the work of an earlier try whose answer was lost."""
         try:
             self._create(key, data)
-        except (AlreadyExistsError, PreconditionError, FileExistsError):
+        except (AlreadyExistsError, PreconditionError, FileExistsError) as error:
             if bytes(obstore.get(self._client, key).bytes()) != data:
-                raise
+                raise FileExistsError(f"{key} is there already, and is not this log's") from error
         except GenericError as error:
             if _REFUSED.search(str(error)):
                 raise
@@ -138,7 +138,7 @@ class BucketParts:
     def _create_unconditionally(self, key: str, data: bytes) -> None:
         with suppress(FileNotFoundError):
             obstore.head(self._client, key)
-            raise FileExistsError(f"{key} is there already")
+            raise FileExistsError(key)
         obstore.put(self._client, key, data, use_multipart=False)
 
 
