@@ -10,7 +10,7 @@ from rich.console import Console
 from cleanup_job.errors import SettingsError
 from cleanup_job.exit_codes import ExitCode
 from cleanup_job.job.audited import audit_logs
-from cleanup_job.report.audit_log import Found, Looked, Wanted, look
+from cleanup_job.report.audit_log import Found, Log, Looked, Wanted, look
 from cleanup_job.report.formatting import at_least, counted, moment, plain
 
 _KINDS = {"delete": "task", "delete_project": "project", "delete_orphan": "folder"}
@@ -35,16 +35,20 @@ def run(options: argparse.Namespace) -> int:
     codes: set[ExitCode] = set()
     found = 0
     for log in audit_logs(options.logs):
-        try:
-            looked = look(log, wanted)
-        except OSError as error:
-            raise SettingsError(f"{log[0]}: it can't be read ({error.strerror or error})") from error
+        looked = _looked(log, wanted)
         codes.add(_code(looked))
         found += len(looked.found)
         _print(looked, options)
-    if not found and options.output == "text" and (options.task or options.file or options.project):
+    if wanted.anything and not found and options.output == "text":
         _console(stderr=options.record).print("Nothing of what was asked for is in there.")
     return next(code for code in (ExitCode.UNEXPECTED, ExitCode.IN_PART, ExitCode.DONE) if code in codes)
+
+
+def _looked(log: Log, wanted: Wanted) -> Looked:
+    try:
+        return look(log, wanted)
+    except OSError as error:
+        raise SettingsError(f"{log[0]}: it can't be read ({error.strerror or error})") from error
 
 
 def _code(looked: Looked) -> ExitCode:

@@ -55,7 +55,7 @@ class Batches:
     warn: Callable[[str], None]
     phases: Phases = field(default_factory=Phases)
     auditing: Auditing | None = None
-    """Writes down what is deleted; None in a dry run, and where nobody asked for it."""
+    """Writes down what is deleted; None in a dry run, and without ``CLEANUP_AUDIT``."""
 
     def dry_run(self, units: Sequence[Unit]) -> Worked:
         """Say what would become of a batch. Only reads."""

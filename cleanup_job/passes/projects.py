@@ -63,7 +63,7 @@ class ProjectDeletion:
     """Says what in the settings would match nothing any more without the projects of these ids; empty if nothing would."""
     warn: Callable[[str], None]
     audit: Audit | None = None
-    """Keeps what is deleted; None in a dry run, and where nobody asked for it."""
+    """Keeps what is deleted; None in a dry run, and without ``CLEANUP_AUDIT``."""
 
     def delete(self, touched: Collection[str], deleted: DeletedSoFar) -> Iterator[Project]:
         """Yield each project that was deleted. One that the server refuses to delete is not a failure of the pass.

@@ -53,7 +53,7 @@ class Link:
     problem: str = ""
     """Why it is not as it was written; empty if it is."""
     torn: bool = False
-    """Whether only the beginning of a line is there: whoever wrote it was ended while it did."""
+    """Whether only the beginning of a line is there: the run was ended while it wrote that line."""
 
 
 def links(lines: Iterable[bytes]) -> Iterator[Link]:

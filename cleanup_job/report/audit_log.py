@@ -70,6 +70,11 @@ class Wanted:
     records: bool = False
     """Whether the records of these tasks are wanted too."""
 
+    @property
+    def anything(self) -> bool:
+        """Whether something is looked for at all."""
+        return bool(self.tasks or self.files or self.projects)
+
     def has(self, line: Line) -> bool:
         """Whether a line about a deletion is about one of these."""
         if line["event"] == "delete_project":
@@ -84,26 +89,42 @@ def look(log: Log, wanted: Wanted) -> Looked:
         OSError: the log can't be read.
     """
     name, lines = log
-    looked = Looked(name)
-    open_now: dict[str, Found] = {}
-    records: dict[str, Any] = {}
+    looking = _Looking(Looked(name), wanted)
     for link in links(lines()):
         problem = link.problem or ("it is not how an audit log begins" if _begins_wrong(link) else "")
         if problem or link.torn:
-            looked.torn = link.torn
-            looked.problem = f"line {link.number}: {problem}" if problem else ""
+            looking.looked.torn = link.torn
+            looking.looked.problem = f"line {link.number}: {problem}" if problem else ""
             break
-        _count(looked, link)
+        looking.take(link)
+    return looking.looked
+
+
+@dataclass(slots=True)
+class _Looking:
+    """Where one look through a log is."""
+
+    looked: Looked
+    wanted: Wanted
+    announced: dict[str, Found] = field(default_factory=dict)
+    """What was found and has no result yet, by the id of its task or project."""
+    records: dict[str, Any] = field(default_factory=dict)
+    """The records of wanted tasks whose deletion is not announced yet."""
+
+    def take(self, link: Link) -> None:
+        """Take the next line in."""
+        _count(self.looked, link)
         line = link.fields
         event, key = line.get("event"), str(line.get("task") or line.get("project_id") or "")
-        if event == "record" and wanted.records and key in wanted.tasks:
-            records[key] = line["record"]
-        elif event in DELETE and wanted.has(line):
-            open_now[key] = Found(name, looked.begin, line, record=records.pop(key, None))
-            looked.found.append(open_now[key])
-        elif event not in DELETE and key in open_now and "verdict" in line:
-            open_now.pop(key).result = line
-    return looked
+        if event == "record":
+            if self.wanted.records and key in self.wanted.tasks:
+                self.records[key] = line["record"]
+        elif event in DELETE:
+            if self.wanted.has(line):
+                self.announced[key] = Found(self.looked.log, self.looked.begin, line, record=self.records.pop(key, None))
+                self.looked.found.append(self.announced[key])
+        elif key in self.announced:
+            self.announced.pop(key).result = line
 
 
 def find(logs: Iterable[Log], task: str, *, record: bool = False) -> list[Found]:

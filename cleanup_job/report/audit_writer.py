@@ -193,7 +193,7 @@ class AuditLog:
     def _failed(self, what: str, error: OSError) -> AuditError:
         self._failure = self._failure or AuditError(
             f"{SETTING}={self.value}: {what} could not be written to {self.place.name} ({error.strerror or error}). What is "
-            "not in the log is not deleted. Make room or give access there, or name another folder or bucket; without "
+            "not in the log is not deleted. Make space or give access there, or name another folder or bucket; without "
             f"{SETTING}, passes keep no audit log."
         )
         return self._failure
