@@ -51,6 +51,8 @@ def audited(settings: Settings, connection: wiring.Login, run: Run, report: Repo
     finally:
         with suppress(AuditError):
             log.close()
+        if isinstance(report, Report):
+            report.audit, report.audit_hash = log.place.name, log.hash
 
 
 def _begun(settings: Settings, connection: wiring.Login, run: Run, report: Report | SweepReport) -> AuditLog | None:

@@ -229,6 +229,10 @@ class Report:
     """The settings that are not at their defaults: each one's name, its value as it may be shown, and where it came from."""
     users: Mapping[str, str] = field(default_factory=dict)
     """The users' names by id, where they were asked for."""
+    audit: str = ""
+    """Where its audit log is; empty if it keeps none."""
+    audit_hash: str = ""
+    """The hash of the last line there."""
     left_out: list[LeftOut] = field(default_factory=list)
     """In a dry run: archived tasks that the settings leave out."""
     clock_ahead: timedelta = timedelta()

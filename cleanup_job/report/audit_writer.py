@@ -163,6 +163,11 @@ class AuditLog:
         stopped = report.stopped_by.value if report.stopped_by else None
         self._write("its last line", [_line("end", error=cleaned(error) or None, stopped_by=stopped, **total)], lasting=True)
 
+    @property
+    def hash(self) -> str:
+        """The hash of the last line so far."""
+        return self._chain.last
+
     def close(self) -> None:
         """Close the log; after a failure, as it is.
 
