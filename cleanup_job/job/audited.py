@@ -79,7 +79,12 @@ def _begun(settings: Settings, connection: wiring.Login, run: Run, report: Repor
         namespace=settings.cluster.lease_namespace or "",
     )
     log = AuditLog(place, value, records=settings.audit.audit_records)
-    log.begin(run, who, started, [(env_name(one), shown(one, _text(settings.value(one)))) for one in names()])
+    try:
+        log.begin(run, who, started, [(env_name(one), shown(one, _text(settings.value(one)))) for one in names()])
+    except AuditError as error:
+        if isinstance(error.__cause__, PermissionError):
+            raise SettingsError(str(error)) from error
+        raise
     return log
 
 

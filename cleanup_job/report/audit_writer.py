@@ -4,6 +4,7 @@ The lines are described in docs/audit.md. A log that failed once is not written 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from threading import Lock
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from cleanup_job.errors import AuditError
+from cleanup_job.errors import AnswerError, AuditError
 from cleanup_job.planning.deletion import Deletion
 from cleanup_job.planning.outcome import Report, TaskOutcome
 from cleanup_job.planning.paths import LinkedFile, OwnedPath, PartOfFolder, TaskFile, TaskId
@@ -25,6 +26,9 @@ SCHEMA = 1
 SETTING = "CLEANUP_AUDIT"
 PIECE = 2**20
 """Bytes from which on lines are written before all of a batch are there: a task may have any number of files."""
+
+LARGE = 2**20
+"""Bytes from which on a record is large."""
 
 
 class Place(Protocol):
@@ -76,6 +80,8 @@ class AuditLog:
     """Whether a copy of each task's record goes into it."""
     _chain: Chain = field(default_factory=lambda: Chain(""), init=False)
     _lock: Lock = field(default_factory=Lock, init=False)
+    _turns: Lock = field(default_factory=Lock, init=False)
+    """For large records: as objects, several at the same time would take much memory."""
     _failure: AuditError | None = field(default=None, init=False)
 
     def begin(self, run: str, who: Who, started: datetime, settings: Sequence[tuple[str, str]]) -> None:
@@ -87,16 +93,21 @@ class AuditLog:
         shown = [list(row) for row in settings]
         self._chain = Chain(hash_of_settings(shown))
         line = {"schema": SCHEMA, "run": run, "started": _time(started), **_filled(cleaned(asdict(who))), "settings": shown}
-        self._write("it", [_line("begin", **line)], lasting=True)
+        self._write("its first line", [_line("begin", **line)], lasting=True)
 
     def record(self, task: TaskId, record: bytes) -> None:
         """Copy the record of a task that is going to be deleted: the JSON that the server gave. Secrets in it are masked.
 
         Raises:
+            AnswerError: the record can't be read.
             AuditError: it could not be written.
         """
-        document = cleaned(msgspec.json.decode(record))
-        self._write(f"the record of task {task}", [_line("record", task=task, record=document)])
+        with self._turns if len(record) > LARGE else nullcontext():
+            try:
+                document = cleaned(msgspec.json.decode(record))
+            except (ValueError, RecursionError) as error:
+                raise AnswerError(f"the record of task {task} can't be read: {error}") from error
+            self._write(f"the record of task {task}", [_line("record", task=task, record=document)])
 
     def before(self, planned: Sequence[tuple[Deletion, TaskOutcome, Sequence[str]]]) -> None:
         """Write what is deleted as soon as this returns: each task, the outcome that is planned for it, and why it may go.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, GenericError, NotSupportedError, PreconditionError
+from obstore.exceptions import AlreadyExistsError, GenericError, NotSupportedError, PreconditionError, UnauthenticatedError
 
 from cleanup_job.planning.paths import AUDIT_LOG, Location
 from cleanup_job.retry import Retry, TransientError
@@ -101,6 +101,7 @@ class BucketParts:
         """Write what waits as the next part.
 
         Raises:
+            PermissionError: the store refuses it, or there is no such bucket.
             OSError: it could not be written.
         """
         if not self._waiting:
@@ -110,6 +111,8 @@ class BucketParts:
         self._waiting.clear()
         try:
             self._retry.call(self.name, lambda: self._put(f"{self._folder}/{self._parts:06}.jsonl", data))
+        except (PermissionError, FileNotFoundError, UnauthenticatedError) as error:
+            raise PermissionError(reason(error)) from error
         except (TransientError, *STORE_ERRORS) as error:
             raise OSError(reason(error)) from error
 

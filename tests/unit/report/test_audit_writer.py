@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from cleanup_job.errors import AuditError
+from cleanup_job.errors import AnswerError, AuditError
 from cleanup_job.planning.deletion import Deletion
 from cleanup_job.planning.outcome import Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import LinkedFile, ModelId, PartOfFolder, TaskFile, TaskFolder, TaskId
 from cleanup_job.planning.records import Model, Project, Task
 from cleanup_job.report.audit_log import Wanted, find, look
-from cleanup_job.report.audit_writer import PIECE, AuditLog, Who
+from cleanup_job.report.audit_writer import LARGE, PIECE, AuditLog, Who
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 ONE, OTHER = (TaskId(digit * 32) for digit in "ab")
@@ -133,6 +133,26 @@ def test_after_a_failure_nothing_more_is_written_and_the_message_names_the_way_o
     assert len(place.data) == size
     looked = look(place.log(), Wanted(frozenset({ONE})))
     assert (looked.lines, looked.torn, looked.ended, looked.problem, looked.found) == (1, True, False, "", [])
+
+
+def test_a_record_that_can_not_be_read_is_the_tasks_own_trouble() -> None:
+    place = Memory()
+    log = begun(place)
+    for record in (b'{"name": "\xff"}', b"[" * 5000 + b"]" * 5000):
+        with pytest.raises(AnswerError, match=f"the record of task {ONE} can't be read"):
+            log.record(ONE, record)
+    log.before([planned(OTHER)])
+    assert [line["event"] for line in place.lines] == ["begin", "delete"]
+
+
+def test_a_large_record_is_copied_whole() -> None:
+    place = Memory()
+    log = begun(place)
+    text = "x" * (LARGE + 1)
+    log.record(ONE, json.dumps({"id": ONE, "configuration": {"a": {"value": text}}}).encode())
+    log.before([planned()])
+    (found,) = find([place.log()], ONE, record=True)
+    assert found.record == {"id": ONE, "configuration": {"a": {"value": text}}}
 
 
 def test_many_threads_write_one_chain() -> None:
