@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from cleanup_job import redaction
@@ -210,6 +211,22 @@ def buckets(settings: Settings, retry: Retry, named: Iterable[str]) -> Any:
         retry=retry,
         named=named,
     )
+
+
+def destination(settings: Settings, address: str, setting: str) -> Any:
+    """The file or object at an address that a setting names, to be written by the run itself.
+
+    Its bucket is opened for this alone: it does not become a store in which the run deletes.
+
+    Raises:
+        SettingsError: its bucket can't be opened, or there are no credentials for it.
+    """
+    from cleanup_job.storage import destinations  # noqa: PLC0415 -- clearml is slow to import
+
+    if not destinations.is_bucket(address):
+        return destinations.FileDestination(Path(address))
+    opened = buckets(settings, Retry(settings.run.attempts), [address])
+    return destinations.BucketDestination(*destinations.open_bucket(opened, address, setting))
 
 
 def sweep_places(

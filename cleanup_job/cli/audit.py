@@ -13,6 +13,10 @@ from cleanup_job.job.audited import audit_logs
 from cleanup_job.report.audit_log import Found, Log, Looked, Wanted, look
 from cleanup_job.report.formatting import at_least, counted, moment, plain
 
+EXAMPLES = (
+    ("clearml-cleanup audit /audit --task 0123456789abcdef0123456789abcdef", "who deleted a task, when and why"),
+    ("clearml-cleanup audit s3://bucket/audit", "verify all logs in a bucket"),
+)
 _KINDS = {"delete": "task", "delete_project": "project", "delete_orphan": "folder"}
 """What a line before a deletion is about."""
 

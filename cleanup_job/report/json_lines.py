@@ -90,9 +90,13 @@ def task(outcome: TaskOutcome, report: Report | None) -> Line:
         name=outcome.name,
         project=outcome.project,
         project_id=outcome.project_id,
+        user=outcome.user or None,
+        status=outcome.status or None,
+        active=time_or_none(outcome.active),
         models=outcome.models,
         files=outcome.files,
         bytes=outcome.bytes,
+        unsized=outcome.unsized,
         files_missing=outcome.files_missing,
         kept_models=outcome.kept_models,
         protected=list(outcome.protected[:NAMED]),
@@ -180,6 +184,11 @@ def summary(report: Report) -> Line:
 def line(event: str, level: str, **fields: Any) -> Line:
     """A line with the fields that all lines have."""
     return {"schema": SCHEMA, "time": _time(datetime.now(UTC)), "level": level, "event": event, **fields}
+
+
+def time_or_none(moment: datetime | None) -> str | None:
+    """A time as lines have it, if it is known."""
+    return None if moment is None else _time(moment)
 
 
 def _time(moment: datetime) -> str:

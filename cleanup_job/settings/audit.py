@@ -59,4 +59,5 @@ class AuditSettings(Group):
         True,
         "With an audit log: copy the record of each task into it, so that parameters and metrics can still be read. A task "
         "whose record can't be copied is kept.",
+        rare=True,
     )

@@ -35,8 +35,9 @@ def lines(*, known: bool) -> dict[str, dict[str, Any]]:
     report = Report("1.0", dry_run=False, started=MOMENT, cutoff=MOMENT)
     reason, verdict = (Reason.UNKNOWN_STORE, Verdict.KEPT) if known else (None, Verdict.DELETED)
     outcome = TaskOutcome(
-        TaskId("t" * 32), "n", "p", "i", verdict, reason, protected=("u",), unknown_stores=STORES, rule="p=7" if known else ""
-    )
+        TaskId("t" * 32), "n", "p", "i", verdict, reason, protected=("u",), unknown_stores=STORES, rule="p=7" if known else "",
+        user="u" if known else "", status="created" if known else "", active=MOMENT if known else None,
+    )  # fmt: skip
     report.add(outcome)
     if known:
         report.web, report.error, report.stopped_by, report.finished = "https://web", "e", StopReason.SIGTERM, MOMENT
