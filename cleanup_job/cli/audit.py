@@ -69,7 +69,7 @@ def _console(*, stderr: bool = False) -> Console:
 def _print(looked: Looked, options: argparse.Namespace) -> None:
     if options.output == "json":
         for found in looked.found:
-            print(json.dumps(_document(found)), flush=True)
+            print(json.dumps(found.as_document()), flush=True)
         print(json.dumps(_sum(looked)), flush=True)
         return
     _console(stderr=options.record).print(f"{looked.log}: {state(looked)}", style="red" if looked.problem else None)
@@ -79,18 +79,6 @@ def _print(looked: Looked, options: argparse.Namespace) -> None:
             continue
         for name, text in _facts(found):
             _console().print(f"  {name:<9}{plain(text)}")
-
-
-def _document(found: Found) -> dict[str, Any]:
-    begin = {name: value for name, value in found.begin.items() if name != "settings"}
-    return {
-        "log": found.log,
-        "verdict": found.verdict,
-        "begin": begin,
-        "delete": found.delete,
-        "result": found.result,
-        "record": found.record,
-    }
 
 
 def _sum(looked: Looked) -> dict[str, Any]:

@@ -34,6 +34,17 @@ class Found:
         """What became of it: ``deleted``, ``failed`` and so on; ``unconfirmed`` if the log does not say."""
         return str(self.result["verdict"]) if self.result is not None else "unconfirmed"
 
+    def as_document(self) -> dict[str, Any]:
+        """The same for programs, without the settings in the first line."""
+        return {
+            "log": self.log,
+            "verdict": self.verdict,
+            "begin": {name: value for name, value in self.begin.items() if name != "settings"},
+            "delete": self.delete,
+            "result": self.result,
+            "record": self.record,
+        }
+
 
 @dataclass(slots=True)
 class Looked:
