@@ -25,7 +25,7 @@ from cleanup_job.settings.model import Entry, Settings, names
 
 EXAMPLES = (
     ("clearml-cleanup usage", "see what the records know: artifacts and their sizes, models"),
-    ("clearml-cleanup usage --store /mnt/fileserver --output usage.html", "count the fileserver's volume, and write a page"),
+    ("clearml-cleanup usage --store /mnt/fileserver --report usage.html", "count the fileserver's volume, and write a page"),
 )
 """For the help: ways to call it, each with what it does."""
 FORMATS = ("text", "json", "html")
@@ -49,10 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add a flag for each setting that counts here, and those for what is printed and written."""
     output = parser.add_argument_group("Output")
     output.add_argument(
-        "--format", choices=FORMATS, default="text", help="what is printed: tables for people, or one document (default: text)"
+        "--output", choices=FORMATS, default="text", help="what is printed: tables for people, or one document (default: text)"
     )
     output.add_argument(
-        "--output",
+        "--report",
         action="append",
         default=[],
         metavar="FILE",
@@ -65,15 +65,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Read the server and show what takes the space; gives the exit code."""
     settings, _ = wiring.read_settings(given(options))
-    files = {address: _destination(settings, address) for address in options.output}
+    files = {address: _destination(settings, address) for address in options.report}
     report = _new_report(settings)
     _read(settings, report)
     document = as_document(report)
-    console = Console(soft_wrap=options.format != "text")
-    if options.format == "text":
+    console = Console(soft_wrap=options.output != "text")
+    if options.output == "text":
         usage_table.render(document, console)
     else:
-        print(_rendered(document, report, options.format), end="")
+        print(_rendered(document, report, options.output), end="")
     for address, destination in files.items():
         _write(destination, _rendered(document, report, destination.ending.removeprefix(".")), address)
     return 0
@@ -85,11 +85,11 @@ def _destination(settings: Settings, address: str) -> Destination:
     Raises:
         SettingsError: nothing can be written there.
     """
-    destination: Destination = wiring.destination(settings, address, "--output")
+    destination: Destination = wiring.destination(settings, address, "--report")
     if destination.ending not in ENDINGS:
-        raise SettingsError(f"--output {address}: use a name that ends in {' or '.join(ENDINGS)}")
+        raise SettingsError(f"--report {address}: use a name that ends in {' or '.join(ENDINGS)}")
     if "://" not in address and not os.access(Path(address).parent, os.W_OK):
-        raise SettingsError(f"--output {address}: use a folder that exists and can be written to")
+        raise SettingsError(f"--report {address}: use a folder that exists and can be written to")
     return destination
 
 
@@ -103,7 +103,7 @@ def _write(destination: Destination, text: str, address: str) -> None:
             writer.abandon(keep=False)
             raise
     except OSError as error:
-        raise SettingsError(f"--output {address} can't be written: {error.strerror or error}") from error
+        raise SettingsError(f"--report {address} can't be written: {error.strerror or error}") from error
 
 
 def _rendered(document: Document, report: UsageReport, form: str) -> str:
@@ -126,7 +126,7 @@ def _read(settings: Settings, report: UsageReport) -> None:
         report.warnings.append(text)
         warn(text)
 
-    server, places = wiring.sweep_places(settings, warn, _refuse_to_delete)
+    server, places = wiring.sweep_places(settings, wiring.log_in(settings, warn), _refuse_to_delete)
     refuse_twice(place for _, place in places)
     with _progress() as progress:
         survey = Survey(server, settings.filters, places, note, progress)

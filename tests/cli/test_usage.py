@@ -27,7 +27,7 @@ def test_it_prints_tables_and_writes_a_page_and_json(
     monkeypatch.setenv("COLUMNS", "80")
     before = filled.state()
     page, document = tmp_path / "usage.html", tmp_path / "usage.json"
-    assert main(["usage", "--output", str(page), "--output", str(document)]) == 0
+    assert main(["usage", "--report", str(page), "--report", str(document)]) == 0
     assert "6 tasks and 6 files on 127.0.0.1, at least 25 B." in capsys.readouterr().out
     found = json.loads(document.read_text())
     assert (found["total"]["tasks"], found["kinds"][0]["kind"]) == (6, "artifacts")
@@ -37,7 +37,7 @@ def test_it_prints_tables_and_writes_a_page_and_json(
 
 
 def test_with_a_store_it_counts_what_is_there(volume: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["usage", "--store", str(volume), "--format", "json", "--force-delete"]) == 0
+    assert main(["usage", "--store", str(volume), "--output", "json", "--force-delete"]) == 0
     found = json.loads(capsys.readouterr().out)
     there = [path for path in volume.rglob("*") if path.is_file()]
     assert found["stores"] == [{"store": str(volume), "files": len(there), "bytes": 3 * len(there), "unsized": 0}]
@@ -49,8 +49,8 @@ def test_with_a_store_it_counts_what_is_there(volume: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--output", "usage.pdf"], "ends in .html or .json"),
-        (["--output", "/no/such/folder/usage.html"], "a folder that exists"),
+        (["--report", "usage.pdf"], "ends in .html or .json"),
+        (["--report", "/no/such/folder/usage.html"], "a folder that exists"),
         (["--store", "http://files:8081"], "A fileserver can't be listed"),
         (["--exclude-projects", "no such project"], "CLEANUP_EXCLUDE_PROJECTS"),
         (["--delete-threshold-days", "-1"], "--delete-threshold-days"),
@@ -72,7 +72,7 @@ def test_a_file_that_can_not_be_written_is_an_error_after_the_tables(
     filled: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "taken.html").mkdir()
-    assert main(["usage", "--output", str(tmp_path / "taken.html")]) == 2
+    assert main(["usage", "--report", str(tmp_path / "taken.html")]) == 2
     shown = capsys.readouterr()
     assert "can't be written" in shown.err
     assert "6 tasks and 6 files" in shown.out

@@ -95,7 +95,15 @@ def new_model(store: Store, task: str, _: str, moment: str) -> None:
     like = {"created": moment, "last_update": moment, "last_change": moment, "tags": [], "system_tags": []}
     company = store.company["id"]
     store.models.put(
-        {**like, "id": "e" * 32, "company": company, "uri": "https://elsewhere.example/m", "ready": False, "name": "m", "task": task}
+        {
+            **like,
+            "id": "e" * 32,
+            "company": company,
+            "uri": "https://elsewhere.example/m",
+            "ready": False,
+            "name": "m",
+            "task": task,
+        }
     )
 
 
