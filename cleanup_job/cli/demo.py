@@ -1,6 +1,6 @@
-"""``clearml-cleanup demo``: a whole cleanup on an embedded ClearML Server, told in five steps.
+"""``clearml-cleanup demo``: a whole cleanup on an embedded ClearML Server, told in seven steps.
 
-The passes are processes of their own, called as a user would call them.
+The commands are processes of their own, called as a user would call them.
 """
 
 import argparse
@@ -10,7 +10,9 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import unquote
 
 from rich.console import Console
@@ -20,7 +22,8 @@ from clearml_sandbox.server import Sandbox
 from clearml_sandbox.worlds.seed import seeded_world
 
 THRESHOLD_DAYS = 30
-STEPS = 5
+FORCE = ("--force-delete",)
+STEPS = 7
 _TASK = re.compile(r"\.([0-9a-f]{32})(?:/|$)")
 
 
@@ -60,20 +63,26 @@ def run(options: argparse.Namespace) -> int:
     console.print(
         f"Making {options.tasks:,} tasks on an embedded server. It lives in this process; no other server is touched."
     )
-    with Sandbox(seeded_world(options.seed, options.tasks, now)) as sandbox:
-        before = _count(sandbox, now)
+    with Sandbox(seeded_world(options.seed, options.tasks, now)) as sandbox, TemporaryDirectory(prefix="audit-") as audit:
+        play = partial(_play, console, sandbox)
+        before, past = _count(sandbox, now), _past(sandbox, now)
         console.print(_on_the_server(before))
-        _step(console, 2, "A dry run: what would be deleted, and what is kept for which reason")
-        codes = [_pass(sandbox, _command(console, "--dry-run"))]
+        _step(console, 2, "What takes the space, as far as records know it")
+        codes = [play("usage")]
+        _step(console, 3, "A dry run: what would be deleted, and what is kept for which reason")
+        codes.append(play("run", *FORCE, "--dry-run"))
         planned = _count(sandbox, now)
-        _step(console, 3, "The pass: files first, then the records whose files are gone")
-        codes.append(_pass(sandbox, _command(console, "--report", str(options.report))))
-        after = _count(sandbox, now)
+        _step(console, 4, "The pass: files first, then the records whose files are gone")
+        codes.append(play("run", *FORCE, "--yes", "--report", str(options.report), "--audit", audit))
+        after, kept = _count(sandbox, now), _past(sandbox, now)
         sent = len(sandbox.requests)
-        _step(console, 4, "A second pass finds nothing more to delete")
-        codes.append(_pass(sandbox, _command(console), brief=True))
+        _step(console, 5, "A second pass finds nothing more to delete")
+        codes.append(play("run", *FORCE, "--yes", brief=True))
         again = _count(sandbox, now)
-    _step(console, 5, "Before and after")
+        _step(console, 6, "Why is this task still there? When was that one deleted, and why?")
+        codes += [play("explain", task, *FORCE) for task in kept[:1]]
+        codes += [play("audit", audit, "--task", task) for task in [one for one in past if one not in kept][:1]]
+    _step(console, 7, "Before and after")
     console.print(_comparison(before, planned, after, again))
     good = not any(codes) and before == planned and after == again and after.orphans == before.orphans
     if not good:
@@ -121,23 +130,22 @@ def _comparison(before: Count, planned: Count, after: Count, again: Count) -> Ta
     return table
 
 
-def _command(console: Console, *flags: str) -> list[str]:
-    words = ["run", "--force-delete", *flags]
-    console.print(f"$ clearml-cleanup {' '.join(words)}", style="bold")
+def _play(console: Console, sandbox: Sandbox, *words: str, brief: bool = False) -> int:
+    """Run a command, and give its exit code. Brief: without the tables and lists of a pass that ends well."""
+    console.print(f"$ clearml-cleanup {' '.join(words)}", style="bold", soft_wrap=True)
     sys.stdout.flush()
-    return words
-
-
-def _pass(sandbox: Sandbox, words: list[str], *, brief: bool = False) -> int:
-    """Run the command, and give its exit code. Brief: without the tables and lists of a pass that ends well."""
     others = {name: value for name, value in os.environ.items() if not name.startswith(("CLEARML_", "CLEANUP_"))}
-    command = [sys.executable, "-m", "cleanup_job", *words, "--log-format", "text", "--workers", "8"]
+    form = ["--log-format", "text", "--workers", "8"] if words[0] == "run" else []
     done = subprocess.run(  # noqa: S603 -- ourselves
-        command, env=others | sandbox.environment(), check=False, stdout=subprocess.PIPE if brief else None, text=True
+        [sys.executable, "-m", "cleanup_job", *words, *form],
+        env=others | sandbox.environment(),
+        check=False,
+        stdout=subprocess.PIPE if brief else None,
+        text=True,
     )
     if brief:
         lines = [line for line in done.stdout.splitlines() if line.strip()]
-        sys.stdout.write("\n".join(lines if done.returncode else [lines[0], lines[-1]]) + "\n")
+        sys.stdout.write("\n".join(lines if done.returncode else lines[-2:]) + "\n")
     return done.returncode
 
 
@@ -150,11 +158,16 @@ def _count(sandbox: Sandbox, now: datetime) -> Count:
     return Count(
         tasks=len(tasks),
         archived=sum("archived" in (task.get("system_tags") or ()) for task in tasks),
-        past=sum(_is_past(task, now) for task in tasks),
+        past=len(_past(sandbox, now)),
         models=len(store.models),
         files=len(files),
         orphans=sum(bool(set(_TASK.findall(path)) - there) and path not in needed for path in files),
     )
+
+
+def _past(sandbox: Sandbox, now: datetime) -> list[str]:
+    """The ids of the tasks that this is about."""
+    return [task["id"] for task in sandbox.store.tasks.values() if _is_past(task, now)]
 
 
 def _is_past(task: dict[str, object], now: datetime) -> bool:

@@ -12,8 +12,10 @@ def test_the_demo_tells_a_whole_cleanup(tmp_path: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     said = done.stdout
-    assert re.findall(r"(\d)/5 ", said) == list("12345")
-    assert re.findall(r"^\$ clearml-cleanup (.+)$", said, re.MULTILINE)[0] == "run --force-delete --dry-run"
+    assert re.findall(r"(\d)/7 ", said) == list("1234567")
+    played = [words.split() for words in re.findall(r"^\$ clearml-cleanup (.+)$", said, re.MULTILINE)]
+    assert [words[0] for words in played] == ["usage", "run", "run", "run", "explain", "audit"]
+    assert "lines as written" in said
     assert "tasks in use: never touched" in said
     would = re.search(r"would delete ([\d,]+) tasks", said)
     did = re.search(r"The pass deleted ([\d,]+) tasks", said)
