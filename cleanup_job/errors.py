@@ -39,6 +39,12 @@ class DownError(UnreachableError):
     """A server as a whole gives no usable answer, not only for some tasks."""
 
 
+class AuditError(CleanupError):
+    """A line of the audit log could not be written: what it was about is not deleted, and trying again may help."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+
 class LeaseHeldError(CleanupError):
     """Another pass of this release holds the lease."""
 
@@ -49,6 +55,12 @@ class LeaseLostError(LeaseHeldError):
     """This pass lost the lease, so another one may have begun. Trying again helps."""
 
     exit_code = ExitCode.LEASE_LOST
+
+
+class StoppedError(CleanupError):
+    """The pass was told to stop: nothing that deletes is sent any more."""
+
+    exit_code = ExitCode.SIGINT
 
 
 class AnswerError(CleanupError):

@@ -4,11 +4,13 @@ What takes long to read, the files of debug samples and plots, is read for the w
 acted upon, for a chunk of a few dozen tasks, so that a task that was restored or is used by then is seen.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from cleanup_job.errors import AnswerError, CleanupError, LeaseHeldError
+from cleanup_job.errors import AnswerError, AuditError, CleanupError, LeaseHeldError, StoppedError
+from cleanup_job.passes.auditing import Auditing
 from cleanup_job.passes.file_results import FileResults
+from cleanup_job.passes.in_hand import InHand
 from cleanup_job.passes.phases import Phases
 from cleanup_job.passes.planner import Planner
 from cleanup_job.passes.ports import Server, Storage
@@ -53,6 +55,13 @@ class Batches:
     split: Splitting[Server]
     warn: Callable[[str], None]
     phases: Phases = field(default_factory=Phases)
+    auditing: Auditing | None = None
+    """Writes down what is deleted; None in a dry run, and without ``CLEANUP_AUDIT``."""
+    go_on: Callable[[], None] = lambda: None
+    """Called before a chunk is planned, and again before its deletion begins: raises a ``StoppedError`` if it may not."""
+    in_hand: InHand = field(default_factory=InHand)
+    _known: dict[int, list[TaskOutcome]] = field(default_factory=dict)
+    """What is known so far of each batch in progress."""
 
     def dry_run(self, units: Sequence[Unit]) -> Worked:
         """Say what would become of a batch. Only reads."""
@@ -62,15 +71,28 @@ class Batches:
         """Delete a batch, chunk by chunk: files first, records last."""
         return self._work(units, CHUNK, self._delete)
 
+    def so_far(self, units: Sequence[Unit]) -> Worked | None:
+        """What is known of a batch that is not waited for any longer; None if it has ended."""
+        known = self._known.get(id(units))
+        return Worked(tuple(known), dropped=_count(units) - len(known)) if known is not None else None
+
     def _work(self, units: Sequence[Unit], size: int, act: Callable[[Plan], list[TaskOutcome]]) -> Worked:
+        outcomes = self._known[id(units)] = []
+        try:
+            return self._read_and_work(units, size, act, outcomes)
+        finally:
+            del self._known[id(units)]
+
+    def _read_and_work(
+        self, units: Sequence[Unit], size: int, act: Callable[[Plan], list[TaskOutcome]], outcomes: list[TaskOutcome]
+    ) -> Worked:
         try:
             with self.phases.phase("plan"):
                 read, failed = self.planner.reader.read_all([task for unit in units for task in unit])
-        except LeaseHeldError:
+        except (LeaseHeldError, StoppedError):
             return Worked(dropped=_count(units))
         except CleanupError as error:
             return Worked(tuple(self._failed(units, Reason.UNREACHABLE, error)), error=error)
-        outcomes: list[TaskOutcome] = []
         left: list[Unit] = []
         for unit in units:
             if culprit := next((task for task in unit if task in failed), None):
@@ -87,14 +109,13 @@ class Batches:
         for chunk in _chunks(units, size):
             try:
                 work(chunk)
-            except LeaseHeldError:  # the next pass finds what is left of them
-                return Worked(tuple(outcomes), dropped=_count(left))
+            except (LeaseHeldError, StoppedError):  # the next pass finds what is left of them
+                return Worked(tuple(outcomes), dropped=_count(_without(left, outcomes)))
             except AnswerError as error:
-                known = {outcome.task for outcome in outcomes}
-                rest = [unit for unit in chunk if known.isdisjoint(unit)]
-                outcomes += self._failed(rest, Reason.RECORD_ERROR, error)
+                outcomes += self._failed(_without(chunk, outcomes), Reason.RECORD_ERROR, error)
             except CleanupError as error:
-                return Worked((*outcomes, *self._failed(left, Reason.UNREACHABLE, error)), error=error)
+                reason = Reason.NOT_AUDITED if isinstance(error, AuditError) else Reason.UNREACHABLE
+                return Worked((*outcomes, *self._failed(_without(left, outcomes), reason, error)), error=error)
             left = left[len(chunk) :]
         return Worked(tuple(outcomes))
 
@@ -102,12 +123,33 @@ class Batches:
         self, chunk: Sequence[Unit], read: Read, act: Callable[[Plan], list[TaskOutcome]], outcomes: list[TaskOutcome]
     ) -> None:
         """Plan a chunk and act on the plan. Outcomes are added as they are known, so that a failure loses none."""
+        self.go_on()
         with self.phases.phase("plan"):
             plan, unplanned = self.planner.plan_all(chunk, read)
+        with self.in_hand.working_on(_count(chunk)):
+            self.go_on()
+            self._act_on(plan, unplanned, act, outcomes)
+
+    def _act_on(
+        self,
+        plan: Plan,
+        unplanned: Mapping[Unit, Exception],
+        act: Callable[[Plan], list[TaskOutcome]],
+        outcomes: list[TaskOutcome],
+    ) -> None:
         for unit, why in unplanned.items():
             outcomes += self._failed([unit], Reason.SERVER_ERROR, why)
         outcomes += [self.kept(kept) for kept in plan.kept]
-        outcomes += act(plan)
+        if self.auditing is None:
+            outcomes += act(plan)
+            return
+        with self.phases.phase("audit"):
+            refused, announced = self.auditing.before(plan.deletions)
+        outcomes += refused
+        done = act(replace(plan, deletions=announced))
+        outcomes += done
+        with self.phases.phase("audit"):
+            self.auditing.audit.after(done)
 
     def _failed(self, units: Sequence[Unit], reason: Reason, error: Exception) -> list[TaskOutcome]:
         tasks = [self.tasks[task] for unit in units for task in unit]
@@ -152,6 +194,12 @@ class Batches:
 def _count(units: Sequence[Unit]) -> int:
     """How many tasks these are."""
     return sum(map(len, units))
+
+
+def _without(units: Sequence[Unit], outcomes: Iterable[TaskOutcome]) -> list[Unit]:
+    """Those of which nothing is known yet."""
+    known = {outcome.task for outcome in outcomes}
+    return [unit for unit in units if known.isdisjoint(unit)]
 
 
 def _chunks(units: Sequence[Unit], size: int) -> Iterator[Sequence[Unit]]:

@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 
-from cleanup_job.errors import CleanupError
+from cleanup_job.errors import AuditError, CleanupError
 from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes.batch import Batches, Worked
 from cleanup_job.passes.phases import Phases
@@ -117,7 +117,7 @@ class Stream:
 
     def _fail(self, error: CleanupError) -> None:
         self.error = error
-        self.stop(StopReason.UNREACHABLE)
+        self.stop(StopReason.AUDIT if isinstance(error, AuditError) else StopReason.UNREACHABLE)
 
     def dry_run(self, units: Sequence[Unit]) -> Worked:
         """Say what would become of a batch. Called in threads."""
@@ -126,6 +126,10 @@ class Stream:
     def delete(self, units: Sequence[Unit]) -> Worked:
         """Delete a batch. Called in threads."""
         return self._ready.delete(units)
+
+    def so_far(self, units: Sequence[Unit]) -> Worked | None:
+        """What is known of a batch that is not waited for any longer; None if it has ended."""
+        return self._ready.so_far(units)
 
     @property
     def _ready(self) -> Batches:
