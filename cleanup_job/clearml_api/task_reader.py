@@ -10,7 +10,7 @@ from cleanup_job.clearml_api.api_client import ApiClient
 from cleanup_job.clearml_api.api_reader import ApiReader
 from cleanup_job.clearml_api.datasets import Ancestors
 from cleanup_job.clearml_api.deletion_answers import MISSING_TASK
-from cleanup_job.clearml_api.listed_documents import Malformed
+from cleanup_job.clearml_api.listed_documents import Malformed, raw_documents
 from cleanup_job.clearml_api.listing import PAGE_CAP, Call, chunks
 from cleanup_job.clearml_api.makers import makers_of
 from cleanup_job.clearml_api.newest_first import NewestFirst
@@ -98,6 +98,16 @@ class TaskReader(ApiReader):
                 return True
             raise
         return False
+
+    def whole_records(self, ids: Iterable[TaskId]) -> Iterator[tuple[TaskId, bytes]]:
+        """The whole documents of these tasks, each as JSON; without those that no longer exist, or whose id can't be read.
+
+        Without ``only_fields``, the server gives every field but a few of its own (recording ``list_fields``).
+        """
+        for wanted, data in self._answers_by_id(ids, {"search_hidden": True}):
+            for raw, entry in raw_documents(data, "tasks"):
+                if entry.id in wanted:
+                    yield TaskId(entry.id), bytes(raw)
 
     def details(self, ids: Iterable[TaskId]) -> dict[TaskId, Detail | Unreadable]:
         """What the records of these tasks say about their outputs."""

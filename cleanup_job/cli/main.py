@@ -30,6 +30,7 @@ COMMANDS = {
     "enqueue": "clone that draft and enqueue the clone for a ClearML Agent; settings given here apply to this clone alone",
     "trigger": "start a pass now: create a Job from the installed CronJob, as kubectl does",
     "status": "show the installed CronJob: schedule, last and next run, results of the last passes, holder of the lease",
+    "audit": "verify audit logs, and find in them what was deleted, when, by whom and why",
     "demo": "show a cleanup on an embedded ClearML Server",
     "sandbox": "run an embedded ClearML Server to try things out",
     "completion": "print a script that completes commands and flags in your shell",

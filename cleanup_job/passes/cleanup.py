@@ -16,13 +16,14 @@ from functools import cache
 
 from cleanup_job.errors import LeaseLostError, RefusedError, SettingsError
 from cleanup_job.exit_codes import StopReason
+from cleanup_job.passes.auditing import Auditing
 from cleanup_job.passes.batch import Batches
 from cleanup_job.passes.claim_index import ClaimIndex
 from cleanup_job.passes.file_results import FileResults
 from cleanup_job.passes.observers import Observers
 from cleanup_job.passes.phases import Phases
 from cleanup_job.passes.planner import Planner
-from cleanup_job.passes.ports import Observer, Server, Storage
+from cleanup_job.passes.ports import Audit, Observer, Server, Storage
 from cleanup_job.passes.projects import ProjectDeletion
 from cleanup_job.passes.rate import Rate
 from cleanup_job.passes.reading import Reader
@@ -86,16 +87,19 @@ class Pass:
         own: OwnTasks | None = None,
         chosen: Chosen | None = None,
         claims: ClaimIndex | None = None,
+        audit: Audit | None = None,
     ) -> None:
         """``report`` is filled in during the pass.
 
         ``own`` are the job's own tasks in ClearML; ``chosen``, if there are any, the only ones that it may delete; ``claims``
-        what other records need, if that was read before, for these settings.
+        what other records need, if that was read before, for these settings; ``audit``, if there is one, gets all that is
+        deleted before it is.
         """
         self._server = server
         self._storage = storage
         self._settings = settings
         self._own = own or OwnTasks()
+        self._audit = audit
         self._chosen = chosen
         self._claims = claims or claim_index(server, storage, settings, self._time_to_stop)
         self._report = report
@@ -297,6 +301,7 @@ class Pass:
             split=self._split,
             warn=self._warn,
             phases=self._phases,
+            auditing=Auditing(self._audit, policy, backlog.tasks, self._split, outcomes) if self._audit is not None else None,
         )
 
     def _time_to_stop(self) -> bool:
@@ -312,6 +317,7 @@ class Pass:
             dry_run=self._settings.run.dry_run,
             needed_by=lambda without: needed_by(self._settings.filters, names, without),
             warn=self._warn,
+            audit=self._audit,
         )
         for project in deletion.delete(touched, self._deleted):
             self._report.emptied.append(project.name)

@@ -58,6 +58,8 @@ CHANGED: dict[str, Any] = {
     "log_format": "json",
     "log_level": "error",
     "report": "report.html",
+    "audit": "s3://bucket/audit",
+    "audit_records": False,
     "run_as_service": True,
 }
 
