@@ -77,7 +77,7 @@ def _print(looked: Looked, options: argparse.Namespace) -> None:
         if options.record:
             print(json.dumps(found.record, indent=2), flush=True)
             continue
-        for name, text in _facts(found):
+        for name, text in facts(found):
             _console().print(f"  {name:<9}{plain(text)}")
 
 
@@ -110,7 +110,8 @@ def state(looked: Looked) -> str:
     return text
 
 
-def _facts(found: Found) -> Iterator[tuple[str, str]]:
+def facts(found: Found) -> Iterator[tuple[str, str]]:
+    """What a log says of one deletion: names, each with a text."""
     line, begin = found.delete, found.begin
     yield _KINDS[str(line["event"])], _name(line)
     yield "result", _result(found)

@@ -2,8 +2,9 @@
 
 import argparse
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any
 
 from rich.console import Console
 
@@ -13,12 +14,14 @@ from cleanup_job.cli.reading import access, add_output_flag, head, progress, war
 from cleanup_job.errors import SettingsError
 from cleanup_job.passes.explanation import Explainer
 from cleanup_job.passes.rules_now import rules_now
+from cleanup_job.planning.explanation import FACTS
 from cleanup_job.planning.outcome import Report
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.report.explanation import render
 from cleanup_job.report.explanation_document import document
 from cleanup_job.report.json_lines import dumps
 from cleanup_job.report.phrases import link
+from cleanup_job.settings.model import Settings
 
 _IN_A_LINK = re.compile(r"/(?:experiments|tasks|reports|task)/([0-9a-f]{32})(?![0-9a-f])", re.IGNORECASE)
 _ID = re.compile(r"[\w-]+")
@@ -43,7 +46,14 @@ def run(options: argparse.Namespace) -> int:
     with progress("Reading all models and tasks, to see who needs what") as shown:
         known = rules_now(server, settings.filters, warn)
         explainer = Explainer(
-            server, found.parts.stores, settings, known, warn=warn, progress=shown, mounted=wiring.mounted_places(settings)
+            server,
+            found.parts.stores,
+            settings,
+            known,
+            warn=warn,
+            progress=shown,
+            mounted=wiring.mounted_places(settings),
+            logs=partial(in_audit_logs, settings, warn),
         )
         explained = explainer.explain(ids)
     connection = settings.connection
@@ -57,6 +67,28 @@ def run(options: argparse.Namespace) -> int:
     for one in explained:
         render(one, known.now, page, console)
     return 0
+
+
+def in_audit_logs(settings: Settings, warn: Callable[[str], None], task: TaskId) -> tuple[list[dict[str, Any]], int]:
+    """What the audit logs at CLEANUP_AUDIT say of the deletion of a task, and how many logs were read."""
+    from cleanup_job.cli.audit import facts  # noqa: PLC0415 -- only needed for a task that is gone
+    from cleanup_job.job.audited import audit_logs  # noqa: PLC0415 -- as above
+    from cleanup_job.report.audit_log import Wanted, look  # noqa: PLC0415 -- as above
+
+    found: list[dict[str, Any]] = []
+    read = 0
+    try:
+        for log in audit_logs([settings.audit.audit] if settings.audit.audit else ()):
+            looked = look(log, Wanted(frozenset({task})))
+            read += 1
+            if looked.problem:
+                warn(f"{looked.log} was changed, and is relied on up to there only ({looked.problem})")
+            found += [one.as_document() | {FACTS: list(facts(one))} for one in looked.found]
+    except SettingsError as error:
+        warn(str(error))
+    except OSError as error:
+        warn(f"{settings.audit.audit}: an audit log can't be read ({error.strerror or error})")
+    return found, read
 
 
 def task_ids(words: Iterable[str]) -> Iterable[TaskId]:

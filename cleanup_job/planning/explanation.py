@@ -19,6 +19,8 @@ from cleanup_job.planning.selection import Rules
 
 BESIDE = "other files"
 """What is called a kind here: files beside the ``KINDS``, which are deleted by their names."""
+FACTS = "facts"
+"""Of a deletion in an audit log, the entry that has it in words: names, each with a text."""
 
 
 class Need(StrEnum):
