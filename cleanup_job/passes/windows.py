@@ -74,6 +74,8 @@ class Windows:
         self._has_claims = False
         self._reported: set[TaskId] = set()
         """Those that can't be read: they may come again."""
+        self._may_go_along: dict[TaskId, Kept] = {}
+        """Chosen steps that are not selected by themselves: a controller that is listed later may take them along."""
         self._ahead: dict[TaskId, datetime | None] = {}
         """Archived steps that were taken along with their controller, and that the listing still comes to, with the time
         there."""
@@ -92,6 +94,8 @@ class Windows:
         elif window.ends:
             self._check_tags()
         self._look_up(window, tasks, reached)
+        if window.ends:
+            window.kept += self._may_go_along.values()
         return window
 
     @staticmethod
@@ -157,7 +161,9 @@ class Windows:
     def _sort_out(self, window: Window, tasks: dict[TaskId, Task], reached: datetime | None) -> list[Task]:
         """Sort out pipelines; gives the steps that controllers add, which the listing must not give once more."""
         steps = self._pipelines.sort_out(window, tasks)
-        ahead = self._ahead | {step.id: step.last_update for step in steps if step.archived}
+        for step in steps:
+            self._may_go_along.pop(step.id, None)
+        ahead = self._ahead | {step.id: step.last_update for step in steps if step.archived or self._rules.chosen is not None}
         self._ahead = {step: since for step, since in ahead.items() if _is_below(since, reached)}
         return steps
 
@@ -177,7 +183,11 @@ class Windows:
     def _listing(self) -> Iterator[Task | Unreadable]:
         """Each run of the job itself, and each archived task; or those that were chosen."""
         if self._rules.chosen is not None:
-            yield from chosen_tasks(self._others, self._rules.chosen, self._stopped)
+            for record in chosen_tasks(self._others, self._rules.chosen, self._stopped):
+                if record.id in self._ahead:
+                    self._ahead.pop(record.id)
+                else:
+                    yield record
             return
         draft = self._rules.own.runs_of
         runs = list(self._server.children([TaskId(draft)])) if draft else []
@@ -218,7 +228,11 @@ class Windows:
         elif not self._rules.allows_as_step_too(record):
             if self._rules.chosen is not None and record.id in self._rules.chosen.digests:
                 why = "; ".join(one.text for one in judge(self._rules, record) if not one.allows)
-                window.kept.append(Kept(record, Reason.NOT_SELECTED, why))
+                kept = Kept(record, Reason.NOT_SELECTED, why)
+                if self._rules.include_pipeline_steps and record.parent and self._rules.is_step(record):
+                    self._may_go_along[record.id] = kept
+                else:
+                    window.kept.append(kept)
         elif record.public:
             window.kept.append(Kept(record, Reason.PUBLIC, "it belongs to the server, not to its users"))
         elif why := self._rules.keeps(record):
