@@ -57,6 +57,12 @@ class LeaseLostError(LeaseHeldError):
     exit_code = ExitCode.LEASE_LOST
 
 
+class StoppedError(CleanupError):
+    """The pass was told to stop: nothing that deletes is sent any more."""
+
+    exit_code = ExitCode.SIGINT
+
+
 class AnswerError(CleanupError):
     """ClearML Server refused a call, or its answer is not what its API promises."""
 

@@ -59,4 +59,4 @@ class Reading:
         """How many tasks a pass selects, by its own count."""
         claims = claim_index(self.server, self.stores, self.settings, lambda: False)
         split: Splitting[Any] = Splitting(self.server, self.server.with_few_tries, self.server.probe)
-        return Windows(self.server, self.known.rules, claims, split=split).count()
+        return sum(map(len, Windows(self.server, self.known.rules, claims, split=split).to_delete()))

@@ -30,6 +30,7 @@ class TaskReader(ApiReader):
         """``page_size``: records that a listing call returns, at most 500."""
         super().__init__(client, page_size)
         self._report_fields = [field for what, field in documents.REPORT_FIELDS.items() if self._capabilities.has(what)]
+        self._assets_field = [field for field in self._report_fields if field != documents.REPORT]
         self._malformed_projects: set[str] = set()
         few_tries: Call = self.with_few_tries._listings.in_turn  # noqa: SLF001 -- its own
         self._split: Splitting[Call] = Splitting(self._listings.in_turn, few_tries, self.newest)
@@ -74,6 +75,21 @@ class TaskReader(ApiReader):
             body["search_hidden"] = True
         listing = NewestFirst(self._listings, body, documents.TaskEntry, share)
         yield from map(self._task, listing.read())
+
+    def all_tasks(self) -> Iterator[Detail | Unreadable]:
+        """Yield every task with its artifacts and, for a report, its images; each once, newest ``last_update`` first.
+
+        Raises:
+            AnswerError: an answer can't be read, or the server ignores the order or the bounds of ``last_update``.
+        """
+        fields = [*documents.TASK_FIELDS, "execution.artifacts", *self._assets_field]
+        body = {"search_hidden": True, "only_fields": fields}
+        for entry in NewestFirst(self._listings, body, documents.DetailEntry).read():
+            task = self._task(entry)
+            if isinstance(task, Unreadable):
+                yield task
+            elif not isinstance(entry, Malformed):
+                yield entry.detail()
 
     def tasks(self, ids: Iterable[TaskId]) -> dict[TaskId, Task | Unreadable]:
         """These tasks as they are now, without those that no longer exist."""

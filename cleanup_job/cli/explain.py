@@ -14,7 +14,6 @@ from cleanup_job.cli.reading import access, add_output_flag, head, progress, war
 from cleanup_job.errors import SettingsError
 from cleanup_job.passes.explanation import Explainer
 from cleanup_job.passes.rules_now import rules_now
-from cleanup_job.planning.explanation import FACTS
 from cleanup_job.planning.outcome import Report
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.report.explanation import render
@@ -71,24 +70,15 @@ def run(options: argparse.Namespace) -> int:
 
 def in_audit_logs(settings: Settings, warn: Callable[[str], None], task: TaskId) -> tuple[list[dict[str, Any]], int]:
     """What the audit logs at CLEANUP_AUDIT say of the deletion of a task, and how many logs were read."""
-    from cleanup_job.cli.audit import facts  # noqa: PLC0415 -- only needed for a task that is gone
-    from cleanup_job.job.audited import audit_logs  # noqa: PLC0415 -- as above
-    from cleanup_job.report.audit_log import Wanted, look  # noqa: PLC0415 -- as above
+    from cleanup_job.job.audited import deletions_of  # noqa: PLC0415 -- only needed for a task that is gone
 
-    found: list[dict[str, Any]] = []
-    read = 0
+    if settings.audit.audit is None:
+        return [], 0
     try:
-        for log in audit_logs([settings.audit.audit] if settings.audit.audit else ()):
-            looked = look(log, Wanted(frozenset({task})))
-            read += 1
-            if looked.problem:
-                warn(f"{looked.log} was changed, and is relied on up to there only ({looked.problem})")
-            found += [one.as_document() | {FACTS: list(facts(one))} for one in looked.found]
+        return deletions_of(task, [settings.audit.audit])
     except SettingsError as error:
         warn(str(error))
-    except OSError as error:
-        warn(f"{settings.audit.audit}: an audit log can't be read ({error.strerror or error})")
-    return found, read
+        return [], 0
 
 
 def task_ids(words: Iterable[str]) -> Iterable[TaskId]:

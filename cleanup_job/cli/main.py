@@ -26,6 +26,8 @@ COMMANDS = {
     "explain": "say why a task is, or is not, deleted: every rule's verdict, its files, and who needs what of it",
     "forecast": "say what will be old enough to be deleted on which day, if nothing changes",
     "sweep": "find task folders without a record in buckets and mounted folders; with --delete, delete the old ones",
+    "usage": "show what takes the space on a server: by project, user, status, age and kind; reads only",
+    "plan": "show a plan that `run --dry-run --plan` wrote, or how two of them differ",
     "register": "create or update the draft task in ClearML, whose parameters people edit in the Web UI",
     "enqueue": "clone that draft and enqueue the clone for a ClearML Agent; settings given here apply to this clone alone",
     "trigger": "start a pass now: create a Job from the installed CronJob, as kubectl does",

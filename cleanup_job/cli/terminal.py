@@ -94,6 +94,9 @@ class JsonOutput(Output):
     def trouble(self, text: str) -> None:
         self._print(json_lines.warning(text))
 
+    def plan(self, text: str) -> None:
+        self._print(json_lines.plan(text))
+
     def debug(self, text: str) -> None:
         self._print(json_lines.debug(text))
 
@@ -101,17 +104,31 @@ class JsonOutput(Output):
         self._print(json_lines.pass_finished(report))
 
 
-def output_for(settings: Settings) -> Output:
-    """The output that the settings ask for: text on a terminal, JSON lines elsewhere, unless they name one."""
+def is_watched(settings: Settings) -> bool:
+    """Whether a person types and reads, outside of a cluster, and gets text: then a pass may ask.
+
+    Kubernetes gives a container no terminal unless its spec asks for one, and even then nobody may be there.
+    """
+    typed = all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+    in_cluster = bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
+    as_task = settings.service_task.task or settings.service_task.task_id is not None
+    return typed and settings.output.log_format != "json" and not in_cluster and not as_task
+
+
+def output_for(settings: Settings, *, every_task: bool = False) -> Output:
+    """The output that the settings ask for: text on a terminal, JSON lines elsewhere, unless they name one.
+
+    With ``every_task``, text has a line for each task that is deleted, or would be; JSON has one for each task anyway.
+    """
     form, level = settings.output.log_format, settings.output.log_level
     if form == "text" or (form == "auto" and _may_be_a_terminal()):
         from rich.console import Console  # noqa: PLC0415 -- slow to import, and not needed for JSON
 
-        from cleanup_job.cli.text_output import TextOutput  # noqa: PLC0415 -- as above
+        from cleanup_job.cli.text_output import Shown, TextOutput  # noqa: PLC0415 -- as above
 
         console = Console()
         if form == "text" or console.is_terminal:
-            return TextOutput(console, level)
+            return TextOutput(console, level, Shown(every_task=every_task))
     return JsonOutput(sys.stdout, level)
 
 

@@ -16,7 +16,8 @@ from cleanup_job.job import pod
 from cleanup_job.planning.outcome import Report
 from cleanup_job.planning.paths import AUDIT_LOG, Location
 from cleanup_job.planning.sweep_outcome import SweepReport
-from cleanup_job.report.audit_log import Log
+from cleanup_job.report.audit_log import Log, find
+from cleanup_job.report.audit_text import sentence
 from cleanup_job.report.audit_writer import AuditLog, Place, Who
 from cleanup_job.retry import Retry
 from cleanup_job.settings.audit import IN_A_TASK, in_a_task_folder, is_bucket
@@ -169,3 +170,16 @@ def audit_logs(places: Iterable[str], environ: Mapping[str, str] = os.environ) -
         if not found:
             raise SettingsError(f"{place}: there is no audit log in it, whose name begins with {AUDIT_LOG}")
         yield from found
+
+
+def deletions_of(task: str, places: Iterable[str], environ: Mapping[str, str] = os.environ) -> tuple[list[dict[str, Any]], int]:
+    """What the audit logs at these places say of the deletion of a task, each with a ``text`` for people; and their number.
+
+    Raises:
+        SettingsError: a place can't be read, or has no audit log.
+    """
+    logs = list(audit_logs(places, environ))
+    try:
+        return [found.as_document() | {"text": sentence(found)} for found in find(logs, task)], len(logs)
+    except OSError as error:
+        raise SettingsError(f"{', '.join(places)}: a log can't be read ({error.strerror or error})") from error

@@ -4,6 +4,7 @@ What differs is the work, when it counts as done in part, and what is published 
 """
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
@@ -56,7 +57,7 @@ class Job(ABC, Generic[ReportT]):
         skipped: Skipped | None = None
         try:
             self._check()
-            with pod.signals(self._stop), self._output:
+            with self._signals(), self._output:
                 skipped = self._work_within_lease()
         except CleanupError as error:
             self._note_error(error)
@@ -101,6 +102,10 @@ class Job(ABC, Generic[ReportT]):
     def _exit_code(self) -> ExitCode:
         decided = self._report.stopped_by.exit_code if self._report.stopped_by else None
         return decided or (ExitCode.IN_PART if self._has_failures() else ExitCode.DONE)
+
+    def _signals(self) -> AbstractContextManager[None]:
+        """What signals do while it runs."""
+        return pod.signals(self._stop)
 
     def _warn(self, text: str) -> None:
         self._output.warning(text)

@@ -6,11 +6,13 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from threading import Event, Thread
 from types import FrameType
 from typing import Any
 
-from cleanup_job.exit_codes import StopReason
-from cleanup_job.passes.cleanup import Stop
+from cleanup_job.exit_codes import ExitCode, StopReason
+from cleanup_job.passes.cleanup import PATIENCE, Stop
+from cleanup_job.passes.scheduler import LISTENS
 from cleanup_job.redaction import redacted
 from cleanup_job.report import k8s_event
 from cleanup_job.report.termination_message import MOST_BYTES
@@ -18,6 +20,8 @@ from cleanup_job.settings.model import Settings
 
 NAME = socket.gethostname()
 """The pod's name; outside a pod, the machine's."""
+SHOW_CURSOR = b"\x1b[?25h\n"
+"""What a terminal needs whose progress bar has no time to end."""
 TERMINATION_LOG = Path("/dev/termination-log")
 """Where Kubernetes reads a container's termination message; it creates the file."""
 
@@ -36,6 +40,55 @@ def signals(stop: Stop) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def interrupts(stop: Stop, told: Callable[[], None], late: Callable[[], None]) -> Iterator[None]:
+    """As ``signals``, for a run that someone watches: what Ctrl-C does is told at once, and a second one still reports.
+
+    The first one ends the run after what is being deleted at the moment; the second one ends it as soon as requests on their
+    way have returned, or are not waited for any longer; a third one ends the process.
+
+    Args:
+        stop: Ends the run.
+        told: Called after each of the first two, in another thread: a handler may not print.
+        late: Called, in that thread, if the run has not ended soon after the second one.
+    """
+    reads, writes = os.pipe()
+    ended = Event()
+    pressed = 0
+
+    def press(*_: object) -> None:
+        nonlocal pressed
+        pressed += 1
+        if pressed > 2:  # noqa: PLR2004 -- a third time
+            with suppress(OSError):
+                os.write(1, SHOW_CURSOR)
+            os._exit(ExitCode.SIGINT)
+        if pressed == 1:
+            stop.interrupt()
+        else:
+            stop.insist()
+        os.write(writes, b"!")
+
+    def tell() -> None:
+        while os.read(reads, 1):
+            told()
+            if stop.patience() is not None and not ended.wait(PATIENCE + LISTENS):
+                late()
+
+    teller = Thread(target=tell, name="interrupts", daemon=True)
+    with signals(stop):
+        signal.signal(signal.SIGINT, press)
+        teller.start()
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # nobody reads any more
+            ended.set()
+            os.close(writes)
+            teller.join(LISTENS)
+            os.close(reads)
 
 
 def lease(settings: Settings, stop: Stop, warn: Callable[[str], None]) -> Any:

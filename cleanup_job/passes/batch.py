@@ -7,9 +7,10 @@ acted upon, for a chunk of a few dozen tasks, so that a task that was restored o
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from cleanup_job.errors import AnswerError, AuditError, CleanupError, LeaseHeldError
+from cleanup_job.errors import AnswerError, AuditError, CleanupError, LeaseHeldError, StoppedError
 from cleanup_job.passes.auditing import Auditing
 from cleanup_job.passes.file_results import FileResults
+from cleanup_job.passes.in_hand import InHand
 from cleanup_job.passes.phases import Phases
 from cleanup_job.passes.planner import Planner
 from cleanup_job.passes.ports import Server, Storage
@@ -56,6 +57,11 @@ class Batches:
     phases: Phases = field(default_factory=Phases)
     auditing: Auditing | None = None
     """Writes down what is deleted; None in a dry run, and without ``CLEANUP_AUDIT``."""
+    go_on: Callable[[], None] = lambda: None
+    """Called before a chunk is planned, and again before its deletion begins: raises a ``StoppedError`` if it may not."""
+    in_hand: InHand = field(default_factory=InHand)
+    _known: dict[int, list[TaskOutcome]] = field(default_factory=dict)
+    """What is known so far of each batch in progress."""
 
     def dry_run(self, units: Sequence[Unit]) -> Worked:
         """Say what would become of a batch. Only reads."""
@@ -65,15 +71,28 @@ class Batches:
         """Delete a batch, chunk by chunk: files first, records last."""
         return self._work(units, CHUNK, self._delete)
 
+    def so_far(self, units: Sequence[Unit]) -> Worked | None:
+        """What is known of a batch that is not waited for any longer; None if it has ended."""
+        known = self._known.get(id(units))
+        return Worked(tuple(known), dropped=_count(units) - len(known)) if known is not None else None
+
     def _work(self, units: Sequence[Unit], size: int, act: Callable[[Plan], list[TaskOutcome]]) -> Worked:
+        outcomes = self._known[id(units)] = []
+        try:
+            return self._read_and_work(units, size, act, outcomes)
+        finally:
+            del self._known[id(units)]
+
+    def _read_and_work(
+        self, units: Sequence[Unit], size: int, act: Callable[[Plan], list[TaskOutcome]], outcomes: list[TaskOutcome]
+    ) -> Worked:
         try:
             with self.phases.phase("plan"):
                 read, failed = self.planner.reader.read_all([task for unit in units for task in unit])
-        except LeaseHeldError:
+        except (LeaseHeldError, StoppedError):
             return Worked(dropped=_count(units))
         except CleanupError as error:
             return Worked(tuple(self._failed(units, Reason.UNREACHABLE, error)), error=error)
-        outcomes: list[TaskOutcome] = []
         left: list[Unit] = []
         for unit in units:
             if culprit := next((task for task in unit if task in failed), None):
@@ -90,8 +109,8 @@ class Batches:
         for chunk in _chunks(units, size):
             try:
                 work(chunk)
-            except LeaseHeldError:  # the next pass finds what is left of them
-                return Worked(tuple(outcomes), dropped=_count(left))
+            except (LeaseHeldError, StoppedError):  # the next pass finds what is left of them
+                return Worked(tuple(outcomes), dropped=_count(_without(left, outcomes)))
             except AnswerError as error:
                 outcomes += self._failed(_without(chunk, outcomes), Reason.RECORD_ERROR, error)
             except CleanupError as error:
@@ -104,8 +123,20 @@ class Batches:
         self, chunk: Sequence[Unit], read: Read, act: Callable[[Plan], list[TaskOutcome]], outcomes: list[TaskOutcome]
     ) -> None:
         """Plan a chunk and act on the plan. Outcomes are added as they are known, so that a failure loses none."""
+        self.go_on()
         with self.phases.phase("plan"):
             plan, unplanned = self.planner.plan_all(chunk, read)
+        with self.in_hand.working_on(_count(chunk)):
+            self.go_on()
+            self._act_on(plan, unplanned, act, outcomes)
+
+    def _act_on(
+        self,
+        plan: Plan,
+        unplanned: Mapping[Unit, Exception],
+        act: Callable[[Plan], list[TaskOutcome]],
+        outcomes: list[TaskOutcome],
+    ) -> None:
         for unit, why in unplanned.items():
             outcomes += self._failed([unit], Reason.SERVER_ERROR, why)
         outcomes += [self.kept(kept) for kept in plan.kept]

@@ -14,12 +14,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 
-from cleanup_job.errors import LeaseLostError, RefusedError, SettingsError
+from cleanup_job.errors import CleanupError, LeaseLostError, SettingsError, StoppedError
 from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes.auditing import Auditing
 from cleanup_job.passes.batch import Batches
 from cleanup_job.passes.claim_index import ClaimIndex
 from cleanup_job.passes.file_results import FileResults
+from cleanup_job.passes.in_hand import InHand
+from cleanup_job.passes.left_out import left_out
+from cleanup_job.passes.limits import Counted, Counting, refusal
 from cleanup_job.passes.observers import Observers
 from cleanup_job.passes.phases import Phases
 from cleanup_job.passes.planner import Planner
@@ -40,10 +43,13 @@ from cleanup_job.planning.outcome_builder import OutcomeBuilder
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.plan import Kept
 from cleanup_job.planning.policy import Policy, shared_folders
-from cleanup_job.planning.selection import Chosen, OwnTasks, Rules, resolve
+from cleanup_job.planning.selection import Chosen, OwnTasks, Query, Rules, resolve
 from cleanup_job.planning.sharding import ALONE, Share, share
 from cleanup_job.settings.model import Settings
 from cleanup_job.transport.splitting import Splitting
+
+PATIENCE = 5.0
+"""Seconds for which requests on their way are waited for when a pass has to end at once."""
 
 
 @dataclass(slots=True)
@@ -56,17 +62,48 @@ class Stop:
     """Whether no other pass can have begun by now."""
     lost: str = "The lease was lost: another pass may have begun, so this one deletes nothing more."
     """How it lost its lease, if it did."""
+    in_hand: InHand = field(default_factory=InHand)
+    """The batches in progress."""
+    _interrupted: bool = False
+    """Whether someone who watches it asked."""
+    _insisted: float | None = None
+    """When that was asked again."""
 
     def ask(self, reason: StopReason) -> None:
         """Ask it to end. The first reason counts; of two at the same moment, either."""
         self.reason = self.reason or reason
 
+    def interrupt(self) -> None:
+        """Ask it to end for someone who waits: nothing begins to be deleted from now on, even if it is planned."""
+        self._interrupted = True
+        self.ask(StopReason.SIGINT)
+
+    def insist(self) -> None:
+        """Ask it once more: no request that deletes is sent from now on, and what is on its way is waited for only briefly."""
+        self._insisted = self._insisted or time.monotonic()
+
+    def patience(self) -> float | None:
+        """Seconds for which batches in progress are still waited for; None while nobody insists."""
+        return None if self._insisted is None else max(0.0, self._insisted + PATIENCE - time.monotonic())
+
+    def go_on(self) -> None:
+        """Called before a few tasks are planned, and before their deletion begins: who presses Ctrl-C waits for neither.
+
+        Raises:
+            StoppedError: it was interrupted.
+        """
+        if self._interrupted:
+            raise StoppedError(StopReason.SIGINT.text)
+
     def before_deletion(self) -> None:
-        """Called before each request that deletes: a pass that lost its lease sends no more of them.
+        """Called before each request that deletes: a pass that lost its lease, or has to end at once, sends no more of them.
 
         Raises:
             LeaseLostError: the lease was lost.
+            StoppedError: it has to end at once.
         """
+        if self._insisted is not None:
+            raise StoppedError(StopReason.SIGINT.text)
         if not self.holds_lease():
             self.ask(StopReason.LEASE)
             raise LeaseLostError(self.lost)
@@ -138,23 +175,26 @@ class Pass:
             if self._settings.run.dry_run:
                 self._warn_of_stores()
             rules = self._rules(names)
-            claims = self._claims
-            counted = self._count(rules, claims)
-        refusal = self._refusal(counted)
-        if refusal is not None and not self._settings.run.dry_run:
-            raise refusal
-        stream = self._stream(rules, claims, names, counted)
+            found = self._count(rules, self._claims)
+        counted = None if found is None else found.tasks
+        refused = refusal(self._settings.limits, found, names)
+        if refused is not None and not self._settings.run.dry_run:
+            self._report.selected = self._report.left = counted or 0
+            raise refused
+        stream = self._stream(rules, self._claims, names, counted)
         self._work(stream)
         self._note_what_is_left(stream, counted)
         if stream.error is not None:
             raise stream.error
+        if self._settings.run.dry_run:
+            self._note_what_is_left_out(rules)
         if stream.selected:
             if self._settings.related.delete_empty_projects and not self._stop.reason:
                 self._delete_emptied_projects(stream.touched, names)
             for warning in self._storage.warnings():
                 self._warn(warning)
-        if refusal is not None:
-            raise refusal
+        if refused is not None:
+            raise refused
 
     # -- select
     def _warn_of_stores(self) -> None:
@@ -186,25 +226,11 @@ class Pass:
             in_work=in_work,
         )
 
-    def _count(self, rules: Rules, claims: ClaimIndex) -> int | None:
-        """How many tasks are to be deleted, by all shards together; None if there is no limit to compare it with."""
-        if self._settings.limits.refuse_above is None:
-            return None
-        return self._windows(rules, claims, ALONE).count()
-
-    def _refusal(self, count: int | None) -> RefusedError | None:
-        """The safety limit: it ends a pass before its first deletion, and a dry run once all is said.
-
-        All shards count the same tasks: they refuse together, or not at all.
-        """
-        limit = self._settings.limits.refuse_above
-        if limit is None or count is None or count <= limit:
-            return None
-        self._report.selected = self._report.left = count
-        return RefusedError(
-            f"{count} tasks are to be deleted, more than CLEANUP_REFUSE_ABOVE={limit} allows: nothing was deleted. "
-            f"If that is what you want, set CLEANUP_REFUSE_ABOVE={count} or higher for one pass; a dry run lists them."
-        )
+    def _count(self, rules: Rules, claims: ClaimIndex) -> Counted | None:
+        """What is to be deleted, by all shards together; None if there is no limit to compare it with."""
+        counting = Counting(self._server, self._split, self._storage.locate, self._time_to_stop)
+        everything = Query(hidden=rules.query().hidden)
+        return counting.count(self._settings.limits, self._windows(rules, claims, ALONE).to_delete(), everything)
 
     # -- plan and delete
     def _stream(self, rules: Rules, claims: ClaimIndex, names: dict[str, str], counted: int | None) -> Stream:
@@ -253,6 +279,8 @@ class Pass:
             work=stream.dry_run if run.dry_run else stream.delete,
             settle=stream.settle,
             time_to_stop=self._time_to_stop,
+            patience=self._stop.patience,
+            so_far=stream.so_far,
             rate=self._rate,
             workers=run.workers,
             batch_size=run.batch_size,
@@ -263,6 +291,11 @@ class Pass:
         """Note what the pass did not come to; at least so much if its listing was not read to the end."""
         report = self._report
         report.selected, report.left = stream.selected, stream.left
+        if self._stop.patience() is not None and (tasks := self._stop.in_hand.now()[1]):
+            self._warn(
+                f"{tasks} tasks are counted as left although a request to delete something of them was on its way: it was not "
+                "waited for. The next pass finds what is left of them."
+            )
         if not stream.ended:
             if counted is not None and self._settings.run.shards == 1:
                 report.selected, report.left = counted, report.left + max(0, counted - stream.selected)
@@ -270,6 +303,15 @@ class Pass:
                 report.left_is_least = True
         if report.left or report.left_is_least:
             report.stopped_by = self._stop.reason or StopReason.MAX_TASKS
+
+    def _note_what_is_left_out(self, rules: Rules) -> None:
+        """In a dry run: which other archived tasks there are. That they can't be read changes nothing else."""
+        if self._stop.reason or rules.chosen is not None or self._settings.run.shard:
+            return
+        try:
+            self._report.left_out = left_out(self._server, rules, self._time_to_stop)
+        except CleanupError as error:
+            self._warn(f"which archived tasks the settings leave out is not known: {error}")
 
     def _policy(self, rules: Rules, names: Mapping[str, str], claims: ClaimIndex) -> Policy:
         """What the settings allow, and what the stores can do: they are made ready for the first deletion."""
@@ -302,6 +344,8 @@ class Pass:
             warn=self._warn,
             phases=self._phases,
             auditing=Auditing(self._audit, policy, backlog.tasks, self._split, outcomes) if self._audit is not None else None,
+            go_on=self._stop.go_on,
+            in_hand=self._stop.in_hand,
         )
 
     def _time_to_stop(self) -> bool:

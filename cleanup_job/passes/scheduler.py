@@ -15,7 +15,7 @@ from cleanup_job.planning.backlog import Window
 from cleanup_job.planning.order import Order, Unit
 
 LISTENS = 0.5
-"""Seconds between two looks for a signal while the rate allows no batch."""
+"""Seconds between two looks at whether to end: while the rate allows no batch, and while batches are waited for."""
 FEW = 2_000
 """Tasks that are left when another window is added."""
 Read = Callable[[], Window]
@@ -47,19 +47,35 @@ class Scheduler:
     """Tasks in a batch at most; a larger unit comes alone."""
     budget: int
     """Tasks that may be deleted at most."""
+    patience: Callable[[], float | None] = lambda: None
+    """Seconds for which batches are still waited for; None if that is as long as they take."""
+    so_far: Callable[[Sequence[Unit]], Worked | None] = lambda _: None
+    """What is known of a batch that is not waited for any longer; None if it has ended."""
     _running: dict[Future[Worked], list[Unit]] = field(default_factory=dict, init=False)
     _window: Future[Window] | None = field(default=None, init=False)
 
     def run(self) -> None:
-        """Run them all; returns when the last batch has ended."""
-        with ThreadPoolExecutor(1, "window") as reader, ThreadPoolExecutor(self.workers, "batch") as pool:
-            while True:
-                self._read(reader)
-                pause = self._fill(pool)
-                if not self._running and not pause and (self._window is None or len(self.order) or self.time_to_stop()):
-                    break
-                for units, worked in self._ended(pause):
-                    self.budget -= self.settle(units, worked)
+        """Run them all; returns when the last batch has ended, or is not waited for any longer."""
+        reader, pool = ThreadPoolExecutor(1, "window"), ThreadPoolExecutor(self.workers, "batch")
+        try:
+            self._run(reader, pool)
+        finally:
+            waits = self.patience() is None
+            for threads in (reader, pool):
+                threads.shutdown(waits, cancel_futures=not waits)
+
+    def _run(self, reader: ThreadPoolExecutor, pool: ThreadPoolExecutor) -> None:
+        while True:
+            self._read(reader)
+            pause = self._fill(pool)
+            if not self._running and not pause and (self._window is None or len(self.order) or self.time_to_stop()):
+                return
+            for units, worked in self._ended(pause):
+                self.budget -= self.settle(units, worked)
+            if self.patience() == 0:
+                for future, units in self._running.items():
+                    self.settle(units, self.so_far(units) or future.result())
+                return
 
     def _read(self, reader: ThreadPoolExecutor) -> None:
         """Add the window that was read, if it is needed, and begin to read the next one."""
@@ -96,6 +112,6 @@ class Scheduler:
         if not waited:
             time.sleep(min(pause, LISTENS))
             return
-        done = wait(waited, timeout=min(pause, LISTENS) if pause else None, return_when=FIRST_COMPLETED).done
+        done = wait(waited, timeout=min(pause, LISTENS) if pause else LISTENS, return_when=FIRST_COMPLETED).done
         for future in [future for future in self._running if future in done]:
             yield self._running.pop(future), future.result()

@@ -127,6 +127,10 @@ class Stream:
         """Delete a batch. Called in threads."""
         return self._ready.delete(units)
 
+    def so_far(self, units: Sequence[Unit]) -> Worked | None:
+        """What is known of a batch that is not waited for any longer; None if it has ended."""
+        return self._ready.so_far(units)
+
     @property
     def _ready(self) -> Batches:
         if self._batches is None:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from itertools import islice
 
 from cleanup_job.errors import RefusedError
-from cleanup_job.passes.ports import Audit, SweepServer, SweepStorage
+from cleanup_job.passes.ports import Audit, ClaimServer, SweepServer, SweepStorage
 from cleanup_job.planning.claim import task_ids_in
 from cleanup_job.planning.orphans import FoundFolder
 from cleanup_job.planning.paths import Location, TaskFolder, TaskId
@@ -103,7 +103,7 @@ class Sweep:
 
     def _orphans(self, storage: SweepStorage, place: Location, *, count: bool) -> Iterator[Orphan]:
         """The folders of a place whose tasks have no record, each with what may become of it."""
-        claimed = self._claimed()
+        claimed = claimed_tasks(self._server)
         listing = storage.folders(place)
         while (chunk := list(islice(listing, CHUNK))) and not self._stopped():
             unknown = self._without_a_record({found.folder.task for found in chunk}, claimed)
@@ -125,16 +125,6 @@ class Sweep:
         for found, orphan in judged:
             if found.files:
                 self._census.add(orphan.verdict if orphan else None, young=self._is_young(found))
-
-    def _claimed(self) -> set[TaskId]:
-        """The tasks in whose folders another record names a file, or writes: a pass has kept such files there."""
-        found: set[TaskId] = set()
-        for model in self._server.all_models():
-            found |= (task_ids_in(model.uri) | model.mentions) - {model.task}
-        for claimant in self._server.claimants("all"):
-            named = (task_ids_in(uri) for uri in (*claimant.uris, claimant.destination))
-            found |= claimant.mentions.union(*named) - {claimant.id}
-        return found
 
     def _judged(self, found: FoundFolder) -> Orphan:
         verdict = OrphanVerdict.FOUND
@@ -194,3 +184,14 @@ class Sweep:
         if folder in removed.failed:
             return replace(again, verdict=OrphanVerdict.FAILED, detail=removed.failed[folder])
         return replace(again, verdict=OrphanVerdict.DELETED)
+
+
+def claimed_tasks(server: ClaimServer) -> set[TaskId]:
+    """The tasks in whose folders another record names a file, or writes: a pass has kept such files there."""
+    found: set[TaskId] = set()
+    for model in server.all_models():
+        found |= (task_ids_in(model.uri) | model.mentions) - {model.task}
+    for claimant in server.claimants("all"):
+        named = (task_ids_in(uri) for uri in (*claimant.uris, claimant.destination))
+        found |= claimant.mentions.union(*named) - {claimant.id}
+    return found

@@ -19,8 +19,6 @@ from cleanup_job.planning.selection import Rules
 
 BESIDE = "other files"
 """What is called a kind here: files beside the ``KINDS``, which are deleted by their names."""
-FACTS = "facts"
-"""Of a deletion in an audit log, the entry that has it in words: names, each with a text."""
 
 
 class Need(StrEnum):
@@ -123,7 +121,7 @@ class Remains:
     searched: tuple[str, ...] = ()
     """The mounted folders that were searched."""
     deletions: tuple[Mapping[str, Any], ...] = ()
-    """What audit logs say of its deletion."""
+    """What audit logs say of its deletion, each with a ``text`` for people."""
     logs: int = 0
     """How many audit logs were read."""
 

@@ -7,7 +7,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cleanup_job.planning.explanation import FACTS, Explained, Files, Holder, ModelFate, Need, Place, Remains, State
+from cleanup_job.planning.explanation import Explained, Files, Holder, ModelFate, Need, Place, Remains, State
 from cleanup_job.planning.judgement import moment
 from cleanup_job.planning.outcome import GONE, REASON_TEXTS, Reason, TaskOutcome, Verdict
 from cleanup_job.planning.records import Task, Unreadable
@@ -262,7 +262,7 @@ def _deletions(remains: Remains) -> Iterator[Text]:
         yield Text("none was read: CLEANUP_AUDIT, or --audit, names where they are", "dim")
         return
     for one in remains.deletions[:SHOWN]:
-        yield from (Text.assemble((f"{name} ", "bold"), plain(text)) for name, text in one[FACTS])
+        yield Text(plain(one["text"]))
     yield from _more(len(remains.deletions) - SHOWN)
     if not remains.deletions:
         yield Text(f"nothing of it in {counted(remains.logs, 'log')}")

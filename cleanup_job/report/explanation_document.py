@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from cleanup_job.planning.explanation import FACTS, Explained, Files, Holder, ModelFate, Place, Remains, State
+from cleanup_job.planning.explanation import Explained, Files, Holder, ModelFate, Place, Remains, State
 from cleanup_job.planning.outcome import TaskOutcome
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import Task
@@ -104,7 +104,7 @@ def _remains_document(remains: Remains | None) -> dict[str, Any] | None:
         "searched": list(remains.searched),
         "places": [_place_document(place) for place in remains.places],
         "logs": remains.logs,
-        "deletions": [{name: one[name] for name in one.keys() - {FACTS}} for one in remains.deletions],
+        "deletions": list(remains.deletions),
     }
 
 

@@ -24,6 +24,14 @@ def shortened(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text) - LONGEST:,} more characters)"
 
 
+def middle(text: str, width: int) -> str:
+    """A text of at most so many characters: of a longer one, the middle is left out."""
+    if len(text) <= width:
+        return text
+    end = (width - 1) // 2
+    return f"{text[: width - 1 - end]}…{text[len(text) - end :]}"
+
+
 def grouped(number: int) -> str:
     """A number with its thousands separated: ``1,200``."""
     return f"{number:,}"

@@ -121,6 +121,11 @@ def warning(text: str) -> Line:
     return line("warning", "warning", message=text)
 
 
+def plan(text: str) -> Line:
+    """Which plan is carried out, or that one was written."""
+    return line("plan", "info", message=text)
+
+
 def debug(text: str) -> Line:
     """A line that only helps to find out what happens."""
     return line("debug", "debug", message=text)

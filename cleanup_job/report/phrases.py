@@ -3,7 +3,7 @@
 from urllib.parse import quote
 
 from cleanup_job.exit_codes import StopReason
-from cleanup_job.planning.outcome import Reason, ReasonSum, Report, Verdict
+from cleanup_job.planning.outcome import LeftOut, Reason, ReasonSum, Report, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.report.formatting import at_least, counted, plain
 
@@ -83,6 +83,13 @@ def left_over(number: int, stopped_by: StopReason | None, *, at_least: bool = Fa
         least = "At least " if at_least else ""
         text = f"{least}{counted(number, 'task')} {'is' if number == 1 else 'are'} left for the next pass"
     return f"{text}: {stopped_by.text}" if stopped_by else text
+
+
+def waiting(entry: LeftOut) -> str:
+    """Archived tasks that the settings leave out, and the setting."""
+    least = "at least " if entry.is_least else ""
+    setting = f": set {entry.setting}" if "=" in entry.setting else f" ({entry.setting})"
+    return f"{least}{entry.count:,} {entry.text}{setting}"
 
 
 BUCKETS = ("s3://", "gs://", "azure://")

@@ -1,6 +1,6 @@
 """The report of a pass on a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -12,7 +12,7 @@ from rich.text import Text
 from cleanup_job.exit_codes import DID_WELL, meaning
 from cleanup_job.planning.outcome import NAMED, REASON_TEXTS, ProjectSum, ReasonSum, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
-from cleanup_job.report.formatting import counted, duration, plain, size
+from cleanup_job.report.formatting import LONGEST, counted, duration, middle, plain, size
 from cleanup_job.report.phrases import (
     VERDICT_NAMES,
     by_weight,
@@ -23,6 +23,7 @@ from cleanup_job.report.phrases import (
     store_hint,
     store_setting,
     verdict_of,
+    waiting,
 )
 
 SHOWN = 3
@@ -30,30 +31,43 @@ SHOWN = 3
 ROWS = 25
 """Projects with a row of their own: the largest. One more row has the sum of all others."""
 
+HIDDEN = frozenset({".datasets", ".pipelines", ".reports"})
+"""Projects that ClearML keeps, hidden, in those that people made."""
+
 _COLOURS = {Verdict.FAILED: "red", Verdict.KEPT: "yellow", Verdict.NOT_OURS: "dim"}
 
 
-def render(report: Report, console: Console) -> None:
-    """Print everything but the warnings, which were printed during the pass.
+def render(report: Report, console: Console, *, whole: bool = False, is_end: bool = True) -> None:
+    """Print everything but the warnings, which were printed during the pass; the sum comes last.
 
     Only ``Text`` is printed, never markup: names come from the server.
+
+    Args:
+        report: The report.
+        console: Where to print.
+        whole: Whether addresses are shown whole; otherwise their middle is left out where they are too long for a line.
+        is_end: Whether the pass has ended with it. Otherwise a question with its sum follows.
     """
+    width = LONGEST if whole else console.width
     console.print()
-    console.print(Text(headline(report), "bold"))
     if report.projects:
         console.print(_projects(report))
     for entry in by_weight(report):
-        _reason(entry, report, console)
-    _files(report.protected, "kept because something else uses them", report.protected_examples, console)
-    _files(report.external, "outside the task folders that the tasks only link to", report.external_examples, console)
+        _reason(entry, report, console, width)
+    _files(report.protected, "kept because something else uses them", report.protected_examples, console, width)
+    _files(report.external, "outside the task folders that the tasks only link to", report.external_examples, console, width)
     _threshold_rules(report, console)
     _emptied_projects(report, console)
     _unknown_stores(report, console)
+    for some in report.left_out:
+        console.print(Text(waiting(some)))
     if report.unfinished:
         console.print(Text(left_over(report.left, report.stopped_by, at_least=report.left_is_least), "yellow"))
     if report.error:
         console.print(Text.assemble(("error: ", "bold red"), plain(report.error)))
-    console.print(_closing(report))
+    if is_end:
+        console.print(Text(headline(report), "bold"))
+        console.print(_closing(report))
 
 
 def _threshold_rules(report: Report, console: Console) -> None:
@@ -89,7 +103,7 @@ def _projects(report: Report) -> Table:
     names = ("tasks", "models", "files", "bytes known", "keep" if report.dry_run else "kept", "failed")
     for name, sum_ in zip(names, _cells(total), strict=True):
         table.add_column(name, sum_, justify="right", footer_style="bold", no_wrap=True)
-    rows = sorted(report.projects.values(), key=lambda row: (-row.weight, row.name))
+    rows = sorted(_visible(report.projects.values()), key=lambda row: (-row.weight, row.name))
     for row in rows[:ROWS]:
         table.add_row(Text(plain(row.name) or "(no project)"), *_cells(row))
     if len(rows) > ROWS:
@@ -98,6 +112,17 @@ def _projects(report: Report) -> Table:
             rest.count_in(row)
         table.add_row(f"and {len(rows) - ROWS:,} more", *_cells(rest), style="dim")
     return table
+
+
+def _visible(rows: Iterable[ProjectSum]) -> Iterable[ProjectSum]:
+    """The rows of projects that ClearML shows: those that it hides are part of the project that they are in."""
+    found: dict[str, ProjectSum] = {}
+    for row in rows:
+        parts = row.name.split("/")
+        hidden = next((at for at, part in enumerate(parts) if part in HIDDEN), len(parts))
+        name = "/".join(parts[:hidden] or parts[:1])
+        found.setdefault(name, ProjectSum(name)).count_in(row)
+    return found.values()
 
 
 def _cells(row: ProjectSum) -> list[Text]:
@@ -110,34 +135,35 @@ def _cells(row: ProjectSum) -> list[Text]:
     ]
 
 
-def _reason(entry: ReasonSum, report: Report, console: Console) -> None:
+def _reason(entry: ReasonSum, report: Report, console: Console, width: int) -> None:
     verdict = verdict_of(entry)
     who = f"{counted(entry.count, 'task')} {VERDICT_NAMES[verdict]}: {'it' if entry.count == 1 else 'each'}"
     style = _COLOURS.get(verdict, "yellow") if verdict else "yellow"
     console.print(Text.assemble((who, style), f" {REASON_TEXTS[entry.reason]}"))
     for outcome in entry.examples[:SHOWN]:
-        _task(outcome, report, console)
+        _task(outcome, report, console, width)
     if entry.count > SHOWN:
         _indented(Text(f"and {entry.count - SHOWN:,} more", "dim"), console)
 
 
-def _task(outcome: TaskOutcome, report: Report, console: Console) -> None:
+def _task(outcome: TaskOutcome, report: Report, console: Console, width: int) -> None:
     address = link(report, outcome.task, outcome.project_id)
     name = Text(plain(outcome.name or outcome.task), Style(link=address or None))
     _indented(Text.assemble(name, " ", (plain(outcome.task), "dim")), console)
     if outcome.detail:
-        _indented(Text(plain(outcome.detail)), console, 4)
+        words = plain(outcome.detail).split(" ")
+        _indented(Text(" ".join(middle(word, width - 4) if "://" in word else word for word in words)), console, 4)
     if address and not (console.is_terminal and console.color_system):
         console.print(Text(f"    {address}", "dim"), soft_wrap=True)
 
 
-def _files(count: int, what: str, examples: Sequence[tuple[TaskId, str]], console: Console) -> None:
+def _files(count: int, what: str, examples: Sequence[tuple[TaskId, str]], console: Console, width: int) -> None:
     if not count:
         return
     console.print(Text(f"{counted(count, 'file')} {what}"))
     shown = examples[:SHOWN]
     for _, uri in shown:
-        console.print(Text(f"  {plain(uri)}", "dim"), overflow="fold")
+        console.print(Text(f"  {middle(plain(uri), width - 2)}", "dim"), soft_wrap=True)
     if count > len(shown):
         _indented(Text(f"and {count - len(shown):,} more", "dim"), console)
 
@@ -148,5 +174,6 @@ def _indented(text: Text, console: Console, by: int = 2) -> None:
 
 def _closing(report: Report) -> Text:
     style = "bold green" if report.exit_code == 0 else "bold yellow" if report.exit_code in DID_WELL else "bold red"
-    effort = f"{counted(report.requests, 'request')} in {duration(seconds(report))}"
+    took = duration(seconds(report))
+    effort = f"{counted(report.requests, 'request')} in {took}" if report.requests else took
     return Text.assemble((f"Exit code {report.exit_code}: {meaning(report.exit_code)}", style), f" ({effort})")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cleanup_job.cli.main import main
+from cleanup_job.job.audited import deletions_of
 from cleanup_job.storage import audit_places
 from clearml_sandbox.server import Fault, Sandbox
 from clearml_sandbox.worlds.builder import World
@@ -61,6 +62,16 @@ def test_the_record_of_a_deleted_task_can_still_be_read(done: Path, world: World
     assert (record["id"], record["name"]) == (task, "exp 1")
     assert record["execution"]["artifacts"][0]["key"] == "data"
     assert "as written" in out.err
+
+
+def test_other_commands_find_a_task_in_logs_too(done: Path, world: World) -> None:
+    task = world.tasks[0].id
+    (found,), logs = deletions_of(task, [str(done.parent)])
+    assert logs == 1
+    assert (found["verdict"], found["delete"]["task"]) == ("deleted", task)
+    assert "UTC: deleted: 3 files (at least 5 B), 0 models; by the key of user Default User" in found["text"]
+    assert "since it is archived" in found["text"]
+    assert deletions_of("f" * 32, [str(done)]) == ([], 1)
 
 
 def test_programs_get_json(done: Path, world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -193,7 +204,7 @@ def test_a_sweep_that_deletes_keeps_a_log_too(
     text = capsys.readouterr().out
     assert f"folder   of task {GONE}, which has no record" in text
     assert "result   deleted" in text
-    assert "why      older than CLEANUP_SWEEP_GRACE_DAYS=30.0" in text
+    assert "why      it is older than CLEANUP_SWEEP_GRACE_DAYS=30.0" in text
     assert f"files    file://{root}/lab/old.{GONE}/" in text
 
 

@@ -292,7 +292,7 @@ def test_the_audit_log_says_when_and_by_which_rule_it_was_deleted(
     assert main(["explain", task.id, "--audit", str(logs)]) == 0
     out = capsys.readouterr().out
     assert "any more: it was deleted, as an audit log" in out
-    assert "result deleted: 1 file (1000 B), 0 models" in out
+    assert "deleted: 1 file (1000 B), 0" in out
     assert "CLEANUP_DELETE_THRESHOLD_DAYS" in out
     assert main(["explain", task.id, GONE, "--audit", str(logs), "--output", "json"]) == 0
     first, second = (one["remains"] for one in json.loads(capsys.readouterr().out)["tasks"])

@@ -124,6 +124,7 @@ def test_the_log_schema_names_every_field_and_no_other() -> None:
         "selected": json_lines.selected(1),
         "task": json_lines.task(outcome, report),
         "progress": json_lines.progress(1, 2, 3.0),
+        "plan": json_lines.plan("p"),
         "debug": json_lines.debug("d"),
         "warning": json_lines.warning("w"),
         "project_deleted": json_lines.project("p", dry_run=False),

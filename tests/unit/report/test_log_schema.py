@@ -56,6 +56,7 @@ def lines(*, known: bool) -> dict[str, dict[str, Any]]:
         json_lines.selected(1),
         json_lines.task(outcome, report),
         json_lines.progress(1, 3 if known else None, 2.0),
+        json_lines.plan("p"),
         json_lines.debug("d"),
         json_lines.warning("w"),
         json_lines.project("p", dry_run=known),

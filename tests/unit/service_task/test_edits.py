@@ -50,6 +50,7 @@ SPECIAL: dict[str, st.SearchStrategy[str]] = {
     "mounted_folders": st.sampled_from(["/mnt/a", "/mnt/b"]),
     "log_level": st.sampled_from(["debug", "error"]),
     "workers": st.sampled_from(["1", "4", "32"]),
+    "refuse_above_percent": st.sampled_from(["0.5", "50", "100"]),
     "attempts": st.sampled_from(["1", "20"]),
     "max_requests_in_flight": st.sampled_from(["1", "64"]),
 }
@@ -110,7 +111,14 @@ SUPERSET = {
     "exclude_statuses",
     "exclude_users",
 }
-LESS = {"max_tasks", "refuse_above", "deadline_seconds", "max_tasks_per_second"}
+LESS = {
+    "max_tasks",
+    "refuse_above",
+    "refuse_above_percent",
+    "refuse_above_bytes",
+    "deadline_seconds",
+    "max_tasks_per_second",
+}
 SAFE = {"dry_run", "protect_used_datasets"}
 DANGER = {"include_hidden", "delete_empty_projects"}
 RECORD = "delete_record"
