@@ -7,7 +7,7 @@ from typing import Any
 from cleanup_job.clearml_api.api_client import ApiClient
 from cleanup_job.clearml_api.clearml_server import ClearMLServer
 from cleanup_job.clearml_api.session import ServerAccess
-from cleanup_job.passes.cleanup import claim_index
+from cleanup_job.passes.by_settings import claim_index
 from cleanup_job.passes.explanation import Explainer
 from cleanup_job.passes.forecast import Forecaster
 from cleanup_job.passes.rules_now import RulesNow, rules_now

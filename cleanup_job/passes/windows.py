@@ -181,13 +181,17 @@ class Windows:
         return window, tasks, reached
 
     def _listing(self) -> Iterator[Task | Unreadable]:
+        """What is listed, without the steps that were taken along with their controller."""
+        for record in self._listed():
+            if record.id in self._ahead:
+                self._ahead.pop(record.id)
+            else:
+                yield record
+
+    def _listed(self) -> Iterator[Task | Unreadable]:
         """Each run of the job itself, and each archived task; or those that were chosen."""
         if self._rules.chosen is not None:
-            for record in chosen_tasks(self._others, self._rules.chosen, self._stopped):
-                if record.id in self._ahead:
-                    self._ahead.pop(record.id)
-                else:
-                    yield record
+            yield from chosen_tasks(self._others, self._rules.chosen, self._stopped)
             return
         draft = self._rules.own.runs_of
         runs = list(self._server.children([TaskId(draft)])) if draft else []
@@ -198,9 +202,7 @@ class Windows:
         for record in self._server.archived_tasks(self._rules.query(), self._share):
             if self._stopped():
                 return
-            if record.id in self._ahead:
-                self._ahead.pop(record.id)
-            elif record.id not in seen:
+            if record.id not in seen:
                 yield record
 
     def _read_claims(self) -> None:
@@ -226,19 +228,23 @@ class Windows:
                 window.kept.append(unreadable(record, record.field))
             self._reported.add(record.id)
         elif not self._rules.allows_as_step_too(record):
-            if self._rules.chosen is not None and record.id in self._rules.chosen.digests:
-                why = "; ".join(one.text for one in judge(self._rules, record) if not one.allows)
-                kept = Kept(record, Reason.NOT_SELECTED, why)
-                if self._rules.include_pipeline_steps and record.parent and self._rules.is_step(record):
-                    self._may_go_along[record.id] = kept
-                else:
-                    window.kept.append(kept)
+            self._note_not_selected(record, window)
         elif record.public:
             window.kept.append(Kept(record, Reason.PUBLIC, "it belongs to the server, not to its users"))
         elif why := self._rules.keeps(record):
             window.kept.append(Kept(record, Reason.KEEP_RULE, why))
         else:
             tasks[record.id] = record
+
+    def _note_not_selected(self, record: Task, window: Window) -> None:
+        """Note why a task that was chosen is not selected."""
+        if self._rules.chosen is None or record.id not in self._rules.chosen.digests:
+            return
+        kept = Kept(record, Reason.NOT_SELECTED, "; ".join(one.text for one in judge(self._rules, record) if not one.allows))
+        if self._rules.include_pipeline_steps and record.parent and self._rules.is_step(record):
+            self._may_go_along[record.id] = kept
+        else:
+            window.kept.append(kept)
 
 
 def _is_below(moment: datetime | None, reached: datetime | None) -> bool:
