@@ -7,7 +7,7 @@ from typing import Any
 from cleanup_job.clearml_api.api_client import ApiClient
 from cleanup_job.clearml_api.clearml_server import ClearMLServer
 from cleanup_job.clearml_api.session import ServerAccess
-from cleanup_job.passes.cleanup import claim_index
+from cleanup_job.passes.by_settings import claim_index
 from cleanup_job.passes.explanation import Explainer
 from cleanup_job.passes.forecast import Forecaster
 from cleanup_job.passes.rules_now import RulesNow, rules_now
@@ -59,4 +59,4 @@ class Reading:
         """How many tasks a pass selects, by its own count."""
         claims = claim_index(self.server, self.stores, self.settings, lambda: False)
         split: Splitting[Any] = Splitting(self.server, self.server.with_few_tries, self.server.probe)
-        return Windows(self.server, self.known.rules, claims, split=split).count()
+        return sum(map(len, Windows(self.server, self.known.rules, claims, split=split).to_delete()))

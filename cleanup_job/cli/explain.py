@@ -2,8 +2,9 @@
 
 import argparse
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any
 
 from rich.console import Console
 
@@ -19,6 +20,7 @@ from cleanup_job.report.explanation import render
 from cleanup_job.report.explanation_document import document
 from cleanup_job.report.json_lines import dumps
 from cleanup_job.report.phrases import link
+from cleanup_job.settings.model import Settings
 
 _IN_A_LINK = re.compile(r"/(?:experiments|tasks|reports|task)/([0-9a-f]{32})(?![0-9a-f])", re.IGNORECASE)
 _ID = re.compile(r"[\w-]+")
@@ -43,7 +45,14 @@ def run(options: argparse.Namespace) -> int:
     with progress("Reading all models and tasks, to see who needs what") as shown:
         known = rules_now(server, settings.filters, warn)
         explainer = Explainer(
-            server, found.parts.stores, settings, known, warn=warn, progress=shown, mounted=wiring.mounted_places(settings)
+            server,
+            found.parts.stores,
+            settings,
+            known,
+            warn=warn,
+            progress=shown,
+            mounted=wiring.mounted_places(settings),
+            logs=partial(in_audit_logs, settings, warn),
         )
         explained = explainer.explain(ids)
     connection = settings.connection
@@ -57,6 +66,19 @@ def run(options: argparse.Namespace) -> int:
     for one in explained:
         render(one, known.now, page, console)
     return 0
+
+
+def in_audit_logs(settings: Settings, warn: Callable[[str], None], task: TaskId) -> tuple[list[dict[str, Any]], int]:
+    """What the audit logs at CLEANUP_AUDIT say of the deletion of a task, and how many logs were read."""
+    from cleanup_job.job.audited import deletions_of  # noqa: PLC0415 -- only needed for a task that is gone
+
+    if settings.audit.audit is None:
+        return [], 0
+    try:
+        return deletions_of(task, [settings.audit.audit])
+    except SettingsError as error:
+        warn(str(error))
+        return [], 0
 
 
 def task_ids(words: Iterable[str]) -> Iterable[TaskId]:

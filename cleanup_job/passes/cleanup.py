@@ -18,6 +18,7 @@ from cleanup_job.errors import CleanupError, LeaseLostError, SettingsError, Stop
 from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes.auditing import Auditing
 from cleanup_job.passes.batch import Batches
+from cleanup_job.passes.by_settings import claim_index, policy_of
 from cleanup_job.passes.claim_index import ClaimIndex
 from cleanup_job.passes.file_results import FileResults
 from cleanup_job.passes.in_hand import InHand
@@ -42,7 +43,7 @@ from cleanup_job.planning.outcome import Report, TaskOutcome
 from cleanup_job.planning.outcome_builder import OutcomeBuilder
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.plan import Kept
-from cleanup_job.planning.policy import Policy, shared_folders
+from cleanup_job.planning.policy import Policy
 from cleanup_job.planning.selection import Chosen, OwnTasks, Query, Rules, resolve
 from cleanup_job.planning.sharding import ALONE, Share, share
 from cleanup_job.settings.model import Settings
@@ -376,27 +377,3 @@ class Pass:
     def _note(self, outcome: TaskOutcome) -> None:
         self._report.add(outcome)
         self._observers.outcome(outcome)
-
-
-def claim_index(server: Server, storage: Storage, settings: Settings, stopped: Callable[[], bool]) -> ClaimIndex:
-    """An index of what other records need, as far as these settings ask for it; nothing is read yet."""
-    return ClaimIndex(
-        server,
-        storage,
-        settings.related.protect_linked_artifacts,
-        links=settings.files.external_files == "delete",
-        stopped=stopped,
-    )
-
-
-def policy_of(settings: Settings, storage: Storage, rules: Rules, projects: Mapping[str, str]) -> Policy:
-    """What the settings allow; ``projects``: names by id."""
-    return Policy(
-        rules,
-        unknown_stores=settings.files.unknown_stores,
-        links=storage.links if settings.files.external_files == "delete" else frozenset(),
-        by_file=storage.by_file,
-        lists=storage.lists,
-        shared=shared_folders(projects.values()),
-        keep_model_tags=frozenset(settings.related.keep_model_tags),
-    )

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cleanup_job.errors import AnswerError, RefusedError, SettingsError
+from cleanup_job.passes.by_settings import claim_index, policy_of
 from cleanup_job.passes.claim_index import ClaimIndex
-from cleanup_job.passes.cleanup import Pass, Stop, claim_index, policy_of
+from cleanup_job.passes.cleanup import Pass, Stop
 from cleanup_job.passes.others import Others
 from cleanup_job.passes.planner import Planner
 from cleanup_job.passes.ports import Observer, Server, Storage, SweepStorage

@@ -74,6 +74,8 @@ class Windows:
         self._has_claims = False
         self._reported: set[TaskId] = set()
         """Those that can't be read: they may come again."""
+        self._may_go_along: dict[TaskId, Kept] = {}
+        """Chosen steps that are not selected by themselves: a controller that is listed later may take them along."""
         self._ahead: dict[TaskId, datetime | None] = {}
         """Archived steps that were taken along with their controller, and that the listing still comes to, with the time
         there."""
@@ -92,6 +94,8 @@ class Windows:
         elif window.ends:
             self._check_tags()
         self._look_up(window, tasks, reached)
+        if window.ends:
+            window.kept += self._may_go_along.values()
         return window
 
     @staticmethod
@@ -157,7 +161,9 @@ class Windows:
     def _sort_out(self, window: Window, tasks: dict[TaskId, Task], reached: datetime | None) -> list[Task]:
         """Sort out pipelines; gives the steps that controllers add, which the listing must not give once more."""
         steps = self._pipelines.sort_out(window, tasks)
-        ahead = self._ahead | {step.id: step.last_update for step in steps if step.archived}
+        for step in steps:
+            self._may_go_along.pop(step.id, None)
+        ahead = self._ahead | {step.id: step.last_update for step in steps if step.archived or self._rules.chosen is not None}
         self._ahead = {step: since for step, since in ahead.items() if _is_below(since, reached)}
         return steps
 
@@ -175,6 +181,14 @@ class Windows:
         return window, tasks, reached
 
     def _listing(self) -> Iterator[Task | Unreadable]:
+        """What is listed, without the steps that were taken along with their controller."""
+        for record in self._listed():
+            if record.id in self._ahead:
+                self._ahead.pop(record.id)
+            else:
+                yield record
+
+    def _listed(self) -> Iterator[Task | Unreadable]:
         """Each run of the job itself, and each archived task; or those that were chosen."""
         if self._rules.chosen is not None:
             yield from chosen_tasks(self._others, self._rules.chosen, self._stopped)
@@ -188,9 +202,7 @@ class Windows:
         for record in self._server.archived_tasks(self._rules.query(), self._share):
             if self._stopped():
                 return
-            if record.id in self._ahead:
-                self._ahead.pop(record.id)
-            elif record.id not in seen:
+            if record.id not in seen:
                 yield record
 
     def _read_claims(self) -> None:
@@ -216,15 +228,23 @@ class Windows:
                 window.kept.append(unreadable(record, record.field))
             self._reported.add(record.id)
         elif not self._rules.allows_as_step_too(record):
-            if self._rules.chosen is not None and record.id in self._rules.chosen.digests:
-                why = "; ".join(one.text for one in judge(self._rules, record) if not one.allows)
-                window.kept.append(Kept(record, Reason.NOT_SELECTED, why))
+            self._note_not_selected(record, window)
         elif record.public:
             window.kept.append(Kept(record, Reason.PUBLIC, "it belongs to the server, not to its users"))
         elif why := self._rules.keeps(record):
             window.kept.append(Kept(record, Reason.KEEP_RULE, why))
         else:
             tasks[record.id] = record
+
+    def _note_not_selected(self, record: Task, window: Window) -> None:
+        """Note why a task that was chosen is not selected."""
+        if self._rules.chosen is None or record.id not in self._rules.chosen.digests:
+            return
+        kept = Kept(record, Reason.NOT_SELECTED, "; ".join(one.text for one in judge(self._rules, record) if not one.allows))
+        if self._rules.include_pipeline_steps and record.parent and self._rules.is_step(record):
+            self._may_go_along[record.id] = kept
+        else:
+            window.kept.append(kept)
 
 
 def _is_below(moment: datetime | None, reached: datetime | None) -> bool:

@@ -121,7 +121,7 @@ class Remains:
     searched: tuple[str, ...] = ()
     """The mounted folders that were searched."""
     deletions: tuple[Mapping[str, Any], ...] = ()
-    """What audit logs say of its deletion."""
+    """What audit logs say of its deletion, each with a ``text`` for people."""
     logs: int = 0
     """How many audit logs were read."""
 

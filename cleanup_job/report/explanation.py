@@ -239,6 +239,8 @@ def _more(number: int) -> Iterator[Text]:
 def _why_gone(remains: Remains | None) -> str:
     if remains is None or not remains.confirmed:
         return "The server does not list a task with this ID. This key may not be allowed to see it."
+    if any(one.get("verdict") == Verdict.DELETED for one in remains.deletions):
+        return "The server has no task with this ID any more: it was deleted, as an audit log says."
     return "The server has no task with this ID: it was deleted, or never was on this server, or this key may not see it."
 
 
@@ -257,8 +259,10 @@ def _of_remains(remains: Remains) -> Iterator[tuple[str, Sequence[RenderableType
 
 def _deletions(remains: Remains) -> Iterator[Text]:
     if not remains.logs:
+        yield Text("none was read: CLEANUP_AUDIT, or --audit, names where they are", "dim")
         return
-    for one in remains.deletions:
-        yield Text(plain(one.get("text", "")))
+    for one in remains.deletions[:SHOWN]:
+        yield Text(plain(one["text"]))
+    yield from _more(len(remains.deletions) - SHOWN)
     if not remains.deletions:
         yield Text(f"nothing of it in {counted(remains.logs, 'log')}")

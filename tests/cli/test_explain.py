@@ -277,3 +277,34 @@ def test_what_looks_like_a_mistake_is_said_once(world: World, sandbox: Sandbox, 
     sandbox.load(world.as_dict())
     assert main(["explain", task.id, "--projects", "gone"]) == 0
     assert capsys.readouterr().err.count("no project is called 'gone'") == 1
+
+
+def test_the_audit_log_says_when_and_by_which_rule_it_was_deleted(
+    world: World, explain: Explain, sandbox: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    task = world.task("old")
+    task.artifact("data", size=1000)
+    sandbox.load(world.as_dict())
+    logs = tmp_path / "audit"
+    logs.mkdir()
+    assert main(["run", "--audit", str(logs)]) == 0
+    capsys.readouterr()
+    assert main(["explain", task.id, "--audit", str(logs)]) == 0
+    out = capsys.readouterr().out
+    assert "any more: it was deleted, as an audit log" in out
+    assert "deleted: 1 file (1000 B), 0" in out
+    assert "CLEANUP_DELETE_THRESHOLD_DAYS" in out
+    assert main(["explain", task.id, GONE, "--audit", str(logs), "--output", "json"]) == 0
+    first, second = (one["remains"] for one in json.loads(capsys.readouterr().out)["tasks"])
+    assert [(one["verdict"], one["delete"]["task"]) for one in first["deletions"]] == [("deleted", task.id)]
+    assert (second["deletions"], second["logs"]) == ([], 1)
+
+
+def test_no_audit_log_is_no_reason_to_say_nothing(
+    world: World, sandbox: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    sandbox.load(world.as_dict())
+    assert main(["explain", GONE, "--audit", str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    assert "none was read" in out
+    assert "there is no audit log in it" in err

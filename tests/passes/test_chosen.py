@@ -8,6 +8,7 @@ from cleanup_job.planning.selection import Chosen
 from clearml_sandbox.server import Sandbox
 from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, clean
+from tests.property.judge import in_windows
 
 NOBODY = TaskId("f" * 32)
 
@@ -98,3 +99,18 @@ def test_files_whose_size_no_record_has_are_counted(sandbox: Sandbox, world: Wor
     assert (outcome.files, outcome.unsized) == (4, 3)
     assert outcome.status == "completed"
     assert outcome.active is not None
+
+
+@pytest.mark.parametrize("days", [50, 70])
+def test_a_chosen_step_has_one_outcome_whether_its_controller_comes_first_or_last(
+    sandbox: Sandbox, world: World, days: int
+) -> None:
+    controller = world.pipeline("pipe", days_old=60)
+    step = controller.step("train", days_old=days, archived=False)
+    alone = world.pipeline("other", archived=False).step("alone", archived=False)
+    sandbox.load(world.as_dict())
+    with in_windows(1):
+        done = clean(sandbox, include_pipeline_steps=True, dry_run=True, chosen=chosen(controller.id, step.id, alone.id))
+    assert done.watcher.deleted == {controller.id, step.id}
+    assert done.watcher.kept == {alone.id: Reason.NOT_SELECTED}
+    assert done.report.selected == 2

@@ -242,6 +242,13 @@ def test_a_record_that_comes_again_leaves_the_claims_of_others_alone(known: Know
 
 
 # -- how it is read
+def test_what_was_read_is_not_read_again(known: Known) -> None:
+    claims = known.read()
+    asked = list(known.server.asked)
+    claims.read()
+    assert known.server.asked == asked
+
+
 def test_models_and_tasks_are_read_at_the_same_time(known: Known) -> None:
     models, tasks = Event(), Event()
 
