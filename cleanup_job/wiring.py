@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from cleanup_job import redaction
@@ -191,20 +192,40 @@ def _fileserver(
 
 def object_stores(settings: Settings, retry: Retry, before_deletion: Callable[[], None], named: Iterable[str] = ()) -> Any:
     """The buckets for which clearml.conf and the environment have credentials, and those that a sweep names."""
+    from cleanup_job.storage.object_stores import ObjectStores  # noqa: PLC0415 -- clearml is slow to import
+
+    return ObjectStores(_buckets(settings, retry, named), retry=retry, before_deletion=before_deletion)
+
+
+def _buckets(settings: Settings, retry: Retry, named: Iterable[str]) -> Any:
     from cleanup_job.storage.buckets import Buckets  # noqa: PLC0415 -- clearml is slow to import
-    from cleanup_job.storage.object_stores import ObjectStores  # noqa: PLC0415 -- as above
 
     file = find(settings.connection.config_file)
     credentials = clearml_conf.stores(file) if file else {}
     redaction.hide_all(credentials)
-    buckets = Buckets(
+    return Buckets(
         credentials,
         verify=settings.files.stores_verify_certificate,
         timeout=settings.run.request_timeout_seconds,
         retry=retry,
         named=named,
     )
-    return ObjectStores(buckets, retry=retry, before_deletion=before_deletion)
+
+
+def destination(settings: Settings, address: str, setting: str) -> Any:
+    """The file or object at an address that a setting names, to be written by the run itself.
+
+    Its bucket is opened for this alone: it does not become a store in which the run deletes.
+
+    Raises:
+        SettingsError: its bucket can't be opened, or there are no credentials for it.
+    """
+    from cleanup_job.storage import destinations  # noqa: PLC0415 -- clearml is slow to import
+
+    if not destinations.is_bucket(address):
+        return destinations.FileDestination(Path(address))
+    buckets = _buckets(settings, Retry(settings.run.attempts), [address])
+    return destinations.BucketDestination(*destinations.open_bucket(buckets, address, setting))
 
 
 def sweep_places(

@@ -1,21 +1,17 @@
 """Draws the README's pictures from real passes on the embedded server.
 
-`generate_picture.py docs/demo.svg` draws the terminal, and beside it report.png, the HTML report in Chromium. Without Chromium
-that one stays as it is.
+`generate_picture.py docs/demo.svg` draws the terminal; `generate_page_picture.py` draws the HTML report.
 """
 
 import io
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from PIL import Image
 from rich.console import Console
 from rich.text import Text
 
@@ -31,17 +27,14 @@ REASONS = 5
 """How many lines of reasons the picture shows."""
 
 
-def main(terminal: Path, report: Path) -> None:
-    """Run a dry run and a pass on a sandbox, and draw what they printed and wrote."""
-    with Sandbox(seeded_world(7, TASKS, datetime.now(UTC))) as sandbox, tempfile.TemporaryDirectory() as folder:
-        page = Path(folder) / "report.html"
+def main(terminal: Path) -> None:
+    """Run a dry run and a pass on a sandbox, and draw what they printed."""
+    with Sandbox(seeded_world(7, TASKS, datetime.now(UTC))) as sandbox:
         environ = sandbox.environment() | {"CLEARML_WEB_HOST": "https://app.clearml.example.com"}
         planned = run(environ, *FILTER, "--dry-run")
-        done = run(environ, *FILTER, "--report", str(page))
+        done = run(environ, *FILTER)
         shown = {environ[name]: address for name, address in ADDRESSES.items()}
         draw(terminal, planned, done, shown)
-        page.write_text(renamed(page.read_text(encoding="utf-8"), shown), encoding="utf-8")
-        photograph(page, report)
 
 
 def run(environ: Mapping[str, str], *flags: str) -> str:
@@ -89,19 +82,5 @@ def renamed(text: str, shown: Mapping[str, str]) -> str:
     return text
 
 
-def photograph(page: Path, target: Path) -> None:
-    """The top of the HTML report as people see it."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        print(f"chromium is not installed: {target} is left as it is", file=sys.stderr)  # noqa: T201 -- a command
-        return
-    shot = page.with_suffix(".png")
-    flags = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1180,900")
-    command = [chromium, *flags, f"--user-data-dir={page.parent}/profile", f"--screenshot={shot}", page.as_uri()]
-    subprocess.run(command, capture_output=True, check=True)  # noqa: S603 -- a page of ours
-    with Image.open(shot) as picture:  # a picture of text needs few colours
-        picture.convert("RGB").quantize(64).save(target, optimize=True)
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[1]).with_name("report.png"))
+    main(Path(sys.argv[1]))

@@ -68,7 +68,9 @@ def setting(schema: Schema) -> Schema:
 
 def cleanup() -> Schema:
     """Every setting of a pass that the chart does not set itself, or have under another key."""
-    return section(**{camel(name): setting(schema_of(name)) for name in names(lambda entry: entry.chart)})
+    made = section(**{camel(name): setting(schema_of(name)) for name in names(lambda entry: entry.chart)})
+    made["properties"]["report"] |= {"type": ["array", "string", "null"], "minLength": 1}  # one file may be a text
+    return made
 
 
 def editable() -> list[str]:

@@ -38,6 +38,13 @@ class Count:
     """Files in the folder of a task that is gone, and that no model needs."""
 
 
+EXAMPLES = (
+    ("clearml-cleanup demo", "five steps with 3,000 tasks, in a few seconds"),
+    ("clearml-cleanup demo --tasks 50000 --report /tmp/report.html", "a larger server, and a report elsewhere"),
+)
+"""For the help: ways to call it, each with what it does."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The demo's flags."""
     parser.add_argument("--tasks", type=int, default=3000, help="tasks on the embedded server (default: 3000)")

@@ -13,10 +13,16 @@ from cleanup_job.service_task.edits import registered
 from cleanup_job.service_task.ports import ServiceTasks
 from cleanup_job.service_task.runs import DraftRuns
 
+EXAMPLES = (
+    ("clearml-cleanup enqueue --dry-run", "let an agent list what would be deleted"),
+    ("clearml-cleanup enqueue --queue services --max-tasks 1000", "delete at most 1,000 tasks in this pass"),
+)
+"""For the help: ways to call it, each with what it does."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add a flag for each setting of a pass; it applies to this clone alone."""
-    add_flags(parser, OF_A_PASS)
+    add_flags(parser, OF_A_PASS, often=("task_queue", "task_project", "task_name"))
 
 
 def run(options: argparse.Namespace) -> int:

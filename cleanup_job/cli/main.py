@@ -7,15 +7,18 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from types import TracebackType
 from typing import Any, NoReturn, Protocol
 
+from cleanup_job.cli.parser import Parser, examples
 from cleanup_job.cli.streams import OutputError, guarded
 from cleanup_job.errors import CleanupError, SettingsError
 from cleanup_job.exit_codes import ExitCode
 from cleanup_job.redaction import redacted
 
+PROGRAM = "clearml-cleanup"
 DEFAULT = "run"
 COMMANDS = {
     "run": "delete archived tasks in one pass (the default)",
@@ -27,16 +30,24 @@ COMMANDS = {
     "status": "show the installed CronJob: schedule, last and next run, results of the last passes, holder of the lease",
     "demo": "show a cleanup on an embedded ClearML Server",
     "sandbox": "run an embedded ClearML Server to try things out",
+    "completion": "print a script that completes commands and flags in your shell",
     "version": "print the version",
 }
 """Each command and its help. A command is the module of that name in this package, imported when it is called: `--help` must
 not wait for libraries."""
+EXAMPLES = (
+    (f"{PROGRAM} run --dry-run", "see what a pass would delete"),
+    (f"{PROGRAM} demo", "watch a cleanup on a server that is made up"),
+)
 NEEDS_SANDBOX = {"demo", "sandbox"}
 """Commands that need the extra `sandbox`."""
 
 
 class Command(Protocol):
     """What a command's module has."""
+
+    EXAMPLES: Sequence[tuple[str, str]]
+    """Ways to call it, each with what it does, for its help."""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add the command's own flags."""
@@ -46,15 +57,11 @@ class Command(Protocol):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code. Without one, run a pass: that is how the CronJob calls it."""
+    """Run a command and return its exit code."""
     # Imports and passes allocate a lot, and no cycles: searching for cycles as often as Python does by default took a fifth of
     # a pass's time and freed nothing.
     gc.set_threshold(50_000, 20, 100)
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] == ["--version"]:
-        words[0] = "version"
-    if not words or words[0] not in {*COMMANDS, "-h", "--help"}:
-        words.insert(0, DEFAULT)
+    words = _with_command(sys.argv[1:] if arguments is None else arguments)
     with guarded() as out:
         try:
             try:
@@ -70,11 +77,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code or (ExitCode.UNEXPECTED if out.error is not None else ExitCode.DONE)
 
 
+def _with_command(words: Sequence[str]) -> list[str]:
+    """The arguments with the command in front.
+
+    Without any, it is a pass: that is how the CronJob calls it. On a terminal, where someone may just want to see what this is,
+    it is the help.
+    """
+    if not words:
+        return ["--help"] if _on_terminal() else [DEFAULT]
+    if words[0] == "--version":
+        return ["version", *words[1:]]
+    is_flag_of_pass = words[0].startswith("-") and words[0] not in {"-h", "--help"}
+    return [DEFAULT, *words] if is_flag_of_pass else [*words]
+
+
+def _on_terminal() -> bool:
+    """Whether a person types and reads. Kubernetes gives a container no terminal, unless its spec asks for one."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+
+
 def _run(words: Sequence[str]) -> int:
     name = words[0]
     try:
         command = _load(name) if name in COMMANDS else None
-        options = _parser(name, command).parse_args(words)
+        parser, parsers = _parsers(name)
+        if command is not None:
+            _fill(parsers[name], command)
+        elif not name.startswith("-"):
+            parser.refuse(f"unknown command {name}", name, COMMANDS)
+        options, unknown = parser.parse_known_args(words)
+        if unknown:
+            parsers[name].refuse_arguments(unknown)
         assert command is not None  # noqa: S101 -- without a command the parser prints its help and exits
         _redact_what_others_print()
         return command.run(options)
@@ -108,37 +141,61 @@ def _complain(text: str) -> None:
 
 
 # -- arguments
-class _Parser(argparse.ArgumentParser):
-    """Complains about arguments without printing secrets."""
-
-    def error(self, message: str) -> NoReturn:
-        super().error(redacted(message))
-
-
-class _PassParser(_Parser):
+class _PassParser(Parser):
     """Complains to Kubernetes, too: the pass ends before it began."""
 
     def error(self, message: str) -> NoReturn:
-        from cleanup_job.cli.run import explain  # noqa: PLC0415 -- the command's module, imported by now
+        from cleanup_job.cli.run import explain  # noqa: PLC0415 -- slow to import, and only mistakes need it
 
         explain(message)
         super().error(message)
 
 
-def _parser(name: str, command: Command | None) -> argparse.ArgumentParser:
-    """A parser that lists all commands, and has the flags of the one that is called."""
-    parser = (_PassParser if name == DEFAULT else _Parser)(
-        "clearml-cleanup",
+def filled_parsers() -> tuple[Parser, dict[str, Parser]]:
+    """The parser, and those of all commands; one has no flags if it needs an extra that is not installed."""
+    parser, parsers = _parsers("")
+    for name, own in parsers.items():
+        with suppress(SettingsError):
+            _fill(own, _load(name))
+    return parser, parsers
+
+
+def _parsers(name: str) -> tuple[Parser, dict[str, Parser]]:
+    """The parser for a call with this command, and those of all commands, which have no flags yet."""
+    starts_a_pass = name == DEFAULT or name not in COMMANDS
+    parser = (_PassParser if starts_a_pass else Parser)(
+        PROGRAM,
+        usage="%(prog)s COMMAND [flags]",
         description="Deletes archived ClearML tasks past a threshold, with their models, artifacts and debug samples.",
-        epilog=f"Without a command, `run`. Exit codes: {'; '.join(f'{code} {code.text}' for code in ExitCode)}.",
+        epilog=f"{examples(EXAMPLES)}\n\n{_ending()}",
     )
     parser.add_argument("--version", action="store_true", help="print the version")
-    commands = parser.add_subparsers(dest="command", metavar="command")
-    for known, text in COMMANDS.items():
-        own = commands.add_parser(known, help=text, description=text, allow_abbrev=False)
-        if known == name and command is not None:
-            command.add_arguments(own)
-    return parser
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", prog=PROGRAM)
+    return parser, {
+        known: commands.add_parser(known, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        for known, text in COMMANDS.items()
+    }
+
+
+def _ending() -> str:
+    codes = [f"  {code:<4}{code.text}" for code in ExitCode]
+    return "\n".join(
+        [
+            f"`{PROGRAM} COMMAND --help` shows a command's flags. Without a command and",
+            "a terminal, `run`.",
+            "",
+            "exit codes:",
+            *codes,
+        ]
+    )
+
+
+def _fill(own: Parser, command: Command) -> None:
+    """Give a command's parser its flags and examples."""
+    command.add_arguments(own)
+    own.offer_all_help()
+    if them := getattr(command, "EXAMPLES", ()):
+        own.epilog = examples(them)
 
 
 # -- what others print

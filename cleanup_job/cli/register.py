@@ -11,10 +11,16 @@ from cleanup_job.service_task.draft_settings import DraftSettings
 from cleanup_job.service_task.ports import ServiceTasks
 from cleanup_job.settings.model import shown
 
+EXAMPLES = (
+    ("clearml-cleanup register --dry-run", "see what would change in the draft"),
+    ('clearml-cleanup register --task-name "Cleanup of vision" --projects vision', "a draft of its own for one project"),
+)
+"""For the help: ways to call it, each with what it does."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add a flag for each setting of a pass; the draft gets their values."""
-    add_flags(parser, OF_A_PASS)
+    add_flags(parser, OF_A_PASS, often=("task_project", "task_name"))
 
 
 def run(options: argparse.Namespace) -> int:

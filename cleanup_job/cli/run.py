@@ -14,6 +14,16 @@ from cleanup_job.job.pass_job import PassJob
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.settings.model import Settings
 
+EXAMPLES = (
+    ("clearml-cleanup run --dry-run", "see what would be deleted"),
+    ("clearml-cleanup run --dry-run --force-delete --projects vision", "the same for tasks in any status, in one project"),
+    (
+        "clearml-cleanup run --delete-threshold-days 90 --report report.html",
+        "delete drafts older than 90 days, and write a report",
+    ),
+)
+"""For the help: ways to call it, each with what it does."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add a flag for each setting of a pass, and those for who watches it."""

@@ -29,6 +29,13 @@ def _number(kind: type[int] | type[float], most: float = float("inf")) -> Callab
     return number
 
 
+EXAMPLES = (
+    ("clearml-cleanup sandbox --tasks 500", "500 tasks, until you press Ctrl-C"),
+    ("clearml-cleanup sandbox --api-port 0 --files-port 0 --latency-ms 20", "free ports, and answers that take a while"),
+)
+"""For the help: ways to call it, each with what it does."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the sandbox's flags."""
     parser.add_argument("--host", default=HOST, help=f"address to listen on; 0.0.0.0 for all (default: {HOST})")

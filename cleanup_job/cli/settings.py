@@ -9,6 +9,12 @@ from cleanup_job import wiring
 from cleanup_job.cli.flags import OF_A_PASS, add_flags, given
 from cleanup_job.settings.model import TABLE
 
+EXAMPLES = (
+    ("clearml-cleanup settings", "the settings that count here"),
+    ("clearml-cleanup settings --projects vision --max-tasks 100", "what these flags would change"),
+)
+"""For the help: ways to call it, each with what it does."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add a flag for each setting of a pass, to see what it would change."""

@@ -13,6 +13,12 @@ from cleanup_job.exit_codes import meaning
 from cleanup_job.report.formatting import counted, moment, plain
 from cleanup_job.report.json_lines import dumps
 
+EXAMPLES = (
+    ("clearml-cleanup status --namespace clearml", "the release in this namespace"),
+    ("clearml-cleanup status --output json", "the same for programs"),
+)
+"""For the help: ways to call it, each with what it does."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags that name the release, and the form of the output."""

@@ -21,6 +21,15 @@ from cleanup_job.report.formatting import plain
 from cleanup_job.report.sweep import finished_line, orphan_line, print_orphan, print_sum
 from cleanup_job.settings.model import Settings
 
+EXAMPLES = (
+    ("clearml-cleanup sweep --store s3://bucket/clearml", "list task folders without a record, delete nothing"),
+    (
+        "clearml-cleanup sweep --store /mnt/fileserver --delete --grace-days 60",
+        "delete those without a change in the last 60 days",
+    ),
+)
+"""For the help: ways to call it, each with what it does."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add a flag for each setting of a sweep."""

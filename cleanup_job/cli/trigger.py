@@ -12,6 +12,12 @@ from cleanup_job.exit_codes import ExitCode
 from cleanup_job.report.formatting import plain
 from cleanup_job.settings import overrides
 
+EXAMPLES = (
+    ("clearml-cleanup trigger --dry-run --follow", "see what the installed release would delete"),
+    ("clearml-cleanup trigger --set maxTasks=100 --set workers=2 --follow", "a small pass"),
+)
+"""For the help: ways to call it, each with what it does."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags that name the release, and those for this pass alone."""

@@ -12,13 +12,15 @@ from cleanup_job.errors import CleanupError, SettingsError
 from cleanup_job.exit_codes import ExitCode, StopReason
 from cleanup_job.job import pod
 from cleanup_job.job.life_cycle import Job, RunOutput
+from cleanup_job.job.report_files import ReportFiles
 from cleanup_job.passes.cleanup import Pass, Stop
 from cleanup_job.passes.observers import Observers
-from cleanup_job.passes.ports import Observer
+from cleanup_job.passes.ports import Observer, Server
+from cleanup_job.planning import contradictions
 from cleanup_job.planning.outcome import Report
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.selection import Chosen, OwnTasks
-from cleanup_job.report import files, json_lines, k8s_event, termination_message
+from cleanup_job.report import json_lines, k8s_event, termination_message
 from cleanup_job.service_task import parameters
 from cleanup_job.service_task.draft_settings import DraftSettings
 from cleanup_job.service_task.own_task import OwnTask
@@ -28,6 +30,7 @@ from cleanup_job.service_task.run_reporter import RunReporter
 from cleanup_job.service_task.runs import DraftRuns
 from cleanup_job.service_task.schedule import Skipped, too_early
 from cleanup_job.settings.model import Settings, env_name, names
+from cleanup_job.settings.output import expanded
 from cleanup_job.settings.sources import DEFAULT
 
 
@@ -79,13 +82,22 @@ class PassJob(Job[Report]):
         self._origins = origins
         self._flags = flags
         self._chosen = chosen
+        self._files = ReportFiles(self._report, {}, self._warn)
+
+    def _check(self) -> None:
+        connection, report = self._settings.connection, self._report
+        places = {}
+        for address in self._settings.output.report:
+            at = expanded(address, started=report.started, shard=report.shard, api_host=connection.api_host)
+            places[at] = wiring.destination(self._settings, at, "CLEANUP_REPORT")
+        self._files = ReportFiles(report, places, self._warn)
 
     def _work(self, *, holds_lease: bool) -> Skipped | None:
         connection = wiring.log_in(self._settings, self._note_trouble)
         if self._settings.service_task.task or self._settings.service_task.task_id is not None:
             return self._clean_as_task(connection, holds_lease=holds_lease)
         _note_settings(self._report, self._settings, self._origins)
-        self._warn_of_odd(self._settings, self._origins)
+        self._look_for_mistakes(self._settings, self._origins)
         self._clean(self._with_fileserver(self._settings, self._origins, connection), connection, self._output)
         return None
 
@@ -98,10 +110,13 @@ class PassJob(Job[Report]):
     def _clean(self, settings: Settings, connection: wiring.Login, observer: Observer, own: OwnTasks | None = None) -> None:
         parts = wiring.connect(settings, connection, self._stop.before_deletion)
         try:
-            doing = Pass(parts.server, parts.stores, settings, self._report, observer, self._stop, own=own, chosen=self._chosen)
+            watching = Observers(observer, self._files)
+            doing = Pass(parts.server, parts.stores, settings, self._report, watching, self._stop, own=own, chosen=self._chosen)
             remark = doing.set_clock()
             self._begins(connection)
             self._output.started(self._report)
+            self._note_users(parts.server)
+            self._files.begin()
             if remark:
                 self._output.debug(remark)
             doing.run()
@@ -110,6 +125,14 @@ class PassJob(Job[Report]):
 
     def _begins(self, connection: wiring.Login) -> None:
         """Called right before the pass begins, with the report's cut-off known."""
+
+    def _note_users(self, server: Server) -> None:
+        """Note the users' names, if a report is to have them."""
+        if self._settings.output.report:
+            try:
+                self._report.users = server.users()
+            except CleanupError as error:
+                self._warn(f"CLEANUP_REPORT: reports have ids of users without their names: {error}")
 
     # -- as a task in ClearML
     def _clean_as_task(self, connection: wiring.Login, *, holds_lease: bool) -> Skipped | None:
@@ -124,7 +147,7 @@ class PassJob(Job[Report]):
         _update(self._report, mine.settings)
         _note_settings(self._report, mine.settings, mine.origins)
         self._output.parameters(mine.rows)
-        self._warn_of_odd(mine.settings, mine.origins)
+        self._look_for_mistakes(mine.settings, mine.origins)
         skipped = None if mine.by_agent else self._why_not_here(runs, mine)
         if skipped is not None:
             self._output.skipped(skipped.text, skipped.line)
@@ -187,7 +210,8 @@ class PassJob(Job[Report]):
 
     def _clean_around(self, mine: OwnTask, connection: wiring.Login, observer: Observer) -> None:
         """Run the pass; of the job's own tasks, it touches only old runs."""
-        self._clean(mine.settings, connection, observer, OwnTasks(mine.never, mine.draft.id if mine.draft else ""))
+        edited = mine.settings.filters != self._settings.filters
+        self._clean(mine.settings, connection, observer, OwnTasks(mine.never, mine.draft.id if mine.draft else "", edited))
 
     # -- notes
     def _warn(self, text: str) -> None:
@@ -198,28 +222,34 @@ class PassJob(Job[Report]):
         self._report.warn_in_log()
         self._output.trouble(text)
 
-    def _warn_of_odd(self, settings: Settings, origins: Mapping[str, str]) -> None:
-        """Warn of settings that are allowed but look like a mistake."""
+    def _look_for_mistakes(self, settings: Settings, origins: Mapping[str, str]) -> None:
+        """Refuse settings that are one, and warn of those that are allowed but look like one."""
         with_task = settings.service_task.task or settings.service_task.task_id is not None
         for name in names(lambda entry: entry.group == "schedule") if not with_task else ():
             if origins[name] != DEFAULT:
                 self._warn(f"{origins[name]} has no effect here: it belongs to the CronJob's schedule. The job runs one pass.")
-        if settings.filters.statuses and "created" not in settings.filters.statuses and not settings.filters.force_delete:
-            self._warn(
-                "nothing can match: CLEANUP_STATUSES leaves out drafts, and CLEANUP_FORCE_DELETE=false allows only drafts"
-            )
+        self._refuse_contradictions(settings)
+
+    def _refuse_contradictions(self, settings: Settings) -> None:
+        """Refuse settings of the operator that leave nothing to delete. If edits in ClearML do, that is allowed, and said.
+
+        Raises:
+            SettingsError: no task can match.
+        """
+        found = contradictions.of_settings(settings.filters)
+        if found and contradictions.of_settings(self._settings.filters):
+            raise SettingsError(found)
+        for text in [found] if found else contradictions.partly(settings.filters):
+            self._warn(text)
 
     def _has_failures(self) -> bool:
         return bool(self._report.total().failed)
 
     def _publish(self) -> None:
-        report, path = self._report, self._settings.output.report
-        if path is not None:
-            try:
-                files.write(report, path)
-            except OSError as error:
-                report.error = report.error or f"CLEANUP_REPORT={path} could not be written: {error}"
-                report.exit_code = report.exit_code or ExitCode.UNEXPECTED
+        report = self._report
+        for problem in self._files.finish():
+            report.error = report.error or problem
+            report.exit_code = report.exit_code or ExitCode.UNEXPECTED
         pod.write_termination_message(termination_message.of_report(report))
         pod.leave_event(
             self._settings.cluster.cronjob,
@@ -229,6 +259,7 @@ class PassJob(Job[Report]):
         )
 
     def _explain_failure(self, error: str) -> None:
+        self._files.abandon()
         pod.explain_failure(error, self._warn)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 
-from cleanup_job.errors import CleanupError, LeaseLostError, RefusedError, StoppedError
+from cleanup_job.errors import CleanupError, LeaseLostError, RefusedError, SettingsError, StoppedError
 from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes.batch import Batches
 from cleanup_job.passes.claim_index import ClaimIndex
@@ -32,7 +32,7 @@ from cleanup_job.passes.remembers import Remembers
 from cleanup_job.passes.scheduler import Scheduler
 from cleanup_job.passes.stream import Stream
 from cleanup_job.passes.windows import Windows
-from cleanup_job.planning import clock
+from cleanup_job.planning import clock, contradictions
 from cleanup_job.planning.backlog import Backlog
 from cleanup_job.planning.deleted_so_far import DeletedSoFar
 from cleanup_job.planning.filters import Known, needed_by
@@ -203,7 +203,13 @@ class Pass:
         server, report = self._server, self._report
         known = Known(projects, cache(server.users), server.tag_exists, server.has_tasks)
         now = report.started - report.clock_ahead
-        return resolve(self._settings.filters, now, known, self._warn, cutoff=report.cutoff, own=self._own, chosen=self._chosen)
+        filters, chosen = self._settings.filters, self._chosen
+        rules = resolve(filters, now, known, self._warn, cutoff=report.cutoff, own=self._own, chosen=chosen)
+        if found := contradictions.of_rules(filters, rules, known):
+            if not self._own.filters_edited:
+                raise SettingsError(found)
+            self._warn(found)
+        return rules
 
     def _windows(self, rules: Rules, claims: ClaimIndex, part: Share, in_work: Container[TaskId] = frozenset()) -> Windows:
         return Windows(

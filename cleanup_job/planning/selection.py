@@ -103,6 +103,8 @@ class OwnTasks:
     """Tasks that are never deleted: the job's draft, and the run of this pass."""
     runs_of: str = ""
     """The job's draft: archived runs of it are deleted past the threshold, whether a filter selects them or not."""
+    filters_edited: bool = False
+    """Whether the filters are not the operator's alone. What people enter in ClearML may leave nothing to delete."""
 
 
 class Wanted(Protocol):

@@ -6,7 +6,7 @@ from typing import Any
 from cleanup_job.exit_codes import meaning
 from cleanup_job.planning.outcome import EXAMPLES, NAMED, REASON_TEXTS, Report, TaskOutcome
 from cleanup_job.report.interface import Document
-from cleanup_job.report.json_lines import SCHEMA, stores, summary
+from cleanup_job.report.json_lines import SCHEMA, stores, summary, time_or_none
 from cleanup_job.report.phrases import by_weight, headline, link, verdict_of
 
 
@@ -42,11 +42,17 @@ def as_document(report: Report) -> Document:
         "protected_files": [{"task": task, "uri": uri} for task, uri in report.protected_examples],
         "emptied_projects": report.emptied[:EXAMPLES],
         "warnings": list(report.warnings),
+        "settings": [{"setting": name, "value": value, "from": where} for name, value, where in report.settings],
+        "users": dict(report.users),
+        "left_out": [asdict(entry) for entry in report.left_out],
     }
 
 
 def _task(outcome: TaskOutcome, report: Report) -> dict[str, Any]:
-    return asdict(outcome) | {
+    fields = asdict(outcome)
+    del fields["digest"]  # for plans
+    return fields | {
+        "active": time_or_none(outcome.active),
         "protected": outcome.protected[:NAMED],
         "protected_count": len(outcome.protected),
         "unknown_stores": stores(outcome.unknown_stores),

@@ -1,11 +1,17 @@
-"""The report of a pass as a file, in the format that the ending of its name says."""
+"""The report of a pass as files, each in the format that the ending of its name says."""
 
-import os
-import tempfile
-from pathlib import Path
+import io
+from typing import TextIO, cast
 
-from cleanup_job.planning.outcome import Report
+from cleanup_job.planning.outcome import Report, TaskOutcome
 from cleanup_job.report.document import as_document
+from cleanup_job.report.interface import Destination, StreamedFormat, Writer
+from cleanup_job.report.task_rows import TaskRows
+
+STREAMED = frozenset({".jsonl", ".csv"})
+"""The endings of files that get a line for each task while the pass runs."""
+PAGE = ".html"
+"""The ending of the file that is written at the end and has all tasks."""
 
 
 def render(report: Report, ending: str) -> str:
@@ -22,20 +28,91 @@ def render(report: Report, ending: str) -> str:
     return FORMATS[ending].render(as_document(report))
 
 
-def write(report: Report, path: Path) -> None:
+def write(report: Report, destination: Destination, rows: TaskRows | None = None) -> None:
     """Write the report at once: a reader finds the whole new file or the one before.
 
+    Args:
+        report: The report.
+        destination: Where to write it.
+        rows: All tasks, for the page; without them it has the report's examples.
+
     Raises:
-        ValueError: there is no format for this ending.
+        OSError: it can't be written.
+        ValueError: there is no format for its ending.
     """
-    text = render(report, path.suffix)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
+    from cleanup_job.report import html  # noqa: PLC0415 -- as above
+    from cleanup_job.report.formats import CONTENT_TYPES  # noqa: PLC0415 -- as above
+
+    is_page = destination.ending == PAGE
+    text = "" if is_page else render(report, destination.ending)
+    writer = destination.open(CONTENT_TYPES[destination.ending])
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        temporary.chmod(0o644)  # mkstemp's files are for their owner only; a report is for others to read
-        temporary.replace(path)
+        if is_page:
+            html.write(as_document(report), rows, cast("TextIO", _Utf8(writer)))
+        else:
+            writer.write(text.encode())
+        writer.commit()
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        writer.abandon(keep=False)
         raise
+
+
+class _Utf8(io.TextIOBase):
+    """A writer, as what takes text."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    def write(self, text: str) -> int:
+        self._writer.write(text.encode())
+        return len(text)
+
+
+class Stream:
+    """A report file that gets a line for each task while the pass runs, so that memory does not grow with their number."""
+
+    def __init__(self, report: Report, destination: Destination) -> None:
+        """Begin the file.
+
+        Raises:
+            OSError: it can't be created.
+        """
+        from cleanup_job.report.formats import CONTENT_TYPES, STREAMED  # noqa: PLC0415 -- as above
+
+        self._report = report
+        self._form: StreamedFormat = STREAMED[destination.ending]
+        self._writer = destination.open(CONTENT_TYPES[destination.ending])
+        self._add(self._form.first(report))
+
+    def add(self, outcome: TaskOutcome) -> None:
+        """Add the line of a task; readers see it at once.
+
+        Raises:
+            OSError: it can't be written. The file has no more lines then, and those that are there are kept.
+        """
+        self._add(self._form.of_task(outcome, self._report))
+
+    def finish(self) -> None:
+        """End the file, as the report is now.
+
+        Raises:
+            OSError: as for `add`.
+        """
+        self._add(self._form.last(self._report))
+        try:
+            self._writer.commit()
+        except OSError:
+            self.abandon()
+            raise
+
+    def abandon(self) -> None:
+        """Leave it as it is, without an end."""
+        self._writer.abandon(keep=True)
+
+    def _add(self, text: str) -> None:
+        try:
+            self._writer.write(text.encode())
+            self._writer.flush()
+        except OSError:
+            self.abandon()
+            raise

@@ -90,9 +90,13 @@ def task(outcome: TaskOutcome, report: Report | None) -> Line:
         name=outcome.name,
         project=outcome.project,
         project_id=outcome.project_id,
+        user=outcome.user or None,
+        status=outcome.status or None,
+        active=time_or_none(outcome.active),
         models=outcome.models,
         files=outcome.files,
         bytes=outcome.bytes,
+        unsized=outcome.unsized,
         files_missing=outcome.files_missing,
         kept_models=outcome.kept_models,
         protected=list(outcome.protected[:NAMED]),
@@ -164,6 +168,10 @@ def summary(report: Report) -> Line:
         "unknown_stores_count": len(report.unknown_stores),
         "rules": dict(report.rules.most_common(NAMED)),
         "rules_count": len(report.rules),
+        "left_out": [
+            {"count": entry.count, "at_least": entry.is_least, "text": entry.text, "setting": entry.setting}
+            for entry in report.left_out
+        ],
         "emptied_projects": len(report.emptied),
         "warnings": report.warned,
         "requests": report.requests,
@@ -178,6 +186,11 @@ def summary(report: Report) -> Line:
 def line(event: str, level: str, **fields: Any) -> Line:
     """A line with the fields that all lines have."""
     return {"schema": SCHEMA, "time": _time(datetime.now(UTC)), "level": level, "event": event, **fields}
+
+
+def time_or_none(moment: datetime | None) -> str | None:
+    """A time as lines have it, if it is known."""
+    return None if moment is None else _time(moment)
 
 
 def _time(moment: datetime) -> str:

@@ -13,6 +13,7 @@ class ClusterSettings(Group):
     heading: ClassVar = "Run"
     scope: ClassVar = Scope.RELEASE
     chart: ClassVar = False
+    rare: ClassVar = True
 
     lease: str | None = option(
         None,

@@ -14,6 +14,7 @@ class ConnectionSettings(Group):
     scope: ClassVar = Scope.POD
     sweeps: ClassVar = True
     chart: ClassVar = False
+    rare: ClassVar = True
 
     api_host: Address = option(
         ...,

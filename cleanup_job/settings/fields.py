@@ -40,6 +40,8 @@ class Group(BaseModel):
     """Whether sweeps have these settings."""
     chart: ClassVar[bool] = True
     """Whether the chart has them as values under ``cleanup``."""
+    rare: ClassVar[bool] = False
+    """Whether few people need them as flags, so that only ``--help-all`` shows these."""
 
 
 def option(  # noqa: PLR0913 -- all that a setting has beside its type
@@ -57,6 +59,7 @@ def option(  # noqa: PLR0913 -- all that a setting has beside its type
     bound: bool = False,
     sweeps: bool | None = None,
     chart: bool | None = None,
+    rare: bool | None = None,
     **bounds: Any,
 ) -> Any:
     """A setting.
@@ -75,6 +78,7 @@ def option(  # noqa: PLR0913 -- all that a setting has beside its type
         bound: Whether it limits what may be edited in ClearML: not a parameter, but an agent's pass must know it.
         sweeps: Whether sweeps have it, if not as for its group.
         chart: Whether the chart has it as a value under ``cleanup``, if not as for its group.
+        rare: Whether few people need it as a flag, so that only ``--help-all`` shows it, if not as for its group.
         bounds: Bounds of the value, as pydantic names them.
     """
     about: dict[str, Any] = {
@@ -89,5 +93,6 @@ def option(  # noqa: PLR0913 -- all that a setting has beside its type
         "bound": bound,
         "sweeps": sweeps,
         "chart": chart,
+        "rare": rare,
     }
     return Field(default, description=text, json_schema_extra=about, **bounds)

@@ -55,6 +55,7 @@ class FilterSettings(Group):
         "Grace period in days after a task was archived. ClearML does not record when that was, so the task's last change "
         "counts.",
         edit=Edit.HIGHER,
+        rare=True,
     )
     projects: Names = option(
         (),
@@ -83,9 +84,11 @@ class FilterSettings(Group):
         "`projects`; the first matching entry counts, and `delete_threshold_days` applies to tasks that match none.",
         edit=Edit.RULES,
     )
-    types: TaskTypes = option((), "Only tasks of these types, such as `training`. Default: all.", edit=Edit.SOME)
-    statuses: Statuses = option((), "Only tasks in these statuses. Default: all.", edit=Edit.SOME)
-    exclude_statuses: Statuses = option((), "No tasks in these statuses. Takes precedence over `statuses`.", edit=Edit.MORE)
+    types: TaskTypes = option((), "Only tasks of these types, such as `training`. Default: all.", edit=Edit.SOME, rare=True)
+    statuses: Statuses = option((), "Only tasks in these statuses. Default: all.", edit=Edit.SOME, rare=True)
+    exclude_statuses: Statuses = option(
+        (), "No tasks in these statuses. Takes precedence over `statuses`.", edit=Edit.MORE, rare=True
+    )
     users: Names = option(
         (),
         "Only tasks of these users, by name or id; by id for users who were removed from ClearML. Default: all.",
@@ -99,12 +102,14 @@ class FilterSettings(Group):
         "Also delete archived tasks that ClearML hides from its lists (system tag `hidden`), including those of datasets and "
         "pipelines.",
         edit=Edit.OFF,
+        rare=True,
     )
     include_pipeline_steps: bool = option(
         False,
         "Delete the steps of an archived pipeline controller together with it, hidden and unarchived ones included: all of "
         "them, or none and not the controller. If false, steps that are archived themselves are deleted with or after their "
         "controller.",
+        rare=True,
     )
 
 
@@ -112,6 +117,7 @@ class RelatedSettings(Group):
     """What else a pass looks at: datasets, linked tasks, models and projects."""
 
     heading: ClassVar = "Which tasks"
+    rare: ClassVar = True
 
     protect_used_datasets: bool = option(
         False,

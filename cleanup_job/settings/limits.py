@@ -29,12 +29,14 @@ class LimitSettings(Group):
         None,
         "Start no new batch after this many seconds, and report at least how many tasks are left. Default: no limit.",
         edit=Edit.LOWER,
+        rare=True,
     )
     max_tasks_per_second: float | None = option(
         None,
         "Process at most this many tasks per second, for a busy or small server. Batches become smaller accordingly. "
         "Default: no limit.",
         edit=Edit.LOWER,
+        rare=True,
         gt=0,
         le=1_000_000,
         allow_inf_nan=False,
@@ -49,6 +51,7 @@ class FileSettings(Group):
     """Where files can be deleted, and what happens to a task if they can't be."""
 
     heading: ClassVar = "Files"
+    rare: ClassVar = True
 
     files_url_prefixes: Addresses = option(
         (),
@@ -98,8 +101,9 @@ class RunSettings(Group):
     """How a pass works."""
 
     heading: ClassVar = "Run"
+    rare: ClassVar = True
 
-    dry_run: bool = option(False, "Only read, and print what a pass would delete.", edit=Edit.ON)
+    dry_run: bool = option(False, "Only read, and print what a pass would delete.", edit=Edit.ON, rare=False)
     page_size: int = option(
         500,
         "Records returned by one listing call. ClearML Server allows 500 at most.",
@@ -109,7 +113,7 @@ class RunSettings(Group):
         le=500,
     )
     batch_size: int = option(500, "Tasks that are planned and deleted together.", edit=Edit.LISTED, ge=1, le=500)
-    workers: int = option(4, "Batches in progress at the same time.", edit=Edit.LISTED, ge=1, le=32)
+    workers: int = option(4, "Batches in progress at the same time.", edit=Edit.LISTED, rare=False, ge=1, le=32)
     max_requests_in_flight: int = option(
         16,
         "Concurrent requests to each of ClearML's two servers, the API server and the fileserver. The job lowers the number by "

@@ -26,10 +26,15 @@ class Named(Protocol):
         """Whether its value must never be shown."""
 
 
+def meant(name: str, known: Iterable[str], otherwise: str) -> str:
+    """A question for the known name that is most like a wrong one, or, where none is, what else to say."""
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f"did you mean {near[0]}?" if near else otherwise
+
+
 def unknown_name(name: str, known: Iterable[str]) -> str:
     """What to say of a name that looks like a setting but is not."""
-    near = difflib.get_close_matches(name, list(known), 1)
-    hint = f"did you mean {near[0]}?" if near else "`clearml-cleanup settings` lists them all."
+    hint = meant(name, known, "`clearml-cleanup settings` lists them all.")
     return f"unknown setting {name}; {hint} A misspelled filter would delete more than intended, so nothing was done."
 
 

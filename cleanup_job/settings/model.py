@@ -5,11 +5,10 @@ in ``TABLE``, which is computed from the groups: ``max_tasks`` is ``Settings.lim
 to its group.
 """
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args, get_origin
 
 from pydantic import model_validator
 from pydantic.fields import FieldInfo
@@ -22,6 +21,7 @@ from cleanup_job.settings.connection import ConnectionSettings
 from cleanup_job.settings.fields import Group
 from cleanup_job.settings.filters import FilterSettings, RelatedSettings
 from cleanup_job.settings.limits import FileSettings, LimitSettings, RunSettings
+from cleanup_job.settings.mistakes import meant
 from cleanup_job.settings.output import OutputSettings
 from cleanup_job.settings.scopes import Edit, Scope
 from cleanup_job.settings.service_task import ScheduleSettings, ServiceTaskSettings
@@ -101,11 +101,21 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _has_a_report_for_each_shard(self) -> Self:
+        shared = [address for address in self.output.report if "{shard}" not in address]
+        if self.run.shards > 1 and shared:
+            message = (
+                f"CLEANUP_REPORT={redacted(shared[0])}, but CLEANUP_SHARDS={self.run.shards}: all pods of the pass would write "
+                "the same file. Add {shard} to its name."
+            )
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
     def _lists_known_settings(self) -> Self:
         for name in self.service_task.task_editable:
             if name not in TABLE:
-                near = difflib.get_close_matches(name, list(TABLE), 1)
-                hint = f"did you mean {near[0]}?" if near else "names are written like delete_threshold_days"
+                hint = meant(name, TABLE, "names are written like delete_threshold_days")
                 raise PydanticCustomError(OF_SETTING, "unknown setting {name}; {hint}", {
                     "setting": "task_editable", "name": name, "hint": hint,
                 })  # fmt: skip
@@ -137,6 +147,7 @@ class Entry:
     bound: bool
     sweeps: bool
     chart: bool
+    rare: bool
 
     @property
     def default(self) -> Any:
@@ -153,6 +164,14 @@ class Entry:
         """Whether it is a list."""
         return bool(self.default == ())
 
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The values that it, or each of its items, can have; none where these can't be listed."""
+        kind: Any = self.field.annotation
+        if get_origin(kind) is tuple:
+            kind = get_args(kind)[0]
+        return get_args(kind) if get_origin(kind) is Literal else ()
+
 
 def _entries() -> Iterator[Entry]:
     for attribute, holder in Settings.model_fields.items():
@@ -163,7 +182,7 @@ def _entries() -> Iterator[Entry]:
             said = field.json_schema_extra
             assert isinstance(said, dict)  # noqa: S101 -- each field of a group is made by `option`
             about: dict[str, Any] = dict(said)
-            for key in ("scope", "sweeps", "chart"):
+            for key in ("scope", "sweeps", "chart", "rare"):
                 about[key] = getattr(group, key) if about[key] is None else about[key]
             about["env"] = about["env"] or PREFIX + name.upper()
             about["flag"] = about["flag"] or "--" + name.replace("_", "-")

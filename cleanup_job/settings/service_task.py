@@ -15,6 +15,7 @@ class ServiceTaskSettings(Group):
     heading: ClassVar = "ClearML task"
     scope: ClassVar = Scope.POD
     chart: ClassVar = False
+    rare: ClassVar = True
 
     task: bool = option(
         False,
@@ -92,6 +93,7 @@ class ScheduleSettings(Group):
     """The schedule, as ClearML's own service has it."""
 
     heading: ClassVar = "Schedule"
+    rare: ClassVar = True
 
     cleanup_period_in_days: float = option(
         1.0,

@@ -37,6 +37,7 @@ class SweepSettings(Group):
         "Safety limit: refuse to sweep (exit code 2) if the server knows fewer than one in this many of the folders' tasks; it "
         "is then probably the wrong server, or has a new database.",
         flag="--known-one-in",
+        rare=True,
         ge=1,
         le=1_000_000,
     )
@@ -45,6 +46,7 @@ class SweepSettings(Group):
         "Safety limit: refuse to sweep (exit code 2) if more than this share of the folders would be deleted, or if the server "
         "doesn't know most of the folders younger than the grace period.",
         flag="--refuse-above",
+        rare=True,
         ge=0,
         le=1,
         allow_inf_nan=False,
@@ -53,4 +55,5 @@ class SweepSettings(Group):
         None,
         "The API server's host name, to sweep regardless of how few tasks it knows and how many folders would be deleted.",
         flag="--i-know",
+        rare=True,
     )

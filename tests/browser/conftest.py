@@ -3,9 +3,12 @@
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from selenium import webdriver
+
+from tests.browser.report_page import opened, written
 
 FLAGS = (
     "--headless",
@@ -36,3 +39,13 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
     driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
     yield driver
     driver.quit()
+
+
+@pytest.fixture
+def page(browser: webdriver.Chrome, tmp_path: Path) -> Iterator[webdriver.Chrome]:
+    """The HTML report, in a window that is as wide as a screen."""
+    browser.set_window_size(1280, 900)
+    yield opened(browser, written(tmp_path))
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [], "media": ""})
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})

@@ -1,103 +1,176 @@
 """The HTML report in a real browser, opened as a file: what people see, click and type."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import Select
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
-from cleanup_job.planning.paths import TaskId
-from cleanup_job.report import files
+from cleanup_job.planning.outcome import ProjectSum, Report
+from cleanup_job.report import html
+from cleanup_job.report.document import as_document
+from cleanup_job.report.task_rows import MOST, TaskRow
+from tests.browser.report_page import HOSTILE, MOMENT, count, names, opened, width
 
-MOMENT = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
-HOSTILE = '</script><script>window.hit=1</script><img src=x onerror=window.hit=1>"\' onclick=window.hit=1 x="'
+
+@pytest.fixture(scope="module")
+def huge(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """More tasks than a page has; each tenth one is kept."""
+    report = Report("1.0", False, MOMENT, MOMENT, "http://api:8008", "", MOMENT)
+    report.projects["p"] = ProjectSum("project", tasks=MOST + 5)
+
+    def rows() -> Iterator[TaskRow]:
+        for n in range(MOST + 5):
+            kept = n % 10 == 0
+            yield TaskRow(
+                f"{n * 7919:032x}", f"run {n}", f"project {n % 100}", f"p{n % 100}", f"u{n % 7}", "completed",
+                "kept" if kept else "deleted", "changed" if kept else None, "", "", 0, n % 50, space(n), 0,
+                MOMENT - timedelta(days=n % 900),
+            )  # fmt: skip
+
+    path = tmp_path_factory.mktemp("huge") / "report.html"
+    with path.open("w", encoding="utf-8") as stream:
+        html.write(as_document(report), rows(), stream)
+    return path
 
 
-@pytest.fixture
-def page(browser: webdriver.Chrome, tmp_path: Path) -> webdriver.Chrome:
-    """A report on two failures, three kept tasks, a public example, and names that try to break out."""
-    report = Report("1.0", False, MOMENT, MOMENT, "http://api:8008", "https://web.example", MOMENT + timedelta(seconds=9))
-    rows = (
-        ("train resnet", "vision", Verdict.FAILED, Reason.FILE_ERROR, "disk is full"),
-        ("train bert", "language", Verdict.FAILED, Reason.FILE_ERROR, "disk is full"),
-        ("export resnet", "vision", Verdict.KEPT, Reason.CHANGED, ""),
-        ("export bert", "language", Verdict.KEPT, Reason.NEEDS_FORCE, ""),
-        (HOSTILE, HOSTILE, Verdict.KEPT, Reason.CHANGED, HOSTILE),
-        ("tutorial", "examples", Verdict.NOT_OURS, Reason.PUBLIC, ""),
+def space(n: int) -> int:
+    """Bytes of a task of the huge page."""
+    return n * 7919 % 1_000_003 if n % 10 else 0
+
+
+def projects(page: webdriver.Chrome) -> list[str]:
+    """The names of the projects in sight, each with its number of deleted tasks."""
+    rows = page.find_elements(By.CSS_SELECTOR, "#projects tbody tr")
+    cells = [row.find_elements(By.CSS_SELECTOR, ".name, td:nth-of-type(1)") for row in rows if row.is_displayed()]
+    return [f"{name.text} {number.text}" for name, number in cells]
+
+
+def test_the_page_says_first_how_much_was_freed_and_which_settings_counted(page: webdriver.Chrome) -> None:
+    cards = [card.text.replace("\n", " ") for card in page.find_elements(By.CSS_SELECTOR, ".card")]
+    assert cards == [
+        "at least 10.7 KiB freed", "209 tasks deleted", "0 models", "10,336 files", "3 kept", "2 failed", "1 skipped",
+    ]  # fmt: skip
+    settings = page.find_element(By.CSS_SELECTOR, ".settings").text
+    assert "CLEANUP_FORCE_DELETE\ntrue environment" in settings
+
+
+def test_a_colour_means_that_the_number_is_not_0(page: webdriver.Chrome) -> None:
+    coloured = page.execute_script(
+        "const grey = getComputedStyle(document.querySelector('.card')).borderBottomColor;"
+        "return [...document.querySelectorAll('.card')].filter(card => getComputedStyle(card).borderTopColor !== grey)"
+        ".map(card => card.querySelector('span').textContent)"
     )
-    for n, (name, project, verdict, reason, detail) in enumerate(rows):
-        report.add(TaskOutcome(TaskId(f"{n:032x}"), name, project, project, verdict, reason, detail))
-    for n, project in ((200, "vision"), (9, "language")):
-        for k in range(n):
-            report.add(
-                TaskOutcome(TaskId(f"d{k:031x}"), "gone", project, project, Verdict.DELETED, files=k, external=(HOSTILE,))
-            )
-    report.exit_code, report.unknown_stores["s3://bucket"], report.external = 3, 4, 1
-    path = tmp_path / "report.html"
-    files.write(report, path)
-    for log in ("browser", "performance"):
-        browser.get_log(log)
-    browser.get(path.as_uri())
-    return browser
-
-
-def tasks(page: webdriver.Chrome) -> list[str]:
-    rows = page.find_elements(By.CSS_SELECTOR, "#tasks tbody tr")
-    return [row.find_element(By.TAG_NAME, "a").text for row in rows if row.is_displayed()]
-
-
-def column(page: webdriver.Chrome, table: str, number: int) -> list[str]:
-    cells = page.find_elements(By.CSS_SELECTOR, f"#{table} tbody tr > :nth-child({number})")
-    return [cell.text.split("\n")[0] for cell in cells]
+    assert coloured == ["freed", "tasks deleted", "kept", "failed", "skipped"]
+    red = page.find_elements(By.CSS_SELECTOR, "td.failed")
+    assert [cell.text for cell in red] == ["1", "1"]
 
 
 def test_typing_in_the_search_field_leaves_the_tasks_that_match(page: webdriver.Chrome) -> None:
-    assert len(tasks(page)) == 6
+    assert count(page) == "215 of 215 listed tasks"
     search = page.find_element(By.ID, "search")
     search.send_keys("bert DISK")
-    assert tasks(page) == ["train bert"]
-    assert page.find_element(By.ID, "count").text == "1 of 6 listed tasks"
+    assert names(page) == ["train bert"]
+    assert count(page) == "1 of 215 listed tasks"
     search.send_keys(" no such task")
-    assert tasks(page) == []
-    assert page.find_element(By.ID, "count").text == "No task matches."
+    assert names(page) == []
+    assert count(page) == "No task matches."
     search.clear()
-    assert len(tasks(page)) == 6
+    search.send_keys("ada export")
+    assert sorted(names(page)) == ["export bert", "export resnet"]
 
 
-def test_state_reason_and_search_narrow_together(page: webdriver.Chrome) -> None:
-    Select(page.find_element(By.ID, "state")).select_by_value("kept")
-    assert set(tasks(page)) == {"export resnet", "export bert", HOSTILE}
+def test_result_reason_and_search_narrow_together(page: webdriver.Chrome) -> None:
+    Select(page.find_element(By.ID, "verdict")).select_by_value("kept")
+    assert set(names(page)) == {"export resnet", "export bert", HOSTILE}
     Select(page.find_element(By.ID, "reason")).select_by_value("changed")
-    assert set(tasks(page)) == {"export resnet", HOSTILE}
+    assert set(names(page)) == {"export resnet", HOSTILE}
     page.find_element(By.ID, "search").send_keys("resnet")
-    assert tasks(page) == ["export resnet"]
+    assert names(page) == ["export resnet"]
 
 
-def test_a_column_s_head_sorts_by_number_or_by_name_with_the_keyboard_too(page: webdriver.Chrome) -> None:
+def test_projects_are_folded_with_their_sums_and_sort_below_their_parents(page: webdriver.Chrome) -> None:
+    assert projects(page) == ["vision 200", "language 9", f"{HOSTILE} 0", "examples 0"]
+    toggle = page.find_element(By.CSS_SELECTOR, "#projects .toggle")
+    assert (toggle.accessible_name, toggle.get_attribute("aria-expanded")) == ("Sub-projects of vision", "false")
+    toggle.send_keys(Keys.ENTER)
+    assert projects(page)[:3] == ["vision 200", "night 80", "language 9"]
     heads = page.find_elements(By.CSS_SELECTOR, "#projects thead button")
-    heads[1].click()
-    assert column(page, "projects", 2)[:2] == ["200", "9"]
-    heads[1].send_keys("\ue007")
-    assert column(page, "projects", 2)[-2:] == ["9", "200"]
+    heads[1].send_keys(Keys.ENTER)
+    heads[1].send_keys(Keys.ENTER)
+    assert projects(page)[-3:] == ["language 9", "vision 200", "night 80"]
     assert page.find_elements(By.CSS_SELECTOR, "#projects thead th")[1].get_attribute("aria-sort") == "ascending"
     heads[0].click()
-    assert column(page, "projects", 1)[1:] == ["examples", "language", "vision"]
+    assert projects(page)[1:] == ["examples 0", "language 9", "vision 200", "night 80"]
+    page.find_element(By.ID, "unfold").click()
+    assert len(projects(page)) == 4
 
 
-def test_bars_are_as_long_as_their_numbers(page: webdriver.Chrome) -> None:
-    widths = [bar.rect["width"] for bar in page.find_elements(By.CSS_SELECTOR, "#projects rect.deleted")]
-    assert widths[0] / widths[1] == pytest.approx(200 / 9, rel=0.02)
+@pytest.mark.parametrize(("unit", "share"), [("tasks", 200 / 9), ("bytes", 2000 / 9000)])
+def test_bars_are_as_long_as_their_numbers_of_tasks_or_bytes(page: webdriver.Chrome, unit: str, share: float) -> None:
+    page.find_element(By.ID, f"bars-{unit}").click()
+    bars = [bar.rect["width"] for bar in page.find_elements(By.CSS_SELECTOR, "#projects rect.deleted") if bar.is_displayed()]
+    assert bars[0] / bars[1] == pytest.approx(share, rel=0.02)
+    assert {bar.get_attribute("class") for bar in page.find_elements(By.CSS_SELECTOR, ".bar") if bar.is_displayed()} == {
+        f"bar {unit}"
+    }
+
+
+def test_ages_are_counted_by_the_time_of_the_pass(page: webdriver.Chrome) -> None:
+    rows = [row.text.replace("\n", " ") for row in page.find_elements(By.CSS_SELECTOR, "#ages tbody tr")]
+    assert rows == [
+        "1 month to 2 months 49 tasks at least 9.2 KiB",
+        "2 months to 3 months 60 tasks at least 600 B",
+        "3 months to 6 months 100 tasks at least 1000 B",
+        "6 months to 1 year 0 tasks 0 B",
+        "1 year to 2 years 6 tasks 0 B",
+    ]
+    by_tasks = page.execute_script(
+        "return [...document.querySelectorAll('#ages .bar.tasks')].map(bar => [...bar.children].map(part => part.classList[0]))"
+    )
+    assert by_tasks == [["deleted"], ["deleted"], ["deleted"], [], ["kept", "failed", "other"]]
+
+
+def test_200_000_tasks_are_searched_and_sorted_with_few_elements(browser: webdriver.Chrome, huge: Path) -> None:
+    page = opened(browser, huge)
+
+    def elements() -> int:
+        return len(page.find_elements(By.CSS_SELECTOR, "#tasks [role=row]"))
+
+    assert count(page) == f"200,000 of 200,000 listed tasks (of {MOST + 5:,} tasks of this pass)"
+    assert page.find_element(By.ID, "tasks").get_attribute("aria-rowcount") == "200001"
+    assert names(page)[:8] == [f"run {n}" for n in sorted(range(MOST), key=space, reverse=True)[:8]]
+    assert elements() < 80
+    head = page.find_element(By.CSS_SELECTOR, "#tasks .heads button")
+    head.click()
+    assert names(page)[:4] == ["run 0", "run 1", "run 2", "run 3"]
+    head.click()
+    assert names(page)[:2] == ["run 199999", "run 199998"]
+    page.execute_script("const area = document.querySelector('.scroller'); area.scrollTop = area.scrollHeight / 2")
+    WebDriverWait(page, 20).until(lambda found: "run 100000" in names(found))
+    assert elements() < 80
+    search = page.find_element(By.ID, "search")
+    search.send_keys("run 19994 u3")
+    expected = [n for n in range(MOST) if "19994" in str(n) and n % 7 == 3]
+    assert names(page) == [f"run {n}" for n in reversed(expected)]
+    search.clear()
+    search.send_keys(f"{123_456 * 7919:032x}")
+    assert names(page) == ["run 123456"]
 
 
 def test_names_are_text_even_where_they_look_like_a_script(page: webdriver.Chrome) -> None:
-    assert HOSTILE in tasks(page)
-    page.find_element(By.LINK_TEXT, HOSTILE)
+    page.find_element(By.ID, "search").send_keys("onerror")
+    Select(page.find_element(By.ID, "verdict")).select_by_value("kept")
+    assert names(page) == [HOSTILE]
+    page.find_element(By.CSS_SELECTOR, "#tasks .space .row .project").click()
+    assert HOSTILE in page.find_element(By.ID, "chosen").text
     assert page.execute_script("return window.hit") is None
-    assert page.execute_script("return document.scripts.length") == 2
+    assert page.execute_script("return document.scripts.length") == 3
     data = page.execute_script("return document.getElementById('data').textContent")
     assert HOSTILE in [task["name"] for reason in json.loads(data)["reasons"] for task in reason["examples"]]
 
@@ -113,40 +186,24 @@ def test_the_policy_stops_what_would_slip_through(page: webdriver.Chrome) -> Non
 
 def test_the_page_asks_for_nothing_and_complains_of_nothing(page: webdriver.Chrome) -> None:
     page.find_element(By.ID, "search").send_keys("bert")
+    page.find_element(By.CSS_SELECTOR, "#tasks .heads button").click()
+    page.find_element(By.CSS_SELECTOR, "#tasks .space .row .owner").click()
     events = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
     asked = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
     assert [url for url in asked if not url.startswith("data:")] == [page.current_url]
     assert page.get_log("browser") == []
 
 
-@pytest.mark.parametrize("width", [320, 390, 768, 1280])
-def test_nothing_is_wider_than_the_screen(page: webdriver.Chrome, width: int) -> None:
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    assert page.execute_script("return document.documentElement.scrollWidth") <= width
-    assert page.find_element(By.ID, "search").is_displayed()
-    page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_is_readable_in_both_colour_schemes(page: webdriver.Chrome, scheme: str) -> None:
-    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
-    # WCAG's contrast, of each kind of text against its background.
-    contrasts = page.execute_script("""
-      const paint = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
-      const rgb = (...colours) => {
-        for (const colour of colours) { paint.fillStyle = colour; paint.fillRect(0, 0, 1, 1); }
-        return paint.getImageData(0, 0, 1, 1).data;
-      };
-      const linear = v => v / 255 <= .04045 ? v / 255 / 12.92 : ((v / 255 + .055) / 1.055) ** 2.4;
-      const light = ([r, g, b]) => .2126 * linear(r) + .7152 * linear(g) + .0722 * linear(b);
-      return [...document.querySelectorAll('h1, .brand, dt, dd, .state, .card span, .note, code, th, td, td a, .tag, footer')]
-        .map(node => {
-          const behind = [];
-          for (let at = node; at; at = at.parentElement) behind.unshift(getComputedStyle(at).backgroundColor);
-          const back = light(rgb(...behind)), ink = light(rgb(...behind, getComputedStyle(node).color));
-          return [node.tagName + '.' + node.className, (Math.max(back, ink) + .05) / (Math.min(back, ink) + .05)];
-        }).filter(([, contrast]) => contrast < 4.5);
-    """)
-    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-    assert contrasts == []
+@pytest.mark.parametrize("pixels", [320, 360, 390, 768, 1280])
+def test_nothing_is_wider_than_the_screen(page: webdriver.Chrome, pixels: int) -> None:
+    width(page, pixels)
+    page.find_element(By.ID, "unfold").click()
+    assert page.execute_script("return document.documentElement.scrollWidth") <= pixels
+    for name in ("search", "tasks", "ages", "projects"):
+        box = page.find_element(By.ID, name).rect
+        assert 0 <= box["x"] < box["x"] + box["width"] <= pixels, name
+    cut = page.execute_script(
+        "return [...document.querySelectorAll('.panel, .card, #tasks .heads')]"
+        ".filter(node => node.scrollWidth > node.clientWidth).map(node => node.textContent)"
+    )
+    assert cut == []

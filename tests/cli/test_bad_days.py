@@ -16,7 +16,7 @@ import cleanup_job
 from cleanup_job.cli import version
 from cleanup_job.cli.main import main
 from cleanup_job.job import pod
-from cleanup_job.report import files
+from cleanup_job.storage import destinations
 from clearml_sandbox.server import Fault, Request, Sandbox
 from tests.harness import state
 
@@ -139,7 +139,7 @@ def test_a_full_disk_for_the_report_is_an_error_of_its_own(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, "fdopen", full)
+    monkeypatch.setattr(destinations.os, "fsync", full)
     monkeypatch.setattr(pod, "TERMINATION_LOG", Path("/dev/full"))
     assert main(["run", "--force-delete", "--report", str(tmp_path / "r.json")]) == 1
     last = json.loads(capsys.readouterr().out.splitlines()[-1])

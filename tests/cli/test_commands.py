@@ -12,6 +12,7 @@ from cleanup_job.cli.main import main
 from cleanup_job.job import pod
 from cleanup_job.settings.model import TABLE
 from clearml_sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.worlds.builder import World
 from tests.harness import state
 
 
@@ -177,9 +178,31 @@ def test_without_a_fileserver_tasks_with_files_are_kept_and_it_is_said(
     assert main(["run", "--files-url-prefixes", "http://files.example"]) == 2
 
 
-def test_statuses_that_leave_nothing_are_said_to(filled: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "--statuses", "completed"]) == 0
-    assert "nothing can match" in capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--statuses", "completed"], "CLEANUP_STATUSES=completed, but CLEANUP_FORCE_DELETE=false"),
+        (["--projects", "lab", "--exclude-projects", "lab"], "CLEANUP_PROJECTS=lab, but CLEANUP_EXCLUDE_PROJECTS=lab"),
+        (["--projects", "lab/deep", "--keep-projects", "l*b"], "CLEANUP_PROJECTS=lab/deep, but CLEANUP_KEEP_PROJECTS=l*b"),
+    ],
+)
+def test_filters_that_leave_nothing_are_a_mistake(
+    filled: Sandbox, world: World, capsys: pytest.CaptureFixture[str], flags: list[str], named: str
+) -> None:
+    world.project("lab/deep")
+    filled.load(world.as_dict())
+    before = len(filled.store.tasks)
+    for dry in ([], ["--dry-run"]):
+        assert main(["run", *flags, *dry]) == 2
+        assert named in str(lines(capsys.readouterr().out)[-1]["error"])
+    assert len(filled.store.tasks) == before
+
+
+def test_an_entry_without_effect_is_warned_of(filled: Sandbox, world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.project("spare")
+    filled.load(world.as_dict())
+    assert main(["run", "--projects", "lab,spare", "--exclude-projects", "spare"]) == 0
+    assert "spare in CLEANUP_PROJECTS has no effect" in capsys.readouterr().out
 
 
 def test_a_user_without_a_home_is_no_problem(

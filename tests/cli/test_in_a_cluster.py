@@ -151,8 +151,8 @@ def test_a_refused_lease_is_a_last_word_too(filled: Sandbox, last_words: Path, m
     ("arguments", "words"),
     [
         (["run", "--workers", "0"], "CLEANUP_WORKERS|--workers=0|--workers"),
-        (["run", "--wrokers", "2"], "unrecognized arguments: --wrokers"),
-        (["--wrokers", "2"], "unrecognized arguments: --wrokers"),
+        (["run", "--wrokers", "2"], "unknown flag --wrokers; did you mean --workers"),
+        (["--wrokers", "2"], "unknown flag --wrokers; did you mean --workers"),
     ],
 )
 def test_a_pass_that_never_began_has_a_last_word(

@@ -397,6 +397,47 @@ def test_a_shorter_threshold_is_taken_down_to_what_the_operator_allows(
         assert lines(capsys)[-1]["deleted"] == deleted
 
 
+@pytest.mark.parametrize(
+    ("operator", "edit"),
+    [
+        ({"STATUSES": "completed", "FORCE_DELETE": "true"}, ("force_delete", "False", "General")),
+        ({"PROJECTS": "lab", "FORCE_DELETE": "true"}, ("exclude_projects", "lab", "Settings")),
+        ({"PROJECTS": "lab", "FORCE_DELETE": "true"}, ("keep_projects", "l*b", "Settings")),  # only the server knows that
+    ],
+)
+def test_an_edit_that_leaves_nothing_to_delete_does_not_keep_a_pass_from_running(
+    ui: WebUI,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    operator: dict[str, str],
+    edit: tuple[str, str, str],
+) -> None:
+    for name, value in operator.items():
+        monkeypatch.setenv(f"CLEANUP_{name}", value)
+    main(["register"])
+    name, value, section = edit
+    ui.edit(name, value, section)
+    capsys.readouterr()
+    assert main(["run"]) == 0
+    log = lines(capsys)
+    assert log[-1]["deleted"] == 0
+    assert [line["message"] for line in log if "nothing can be deleted" in str(line.get("message"))]
+
+
+def test_what_an_edit_makes_possible_is_no_contradiction_and_the_operators_own_is_one(
+    ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CLEANUP_STATUSES", "completed")
+    monkeypatch.setenv("CLEANUP_TASK_ALLOW_FORCE_DELETE", "true")
+    main(["register"])
+    capsys.readouterr()
+    assert main(["run"]) == 2
+    assert "CLEANUP_STATUSES=completed, but CLEANUP_FORCE_DELETE=false" in str(lines(capsys)[-1]["error"])
+    ui.edit("force_delete", "True")
+    assert main(["run"]) == 0
+    assert lines(capsys)[-1]["deleted"] == 4
+
+
 # -- when it is due
 def began(filled: Sandbox, ui: WebUI, days: float) -> None:
     """As if the last run had begun so many days ago."""

@@ -15,20 +15,22 @@ def commands(*words: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("tests", "servers", "agent"),
+    ("tests", "servers", "agent", "axe"),
     [
-        ("T=tests/unit/planning/test_paths.py", False, False),
-        ("T=tests/unit -k paths", False, False),
-        ("T=tests/stores/test_objects.py", True, False),
-        ("T=tests/agent", False, True),
-        ("T=tests", True, True),
-        ("T=", True, True),
+        ("T=tests/unit/planning/test_paths.py", False, False, False),
+        ("T=tests/unit -k paths", False, False, False),
+        ("T=tests/stores/test_objects.py", True, False, False),
+        ("T=tests/agent", False, True, False),
+        ("T=tests/browser", False, False, True),
+        ("T=tests", True, True, True),
+        ("T=", True, True, True),
     ],
 )
-def test_only_what_the_tests_need_is_installed(tests: str, *, servers: bool, agent: bool) -> None:
+def test_only_what_the_tests_need_is_installed(tests: str, *, servers: bool, agent: bool, axe: bool) -> None:
     run = commands("test", tests)
     assert "requirements/dev.txt" in run
-    assert ("npm ci" in run) is servers
+    assert ("--prefix .venv/azurite" in run) is servers
+    assert ("--prefix .venv/axe" in run) is axe
     assert ("go install" in run) is servers
     assert ("requirements/agent.txt" in run) is agent
 
@@ -45,9 +47,11 @@ def test_the_demo_needs_no_development_tools() -> None:
 
 
 def test_npm_shows_its_errors_and_trusts_what_the_system_trusts() -> None:
-    (npm,) = (line for line in commands("test").replace("\\\n", "").splitlines() if "npm ci" in line)
-    assert "--silent" not in npm
-    assert "NODE_EXTRA_CA_CERTS=" in npm
+    installs = [line for line in commands("test").replace("\\\n", "").splitlines() if "npm ci" in line]
+    assert len(installs) == 2
+    for npm in installs:
+        assert "--silent" not in npm
+        assert "NODE_EXTRA_CA_CERTS=" in npm
 
 
 def test_uv_trusts_what_the_system_trusts() -> None:

@@ -54,9 +54,11 @@ def test_the_wheel_holds_the_packages_and_no_tests(wheel: Path) -> None:
         "cleanup_job/report/templates/report.md.j2",
         "clearml_sandbox/server.py",
     } <= set(names)
-    assert not [
+    elsewhere = [
         name for name in names if name.split("/")[0] not in {"cleanup_job", "clearml_sandbox"} and ".dist-info" not in name
     ]
+    assert elsewhere == ["clearml_cleanup-0.1.0.data/data/share/man/man1/clearml-cleanup.1"]
+    assert not [name for name in names if name.endswith(".1") and name not in elsewhere]
     metadata = zipfile.ZipFile(wheel).read(next(n for n in names if n.endswith("METADATA"))).decode()
     assert "Requires-Python: >=3.11" in metadata
     assert "License-Expression: Apache-2.0" in metadata

@@ -175,7 +175,7 @@ def _untrue(oracle: Oracle, after: After, done: Done) -> list[str]:
 
 def _different(dry: Done, real: Done) -> list[str]:
     """What a dry run told otherwise than the real one."""
-    one, other = dry.watcher.outcomes, real.watcher.outcomes
+    one, other = dry.watcher.ends, real.watcher.ends
     found = [f"the dry run tells of task {task}, the real one does not" for task in sorted(one.keys() - other.keys())]
     found += [f"the real run tells of task {task}, the dry one does not" for task in sorted(other.keys() - one.keys())]
     for task in sorted(one.keys() & other.keys()):

@@ -39,7 +39,7 @@ def shared_judge() -> Iterator[Judge]:
 
 def became(done: Done) -> Became:
     """What became of each task; the words may differ."""
-    return {task: (outcome.verdict, outcome.reason) for task, outcome in done.watcher.outcomes.items()}
+    return {task: (outcome.verdict, outcome.reason) for task, outcome in done.watcher.ends.items()}
 
 
 # -- worlds whose tasks need each other

@@ -40,6 +40,8 @@ class Bucket:
     """Its credentials, as parts of clearml.conf's ``sdk``."""
     put: Callable[[str, bytes], None]
     keys: Callable[[], set[str]]
+    get: Callable[[str], tuple[bytes, str]]
+    """An object and its content type."""
     environ: dict[str, str] = field(default_factory=dict)
     verify: bool | str = True
 
@@ -156,11 +158,16 @@ def s3_bucket(host: str, name: str, *, verify: bool | str = True, secure: bool =
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=name)
         return {entry["Key"] for page in pages for entry in page.get("Contents", ())}
 
+    def get(key: str) -> tuple[bytes, str]:
+        found = client.get_object(Bucket=name, Key=key)
+        return found["Body"].read(), found["ContentType"]
+
     return Bucket(
         f"s3://{name}" if plain else f"s3://{host}/{name}",
         {"aws.s3": dict(keys) if plain else {"credentials": [{"host": host, **keys, "secure": secure, "verify": verify}]}},
         lambda key, data: client.put_object(Bucket=name, Key=key, Body=data) and None,
         all_keys,
+        get,
         {"AWS_ENDPOINT_URL": endpoint} if plain else {},
     )
 
@@ -182,12 +189,18 @@ def azure_container(port: int, name: str, tls: Certificate) -> Bucket:
     endpoint = f"https://127.0.0.1:{port}/{ACCOUNT}"
     client = ContainerClient(endpoint, name, credential=ACCOUNT_KEY, connection_verify=str(tls.authority))
     client.create_container()
+
+    def get(key: str) -> tuple[bytes, str]:
+        found = client.download_blob(key)
+        return found.readall(), str(found.properties.content_settings.content_type)
+
     entry = {"account_name": ACCOUNT, "account_key": ACCOUNT_KEY, "container_name": name}
     return Bucket(
         f"azure://{ACCOUNT_HOST}/{name}",
         {"azure.storage": {"containers": [entry]}},
         lambda key, data: client.upload_blob(key, data) and None,
         lambda: set(client.list_blob_names()),
+        get,
         {"AZURE_STORAGE_ENDPOINT": endpoint, "TEST_AZURE": f"{ACCOUNT_HOST}:{port}"},
         str(tls.authority),
     )
@@ -207,10 +220,16 @@ def google_server(folder: Path) -> Iterator[str]:
 def google_bucket(address: str, name: str) -> Bucket:
     client = storage.Client("test", AnonymousCredentials(), client_options={"api_endpoint": address})
     bucket = client.create_bucket(name)
+
+    def get(key: str) -> tuple[bytes, str]:
+        found = bucket.get_blob(key)
+        return found.download_as_bytes(), found.content_type
+
     return Bucket(
         f"gs://{name}",
         {"google.storage": {"project": "test"}},
         lambda key, data: bucket.blob(key).upload_from_string(data),
         lambda: {blob.name for blob in client.list_blobs(name)},
+        get,
         {"STORAGE_EMULATOR_HOST": address},
     )

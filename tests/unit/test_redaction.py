@@ -19,12 +19,13 @@ from rich.console import Console
 from cleanup_job import redaction
 from cleanup_job.cli.main import main
 from cleanup_job.exit_codes import StopReason
-from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
+from cleanup_job.planning.outcome import LeftOut, Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.redaction import MASK, cleaned, hide_all, hide_login, redacted
 from cleanup_job.report import document, html, json_lines, k8s_event, markdown, table, termination_message
 from cleanup_job.report.formatting import plain
 from cleanup_job.settings.model import shown
+from tests.unit.report import unpacked
 
 SECRET = "hunter2SIGNATURE"
 
@@ -173,13 +174,16 @@ def renderings(text: str) -> Iterator[str]:
     """Everything that a pass shows, of a task and a server that have this text wherever there can be one."""
     now = datetime.now(UTC)
     outcome = TaskOutcome(
-        TaskId("a" * 32), text, text, "p" * 32, Verdict.FAILED, Reason.FILE_ERROR, text, rule=text,
+        TaskId("a" * 32), text, text, "p" * 32, Verdict.FAILED, Reason.FILE_ERROR, text, rule=text, user=text,
         protected=(text,), external=(text,), external_count=1, unknown_stores=((text, 1),),
     )  # fmt: skip
     gone = TaskOutcome(TaskId("b" * 32), text, text, "q" * 32, Verdict.DELETED, protected=(text,), external=(text,), rule=text)
     report = Report("1", False, now, now, text, "http://web", error=text, finished=now, exit_code=4)
     report.warn(text)
     report.emptied.append(text)
+    report.settings.append(("CLEANUP_PROJECTS", text, text))
+    report.users = {text: text}
+    report.left_out.append(LeftOut(1, text, text))
     report.stopped_by = StopReason.DEADLINE
     for one in (outcome, gone):
         report.add(one)
@@ -188,7 +192,9 @@ def renderings(text: str) -> Iterator[str]:
     console = Console(record=True, width=2000, file=io.StringIO())
     table.render(report, console)
     yield console.export_text()
-    yield html.render(found)
+    page = html.render(found, [outcome, gone])
+    yield page
+    yield unpacked.packed_text(page)
     yield markdown.render(found)
     yield json_lines.dumps(found, indent=2)
     yield json_lines.dumps(json_lines.pass_finished(report))

@@ -13,6 +13,7 @@ from cleanup_job.planning.outcome import EXAMPLES, NAMED, PROJECTS, Reason, Repo
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.report import document, files, json_lines, k8s_event, plots, table, termination_message
 from cleanup_job.report.formatting import LONGEST
+from cleanup_job.storage.destinations import FileDestination
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
 MANY = 3000
@@ -44,7 +45,7 @@ def report() -> Report:
 
 def written(ending: str) -> Callable[[Report, Path], str]:
     def write(made: Report, folder: Path) -> str:
-        files.write(made, folder / f"r.{ending}")
+        files.write(made, FileDestination(folder / f"r.{ending}"))
         return (folder / f"r.{ending}").read_text()
 
     return write

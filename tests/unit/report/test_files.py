@@ -9,7 +9,8 @@ import pytest
 from jinja2 import UndefinedError
 
 from cleanup_job.report import document, files
-from cleanup_job.report.formats import FORMATS
+from cleanup_job.report.formats import CONTENT_TYPES, FORMATS
+from cleanup_job.storage.destinations import FileDestination
 from tests.unit.report.example_report import report
 
 
@@ -18,7 +19,7 @@ def test_a_job_killed_while_writing_leaves_the_report_before_and_no_litter(
     tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / f"report.{ending}"
-    files.write(report(), target)
+    files.write(report(), FileDestination(target))
     before = target.read_bytes()
 
     def killed(*_: object) -> None:
@@ -26,24 +27,24 @@ def test_a_job_killed_while_writing_leaves_the_report_before_and_no_litter(
 
     monkeypatch.setattr(Path, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
-        files.write(report(projects=9), target)
+        files.write(report(projects=9), FileDestination(target))
     assert target.read_bytes() == before
     assert list(tmp_path.iterdir()) == [target]
 
 
 def test_another_ending_is_refused_with_the_allowed_ones_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"\.json, \.html or \.md"):
-        files.write(report(), tmp_path / "report.pdf")
+        files.write(report(), FileDestination(tmp_path / "report.pdf"))
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("ending", "code"), [*((ending, 0) for ending in FORMATS), (".pdf", 2)])
+@pytest.mark.parametrize(("ending", "code"), [*((ending, 0) for ending in CONTENT_TYPES), (".pdf", 2)])
 def test_the_settings_take_every_format_and_no_other(tmp_path: Path, ending: str, code: int) -> None:
     server = dict.fromkeys(("CLEARML_API_HOST", "CLEARML_API_ACCESS_KEY", "CLEARML_API_SECRET_KEY"), "http://server")
     command = [sys.executable, "-m", "cleanup_job", "settings", "--report", str(tmp_path / f"report{ending}")]
     done = subprocess.run(command, env=os.environ | server, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
-    assert code == 0 or all(known in done.stderr for known in FORMATS)
+    assert code == 0 or all(known in done.stderr for known in CONTENT_TYPES)
 
 
 @pytest.mark.parametrize("ending", FORMATS)

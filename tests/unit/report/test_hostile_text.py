@@ -15,6 +15,7 @@ from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.redaction import redacted
 from cleanup_job.report import document, formatting, html, json_lines, markdown, table, termination_message
+from tests.unit.report import unpacked
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
 WRITABLE = st.characters(exclude_categories=())  # lone surrogates too: JSON from a server can hold them
@@ -54,6 +55,7 @@ def test_a_page_has_the_same_elements_whatever_the_names_are(name: str) -> None:
     page = html.render(document.as_document(report("x" + name)))
     page.encode()
     assert Elements(page).found == Elements(html.render(document.as_document(report("x")))).found
+    assert unpacked.tasks(page)[0]["name"] == formatting.plain("x" + name)
 
 
 @pytest.mark.parametrize("web", ["javascript:alert(1)//", "data:text/html,", "//evil.example", 'https://web/"><script>'])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cleanup_job.exit_codes import StopReason
-from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
+from cleanup_job.planning.outcome import LeftOut, Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.sweep_outcome import Orphan, OrphanVerdict, SweepReport
 from cleanup_job.report import json_lines, sweep
@@ -35,12 +35,14 @@ def lines(*, known: bool) -> dict[str, dict[str, Any]]:
     report = Report("1.0", dry_run=False, started=MOMENT, cutoff=MOMENT)
     reason, verdict = (Reason.UNKNOWN_STORE, Verdict.KEPT) if known else (None, Verdict.DELETED)
     outcome = TaskOutcome(
-        TaskId("t" * 32), "n", "p", "i", verdict, reason, protected=("u",), unknown_stores=STORES, rule="p=7" if known else ""
-    )
+        TaskId("t" * 32), "n", "p", "i", verdict, reason, protected=("u",), unknown_stores=STORES, rule="p=7" if known else "",
+        user="u" if known else "", status="created" if known else "", active=MOMENT if known else None,
+    )  # fmt: skip
     report.add(outcome)
     if known:
         report.web, report.error, report.stopped_by, report.finished = "https://web", "e", StopReason.SIGTERM, MOMENT
         report.run, report.shard, report.shards, report.left_is_least = "r", 1, 4, True
+        report.left_out = [LeftOut(2, "archived tasks past the threshold are not drafts", "CLEANUP_FORCE_DELETE=true")]
     some = "x" if known else None
     swept = SweepReport("1.0", "host", delete=False, started=MOMENT, finished=MOMENT)
     if known:
