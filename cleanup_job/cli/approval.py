@@ -14,6 +14,7 @@ from cleanup_job.cli.terminal import say
 from cleanup_job.cli.text_output import PlanOutput, Shown, TextOutput
 from cleanup_job.exit_codes import ExitCode
 from cleanup_job.job.at_terminal import Approvable, PassAtTerminal, Plan, is_to_be_approved
+from cleanup_job.job.plans import PlanFile
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.planning.outcome import Report, TaskOutcome
 from cleanup_job.planning.selection import Chosen
@@ -36,6 +37,8 @@ class AtTerminal:
     """Whether each task that is deleted, or would be, is shown."""
     chosen: Chosen | None = None
     """The only tasks that it may delete; None if it may be any."""
+    plan: PlanFile | None = None
+    """Gets what a dry run would delete."""
 
     def run(self) -> int:
         """Run the pass, after a plan that is approved unless it is a dry run or was approved beforehand.
@@ -67,7 +70,9 @@ class AtTerminal:
         stop = Stop()
         output = TextOutput(Console(), self._level, shown)
         with watched(stop):
-            code = PassAtTerminal(self.settings, self.origins, self.flags, output, stop, _leave, chosen=chosen).run()
+            code = PassAtTerminal(
+                self.settings, self.origins, self.flags, output, stop, _leave, chosen=chosen, plan=self.plan
+            ).run()
         if stop.patience() is not None:
             _leave(code)  # what hangs in a thread would be waited for otherwise
         return code

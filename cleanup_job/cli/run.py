@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from cleanup_job import wiring
+from cleanup_job.cli.chosen import Asked, add_chosen_flags, asked_of
 from cleanup_job.cli.flags import OF_A_PASS, add_flags, given
 from cleanup_job.cli.streams import watched
-from cleanup_job.cli.terminal import is_watched, output_for, warn
+from cleanup_job.cli.terminal import is_watched, output_for, say, warn
 from cleanup_job.errors import CleanupError
 from cleanup_job.job import pod
 from cleanup_job.job.pass_job import PassJob
@@ -26,7 +27,8 @@ EXAMPLES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add a flag for each setting of a pass, and those for who watches it."""
+    """Add a flag for each setting of a pass, those that choose tasks, and those for who watches it."""
+    add_chosen_flags(parser.add_argument_group("Chosen tasks"))
     group = parser.add_argument_group("On a terminal")
     group.add_argument("-y", "--yes", action="store_true", help="delete without planning and asking first")
     group.add_argument(
@@ -43,6 +45,7 @@ def run(options: argparse.Namespace) -> int:
     flags = given(options)
     try:
         settings, origins = wiring.read_settings(flags)
+        asked = asked_of(options, settings)
     except CleanupError as error:
         explain(str(error))
         raise
@@ -50,16 +53,31 @@ def run(options: argparse.Namespace) -> int:
         explain(f"unexpected error: {type(error).__name__}: {error}")
         raise
     if is_watched(settings):
-        return _on_terminal(settings, origins, flags, options)
+        return _on_terminal(settings, origins, flags, options, asked)
     stop = Stop()
     with watched(stop):
-        return PassJob(settings, origins, flags, output_for(settings, every_task=options.every_task), stop).run()
+        output = output_for(settings, every_task=options.every_task)
+        if asked.text:
+            output.plan(asked.text)
+        return PassJob(settings, origins, flags, output, stop, chosen=asked.chosen, plan=asked.plan).run()
 
 
-def _on_terminal(settings: Settings, origins: dict[str, str], flags: Mapping[str, Any], options: argparse.Namespace) -> int:
+def _on_terminal(
+    settings: Settings, origins: dict[str, str], flags: Mapping[str, Any], options: argparse.Namespace, asked: Asked
+) -> int:
     from cleanup_job.cli.approval import AtTerminal  # noqa: PLC0415 -- rich is slow to import, and not needed for JSON
 
-    return AtTerminal(settings=settings, origins=origins, flags=flags, yes=options.yes, every_task=options.every_task).run()
+    if asked.text:
+        say(asked.text)
+    return AtTerminal(
+        settings=settings,
+        origins=origins,
+        flags=flags,
+        yes=options.yes,
+        every_task=options.every_task,
+        chosen=asked.chosen,
+        plan=asked.plan,
+    ).run()
 
 
 def explain(error: str) -> None:

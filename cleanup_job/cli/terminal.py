@@ -94,6 +94,9 @@ class JsonOutput(Output):
     def trouble(self, text: str) -> None:
         self._print(json_lines.warning(text))
 
+    def plan(self, text: str) -> None:
+        self._print(json_lines.plan(text))
+
     def debug(self, text: str) -> None:
         self._print(json_lines.debug(text))
 

@@ -138,6 +138,9 @@ class TextOutput(Output):
     def trouble(self, text: str) -> None:
         self.warning(text)
 
+    def plan(self, text: str) -> None:
+        self._say(text)
+
     def debug(self, text: str) -> None:
         if self._least <= LEVELS.index("debug"):
             self._say(text)

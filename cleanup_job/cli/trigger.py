@@ -5,6 +5,7 @@ import sys
 
 from rich.console import Console
 
+from cleanup_job.cli.chosen import add_chosen_flags, arguments_of
 from cleanup_job.cli.installed_release import add_release_flags, release_of
 from cleanup_job.cluster.cronjob import container_of, create, job_from
 from cleanup_job.cluster.follow import Follower
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="a setting for this pass alone: --set maxTasks=100",
     )
+    add_chosen_flags(parser.add_argument_group("chosen tasks; files are in the pod"))
     parser.add_argument("--follow", action="store_true", help="print the log until the pass ends, and exit with its exit code")
     parser.add_argument("--name", metavar="NAME", help="name of the Job (default: the CronJob's name and -manual-…)")
 
@@ -38,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     """Create the Job; with --follow, print its log and return its exit code."""
     given = overrides.parse([*options.set, *(["CLEANUP_DRY_RUN=true"] if options.dry_run else [])])
     cluster, namespace, cronjob = release_of(options)
-    made = job_from(cronjob, options.name, overrides.as_arguments(given))
+    made = job_from(cronjob, options.name, [*overrides.as_arguments(given), *arguments_of(options)])
     template = cronjob["spec"]["jobTemplate"]["spec"]["template"]
     overrides.check_arguments(given, container_of(template).get("args") or [])
     job = create(cluster, namespace, made)

@@ -8,6 +8,7 @@ from cleanup_job import wiring
 from cleanup_job.exit_codes import ExitCode, StopReason
 from cleanup_job.job import pod
 from cleanup_job.job.pass_job import Output, PassJob
+from cleanup_job.job.plans import PlanFile
 from cleanup_job.passes.batch import CHUNK
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.planning.outcome import GONE, Report, TaskOutcome
@@ -45,11 +46,12 @@ class PassAtTerminal(PassJob):
         leave: Callable[[int], None],
         *,
         chosen: Chosen | None = None,
+        plan: PlanFile | None = None,
     ) -> None:
         """Prepare it; ``leave`` ends the process at once, with an exit code."""
         if origins["batch_size"] == DEFAULT:
             settings = settings.replaced(batch_size=BATCH)
-        super().__init__(settings, origins, flags, output, stop, chosen=chosen)
+        super().__init__(settings, origins, flags, output, stop, chosen=chosen, plan=plan)
         self._leave = leave
 
     def _begins(self, connection: wiring.Login) -> None:

@@ -11,7 +11,9 @@ from cleanup_job import wiring
 from cleanup_job.errors import CleanupError, SettingsError
 from cleanup_job.exit_codes import ExitCode, StopReason
 from cleanup_job.job import pod
+from cleanup_job.job.audited import audited
 from cleanup_job.job.life_cycle import Job, RunOutput
+from cleanup_job.job.plans import PlanFile
 from cleanup_job.job.report_files import ReportFiles
 from cleanup_job.passes.cleanup import Pass, Stop
 from cleanup_job.passes.observers import Observers
@@ -49,6 +51,9 @@ class Output(RunOutput[Report], Observer, Protocol):
     def trouble(self, text: str) -> None:
         """Show a warning that only the log gets: a request is tried again, a server slows down."""
 
+    def plan(self, text: str) -> None:
+        """Show which plan is carried out, or that one was written."""
+
     def debug(self, text: str) -> None:
         """Show a detail for troubleshooting."""
 
@@ -67,6 +72,7 @@ class PassJob(Job[Report]):
         stop: Stop,
         *,
         chosen: Chosen | None = None,
+        plan: PlanFile | None = None,
     ) -> None:
         """Prepare a pass.
 
@@ -77,11 +83,13 @@ class PassJob(Job[Report]):
             output: Shows what happens.
             stop: Ends the pass early.
             chosen: The only tasks that it may delete; None if it may be any.
+            plan: Gets what a dry run would delete.
         """
         super().__init__(settings, _new_report(settings), output, stop)
         self._origins = origins
         self._flags = flags
         self._chosen = chosen
+        self._plan = plan or PlanFile()
         self._files = ReportFiles(self._report, {}, self._warn)
 
     def _check(self) -> None:
@@ -90,6 +98,7 @@ class PassJob(Job[Report]):
         for address in self._settings.output.report:
             at = expanded(address, started=report.started, shard=report.shard, api_host=connection.api_host)
             places[at] = wiring.destination(self._settings, at, "CLEANUP_REPORT")
+        self._plan.open()
         self._files = ReportFiles(report, places, self._warn)
 
     def _work(self, *, holds_lease: bool) -> Skipped | None:
@@ -110,16 +119,19 @@ class PassJob(Job[Report]):
     def _clean(self, settings: Settings, connection: wiring.Login, observer: Observer, own: OwnTasks | None = None) -> None:
         parts = wiring.connect(settings, connection, self._stop.before_deletion)
         try:
-            watching = Observers(observer, self._files)
-            doing = Pass(parts.server, parts.stores, settings, self._report, watching, self._stop, own=own, chosen=self._chosen)
-            remark = doing.set_clock()
-            self._begins(connection)
-            self._output.started(self._report)
-            self._note_users(parts.server)
-            self._files.begin()
-            if remark:
-                self._output.debug(remark)
-            doing.run()
+            with audited(settings, connection, "pass", self._report) as audit:
+                watching = Observers(observer, self._plan, self._files)
+                around = (settings, self._report, watching, self._stop)
+                doing = Pass(parts.server, parts.stores, *around, own=own, chosen=self._chosen, audit=audit)
+                remark = doing.set_clock()
+                self._begins(connection)
+                self._output.started(self._report)
+                self._note_users(parts.server)
+                self._files.begin()
+                self._plan.begin(self._settings, self._report, partial(_key_of, connection))
+                if remark:
+                    self._output.debug(remark)
+                doing.run()
         finally:
             self._report.requests = parts.requests()
 
@@ -247,6 +259,8 @@ class PassJob(Job[Report]):
 
     def _publish(self) -> None:
         report = self._report
+        if planned := self._plan.end(report):
+            self._output.plan(planned)
         for problem in self._files.finish():
             report.error = report.error or problem
             report.exit_code = report.exit_code or ExitCode.UNEXPECTED
@@ -259,8 +273,16 @@ class PassJob(Job[Report]):
         )
 
     def _explain_failure(self, error: str) -> None:
+        self._plan.discard()
         self._files.abandon()
         pod.explain_failure(error, self._warn)
+
+
+def _key_of(connection: wiring.Login) -> str:
+    """The id of the user whose key the job has; empty if the server doesn't say."""
+    from cleanup_job.clearml_api.current_user import current_user  # noqa: PLC0415 -- clearml is slow to import
+
+    return current_user(connection.transport)[0]
 
 
 def _new_report(settings: Settings) -> Report:

@@ -14,17 +14,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 
-from cleanup_job.errors import CleanupError, LeaseLostError, RefusedError, SettingsError, StoppedError
+from cleanup_job.errors import LeaseLostError, SettingsError, StoppedError
 from cleanup_job.exit_codes import StopReason
+from cleanup_job.passes.auditing import Auditing
 from cleanup_job.passes.batch import Batches
 from cleanup_job.passes.claim_index import ClaimIndex
 from cleanup_job.passes.file_results import FileResults
 from cleanup_job.passes.in_hand import InHand
-from cleanup_job.passes.left_out import left_out
+from cleanup_job.passes.left_out import note_left_out
+from cleanup_job.passes.limits import Counted, Counting, refusal
 from cleanup_job.passes.observers import Observers
 from cleanup_job.passes.phases import Phases
 from cleanup_job.passes.planner import Planner
-from cleanup_job.passes.ports import Observer, Server, Storage
+from cleanup_job.passes.ports import Audit, Observer, Server, Storage
 from cleanup_job.passes.projects import ProjectDeletion
 from cleanup_job.passes.rate import Rate
 from cleanup_job.passes.reading import Reader
@@ -41,7 +43,7 @@ from cleanup_job.planning.outcome_builder import OutcomeBuilder
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.plan import Kept
 from cleanup_job.planning.policy import Policy, shared_folders
-from cleanup_job.planning.selection import Chosen, OwnTasks, Rules, resolve
+from cleanup_job.planning.selection import Chosen, OwnTasks, Query, Rules, resolve
 from cleanup_job.planning.sharding import ALONE, Share, share
 from cleanup_job.settings.model import Settings
 from cleanup_job.transport.splitting import Splitting
@@ -121,16 +123,22 @@ class Pass:
         *,
         own: OwnTasks | None = None,
         chosen: Chosen | None = None,
+        claims: ClaimIndex | None = None,
+        audit: Audit | None = None,
     ) -> None:
         """``report`` is filled in during the pass.
 
-        ``own`` are the job's own tasks in ClearML; ``chosen``, if there are any, the only ones that it may delete.
+        ``own`` are the job's own tasks in ClearML; ``chosen``, if there are any, the only ones that it may delete; ``claims``
+        what other records need, if that was read before, for these settings; ``audit``, if there is one, gets all that is
+        deleted before it is.
         """
         self._server = server
         self._storage = storage
         self._settings = settings
         self._own = own or OwnTasks()
+        self._audit = audit
         self._chosen = chosen
+        self._claims = claims or claim_index(server, storage, settings, self._time_to_stop)
         self._report = report
         self._observers = Observers(observer)
         self._deleted = DeletedSoFar()
@@ -167,31 +175,26 @@ class Pass:
             if self._settings.run.dry_run:
                 self._warn_of_stores()
             rules = self._rules(names)
-            claims = ClaimIndex(
-                self._server,
-                self._storage,
-                self._settings.related.protect_linked_artifacts,
-                links=self._settings.files.external_files == "delete",
-                stopped=self._time_to_stop,
-            )
-            counted = self._count(rules, claims)
-        refusal = self._refusal(counted)
-        if refusal is not None and not self._settings.run.dry_run:
-            raise refusal
-        stream = self._stream(rules, claims, names, counted)
+            found = self._count(rules, self._claims)
+        counted = None if found is None else found.tasks
+        refused = refusal(self._settings.limits, found, names)
+        if refused is not None and not self._settings.run.dry_run:
+            self._report.selected = self._report.left = counted or 0
+            raise refused
+        stream = self._stream(rules, self._claims, names, counted)
         self._work(stream)
         self._note_what_is_left(stream, counted)
         if stream.error is not None:
             raise stream.error
-        if self._settings.run.dry_run:
-            self._note_what_is_left_out(rules)
+        if self._settings.run.dry_run and not self._settings.run.shard:
+            note_left_out(self._report, self._server, rules, self._time_to_stop, self._warn)
         if stream.selected:
             if self._settings.related.delete_empty_projects and not self._stop.reason:
                 self._delete_emptied_projects(stream.touched, names)
             for warning in self._storage.warnings():
                 self._warn(warning)
-        if refusal is not None:
-            raise refusal
+        if refused is not None:
+            raise refused
 
     # -- select
     def _warn_of_stores(self) -> None:
@@ -223,25 +226,11 @@ class Pass:
             in_work=in_work,
         )
 
-    def _count(self, rules: Rules, claims: ClaimIndex) -> int | None:
-        """How many tasks are to be deleted, by all shards together; None if there is no limit to compare it with."""
-        if self._settings.limits.refuse_above is None:
-            return None
-        return self._windows(rules, claims, ALONE).count()
-
-    def _refusal(self, count: int | None) -> RefusedError | None:
-        """The safety limit: it ends a pass before its first deletion, and a dry run once all is said.
-
-        All shards count the same tasks: they refuse together, or not at all.
-        """
-        limit = self._settings.limits.refuse_above
-        if limit is None or count is None or count <= limit:
-            return None
-        self._report.selected = self._report.left = count
-        return RefusedError(
-            f"{count} tasks are to be deleted, more than CLEANUP_REFUSE_ABOVE={limit} allows: nothing was deleted. "
-            f"If that is what you want, set CLEANUP_REFUSE_ABOVE={count} or higher for one pass; a dry run lists them."
-        )
+    def _count(self, rules: Rules, claims: ClaimIndex) -> Counted | None:
+        """What is to be deleted, by all shards together; None if there is no limit to compare it with."""
+        counting = Counting(self._server, self._split, self._storage.locate, self._time_to_stop)
+        everything = Query(hidden=rules.query().hidden)
+        return counting.count(self._settings.limits, self._windows(rules, claims, ALONE).to_delete(), everything)
 
     # -- plan and delete
     def _stream(self, rules: Rules, claims: ClaimIndex, names: dict[str, str], counted: int | None) -> Stream:
@@ -315,29 +304,12 @@ class Pass:
         if report.left or report.left_is_least:
             report.stopped_by = self._stop.reason or StopReason.MAX_TASKS
 
-    def _note_what_is_left_out(self, rules: Rules) -> None:
-        """In a dry run: which other archived tasks there are. That they can't be read changes nothing else."""
-        if self._stop.reason or rules.chosen is not None or self._settings.run.shard:
-            return
-        try:
-            self._report.left_out = left_out(self._server, rules, self._time_to_stop)
-        except CleanupError as error:
-            self._warn(f"which archived tasks the settings leave out is not known: {error}")
-
     def _policy(self, rules: Rules, names: Mapping[str, str], claims: ClaimIndex) -> Policy:
         """What the settings allow, and what the stores can do: they are made ready for the first deletion."""
         if not self._settings.run.dry_run:
             self._storage.prepare()
         self._storage.prove(claims.sample)
-        return Policy(
-            rules,
-            unknown_stores=self._settings.files.unknown_stores,
-            links=self._storage.links if self._settings.files.external_files == "delete" else frozenset(),
-            by_file=self._storage.by_file,
-            lists=self._storage.lists,
-            shared=shared_folders(names.values()),
-            keep_model_tags=frozenset(self._settings.related.keep_model_tags),
-        )
+        return policy_of(self._settings, self._storage, rules, names)
 
     def _batches(self, policy: Policy, claims: ClaimIndex, backlog: Backlog, outcomes: OutcomeBuilder) -> Batches:
         """Put the parts together that take batches through the pass."""
@@ -362,6 +334,7 @@ class Pass:
             split=self._split,
             warn=self._warn,
             phases=self._phases,
+            auditing=Auditing(self._audit, policy, backlog.tasks, self._split, outcomes) if self._audit is not None else None,
             go_on=self._stop.go_on,
             in_hand=self._stop.in_hand,
         )
@@ -379,6 +352,7 @@ class Pass:
             dry_run=self._settings.run.dry_run,
             needed_by=lambda without: needed_by(self._settings.filters, names, without),
             warn=self._warn,
+            audit=self._audit,
         )
         for project in deletion.delete(touched, self._deleted):
             self._report.emptied.append(project.name)
@@ -393,3 +367,27 @@ class Pass:
     def _note(self, outcome: TaskOutcome) -> None:
         self._report.add(outcome)
         self._observers.outcome(outcome)
+
+
+def claim_index(server: Server, storage: Storage, settings: Settings, stopped: Callable[[], bool]) -> ClaimIndex:
+    """An index of what other records need, as far as these settings ask for it; nothing is read yet."""
+    return ClaimIndex(
+        server,
+        storage,
+        settings.related.protect_linked_artifacts,
+        links=settings.files.external_files == "delete",
+        stopped=stopped,
+    )
+
+
+def policy_of(settings: Settings, storage: Storage, rules: Rules, projects: Mapping[str, str]) -> Policy:
+    """What the settings allow; ``projects``: names by id."""
+    return Policy(
+        rules,
+        unknown_stores=settings.files.unknown_stores,
+        links=storage.links if settings.files.external_files == "delete" else frozenset(),
+        by_file=storage.by_file,
+        lists=storage.lists,
+        shared=shared_folders(projects.values()),
+        keep_model_tags=frozenset(settings.related.keep_model_tags),
+    )

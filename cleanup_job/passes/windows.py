@@ -122,21 +122,21 @@ class Windows:
         window.later.clear()
         return window
 
-    def count(self) -> int:
-        """Count the tasks that may be deleted: reads the listing to its end, and remembers none of them.
+    def to_delete(self) -> Iterator[list[Task]]:
+        """The tasks that may be deleted, a window at a time: reads the listing to its end, and remembers none of them.
 
         Raises:
             CleanupError: the server gives no usable answer.
         """
-        number, ends = 0, False
+        ends = False
         while not ends:
             window, tasks, _ = self._judged()
             listed = frozenset(tasks)
             self._pipelines.sort_out(window, tasks)
             # The listing gives a step of its own accord, too, in this window or another one.
             once = [task for task in tasks if task in listed or not self._rules.allows_as_step_too(tasks[task])]
-            number, ends = number + len(set(once) - window.held.keys()), window.ends
-        return number
+            yield [tasks[task] for task in dict.fromkeys(once) if task not in window.held]
+            ends = window.ends
 
     def _look_up(self, window: Window, tasks: dict[TaskId, Task], reached: datetime | None) -> None:
         """Add to a window all that the server, and the claims, say of its tasks."""

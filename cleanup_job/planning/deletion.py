@@ -82,14 +82,16 @@ def deletion_of(task: Task, unit: Unit, batch: Batch, policy: Policy) -> Deletio
 
 
 def digest_of(deletion: Deletion) -> str:
-    """A digest of a task's record, and of those of its models, in hexadecimal digits: it differs if anyone changed them.
+    """A digest of a task's record, of those of its models, and of what is kept of it, in hexadecimal digits.
 
-    The parent is not in it, since it is renamed when it is deleted.
+    It differs if anyone changed a record, or if more or less of the task is needed by others: so that what was approved is
+    deleted, and not a file more. The parent is not in it, since it is renamed when it is deleted.
     """
     task = deletion.task
     record = (task.last_update, task.status, task.status_changed, task.tags, task.system_tags, task.project)
     models = sorted((model.id, model.uri, model.ready, model.tags) for model in deletion.models)
-    return blake2b(repr((record, models, sorted(deletion.kept_models))).encode(), digest_size=16).hexdigest()
+    kept = (sorted(deletion.kept_models), deletion.protected, sorted(deletion.unknown_stores))
+    return blake2b(repr((record, models, kept)).encode(), digest_size=16).hexdigest()
 
 
 def kinds_apart(task: TaskId, claims: Iterable[Claim], policy: Policy) -> frozenset[str]:

@@ -80,8 +80,9 @@ def _other_than_approved(made: Sequence[Deletion], policy: Policy) -> TaskId | N
 
 
 def _not_as_approved(task: Task, differs: TaskId) -> Kept:
-    which = "its record, or that of a model it made," if differs == task.id else f"task {differs}, with which it is deleted,"
-    return Kept(task, Reason.CHANGED, f"{which} was changed since the plan was made; make a new plan to delete it")
+    what = "its record, that of a model it made, or what others need of it"
+    which = what if differs == task.id else f"task {differs}, with which it is deleted,"
+    return Kept(task, Reason.CHANGED, f"{which} changed since the plan was made; make a new plan to delete it")
 
 
 def _why_kept(task: TaskId, batch: Batch, policy: Policy) -> Kept | None:

@@ -121,6 +121,11 @@ def warning(text: str) -> Line:
     return line("warning", "warning", message=text)
 
 
+def plan(text: str) -> Line:
+    """Which plan is carried out, or that one was written."""
+    return line("plan", "info", message=text)
+
+
 def debug(text: str) -> Line:
     """A line that only helps to find out what happens."""
     return line("debug", "debug", message=text)
@@ -178,6 +183,8 @@ def summary(report: Report) -> Line:
         "seconds": round(seconds(report), 3),
         "phases": {name: round(spent, 3) for name, spent in report.phases.items()},
         "run": report.run or None,
+        "audit": report.audit or None,
+        "audit_sha256": report.audit_hash or None,
         "shard": report.shard,
         "shards": report.shards,
     }

@@ -5,6 +5,9 @@ from typing import ClassVar, Literal
 from cleanup_job.settings.fields import Addresses, Folders, Group, Seconds, Verify, option
 from cleanup_job.settings.scopes import Edit, Scope
 
+SMALL_PROJECT = 10
+"""Archived tasks of a project below which ``refuse_above_percent`` does not look at it alone: one of two is half of them."""
+
 
 class LimitSettings(Group):
     """How much a pass may do."""
@@ -25,6 +28,24 @@ class LimitSettings(Group):
         edit=Edit.LOWER,
         ge=1,
     )
+    refuse_above_percent: float | None = option(
+        None,
+        "Safety limit: abort before deleting anything (exit code 2) if more than this share of all archived tasks, in percent, "
+        f"matches on the whole server, or in one project with {SMALL_PROJECT} archived tasks or more; a dry run lists them "
+        "first. For this, all archived tasks are listed once more. Default: no limit.",
+        edit=Edit.LOWER,
+        gt=0,
+        le=100,
+        allow_inf_nan=False,
+    )
+    refuse_above_bytes: int | None = option(
+        None,
+        "Safety limit: abort before deleting anything (exit code 2) if the tasks that match have more than this many bytes in "
+        "their folders; a dry run lists them first. Only the sizes in the tasks' records count, which are those of artifacts: "
+        "files of models, debug samples and plots have none. For this, these tasks are read once more. Default: no limit.",
+        edit=Edit.LOWER,
+        ge=1,
+    )
     deadline_seconds: Seconds | None = option(
         None,
         "Start no new batch after this many seconds, and report at least how many tasks are left. Default: no limit.",
@@ -41,6 +62,11 @@ class LimitSettings(Group):
         le=1_000_000,
         allow_inf_nan=False,
     )
+
+    @property
+    def need_counting(self) -> bool:
+        """Whether a limit is set for which everything is counted before the first deletion."""
+        return any(limit is not None for limit in (self.refuse_above, self.refuse_above_percent, self.refuse_above_bytes))
 
     def tasks_per_second(self, shards: int) -> float | None:
         """The share that one of so many pods has of ``max_tasks_per_second``; None if there is no limit."""

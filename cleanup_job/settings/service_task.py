@@ -21,6 +21,7 @@ class ServiceTaskSettings(Group):
         False,
         "Read the parameters of the draft task in ClearML, where values edited in the Web UI count as far as the settings "
         "below allow, and create a run of it for each pass.",
+        flag="--service-task",
     )
     task_project: Annotated[str, BeforeValidator(project_name)] = option(
         "DevOps",

@@ -65,3 +65,14 @@ def test_a_dry_run_that_an_argument_would_undo_is_not_made(cluster: FakeCluster,
     assert main(["trigger", "--dry-run"]) == 2
     assert made(cluster) == []
     assert "--no-dry-run" in capsys.readouterr().err
+
+
+def test_chosen_tasks_and_plans_are_passed_on(cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trigger", "--dry-run", "--task", "A" * 32, "--plan", "/plans/a b.jsonl"]) == 0
+    assert main(["trigger", "--from-plan", "/plans/a.jsonl"]) == 0
+    one, other = (job["spec"]["template"]["spec"]["containers"][0]["args"] for job in made(cluster))
+    assert one == ["--dry-run", f"--task={'a' * 32}", "--plan=/plans/a b.jsonl"]
+    assert other == ["--from-plan=/plans/a.jsonl"]
+    assert main(["trigger", "--task", "exp 1"]) == 2
+    assert "'exp 1' is not the ID of a task" in " ".join(capsys.readouterr().err.split())
+    assert len(made(cluster)) == 2

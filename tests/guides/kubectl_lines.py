@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 VERBS = {
     "apply": ("--filename", "--kustomize"),
+    "cp": ("--namespace",),
     "create": ("--namespace", "--from-literal", "--from-file"),
     "delete": ("--namespace",),
     "describe": ("--namespace",),
@@ -25,6 +26,8 @@ class KubectlLine:
     kind: str = ""
     objects: tuple[tuple[str, str], ...] = ()
     options: dict[str, list[str]] = field(default_factory=dict)
+    target: str = ""
+    """Where a copy goes."""
 
     def __str__(self) -> str:
         return shlex.join(("kubectl", *self.words))
@@ -36,6 +39,11 @@ def parse(words: tuple[str, ...]) -> KubectlLine:
     if "--" in rest:  # what follows runs in a pod
         rest = rest[: rest.index("--")]
     names, options = _sorted(rest, VERBS[verb])
+    if verb == "cp":
+        source, target = names
+        pod, _, path = source.partition(":")
+        assert path.rpartition("/")[2] == target
+        return KubectlLine(words, verb, "", (("pod", pod),), options, target)
     if verb == "create":
         assert names[0] in {"secret", "configmap"}
         return KubectlLine(words, verb, names[0], (), options)

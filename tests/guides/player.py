@@ -103,6 +103,7 @@ class Player:
                 "HelmRelease": self._helm_release,
                 "GitRepository": lambda _: None,  # the release that names it looks for it
                 "PrometheusRule": lambda _: None,  # test_results.py reads its expressions
+                "Pod": lambda _: None,  # it has the volumes that the release has
             }
             assert item["kind"] in kinds, f"{name}: nothing is known of {item['kind']}"
             kinds[item["kind"]](item)
@@ -148,6 +149,7 @@ class Player:
             "export": lambda words, _: self._export(words),
             "make": lambda words, _: self._make(words),
             "jq": self._jq,
+            "ssh-keygen": lambda words, _: self._ssh_keygen(words),
             **dict.fromkeys(NOT_TRIED, lambda *_: ""),
         }
         output = ""
@@ -185,6 +187,22 @@ class Player:
         assert done.stdout.strip() not in {"", "null"}, f"jq {words} finds nothing"
         return done.stdout
 
+    def _ssh_keygen(self, words: tuple[str, ...]) -> str:
+        """As an approver who has a key, and whose name is in `allowed_signers`."""
+        if shutil.which("ssh-keygen") is None:
+            pytest.skip("ssh-keygen is not installed (Debian: apt-get install openssh-client)")
+        key, signers = self.folder / ".ssh" / "id_ed25519", self.folder / "allowed_signers"
+        if not key.exists():
+            key.parent.mkdir()
+            made = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)]
+            subprocess.run(made, check=True)
+            signers.write_text(f"carol@example.com {key.with_suffix('.pub').read_text()}")
+        given = (self.folder / words[-1]).read_text() if "<" in words else None
+        asked = [word.replace("~", str(self.folder)) for word in (words[: words.index("<")] if "<" in words else words)]
+        done = subprocess.run(["ssh-keygen", *asked], input=given, cwd=self.folder, capture_output=True, text=True, check=False)  # noqa: S607
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     # -- helm
     def _helm(self, words: tuple[str, ...]) -> str:
         options = helm_lines.parse(words)
@@ -220,6 +238,9 @@ class Player:
     # -- kubectl
     def _kubectl(self, words: tuple[str, ...]) -> str:
         line = parse(words)
+        if line.verb == "cp":
+            assert (self.folder / line.target).exists(), f"{line}: it is not in the volume"
+            return ""
         if line.verb == "apply":
             for file in line.options.get("--filename", []):
                 self._apply(file)
@@ -280,9 +301,16 @@ class Player:
             return shown.out
         (job,) = (arguments[1] for method, arguments, _ in cluster.asked if method == "create_namespaced_job")
         container = job["spec"]["template"]["spec"]["containers"][0]
-        output = self._pass(f"clearml-cleanup {' '.join(words)}", container.get("args") or [], release.variables)
+        arguments = [self._mounted(word, container) for word in container.get("args") or []]
+        output = self._pass(f"clearml-cleanup {' '.join(words)}", arguments, release.variables)
         self.jobs.append((job["metadata"]["name"], self.steps[-1]))
         return output
+
+    def _mounted(self, word: str, container: Object) -> str:
+        """An argument with a path in the pod as one in the reader's folder: that is what every volume is here."""
+        for mount in container.get("volumeMounts") or []:
+            word = word.replace(f"={mount['mountPath']}/", f"={self.folder}/")
+        return word
 
     def _cluster_of(self, release: Release) -> FakeCluster:
         cronjob = one("CronJob", release.objects)

@@ -238,7 +238,9 @@ def test_the_schedules_stop_and_the_log_names_what_was_deleted(reader: Player, p
     assert one("CronJob", reader.releases["clearml-cleanup"].objects)["spec"]["suspend"] is True
     reader.play_block(page_blocks[1])
     log = (reader.folder / "passes.log").read_text(encoding="utf-8").splitlines()
-    assert {line["task"] for line in map(json.loads, log) if line.get("verdict") == "deleted"} == named.all_old
+    assert {
+        line["task"] for line in map(json.loads, log) if line.get("verdict") in {"deleted", "would_delete"}
+    } == named.all_old
 
 
 def test_the_pass_after_a_mistake_deletes_nothing_and_the_schedule_goes_on(reader: Player, played: Play) -> None:
@@ -254,3 +256,20 @@ def test_the_version_that_is_tried_is_one_that_the_table_has(played: Play) -> No
     cleaned, again = reader.steps
     assert cleaned.log[-1]["deleted"] > 100
     assert not [line for line in again.log if line["level"] == "error"]
+
+
+# -- approve-before-deleting.md
+def test_what_was_approved_is_deleted(played: Play, named: world.Named) -> None:
+    reader = played("approve-before-deleting.md")
+    (step,) = (one for one in reader.steps if one.line.endswith("--from-plan tuesday.jsonl"))
+    assert step.gone == named.all_old
+    assert not any(one.gone for one in reader.steps if one is not step)
+    assert json.loads((reader.folder / "after.jsonl").read_text().splitlines()[-1])["tasks"] == 0
+
+
+def test_what_was_signed_is_deleted_by_a_pod(reader: Player, named: world.Named) -> None:
+    blocks = blocks_of(ROOT / "docs" / "guides" / "approve-before-deleting.md")
+    first = next(number for number, block in enumerate(blocks) if block.title == "my-values.yaml")
+    for block in blocks[first:-1]:
+        reader.play_block(block)
+    assert reader.steps[-1].gone == named.all_old

@@ -16,6 +16,7 @@ from cleanup_job.passes import scheduler, windows
 from cleanup_job.planning.outcome import TaskOutcome
 from cleanup_job.storage.mounted_folders import MountedFolders
 from clearml_sandbox.server import Sandbox
+from clearml_sandbox.store import Store
 from clearml_sandbox.worlds.builder import World
 from tests.harness import Done, clean, state
 from tests.property.interference import Interference
@@ -68,6 +69,16 @@ class Judge:
         self.load(scenario)
         self._between.arm(scenario, self._places(), events=True)
         return self._clean(scenario, **options)
+
+    def once_more(self, scenario: Scenario, **options: Any) -> Done:
+        """One pass over what is there now, without events."""
+        self._between.arm(scenario, self._places())
+        return self._clean(scenario, **options)
+
+    @property
+    def store(self) -> Store:
+        """What the server has, to be changed between two passes."""
+        return self._sandbox.store
 
     @property
     def log(self) -> list[Seen]:

@@ -41,6 +41,7 @@ def lines(*, known: bool) -> dict[str, dict[str, Any]]:
     report.add(outcome)
     if known:
         report.web, report.error, report.stopped_by, report.finished = "https://web", "e", StopReason.SIGTERM, MOMENT
+        report.audit, report.audit_hash = "/audit/log.jsonl", "0" * 64
         report.run, report.shard, report.shards, report.left_is_least = "r", 1, 4, True
         report.left_out = [LeftOut(2, "archived tasks past the threshold are not drafts", "CLEANUP_FORCE_DELETE=true")]
     some = "x" if known else None
@@ -56,6 +57,7 @@ def lines(*, known: bool) -> dict[str, dict[str, Any]]:
         json_lines.selected(1),
         json_lines.task(outcome, report),
         json_lines.progress(1, 3 if known else None, 2.0),
+        json_lines.plan("p"),
         json_lines.debug("d"),
         json_lines.warning("w"),
         json_lines.project("p", dry_run=known),

@@ -46,9 +46,11 @@ SPECIAL: dict[str, st.SearchStrategy[str]] = {
     "unknown_stores": st.sampled_from(["keep_record", "delete_record"]),
     "protect_linked_artifacts": st.sampled_from(["all", "pipelines", "off"]),
     "files_url_prefixes": st.sampled_from(["http://one", "http://two"]),
+    "audit": st.sampled_from(["/audit", "s3://bucket/audit"]),
     "mounted_folders": st.sampled_from(["/mnt/a", "/mnt/b"]),
     "log_level": st.sampled_from(["debug", "error"]),
     "workers": st.sampled_from(["1", "4", "32"]),
+    "refuse_above_percent": st.sampled_from(["0.5", "50", "100"]),
     "attempts": st.sampled_from(["1", "20"]),
     "max_requests_in_flight": st.sampled_from(["1", "64"]),
 }
@@ -109,12 +111,19 @@ SUPERSET = {
     "exclude_statuses",
     "exclude_users",
 }
-LESS = {"max_tasks", "refuse_above", "deadline_seconds", "max_tasks_per_second"}
+LESS = {
+    "max_tasks",
+    "refuse_above",
+    "refuse_above_percent",
+    "refuse_above_bytes",
+    "deadline_seconds",
+    "max_tasks_per_second",
+}
 SAFE = {"dry_run", "protect_used_datasets"}
 DANGER = {"include_hidden", "delete_empty_projects"}
 RECORD = "delete_record"
 WORSE = {"external_files": "delete", "on_file_error": RECORD, "missing_files": RECORD, "unknown_stores": RECORD}
-SAME = {"include_pipeline_steps", "mounted_folders", "files_url_prefixes"}
+SAME = {"include_pipeline_steps", "mounted_folders", "files_url_prefixes", "audit", "audit_records"}
 NEUTRAL = {"page_size", "batch_size", "workers", "max_requests_in_flight", "request_timeout_seconds", "attempts", "log_level"}
 SCHEDULE = {"cleanup_period_in_days", "run_as_service"}
 
