@@ -109,7 +109,8 @@ def _examples(document: Document) -> Iterator[TaskRow]:
     """The tasks that a document names."""
     for reason in document["reasons"]:
         for task in reason["examples"]:
-            yield row(task)
+            active = task["active"]
+            yield row(task | {"active": datetime.fromisoformat(active) if active else None})
 
 
 @cache
