@@ -145,7 +145,8 @@ def _play(console: Console, sandbox: Sandbox, *words: str, brief: bool = False) 
     )
     if brief:
         lines = [line for line in done.stdout.splitlines() if line.strip()]
-        sys.stdout.write("\n".join(lines if done.returncode else lines[-2:]) + "\n")
+        sums = [number for number, line in enumerate(lines) if line.startswith("Deleted ")]
+        sys.stdout.write("\n".join(lines[sums[-1] :] if sums and not done.returncode else lines) + "\n")
     return done.returncode
 
 

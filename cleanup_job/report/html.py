@@ -110,7 +110,7 @@ def _examples(document: Document) -> Iterator[TaskRow]:
     for reason in document["reasons"]:
         for task in reason["examples"]:
             active = task["active"]
-            yield row({**task, "active": datetime.fromisoformat(active) if active else None})
+            yield row(task | {"active": datetime.fromisoformat(active) if active else None})
 
 
 @cache

@@ -78,7 +78,7 @@ def test_what_comes_or_changes_after_the_plan_is_kept(filled: Sandbox, world: Wo
     by_name = {str(task["name"]): str(task["id"]) for task in filled.store.tasks.values()}
 
     def someone_else() -> str:
-        filled.store.tasks.change(by_name["exp 1"], name="renamed, so changed", last_change="2026-01-01T00:00:00.000000+00:00")
+        filled.store.tasks.change(by_name["exp 1"], tags=["look at this"])
         filled.store.tasks.change(by_name["living"], system_tags=["archived"])
         return "y\n"
 
@@ -87,6 +87,8 @@ def test_what_comes_or_changes_after_the_plan_is_kept(filled: Sandbox, world: Wo
         text = told(screen)
     left = {task["name"] for task in filled.store.tasks.values()}
     assert "living" in left, "it was archived after the plan"
+    assert "exp 1" in left, "it was changed"
+    assert "exp 1" in text
     assert "exp 0" not in left
     assert "Deleted" in text
 
