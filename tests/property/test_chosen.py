@@ -79,6 +79,10 @@ def edited(store: Store, task: str, _: str, moment: str) -> None:
     store.tasks.change(task, tags=[*store.tasks[task].get("tags", []), "precious"], last_change=moment)
 
 
+def renamed(store: Store, task: str, _: str, moment: str) -> None:
+    store.tasks.change(task, name="an important one", last_change=moment)
+
+
 def moved(store: Store, task: str, _: str, moment: str) -> None:
     others = sorted(set(store.projects) - {store.tasks[task].get("project")})
     store.tasks.change(task, project=others[0] if others else "", last_change=moment)
@@ -95,7 +99,15 @@ def new_model(store: Store, task: str, _: str, moment: str) -> None:
     like = {"created": moment, "last_update": moment, "last_change": moment, "tags": [], "system_tags": []}
     company = store.company["id"]
     store.models.put(
-        {**like, "id": "e" * 32, "company": company, "uri": "https://elsewhere.example/m", "ready": False, "name": "m", "task": task}
+        {
+            **like,
+            "id": "e" * 32,
+            "company": company,
+            "uri": "https://elsewhere.example/m",
+            "ready": False,
+            "name": "m",
+            "task": task,
+        }
     )
 
 
@@ -125,6 +137,7 @@ def in_use(store: Store, task: str, living: str, moment: str) -> None:
 CHANGES: list[Callable[[Store, str, str, str], None]] = [
     restored,
     edited,
+    renamed,
     moved,
     new_artifact,
     new_model,
