@@ -1,4 +1,4 @@
-"""Chosen tasks and approved plans, on random scenarios: these are deleted, nothing else is, and what has changed since is kept."""
+"""Chosen tasks and approved plans, on random scenarios: only these are deleted, and what has changed since is kept."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
