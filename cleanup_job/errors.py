@@ -39,6 +39,12 @@ class DownError(UnreachableError):
     """A server as a whole gives no usable answer, not only for some tasks."""
 
 
+class AuditError(CleanupError):
+    """A line of the audit log could not be written: what it was about is not deleted, and trying again may help."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+
 class LeaseHeldError(CleanupError):
     """Another pass of this release holds the lease."""
 

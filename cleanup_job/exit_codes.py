@@ -37,6 +37,7 @@ class StopReason(StrEnum):
     LEASE = "lease"
     OUTPUT = "output"
     UNREACHABLE = "unreachable"
+    AUDIT = "audit"
 
     @property
     def text(self) -> str:
@@ -54,7 +55,7 @@ _MEANINGS = {
     ExitCode.UNEXPECTED: "unexpected error",
     ExitCode.REFUSED: "wrong settings or credentials, or refused",
     ExitCode.IN_PART: "done in part: the next pass continues with the rest",
-    ExitCode.UNREACHABLE: "server unreachable",
+    ExitCode.UNREACHABLE: "server unreachable, or the audit log could not be written",
     ExitCode.LEASE_HELD: "another pass held the lease for the whole wait",
     ExitCode.LEASE_LOST: "the lease was lost during the pass",
     ExitCode.SIGINT: "stopped by SIGINT after the batches in progress",
@@ -69,6 +70,7 @@ _REASONS = {
     StopReason.LEASE: "the pass lost its lease, and another one may have begun",
     StopReason.OUTPUT: "the output could not be written",
     StopReason.UNREACHABLE: "the server could not be reached",
+    StopReason.AUDIT: "the audit log could not be written",
 }
 _CODES = {
     StopReason.SIGTERM: ExitCode.SIGTERM,

@@ -175,6 +175,21 @@ def stores(settings: Settings, connection: Login, before_deletion: Callable[[], 
     return Stores(tuple(found))
 
 
+def mounted_places(settings: Settings) -> list[tuple[MountedFolders, Location]]:
+    """The mounted folders that are there, each with what looks for the folders of tasks in it. Nothing is deleted by it."""
+    found: list[tuple[MountedFolders, Location]] = []
+    for root in settings.files.mounted_folders:
+        mounted = MountedFolders([root], before_deletion=_refuse_deletion)
+        if not mounted.check():
+            found.append((mounted, Location(SCHEME + root, "")))
+    return found
+
+
+def _refuse_deletion() -> None:
+    message = "a folder was mounted to be read only, and something was about to be deleted in it"
+    raise RuntimeError(message)
+
+
 def _fileserver(
     settings: Settings, connection: Login, before_deletion: Callable[[], None], retry: Retry | None = None
 ) -> FileServer:
@@ -194,10 +209,11 @@ def object_stores(settings: Settings, retry: Retry, before_deletion: Callable[[]
     """The buckets for which clearml.conf and the environment have credentials, and those that a sweep names."""
     from cleanup_job.storage.object_stores import ObjectStores  # noqa: PLC0415 -- clearml is slow to import
 
-    return ObjectStores(_buckets(settings, retry, named), retry=retry, before_deletion=before_deletion)
+    return ObjectStores(buckets(settings, retry, named), retry=retry, before_deletion=before_deletion)
 
 
-def _buckets(settings: Settings, retry: Retry, named: Iterable[str]) -> Any:
+def buckets(settings: Settings, retry: Retry, named: Iterable[str]) -> Any:
+    """What opens buckets: those of clearml.conf and the environment, and those that another setting names."""
     from cleanup_job.storage.buckets import Buckets  # noqa: PLC0415 -- clearml is slow to import
 
     file = find(settings.connection.config_file)
@@ -224,27 +240,25 @@ def destination(settings: Settings, address: str, setting: str) -> Any:
 
     if not destinations.is_bucket(address):
         return destinations.FileDestination(Path(address))
-    buckets = _buckets(settings, Retry(settings.run.attempts), [address])
-    return destinations.BucketDestination(*destinations.open_bucket(buckets, address, setting))
+    opened = buckets(settings, Retry(settings.run.attempts), [address])
+    return destinations.BucketDestination(*destinations.open_bucket(opened, address, setting))
 
 
 def sweep_places(
-    settings: Settings, warn: Callable[[str], None], before_deletion: Callable[[], None]
+    settings: Settings, connection: Login, before_deletion: Callable[[], None]
 ) -> tuple[Any, list[tuple[Any, Location]]]:
     """The server, and the places to sweep, each with its store.
 
     Raises:
-        SettingsError: wrong credentials or addresses, or a place that can't be listed.
-        UnreachableError: no answer.
+        SettingsError: a place that can't be listed.
     """
-    connection = log_in(settings, warn)
     retry = connection.retry
     places: list[tuple[Any, Location]] = []
-    buckets = object_stores(settings, retry, before_deletion, named=settings.sweep.sweep_stores)
+    objects = object_stores(settings, retry, before_deletion, named=settings.sweep.sweep_stores)
     for address in settings.sweep.sweep_stores:
-        place = buckets.locate(address)
+        place = objects.locate(address)
         if place is not None:
-            places.append((buckets, Location(place.store, place.path.strip("/"))))
+            places.append((objects, Location(place.store, place.path.strip("/"))))
             continue
         try:
             path = folder(address.removeprefix("file://"))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-SIZE = "1280,1180"
+SIZE = "1280,1800"
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -54,7 +54,7 @@ def main(target: Path) -> None:
 def renamed(page: str) -> str:
     """The page with the addresses as they are shown."""
     for name, shown in ADDRESSES.items():
-        found = re.search(rf'"{name}", ?"(http://[a-z0-9.:]+)"', page)
+        found = re.search(rf'"{name}", "value": "(http://[a-z0-9.:]+)"', page)
         page = page.replace(found[1], shown) if found else page
     return page
 

@@ -13,8 +13,8 @@ environment, then, for the connection only, a `clearml.conf`, then the default. 
 values and where each came from.
 
 A value that is empty, misspelled or out of bounds is never read as "no limit": it ends the job with exit code 2 before anything
-is deleted. So do an unknown variable that begins with `CLEANUP_`, an exclusion, keep rule or threshold that names a project, user
-or tag that does not exist, and filters that leave nothing to delete, such as the same project in `CLEANUP_PROJECTS` and in
+is deleted. So do an unknown variable that begins with `CLEANUP_`, an exclusion, keep rule or threshold that names a project,
+user or tag that does not exist, and filters that leave nothing to delete, such as the same project in `CLEANUP_PROJECTS` and in
 `CLEANUP_EXCLUDE_PROJECTS`. Lists are written `a,b` or `["a", "b"]`; flags may be repeated.
 """
 

@@ -9,7 +9,7 @@ from cleanup_job.clearml_api.api_client import ApiClient
 from cleanup_job.clearml_api.clearml_server import ClearMLServer
 from cleanup_job.clearml_api.session import ServerAccess
 from cleanup_job.passes.cleanup import Pass, Stop
-from cleanup_job.passes.ports import Observer
+from cleanup_job.passes.ports import Audit, Observer
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.selection import Chosen, OwnTasks
@@ -80,10 +80,12 @@ def clean(
     chosen: Chosen | None = None,
     stop: Stop | None = None,
     attempts: int = 4,
+    audit: Audit | None = None,
+    watcher: Watcher | None = None,
     stores: Callable[[Retry, Callable[[], None]], Sequence[Store]] = lambda *_: (),
     **settings: Any,
 ) -> Done:
-    """One pass as the CLI assembles it, but with retries that don't wait; with ``stores`` beside the fileserver.
+    """One pass as the CLI assembles it, but with retries that don't wait; ``stores`` come beside the fileserver.
 
     Settings are given by their names, ``filters`` too; by default, tasks in any status are deleted.
     """
@@ -95,12 +97,12 @@ def clean(
     gate = stop.before_deletion
     prefixes = wanted.files.files_url_prefixes
     files = FileServer(sandbox.files_url, prefixes, transport.token, timeout=timeout, retry=retry, before_deletion=gate)
-    watcher = Watcher()
+    watcher = watcher or Watcher()
     report = Report("test", wanted.run.dry_run, NOW, NOW - timedelta(days=wanted.filters.delete_threshold_days))
     server = ClearMLServer(transport, wanted.run.page_size, before_deletion=gate)
     places = Stores((files, *stores(retry, gate)))
     try:
-        doing = Pass(server, places, wanted, report, watcher, stop, own=own, chosen=chosen)
+        doing = Pass(server, places, wanted, report, watcher, stop, own=own, chosen=chosen, audit=audit)
         doing.set_clock()
         doing.run()
     finally:

@@ -1,6 +1,6 @@
 """Reading documents from ClearML Server: by id, by the value of a field, or a whole listing."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from typing import Any, Self, TypeVar
 
@@ -53,19 +53,23 @@ class ApiReader:
 
     def _tasks_by_id(self, ids: Iterable[str], fields: list[str], shape: type[Shape]) -> Iterator[Shape | Malformed]:
         """Tasks by id, in one page for each chunk of ids: a task that is missed counts as changed, and is kept."""
+        body = {"search_hidden": True, "only_fields": fields, "page": 0, "page_size": PAGE_CAP}
+        for wanted, data in self._answers_by_id(ids, body):
+            yield from (entry for entry in page(data, "tasks", shape) if entry.id in wanted)
+
+    def _answers_by_id(self, ids: Iterable[str], body: Mapping[str, Any]) -> Iterator[tuple[frozenset[str], dict[str, Raw]]]:
+        """Answers of ``tasks.get_all`` for chunks of ids, each with the ids; halved where an answer would be too large."""
         left = list(chunks(sorted(set(ids))))
         while left:
             chunk = left.pop()
-            body = {"id": chunk, "search_hidden": True, "only_fields": fields, "page": 0, "page_size": PAGE_CAP}
             try:
-                data = self._ask_raw("tasks.get_all", body, MOST_BYTES if len(chunk) == 1 else LARGE)
+                data = self._ask_raw("tasks.get_all", {"id": chunk, **body}, MOST_BYTES if len(chunk) == 1 else LARGE)
             except LargeAnswerError:
                 if len(chunk) == 1:
                     raise
                 left += [chunk[: len(chunk) // 2], chunk[len(chunk) // 2 :]]
                 continue
-            wanted = set(chunk)
-            yield from (entry for entry in page(data, "tasks", shape) if entry.id in wanted)
+            yield frozenset(chunk), data
 
     def _with_values(  # noqa: PLR0913, PLR0917 -- what to ask for, and what to make of the answers
         self,

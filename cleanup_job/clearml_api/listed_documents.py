@@ -70,6 +70,21 @@ def page(data: Mapping[str, Raw], key: str, shape: type[Shape]) -> list[Shape | 
     return found if _are_different(found) else _without_doubles(found, raws)
 
 
+def raw_documents(data: Mapping[str, Raw], key: str) -> list[tuple[Raw, Entry]]:
+    """The documents in an answer as JSON, each with its id; without those whose id can't be read.
+
+    Raises:
+        AnswerError: the answer has no list of them.
+    """
+    try:
+        raws = decoded(data[key], list[Raw])
+    except (*DECODING_ERRORS, KeyError) as error:
+        message = f"an answer without a list of {key}"
+        raise AnswerError(message) from error
+    read_ones = ((raw, read(raw, Entry)) for raw in raws)
+    return [(raw, entry) for raw, entry in read_ones if isinstance(entry, Entry)]
+
+
 def _all_at_once(raw: Raw, shape: type[Shape]) -> list[Shape]:
     """All documents of a page, in a third of the time that one by one takes; none if any of them is malformed."""
     try:

@@ -10,7 +10,7 @@ from cleanup_job.clearml_api.api_client import ApiClient
 from cleanup_job.clearml_api.api_reader import ApiReader
 from cleanup_job.clearml_api.datasets import Ancestors
 from cleanup_job.clearml_api.deletion_answers import MISSING_TASK
-from cleanup_job.clearml_api.listed_documents import Malformed
+from cleanup_job.clearml_api.listed_documents import Malformed, raw_documents
 from cleanup_job.clearml_api.listing import PAGE_CAP, Call, chunks
 from cleanup_job.clearml_api.makers import makers_of
 from cleanup_job.clearml_api.newest_first import NewestFirst
@@ -30,6 +30,7 @@ class TaskReader(ApiReader):
         """``page_size``: records that a listing call returns, at most 500."""
         super().__init__(client, page_size)
         self._report_fields = [field for what, field in documents.REPORT_FIELDS.items() if self._capabilities.has(what)]
+        self._assets_field = [field for field in self._report_fields if field != documents.REPORT]
         self._malformed_projects: set[str] = set()
         few_tries: Call = self.with_few_tries._listings.in_turn  # noqa: SLF001 -- its own
         self._split: Splitting[Call] = Splitting(self._listings.in_turn, few_tries, self.newest)
@@ -75,6 +76,21 @@ class TaskReader(ApiReader):
         listing = NewestFirst(self._listings, body, documents.TaskEntry, share)
         yield from map(self._task, listing.read())
 
+    def all_tasks(self) -> Iterator[Detail | Unreadable]:
+        """Yield every task with its artifacts and, for a report, its images; each once, newest ``last_update`` first.
+
+        Raises:
+            AnswerError: an answer can't be read, or the server ignores the order or the bounds of ``last_update``.
+        """
+        fields = [*documents.TASK_FIELDS, "execution.artifacts", *self._assets_field]
+        body = {"search_hidden": True, "only_fields": fields}
+        for entry in NewestFirst(self._listings, body, documents.DetailEntry).read():
+            task = self._task(entry)
+            if isinstance(task, Unreadable):
+                yield task
+            elif not isinstance(entry, Malformed):
+                yield entry.detail()
+
     def tasks(self, ids: Iterable[TaskId]) -> dict[TaskId, Task | Unreadable]:
         """These tasks as they are now, without those that no longer exist."""
         found = self._tasks_by_id(ids, documents.TASK_FIELDS, documents.TaskEntry)
@@ -98,6 +114,16 @@ class TaskReader(ApiReader):
                 return True
             raise
         return False
+
+    def whole_records(self, ids: Iterable[TaskId]) -> Iterator[tuple[TaskId, bytes]]:
+        """The whole documents of these tasks, each as JSON; without those that no longer exist, or whose id can't be read.
+
+        Without ``only_fields``, the server gives every field but a few of its own (recording ``list_fields``).
+        """
+        for wanted, data in self._answers_by_id(ids, {"search_hidden": True}):
+            for raw, entry in raw_documents(data, "tasks"):
+                if entry.id in wanted:
+                    yield TaskId(entry.id), bytes(raw)
 
     def details(self, ids: Iterable[TaskId]) -> dict[TaskId, Detail | Unreadable]:
         """What the records of these tasks say about their outputs."""

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from cleanup_job import wiring
 from cleanup_job.cli.flags import OF_A_PASS, add_flags, given
 from cleanup_job.cli.terminal import say, warn
+from cleanup_job.errors import SettingsError
+from cleanup_job.planning import contradictions
 from cleanup_job.service_task import parameters
 from cleanup_job.service_task.draft import found, register
 from cleanup_job.service_task.draft_settings import DraftSettings
@@ -43,6 +45,10 @@ def run(options: argparse.Namespace) -> int:
     known, notes = edits.with_edits(
         operator, draft, lambda values: wiring.read_settings(flags, parameters={**release, **values})
     )
+    # Under the agent, a contradiction is only warned of: there it looks like what people edited.
+    wrong = contradictions.of_settings(known[0].filters)
+    if wrong and contradictions.of_settings(operator[0].filters):
+        raise SettingsError(wrong)
     edits.remark(draft, notes)
     done = DraftRuns(tasks, warn).enqueue(draft, known, parameters.statement_of(*operator), datetime.now(UTC))
     say(done.text)

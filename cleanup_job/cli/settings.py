@@ -7,6 +7,8 @@ from rich.table import Table
 
 from cleanup_job import wiring
 from cleanup_job.cli.flags import OF_A_PASS, add_flags, given
+from cleanup_job.cli.terminal import warn
+from cleanup_job.planning import contradictions
 from cleanup_job.settings.model import TABLE
 
 EXAMPLES = (
@@ -35,4 +37,6 @@ def run(options: argparse.Namespace) -> int:
             table.add_section()
         table.add_row(entry.env, settings.text(name), origins[name])
     Console(markup=False, highlight=False).print(table)
+    if found := contradictions.of_settings(settings.filters):
+        warn(found)
     return 0

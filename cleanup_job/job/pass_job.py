@@ -11,6 +11,7 @@ from cleanup_job import wiring
 from cleanup_job.errors import CleanupError, SettingsError
 from cleanup_job.exit_codes import ExitCode, StopReason
 from cleanup_job.job import pod
+from cleanup_job.job.audited import audited
 from cleanup_job.job.life_cycle import Job, RunOutput
 from cleanup_job.job.plans import PlanFile
 from cleanup_job.job.report_files import ReportFiles
@@ -118,17 +119,19 @@ class PassJob(Job[Report]):
     def _clean(self, settings: Settings, connection: wiring.Login, observer: Observer, own: OwnTasks | None = None) -> None:
         parts = wiring.connect(settings, connection, self._stop.before_deletion)
         try:
-            watching = Observers(observer, self._plan, self._files)
-            doing = Pass(parts.server, parts.stores, settings, self._report, watching, self._stop, own=own, chosen=self._chosen)
-            remark = doing.set_clock()
-            self._begins(connection)
-            self._output.started(self._report)
-            self._note_users(parts.server)
-            self._files.begin()
-            self._plan.begin(self._settings, self._report, partial(_key_of, connection))
-            if remark:
-                self._output.debug(remark)
-            doing.run()
+            with audited(settings, connection, "pass", self._report) as audit:
+                watching = Observers(observer, self._plan, self._files)
+                around = (settings, self._report, watching, self._stop)
+                doing = Pass(parts.server, parts.stores, *around, own=own, chosen=self._chosen, audit=audit)
+                remark = doing.set_clock()
+                self._begins(connection)
+                self._output.started(self._report)
+                self._note_users(parts.server)
+                self._files.begin()
+                self._plan.begin(self._settings, self._report, partial(_key_of, connection))
+                if remark:
+                    self._output.debug(remark)
+                doing.run()
         finally:
             self._report.requests = parts.requests()
 

@@ -70,6 +70,8 @@ class ReportFiles(Observer):
         """Leave the files that grew as they are: the pass ended in a way that has no report."""
         for stream in self._streams.values():
             stream.abandon()
+        if self._rows is not None:
+            self._rows.close()
 
     def _lose(self, address: str, error: OSError) -> None:
         problem = _problem(address, error)

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from cleanup_job import wiring
 from cleanup_job.errors import SettingsError
 from cleanup_job.job import pod
+from cleanup_job.job.audited import audited
 from cleanup_job.job.life_cycle import Job, RunOutput
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.passes.sweep import Sweep, SweepOptions
@@ -44,7 +45,8 @@ class SweepJob(Job[SweepReport]):
 
     def _work(self, *, holds_lease: bool) -> None:  # noqa: ARG002 -- a sweep leaves no runs to tell apart
         settings, stop = self._settings, self._stop
-        server, places = wiring.sweep_places(settings, self._warn, stop.before_deletion)
+        connection = wiring.log_in(settings, self._warn)
+        server, places = wiring.sweep_places(settings, connection, stop.before_deletion)
         options = SweepOptions(
             settings.sweep.sweep_delete,
             timedelta(days=settings.sweep.sweep_grace_days),
@@ -52,7 +54,8 @@ class SweepJob(Job[SweepReport]):
             settings.sweep.sweep_refuse_above,
             sure=settings.sweep.sweep_i_know is not None,
         )
-        Sweep(server, options, self._report, self._output.orphan, lambda: bool(stop.reason)).run(places)
+        with audited(settings, connection, "sweep", self._report) as audit:
+            Sweep(server, options, self._report, self._output.orphan, lambda: bool(stop.reason), audit=audit).run(places)
         for warning in {warning: None for storage, _ in places for warning in storage.warnings()}:
             self._warn(warning)
         self._report.stopped_by = stop.reason

@@ -4,10 +4,11 @@ What takes long to read, the files of debug samples and plots, is read for the w
 acted upon, for a chunk of a few dozen tasks, so that a task that was restored or is used by then is seen.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from cleanup_job.errors import AnswerError, CleanupError, LeaseHeldError, StoppedError
+from cleanup_job.errors import AnswerError, AuditError, CleanupError, LeaseHeldError, StoppedError
+from cleanup_job.passes.auditing import Auditing
 from cleanup_job.passes.file_results import FileResults
 from cleanup_job.passes.in_hand import InHand
 from cleanup_job.passes.phases import Phases
@@ -54,6 +55,8 @@ class Batches:
     split: Splitting[Server]
     warn: Callable[[str], None]
     phases: Phases = field(default_factory=Phases)
+    auditing: Auditing | None = None
+    """Writes down what is deleted; None in a dry run, and without ``CLEANUP_AUDIT``."""
     go_on: Callable[[], None] = lambda: None
     """Called before a chunk is planned, and again before its deletion begins: raises a ``StoppedError`` if it may not."""
     in_hand: InHand = field(default_factory=InHand)
@@ -107,13 +110,12 @@ class Batches:
             try:
                 work(chunk)
             except (LeaseHeldError, StoppedError):  # the next pass finds what is left of them
-                return Worked(tuple(outcomes), dropped=_count(left))
+                return Worked(tuple(outcomes), dropped=_count(_without(left, outcomes)))
             except AnswerError as error:
-                known = {outcome.task for outcome in outcomes}
-                rest = [unit for unit in chunk if known.isdisjoint(unit)]
-                outcomes += self._failed(rest, Reason.RECORD_ERROR, error)
+                outcomes += self._failed(_without(chunk, outcomes), Reason.RECORD_ERROR, error)
             except CleanupError as error:
-                return Worked((*outcomes, *self._failed(left, Reason.UNREACHABLE, error)), error=error)
+                reason = Reason.NOT_AUDITED if isinstance(error, AuditError) else Reason.UNREACHABLE
+                return Worked((*outcomes, *self._failed(_without(left, outcomes), reason, error)), error=error)
             left = left[len(chunk) :]
         return Worked(tuple(outcomes))
 
@@ -138,7 +140,16 @@ class Batches:
         for unit, why in unplanned.items():
             outcomes += self._failed([unit], Reason.SERVER_ERROR, why)
         outcomes += [self.kept(kept) for kept in plan.kept]
-        outcomes += act(plan)
+        if self.auditing is None:
+            outcomes += act(plan)
+            return
+        with self.phases.phase("audit"):
+            refused, announced = self.auditing.before(plan.deletions)
+        outcomes += refused
+        done = act(replace(plan, deletions=announced))
+        outcomes += done
+        with self.phases.phase("audit"):
+            self.auditing.audit.after(done)
 
     def _failed(self, units: Sequence[Unit], reason: Reason, error: Exception) -> list[TaskOutcome]:
         tasks = [self.tasks[task] for unit in units for task in unit]
@@ -183,6 +194,12 @@ class Batches:
 def _count(units: Sequence[Unit]) -> int:
     """How many tasks these are."""
     return sum(map(len, units))
+
+
+def _without(units: Sequence[Unit], outcomes: Iterable[TaskOutcome]) -> list[Unit]:
+    """Those of which nothing is known yet."""
+    known = {outcome.task for outcome in outcomes}
+    return [unit for unit in units if known.isdisjoint(unit)]
 
 
 def _chunks(units: Sequence[Unit], size: int) -> Iterator[Sequence[Unit]]:

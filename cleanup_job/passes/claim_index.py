@@ -94,13 +94,15 @@ class ClaimIndex:
 
     # -- reading
     def read(self) -> None:
-        """Read all of it, once: models and tasks at the same time.
+        """Read all of it, once: models and tasks at the same time. What was read before is not read again.
 
         Raises:
             AnswerError: something of it can't be read.
             UnreachableError: the server gives no usable answer.
         """
         with self._reading, ThreadPoolExecutor(2, "claims") as pool:
+            if self._is_read:
+                return
             try:
                 for one in as_completed([pool.submit(self._read_models), pool.submit(self._read_tasks)]):
                     one.result()

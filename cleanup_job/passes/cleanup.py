@@ -16,6 +16,7 @@ from functools import cache
 
 from cleanup_job.errors import CleanupError, LeaseLostError, SettingsError, StoppedError
 from cleanup_job.exit_codes import StopReason
+from cleanup_job.passes.auditing import Auditing
 from cleanup_job.passes.batch import Batches
 from cleanup_job.passes.claim_index import ClaimIndex
 from cleanup_job.passes.file_results import FileResults
@@ -25,7 +26,7 @@ from cleanup_job.passes.limits import Counted, Counting, refusal
 from cleanup_job.passes.observers import Observers
 from cleanup_job.passes.phases import Phases
 from cleanup_job.passes.planner import Planner
-from cleanup_job.passes.ports import Observer, Server, Storage
+from cleanup_job.passes.ports import Audit, Observer, Server, Storage
 from cleanup_job.passes.projects import ProjectDeletion
 from cleanup_job.passes.rate import Rate
 from cleanup_job.passes.reading import Reader
@@ -122,16 +123,22 @@ class Pass:
         *,
         own: OwnTasks | None = None,
         chosen: Chosen | None = None,
+        claims: ClaimIndex | None = None,
+        audit: Audit | None = None,
     ) -> None:
         """``report`` is filled in during the pass.
 
-        ``own`` are the job's own tasks in ClearML; ``chosen``, if there are any, the only ones that it may delete.
+        ``own`` are the job's own tasks in ClearML; ``chosen``, if there are any, the only ones that it may delete; ``claims``
+        what other records need, if that was read before, for these settings; ``audit``, if there is one, gets all that is
+        deleted before it is.
         """
         self._server = server
         self._storage = storage
         self._settings = settings
         self._own = own or OwnTasks()
+        self._audit = audit
         self._chosen = chosen
+        self._claims = claims or claim_index(server, storage, settings, self._time_to_stop)
         self._report = report
         self._observers = Observers(observer)
         self._deleted = DeletedSoFar()
@@ -168,20 +175,13 @@ class Pass:
             if self._settings.run.dry_run:
                 self._warn_of_stores()
             rules = self._rules(names)
-            claims = ClaimIndex(
-                self._server,
-                self._storage,
-                self._settings.related.protect_linked_artifacts,
-                links=self._settings.files.external_files == "delete",
-                stopped=self._time_to_stop,
-            )
-            found = self._count(rules, claims)
+            found = self._count(rules, self._claims)
         counted = None if found is None else found.tasks
         refused = refusal(self._settings.limits, found, names)
         if refused is not None and not self._settings.run.dry_run:
             self._report.selected = self._report.left = counted or 0
             raise refused
-        stream = self._stream(rules, claims, names, counted)
+        stream = self._stream(rules, self._claims, names, counted)
         self._work(stream)
         self._note_what_is_left(stream, counted)
         if stream.error is not None:
@@ -318,15 +318,7 @@ class Pass:
         if not self._settings.run.dry_run:
             self._storage.prepare()
         self._storage.prove(claims.sample)
-        return Policy(
-            rules,
-            unknown_stores=self._settings.files.unknown_stores,
-            links=self._storage.links if self._settings.files.external_files == "delete" else frozenset(),
-            by_file=self._storage.by_file,
-            lists=self._storage.lists,
-            shared=shared_folders(names.values()),
-            keep_model_tags=frozenset(self._settings.related.keep_model_tags),
-        )
+        return policy_of(self._settings, self._storage, rules, names)
 
     def _batches(self, policy: Policy, claims: ClaimIndex, backlog: Backlog, outcomes: OutcomeBuilder) -> Batches:
         """Put the parts together that take batches through the pass."""
@@ -351,6 +343,7 @@ class Pass:
             split=self._split,
             warn=self._warn,
             phases=self._phases,
+            auditing=Auditing(self._audit, policy, backlog.tasks, self._split, outcomes) if self._audit is not None else None,
             go_on=self._stop.go_on,
             in_hand=self._stop.in_hand,
         )
@@ -368,6 +361,7 @@ class Pass:
             dry_run=self._settings.run.dry_run,
             needed_by=lambda without: needed_by(self._settings.filters, names, without),
             warn=self._warn,
+            audit=self._audit,
         )
         for project in deletion.delete(touched, self._deleted):
             self._report.emptied.append(project.name)
@@ -382,3 +376,27 @@ class Pass:
     def _note(self, outcome: TaskOutcome) -> None:
         self._report.add(outcome)
         self._observers.outcome(outcome)
+
+
+def claim_index(server: Server, storage: Storage, settings: Settings, stopped: Callable[[], bool]) -> ClaimIndex:
+    """An index of what other records need, as far as these settings ask for it; nothing is read yet."""
+    return ClaimIndex(
+        server,
+        storage,
+        settings.related.protect_linked_artifacts,
+        links=settings.files.external_files == "delete",
+        stopped=stopped,
+    )
+
+
+def policy_of(settings: Settings, storage: Storage, rules: Rules, projects: Mapping[str, str]) -> Policy:
+    """What the settings allow; ``projects``: names by id."""
+    return Policy(
+        rules,
+        unknown_stores=settings.files.unknown_stores,
+        links=storage.links if settings.files.external_files == "delete" else frozenset(),
+        by_file=storage.by_file,
+        lists=storage.lists,
+        shared=shared_folders(projects.values()),
+        keep_model_tags=frozenset(settings.related.keep_model_tags),
+    )

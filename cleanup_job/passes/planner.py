@@ -79,6 +79,15 @@ class Planner:
         return Plan(deletions, tuple(kept for plan in plans for kept in plan.kept)), failed
 
     def _plan(self, server: Server, units: Sequence[Unit], read: Read) -> Plan:
+        batch, details = self.last_look(server, units, read)
+        plan = plan_batch(batch, self.policy)
+        self.remembers.note(plan.deletions, details)
+        return plan
+
+    def last_look(
+        self, server: Server, units: Sequence[Unit], read: Read
+    ) -> tuple[Batch, Mapping[TaskId, Detail | Unreadable]]:
+        """All that decides on some tasks, and their records. Only reads."""
         settled = self._look_until_unchanged(server, units, read)
         look, ids, outputs = settled.look, settled.ids, settled.outputs
         for task in ids:
@@ -96,9 +105,7 @@ class Planner:
             published_children=look.children,
             unreadable=self._unreadable(look, ids),
         )
-        plan = plan_batch(batch, self.policy)
-        self.remembers.note(plan.deletions, look.details)
-        return plan
+        return batch, look.details
 
     def _look_until_unchanged(self, server: Server, units: Sequence[Unit], read: Read) -> _Settled:
         """Look at tasks, and read again the outputs of those whose models or claims have changed meanwhile."""

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from cleanup_job.planning.claim import ClaimScope
-from cleanup_job.planning.orphans import FoundFolder
+from cleanup_job.planning.deletion import Deletion
+from cleanup_job.planning.orphans import Entry, FoundFolder
 from cleanup_job.planning.outcome import TaskOutcome
 from cleanup_job.planning.paths import LinkedFile, Locate, Location, ModelId, OwnedPath, TaskId
 from cleanup_job.planning.records import (
@@ -23,6 +24,7 @@ from cleanup_job.planning.records import (
 )
 from cleanup_job.planning.selection import Query
 from cleanup_job.planning.sharding import Share
+from cleanup_job.planning.sweep_outcome import Orphan
 
 
 class Server(Protocol):
@@ -44,6 +46,7 @@ class Server(Protocol):
     def archived_tasks(self, query: Query, share: Share) -> Iterator[Task | Unreadable]: ...
     def tasks(self, ids: Iterable[TaskId]) -> dict[TaskId, Task | Unreadable]: ...
     def is_gone(self, task: TaskId) -> bool: ...
+    def whole_records(self, ids: Iterable[TaskId]) -> Iterator[tuple[TaskId, bytes]]: ...
     def details(self, ids: Iterable[TaskId]) -> dict[TaskId, Detail | Unreadable]: ...
     def models(self, ids: Iterable[ModelId]) -> list[Model]: ...
     def all_models(self, since: str = "") -> Iterator[Model]: ...
@@ -85,14 +88,76 @@ class Storage(Protocol):
     def delete(self, paths: Iterable[OwnedPath], linked: Iterable[LinkedFile]) -> Removed: ...
 
 
-class SweepServer(Protocol):
+class Audit(Protocol):
+    """Keeps what is deleted: called right before each deletion, and after it. Safe to use from many threads.
+
+    Each method raises ``AuditError`` if its lines could not be written. Nothing is deleted then.
+    """
+
+    @property
+    def records(self) -> bool:
+        """Whether it takes a copy of each task's record before the task is deleted."""
+
+    def record(self, task: TaskId, record: bytes) -> None:
+        """Take the record of a task, as the JSON that the server gave."""
+
+    def before(self, planned: Sequence[tuple[Deletion, TaskOutcome, Sequence[str]]]) -> None:
+        """Take what is deleted next, each task with the outcome that is planned for it, and why it may be deleted."""
+
+    def after(self, outcomes: Iterable[TaskOutcome]) -> None:
+        """Take what became of it."""
+
+    def before_project(self, project: Project) -> None:
+        """Take an emptied project that is deleted next."""
+
+    def after_project(self, project: Project, error: str) -> None:
+        """Take what became of it; ``error`` is empty if it was deleted."""
+
+    def before_orphan(self, orphan: Orphan) -> None:
+        """Take a task folder without a record that a sweep deletes next."""
+
+    def after_orphan(self, orphan: Orphan) -> None:
+        """Take what became of it."""
+
+
+class ClaimServer(Protocol):
+    """ClearML Server, asked for what all records name."""
+
+    def all_models(self) -> Iterator[Model]: ...
+    def claimants(self, scope: ClaimScope) -> Iterator[Claimant]: ...
+
+
+class SweepServer(ClaimServer, Protocol):
     """ClearML Server as a sweep asks it."""
 
     def existing(self, ids: Iterable[TaskId]) -> frozenset[TaskId]: ...
     def is_gone(self, task: TaskId) -> bool: ...
-    def all_models(self) -> Iterator[Model]: ...
-    def claimants(self, scope: ClaimScope) -> Iterator[Claimant]: ...
     def models_of(self, tasks: Iterable[TaskId]) -> dict[TaskId, list[Model]]: ...
+
+
+class UsageServer(ClaimServer, Protocol):
+    """ClearML Server as ``usage`` asks it: nothing here changes anything."""
+
+    @property
+    def clock_ahead(self) -> timedelta | None: ...
+    @property
+    def token_ahead(self) -> timedelta | None: ...
+    def newest(self) -> datetime | None: ...
+    def projects(self) -> dict[str, str]: ...
+    def users(self) -> dict[str, str]: ...
+    def tag_exists(self, tag: str) -> bool: ...
+    def has_tasks(self, user: str) -> bool: ...
+    def all_tasks(self) -> Iterator[Detail | Unreadable]: ...
+    def details(self, ids: Iterable[TaskId]) -> dict[TaskId, Detail | Unreadable]: ...
+    def models_of(self, tasks: Iterable[TaskId]) -> dict[TaskId, list[Model]]: ...
+
+
+class UsageStorage(Protocol):
+    """A store that can list, as ``usage`` asks it."""
+
+    def locate(self, uri: str) -> Location | None: ...
+    def entries(self, place: Location) -> Iterator[Entry]: ...
+    def warnings(self) -> list[str]: ...
 
 
 class SweepStorage(Protocol):

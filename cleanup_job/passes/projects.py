@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from cleanup_job.errors import AnswerError
-from cleanup_job.passes.ports import Server
+from cleanup_job.passes.ports import Audit, Server
 from cleanup_job.planning.deleted_so_far import DeletedSoFar
 from cleanup_job.planning.records import Project
 
@@ -62,6 +62,8 @@ class ProjectDeletion:
     needed_by: Callable[[Collection[str]], str]
     """Says what in the settings would match nothing any more without the projects of these ids; empty if nothing would."""
     warn: Callable[[str], None]
+    audit: Audit | None = None
+    """Keeps what is deleted; None in a dry run, and without ``CLEANUP_AUDIT``."""
 
     def delete(self, touched: Collection[str], deleted: DeletedSoFar) -> Iterator[Project]:
         """Yield each project that was deleted. One that the server refuses to delete is not a failure of the pass.
@@ -69,6 +71,9 @@ class ProjectDeletion:
         Args:
             touched: The ids of projects of which this pass deleted a task.
             deleted: What it deleted.
+
+        Raises:
+            AuditError: the audit log could not be written.
         """
         done: set[str] = set()
         kept: list[str] = []
@@ -78,15 +83,21 @@ class ProjectDeletion:
             if needed := self.needed_by(done | {project.id}):
                 kept.append(project.name)
                 self.warn(f"project {project.name} is empty, and is kept since {needed} would name nothing without it")
-            elif self._delete_one(project):
+                continue
+            if self.audit is not None:
+                self.audit.before_project(project)
+            if not (error := self._delete_one(project)):
                 done.add(project.id)
                 yield project
+            if self.audit is not None:
+                self.audit.after_project(project, error)
 
-    def _delete_one(self, project: Project) -> bool:
+    def _delete_one(self, project: Project) -> str:
+        """Delete it; gives why that failed, if it did."""
         try:
             if not self.dry_run:
                 self.server.delete_project(project.id)
         except AnswerError as error:
             self.warn(f"project {project.name}: it is empty, but was not deleted: {error}")
-            return False
-        return True
+            return str(error) or "refused"
+        return ""

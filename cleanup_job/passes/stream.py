@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 
-from cleanup_job.errors import CleanupError
+from cleanup_job.errors import AuditError, CleanupError
 from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes.batch import Batches, Worked
 from cleanup_job.passes.phases import Phases
@@ -117,7 +117,7 @@ class Stream:
 
     def _fail(self, error: CleanupError) -> None:
         self.error = error
-        self.stop(StopReason.UNREACHABLE)
+        self.stop(StopReason.AUDIT if isinstance(error, AuditError) else StopReason.UNREACHABLE)
 
     def dry_run(self, units: Sequence[Unit]) -> Worked:
         """Say what would become of a batch. Called in threads."""

@@ -11,7 +11,7 @@ from datetime import timedelta
 from itertools import islice
 
 from cleanup_job.errors import RefusedError
-from cleanup_job.passes.ports import SweepServer, SweepStorage
+from cleanup_job.passes.ports import Audit, ClaimServer, SweepServer, SweepStorage
 from cleanup_job.planning.claim import task_ids_in
 from cleanup_job.planning.orphans import FoundFolder
 from cleanup_job.planning.paths import Location, TaskFolder, TaskId
@@ -60,20 +60,23 @@ class _Census:
 class Sweep:
     """One sweep over some stores."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- all that is around a sweep
         self,
         server: SweepServer,
         options: SweepOptions,
         report: SweepReport,
         notify: Callable[[Orphan], None],
         stopped: Callable[[], bool] = lambda: False,
+        *,
+        audit: Audit | None = None,
     ) -> None:
-        """``report`` is filled in during the sweep; ``notify`` gets each orphan once."""
+        """``report`` is filled in during the sweep; ``notify`` gets each orphan once; ``audit`` keeps what is deleted."""
         self._server = server
         self._options = options
         self._report = report
         self._notify = notify
         self._stopped = stopped
+        self._audit = audit
         self._census = _Census()
 
     def run(self, places: list[tuple[SweepStorage, Location]]) -> None:
@@ -90,7 +93,9 @@ class Sweep:
         if self._options.delete:
             for storage, place in places:
                 for orphan in self._orphans(storage, place, count=False):
-                    self._note(self._delete(storage, orphan) if orphan.verdict is OrphanVerdict.FOUND else orphan)
+                    self._note(done := self._delete(storage, orphan) if orphan.verdict is OrphanVerdict.FOUND else orphan)
+                    if self._audit is not None and done.verdict in {OrphanVerdict.DELETED, OrphanVerdict.FAILED}:
+                        self._audit.after_orphan(done)
 
     def _note(self, orphan: Orphan) -> None:
         self._report.sums.setdefault(orphan.verdict, Sum()).add(orphan)
@@ -98,7 +103,7 @@ class Sweep:
 
     def _orphans(self, storage: SweepStorage, place: Location, *, count: bool) -> Iterator[Orphan]:
         """The folders of a place whose tasks have no record, each with what may become of it."""
-        claimed = self._claimed()
+        claimed = claimed_tasks(self._server)
         listing = storage.folders(place)
         while (chunk := list(islice(listing, CHUNK))) and not self._stopped():
             unknown = self._without_a_record({found.folder.task for found in chunk}, claimed)
@@ -120,16 +125,6 @@ class Sweep:
         for found, orphan in judged:
             if found.files:
                 self._census.add(orphan.verdict if orphan else None, young=self._is_young(found))
-
-    def _claimed(self) -> set[TaskId]:
-        """The tasks in whose folders another record names a file, or writes: a pass has kept such files there."""
-        found: set[TaskId] = set()
-        for model in self._server.all_models():
-            found |= (task_ids_in(model.uri) | model.mentions) - {model.task}
-        for claimant in self._server.claimants("all"):
-            named = (task_ids_in(uri) for uri in (*claimant.uris, claimant.destination))
-            found |= claimant.mentions.union(*named) - {claimant.id}
-        return found
 
     def _judged(self, found: FoundFolder) -> Orphan:
         verdict = OrphanVerdict.FOUND
@@ -183,7 +178,20 @@ class Sweep:
             return again
         if not self._server.is_gone(orphan.task) or self._server.models_of([orphan.task]):
             return replace(orphan, verdict=OrphanVerdict.ODD, detail="its task, or a model of it, has a record after all")
+        if self._audit is not None:
+            self._audit.before_orphan(again)
         removed = storage.delete([folder])
         if folder in removed.failed:
             return replace(again, verdict=OrphanVerdict.FAILED, detail=removed.failed[folder])
         return replace(again, verdict=OrphanVerdict.DELETED)
+
+
+def claimed_tasks(server: ClaimServer) -> set[TaskId]:
+    """The tasks in whose folders another record names a file, or writes: a pass has kept such files there."""
+    found: set[TaskId] = set()
+    for model in server.all_models():
+        found |= (task_ids_in(model.uri) | model.mentions) - {model.task}
+    for claimant in server.claimants("all"):
+        named = (task_ids_in(uri) for uri in (*claimant.uris, claimant.destination))
+        found |= claimant.mentions.union(*named) - {claimant.id}
+    return found

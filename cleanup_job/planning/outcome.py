@@ -57,6 +57,7 @@ class Reason(StrEnum):
     SERVER_ERROR = "server_error"
     UNREADABLE = "unreadable"
     UNREACHABLE = "unreachable"
+    NOT_AUDITED = "not_audited"
     NOT_SELECTED = "not_selected"
 
 
@@ -77,6 +78,7 @@ REASON_TEXTS = {
     Reason.SERVER_ERROR: "is one that the server fails to answer for",
     Reason.UNREADABLE: "has a record that can't be read as ClearML's API describes it",
     Reason.UNREACHABLE: "was left when the server could not be reached",
+    Reason.NOT_AUDITED: "is one whose lines in the audit log could not be written",
     Reason.NOT_SELECTED: "was asked for by its ID, and is not one that your settings allow to delete",
 }
 
@@ -227,6 +229,10 @@ class Report:
     """The settings that are not at their defaults: each one's name, its value as it may be shown, and where it came from."""
     users: Mapping[str, str] = field(default_factory=dict)
     """The users' names by id, where they were asked for."""
+    audit: str = ""
+    """Where its audit log is; empty if it keeps none."""
+    audit_hash: str = ""
+    """The hash of the last line there."""
     left_out: list[LeftOut] = field(default_factory=list)
     """In a dry run: archived tasks that the settings leave out."""
     clock_ahead: timedelta = timedelta()

@@ -25,6 +25,8 @@ _UNCLEAN = frozenset({"", ".", ".."})
 _SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of a character, which JSON can hold and no store's path can."""
 _IN_A_FOLDER = re.compile(r"(?:\.|(?:^|/)reports/)[0-9a-f]{32}/")
+AUDIT_LOG = "clearml-cleanup-audit-"
+"""How the name of every audit log begins: of its file, or of the folder with its parts."""
 _REPORTS = "reports"
 """What the Web UI calls the folder that has one for each report."""
 
@@ -115,6 +117,11 @@ def is_clean(path: str) -> bool:
     return _UNCLEAN.isdisjoint(path.split("/"))
 
 
+def names_an_audit_log(path: str) -> bool:
+    """Whether a path is, or lies in, what is named like an audit log."""
+    return any(part.casefold().startswith(AUDIT_LOG) for part in path.replace("\\", "/").split("/"))
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class TaskFolder:
     """The folder that a task wrote to: its last segment ends in ``.<task id>``, and it has a parent.
@@ -186,14 +193,15 @@ class LinkedFile:
     """A file that a task only links to; deleted, alone and never as a folder, only where ``external_files`` is ``delete``.
 
     Raises:
-        ValueError: the path is not clean, or lies in the folder of some task: that one is not a link's to give away.
+        ValueError: the path is not clean, lies in the folder of some task, or is an audit log: not a link's to give away.
     """
 
     store: str
     path: str
 
     def __post_init__(self) -> None:
-        if not (is_clean(self.path) and "/" in self.path and in_no_folder(self.path.replace("\\", "/"))):
+        named = is_clean(self.path) and "/" in self.path and in_no_folder(self.path.replace("\\", "/"))
+        if not named or names_an_audit_log(self.path):
             message = f"{self.path!r} may not be deleted as a linked file"
             raise ValueError(message)
 

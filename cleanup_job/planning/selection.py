@@ -224,6 +224,11 @@ class Rules:
         threshold = self.threshold(task)
         return threshold.text if threshold is not None else ""
 
+    def cutoff_of(self, task: Task) -> datetime:
+        """The moment before which a task is old enough: by the threshold rule of its project, or by the general one."""
+        threshold = self.threshold(task)
+        return (threshold.cutoff if threshold is not None else None) or self.cutoff
+
     def is_step(self, task: Task) -> bool:
         """Whether a task is a step if its parent is a controller. A clone of a controller also has that as its parent."""
         return not task.is_controller and ("hidden" in task.system_tags or task.project in self.pipeline_projects)
@@ -237,9 +242,7 @@ class Rules:
 
     def is_old_enough(self, task: Task, since: datetime | None) -> bool:
         """Whether it is past its threshold. What is never deleted counts by the general one, so that it is reported as kept."""
-        threshold = self.threshold(task)
-        cutoff = threshold.cutoff if threshold is not None else None
-        return since is not None and since < (cutoff or self.cutoff)
+        return since is not None and since < self.cutoff_of(task)
 
     def grace_is_over(self, task: Task, archived_at: datetime | None) -> bool:
         """Whether it has been in the archive for long enough, if it is there."""

@@ -179,6 +179,8 @@ def summary(report: Report) -> Line:
         "seconds": round(seconds(report), 3),
         "phases": {name: round(spent, 3) for name, spent in report.phases.items()},
         "run": report.run or None,
+        "audit": report.audit or None,
+        "audit_sha256": report.audit_hash or None,
         "shard": report.shard,
         "shards": report.shards,
     }

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from jinja2 import Environment
 from markupsafe import Markup
 
+from cleanup_job.redaction import MASK
 from cleanup_job.report.formatting import counted, plain
 from cleanup_job.report.interface import Document
 from cleanup_job.report.jinja_environment import environment
@@ -30,7 +31,7 @@ def render(document: Document) -> str:
             other_projects=document["projects_count"] - len(projects),
             other_numbers={name: document["total"][name] - sum(row[name] for row in projects) for name in _COLUMNS},
             rules=[f"{rule}: {counted(number, 'task')}" for rule, number in summary["rules"].items()],
-            settings=[f"{entry['setting']}={entry['value']}" for entry in document["settings"]],
+            settings=[f"{entry['setting']}={entry['value']}" for entry in document["settings"] if entry["value"] != MASK],
             protected_files=[file["uri"] for file in document["protected_files"]],
             external_files=[file["uri"] for file in document["external_files"]],
         )

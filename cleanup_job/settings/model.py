@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from cleanup_job.redaction import MASK, redacted
+from cleanup_job.settings.audit import AuditSettings
 from cleanup_job.settings.cluster import ClusterSettings
 from cleanup_job.settings.connection import ConnectionSettings
 from cleanup_job.settings.fields import Group
@@ -44,6 +45,7 @@ class Settings(BaseSettings):
     cluster: ClusterSettings
     service_task: ServiceTaskSettings
     output: OutputSettings
+    audit: AuditSettings
     sweep: SweepSettings
     schedule: ScheduleSettings
 

@@ -18,8 +18,8 @@ class SweepSettings(Group):
 
     sweep_stores: Names = option(
         (),
-        "Where to look for task folders without a record: `s3://`, `gs://` and `azure://` URLs, and absolute paths of mounted "
-        "folders, such as the fileserver's volume.",
+        "Where to look for task folders without a record, and what `usage` lists: `s3://`, `gs://` and `azure://` URLs, and "
+        "absolute paths of mounted folders, such as the fileserver's volume.",
         flag="--store",
     )
     sweep_delete: bool = option(

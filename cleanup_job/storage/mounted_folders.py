@@ -162,6 +162,32 @@ class MountedFolders:
         except OSError as error:
             raise SettingsError(f"{error.filename or root} can't be read: {error.strerror or error}") from error
 
+    def entries(self, place: Location) -> Iterator[Entry]:
+        """All files at or below a place, those of one folder one after the other. A symbolic link counts, and is not followed.
+
+        Raises:
+            SettingsError: something below it can't be read.
+        """
+        root = place.store.removeprefix(SCHEME)
+        pending = [place.path]
+        try:
+            while pending:
+                below = pending.pop()
+                try:
+                    with open_directories.opened(root, below) as top, os.scandir(top) as found:
+                        for entry in found:
+                            path = f"{below}/{entry.name}" if below else entry.name
+                            about = open_directories.look(entry.name, top)
+                            if about is not None and S_ISDIR(about.st_mode):
+                                pending.append(path)
+                            elif about is not None:
+                                yield Entry(path, about.st_size, _time(about.st_mtime))
+                except (FileNotFoundError, InTheWayError):
+                    if not below:
+                        raise  # otherwise it was moved or deleted since it was listed
+        except OSError as error:
+            raise SettingsError(f"{error.filename or root} can't be read: {error.strerror or error}") from error
+
     def _all(self, paths: Sequence[OwnedPath], action: Callable[[OwnedPath, int, str], Size]) -> Removed:
         failed: dict[OwnedPath | LinkedFile, str] = {}
         sizes: dict[OwnedPath, Size] = {}

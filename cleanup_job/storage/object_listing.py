@@ -111,13 +111,18 @@ class Listing:
         """The rest of a listing, after the last key that came before the failure."""
         self._count()
         try:
-            inside = sorted(obstore.list_with_delimiter(bucket.reader, prefix=prefix or None)["common_prefixes"])
+            here = obstore.list_with_delimiter(bucket.reader, prefix=prefix or None)
         except InvalidPathError as error:
             self.unlisted.append(f"{bucket.name}/{prefix}: {reason(error)}")
             return
+        inside = sorted(here["common_prefixes"])
+        for path in (*inside, *(meta["path"] for meta in here["objects"])):
+            if prefix and not path.startswith(f"{prefix.rstrip('/')}/"):
+                raise StrayKeyError(_stray(prefix, path))
+        for meta in here["objects"]:
+            if last < meta["path"]:
+                yield Entry(meta["path"], meta["size"], meta["last_modified"])
         for folder in inside:
-            if prefix and not folder.startswith(f"{prefix.rstrip('/')}/"):
-                raise StrayKeyError(_stray(prefix, folder))
             if last < f"{folder}0":  # 0 is the character after the slash: not all of the folder came before the failure
                 yield from self.around_unreadable_keys(bucket, folder, last if last.startswith(f"{folder}/") else "")
 

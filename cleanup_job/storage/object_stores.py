@@ -16,7 +16,7 @@ import obstore
 from obstore.exceptions import GenericError, InvalidPathError, UnauthenticatedError
 
 from cleanup_job.errors import AnswerError, DownError, SettingsError, UnreachableError
-from cleanup_job.planning.orphans import FoundFolder, grouped
+from cleanup_job.planning.orphans import Entry, FoundFolder, grouped
 from cleanup_job.planning.paths import LinkedFile, Location, OwnedPath
 from cleanup_job.planning.records import Removed, Size
 from cleanup_job.retry import Retry, TransientError
@@ -143,9 +143,17 @@ class ObjectStores:
         Raises:
             SettingsError: the bucket can't be opened or listed.
         """
+        yield from grouped(place.store, self.entries(place))
+
+    def entries(self, place: Location) -> Iterator[Entry]:
+        """All objects at or below a place, in the order of the listing. A path that ends in ``/``: some keys can't be read.
+
+        Raises:
+            SettingsError: the bucket can't be opened or listed.
+        """
         try:
             bucket = self._bucket(place.store)
-            yield from grouped(place.store, self._listing.around_unreadable_keys(bucket, place.path))
+            yield from self._listing.around_unreadable_keys(bucket, place.path)
         except NoAccessError as error:
             raise SettingsError(f"{place.store}: {error}") from error
         except STORE_ERRORS as error:

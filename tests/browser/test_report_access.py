@@ -83,7 +83,24 @@ def test_the_keyboard_alone_reaches_everything_in_order(page: webdriver.Chrome) 
     assert "Sub-projects of vision" in seen
     at = seen.index("search")
     assert seen[at : at + 11] == ["search", "verdict", "reason", *heads]
-    assert len(seen) == at + 12  # then one row of the table
+    assert len(seen) == at + 12  # then one row of the table, and nothing else in it
+    press(page, Keys.TAB)
+    assert not page.execute_script("return document.activeElement.closest('#tasks')")
+
+
+def test_a_screen_reader_says_what_each_control_is_for(page: webdriver.Chrome) -> None:
+    named = {
+        name: page.find_element(By.ID, name).accessible_name for name in ("search", "verdict", "reason", "bars-bytes", "tasks")
+    }
+    assert named == {"search": "Search", "verdict": "Result", "reason": "Reason", "bars-bytes": "bytes", "tasks": "All tasks"}
+    assert [region.accessible_name for region in page.find_elements(By.TAG_NAME, "section")] == [
+        "Notes", "What was deleted", "What was kept, and why", "Settings that counted",
+        "Ages of the tasks at the time of the pass", "All tasks",
+    ]  # fmt: skip
+    row = page.find_element(By.CSS_SELECTOR, "#tasks .space .row")
+    assert (row.aria_role, row.get_attribute("aria-rowindex")) == ("row", "2")
+    freed = page.find_elements(By.CSS_SELECTOR, "#tasks .heads [role=columnheader]")[5]
+    assert freed.get_attribute("aria-sort") == "descending"
 
 
 def row_number(page: webdriver.Chrome) -> int:
@@ -164,7 +181,8 @@ def test_on_paper_the_page_lies_on_its_side_with_legends_and_the_first_rows(page
     page.execute_script("dispatchEvent(new Event('beforeprint'))")
     lines = page.execute_script(
         "const middle = node => { const box = node.getBoundingClientRect(); return Math.round((box.top + box.bottom) / 2) };"
-        "return [...document.querySelectorAll('#tasks .space .row')].map(row => [middle(row), ...[...row.children].map(middle)])"
+        "const rows = [...document.querySelectorAll('#tasks .space .row')];"
+        "return rows.map(row => [middle(row), ...[...row.children].map(middle)])"
     )
     assert all(max(line) - min(line) <= 1 for line in lines)  # each task is one line, and below the one before
     assert all(above[0] < below[0] for above, below in pairwise(lines))

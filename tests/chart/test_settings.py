@@ -59,7 +59,9 @@ CHANGED: dict[str, Any] = {
     "lease_wait_seconds": 0,
     "log_format": "json",
     "log_level": "error",
-    "report": "report.html",
+    "report": ["report-{started}.html", "report.csv"],
+    "audit": "s3://bucket/audit",
+    "audit_records": False,
     "run_as_service": True,
 }
 
@@ -90,8 +92,12 @@ def test_a_setting_reaches_the_job(name: str) -> None:
     value = CHANGED[name]
     settings, origins = read(nested(f"cleanup.{camel(name)}", value))
     got = settings.value(name)
-    assert (list(got) if isinstance(got, tuple) else str(got) if name == "report" else got) == value
+    assert (list(got) if isinstance(got, tuple) else got) == value
     assert origins[name] == env_name(name)
+
+
+def test_one_report_may_be_a_text() -> None:
+    assert read(nested("cleanup.report", "report.html"))[0].output.report == ("report.html",)
 
 
 @pytest.mark.parametrize("name", UNDER_CLEANUP)

@@ -198,6 +198,11 @@ def test_filters_that_leave_nothing_are_a_mistake(
     assert len(filled.store.tasks) == before
 
 
+def test_settings_shows_a_contradiction_too(filled: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["settings", "--tags", "a", "--keep-tags", "a"]) == 0
+    assert "CLEANUP_TAGS=a, but CLEANUP_KEEP_TAGS=a" in capsys.readouterr().err
+
+
 def test_an_entry_without_effect_is_warned_of(filled: Sandbox, world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.project("spare")
     filled.load(world.as_dict())

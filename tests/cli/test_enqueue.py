@@ -72,6 +72,12 @@ def test_settings_given_to_enqueue_are_the_clones_alone(ui: WebUI) -> None:
     assert ui.values(section="Settings") == {}
 
 
+def test_a_contradiction_is_not_enqueued(ui: WebUI, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["enqueue", "--statuses", "failed"]) == 2
+    assert "CLEANUP_STATUSES=failed, but CLEANUP_FORCE_DELETE=false" in capsys.readouterr().err
+    assert not ui.runs()
+
+
 def test_a_queue_that_is_missing_is_named_with_those_that_are_there(ui: WebUI, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["enqueue", "--queue", "nosuch"]) == 2
     said = " ".join(capsys.readouterr().err.split())

@@ -134,9 +134,7 @@ def test_a_plan_leaves_no_report_and_the_pass_does(filled: Sandbox, tmp_path: Pa
 
 
 @pytest.mark.parametrize("variable", ["KUBERNETES_SERVICE_HOST", "CLEANUP_LOG_FORMAT"])
-def test_nobody_is_asked_in_a_cluster_or_by_programs(
-    filled: Sandbox, monkeypatch: pytest.MonkeyPatch, variable: str
-) -> None:
+def test_nobody_is_asked_in_a_cluster_or_by_programs(filled: Sandbox, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, "json" if variable.startswith("CLEANUP") else "10.0.0.1")
     with terminal("n\n") as screen:
         assert screen.run(*RUN) == 0

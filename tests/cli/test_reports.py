@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from cleanup_job.cli.main import main
+from cleanup_job.passes.cleanup import Pass
+from cleanup_job.storage.destinations import FileWriter
 from clearml_sandbox.server import Fault, Request, Sandbox
 from tests.harness import state
 
@@ -107,8 +109,6 @@ def test_what_a_pass_leaves_that_is_ended(filled: Sandbox, tmp_path: Path, numbe
 def test_a_report_that_fails_on_the_way_stops_nothing_and_is_told_of(
     filled: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cleanup_job.storage.destinations import FileWriter  # noqa: PLC0415 -- what this test breaks
-
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -131,3 +131,43 @@ def test_a_bucket_that_can_not_be_opened_ends_the_pass_before_it_begins(
     assert error.startswith(f"CLEANUP_REPORT={address}: ")
     assert "Write s3://bucket/name" in error
     assert state(filled) == before
+
+
+def test_without_the_names_of_users_a_report_has_their_ids(
+    filled: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    filled.fault = lambda request: Fault(400) if request.call == "users.get_all_ex" else None
+    assert main(["run", "--force-delete", "--report", str(tmp_path / "r.csv")]) == 0
+    warning = next(line["message"] for line in logged(capsys) if line["event"] == "warning")
+    assert warning.startswith("CLEANUP_REPORT: reports have ids of users without their names: ")
+    with (tmp_path / "r.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 5
+    assert {row["user_name"] for row in rows} == {""}
+    assert all(row["user"] for row in rows)
+
+
+def test_nobody_is_asked_for_names_that_no_report_needs(filled: Sandbox) -> None:
+    assert main(["run", "--force-delete"]) == 0
+    assert "users.get_all_ex" not in {request.call for request in filled.requests}
+
+
+def test_an_unexpected_error_leaves_what_is_there(filled: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[bool] = []
+
+    real = FileWriter.abandon
+
+    def abandon(writer: FileWriter, *, keep: bool) -> None:
+        ended.append(keep)
+        real(writer, keep=keep)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Pass, "run", fail)
+    monkeypatch.setattr(FileWriter, "abandon", abandon)
+    with pytest.raises(RuntimeError, match="a bug"):
+        main(["run", "--report", str(tmp_path / "r.jsonl")])
+    assert ended == [True], "an upload to a bucket is cancelled then"
+    assert [line["event"] for line in lines(tmp_path / ".r.jsonl.part")] == ["pass_started"]
+    assert not (tmp_path / "r.jsonl").exists()

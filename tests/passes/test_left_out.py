@@ -54,9 +54,7 @@ def test_what_the_pass_reports_itself_is_not_said_again(sandbox: Sandbox, world:
     assert said(done) == []
 
 
-def test_a_large_archive_is_not_read_to_its_end(
-    sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_archive_is_not_read_to_its_end(sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for n in range(5):
         world.task(f"done {n}")
     sandbox.load(world.as_dict())

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from obstore.exceptions import GenericError, PermissionDeniedError, UnauthenticatedError
@@ -18,32 +17,11 @@ from cleanup_job.storage import destinations
 from cleanup_job.storage.buckets import Buckets
 from cleanup_job.storage.destinations import PART, BucketDestination, FileDestination
 from cleanup_job.storage.object_listing import METADATA_HOST
-from tests.stores.servers import Bucket, free_port, s3_bucket
+from tests.stores.servers import Bucket, free_port
 
 SERVER = dict.fromkeys(("CLEARML_API_HOST", "CLEARML_API_ACCESS_KEY", "CLEARML_API_SECRET_KEY"), "http://server")
 TYPE = "text/csv; charset=utf-8"
 NAME = "reports/2026 ä%20/r.csv"
-
-
-@pytest.fixture
-def target(bucket: Bucket, s3: str) -> Bucket:
-    """A new bucket of each kind.
-
-    obstore writes to Google by its XML interface, which is S3's in this. The test server for Google takes nothing that way, so
-    S3's does.
-    """
-    if not bucket.uri.startswith("gs://"):
-        return bucket
-    name = f"bkt{uuid4().hex[:12]}"
-    other = s3_bucket(s3, name, plain=True)
-    return replace(
-        bucket,
-        uri=f"gs://{name}",
-        put=other.put,
-        keys=other.keys,
-        get=other.get,
-        environ={"STORAGE_EMULATOR_HOST": f"http://{s3}"},
-    )
 
 
 def at(bucket: Bucket, key: str, monkeypatch: pytest.MonkeyPatch, conf: Mapping[str, Any] | None = None) -> BucketDestination:
@@ -179,7 +157,9 @@ def test_a_bucket_that_a_report_names_is_no_store_in_which_a_pass_deletes(
     settings, _ = load({}, SERVER | {"CLEARML_CONFIG_FILE": str(conf), "CLEANUP_REPORT": f"{s3_one.uri}/r.json"})
     place = wiring.destination(settings, settings.output.report[0], "CLEANUP_REPORT")
     assert place.ending == ".json"
-    assert wiring.object_stores(settings, Retry(1), lambda: None).locate(f"{s3_one.uri}/r.json") is None
+    limit: Any = None
+    login = wiring.Login(None, Retry(1), limit, limit)
+    assert wiring.stores(settings, login, lambda: None).locate(f"{s3_one.uri}/r.json") is None
 
 
 def test_a_file_of_another_name_behind_a_link_is_not_written_to(tmp_path: Path) -> None:

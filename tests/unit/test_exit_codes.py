@@ -39,7 +39,7 @@ def test_some_reasons_decide_over_the_exit_code(reason: StopReason, code: int | 
 
 
 def test_a_container_may_end_with_a_code_that_is_not_ours() -> None:
-    assert (meaning(137), meaning(4)) == ("unknown", "server unreachable")
+    assert (meaning(137), meaning(4)) == ("unknown", ExitCode.UNREACHABLE.text)
 
 
 def errors(kind: type[CleanupError] = CleanupError) -> list[type[CleanupError]]:

@@ -17,7 +17,7 @@
     for (const unit of ["KiB", "MiB", "GiB"]) if ((number /= 1024) < 1024) return `${number.toFixed(1)} ${unit}`;
     return `${(number / 1024).toLocaleString("en", {minimumFractionDigits: 1, maximumFractionDigits: 1})} TiB`;
   };
-  const atLeast = (bytes, unsized) => unsized ? bytes ? `at least ${size(bytes)}` : "size unknown" : size(bytes);
+  const sizeOf = (bytes, unsized) => unsized ? bytes ? `at least ${size(bytes)}` : "size unknown" : size(bytes);
 
   /* ---- Heads that sort ---- */
 
@@ -123,7 +123,7 @@
     const reason = row => row[REASON] < 0 ? "" : reasons[row[REASON]][1];
     const days = row => row[ACTIVE] === null ? null : Math.max(0, Math.floor((about.started - row[ACTIVE]) / 86400));
     const age = row => days(row) === null ? "" : days(row) === 1 ? "1 day" : `${grouped(days(row))} days`;
-    const freed = row => FREED.includes(verdict(row)) || row[BYTES] || row[UNSIZED] ? atLeast(row[BYTES], row[UNSIZED]) : "";
+    const freed = row => FREED.includes(verdict(row)) || row[BYTES] || row[UNSIZED] ? sizeOf(row[BYTES], row[UNSIZED]) : "";
     const link = row => about.web
       && `${about.web}/projects/${encodeURIComponent(projects[row[PROJECT]][1] || "*")}/experiments/${encodeURIComponent(row[ID])}/output/execution`;
 
@@ -157,7 +157,7 @@
             bar("tasks", ["deleted", "kept", "failed", "other"].map(kind => [kind, bin[kind] / most])),
             bar("bytes", [["deleted", bin.bytes / largest]])),
           element("td", {role: "cell", class: "n"}, `${grouped(bin.tasks)} ${bin.tasks === 1 ? "task" : "tasks"}`),
-          element("td", {role: "cell", class: "n"}, atLeast(bin.bytes, bin.unsized)));
+          element("td", {role: "cell", class: "n"}, sizeOf(bin.bytes, bin.unsized)));
       };
       const lines = [];
       for (let n = used[0]; n <= used.at(-1); n++) lines.push(line(n));

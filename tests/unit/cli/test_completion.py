@@ -34,7 +34,7 @@ def offered(bash: str, *words: str) -> set[str]:
 @pytest.mark.parametrize(
     ("words", "offers"),
     [
-        (["e"], {"enqueue"}),
+        (["e"], {"enqueue", "explain"}),
         (["run", "--dry"], {"--dry-run"}),
         (["run", "--unknown-st"], {"--unknown-stores"}),
         (["run", "--log-format", ""], {"auto", "json", "text"}),

@@ -50,3 +50,15 @@ def test_without_the_sandbox_the_commands_for_it_say_what_to_install(name: str, 
     monkeypatch.setitem(sys.modules, "clearml_sandbox.server", None)
     with pytest.raises(SettingsError, match=r"pip install 'clearml-cleanup\[sandbox\]'"):
         _load(name)
+
+
+@pytest.mark.parametrize("name", ["run", "completion"])
+def test_the_help_of_a_command_does_not_wait_for_the_clients_of_servers(name: str) -> None:
+    slow = ("clearml", "kubernetes", "obstore", "flask", "rich", "jinja2")
+    code = (
+        "import sys; from cleanup_job.cli.main import main\n"
+        f"try: main([{name!r}, '--help'])\n"
+        f"finally: print([name for name in {slow} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == "[]"

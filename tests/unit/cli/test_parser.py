@@ -103,7 +103,7 @@ def test_each_command_has_examples_that_it_understands(name: str) -> None:
     ("words", "said"),
     [
         (["rnu"], "unknown command rnu; did you mean run?"),
-        (["setings", "--projects", "a"], "unknown command setings; did you mean settings?"),
+        (["enqueu", "--projects", "a"], "unknown command enqueu; did you mean enqueue?"),
         (["frobnicate"], "unknown command frobnicate; `clearml-cleanup --help` lists them all."),
         (["run", "--dryrun"], "unknown flag --dryrun; did you mean --dry-run?"),
         (["--dryrun"], "unknown flag --dryrun; did you mean --dry-run?"),

@@ -145,7 +145,7 @@ def test_a_pass_that_ends_in_an_unexpected_way_leaves_what_is_there() -> None:
 
 
 def test_memory_does_not_grow_with_the_number_of_tasks(tmp_path: Path) -> None:
-    places = {ending: FileDestination(tmp_path / f"r{ending}") for ending in (".jsonl", ".csv", ".html")}
+    places = {ending: FileDestination(tmp_path / f"r{ending}") for ending in (".jsonl", ".csv")}
     files = ReportFiles(report(), places, pytest.fail)
     files.begin()
 

@@ -152,6 +152,15 @@ def test_a_linked_file_needs_a_folder_and_must_not_lie_in_a_tasks(path: str) -> 
         LinkedFile("fileserver", path)
 
 
+@pytest.mark.parametrize(
+    "name", ["clearml-cleanup-audit-x.jsonl", "CLEARML-cleanup-audit-x/000001.jsonl", "b\\clearml-cleanup-audit-"]
+)
+def test_a_link_gives_no_audit_log_away(name: str) -> None:
+    with pytest.raises(ValueError, match="may not be deleted"):
+        LinkedFile("fileserver", f"audit/{name}")
+    LinkedFile("fileserver", "audit/clearml-cleanup.jsonl")
+
+
 def test_what_is_kept_is_kept_with_everything_below_and_whole_segments_count() -> None:
     kept = KeptPaths(["a/b", "c/d/e"])
     inside, beside = ["a/b", "a/b/c", "a/b/c/d", "c/d/e"], ["a", "a/bc", "a/b c", "b", "c", "c/d", ""]

@@ -41,6 +41,7 @@ def lines(*, known: bool) -> dict[str, dict[str, Any]]:
     report.add(outcome)
     if known:
         report.web, report.error, report.stopped_by, report.finished = "https://web", "e", StopReason.SIGTERM, MOMENT
+        report.audit, report.audit_hash = "/audit/log.jsonl", "0" * 64
         report.run, report.shard, report.shards, report.left_is_least = "r", 1, 4, True
     some = "x" if known else None
     swept = SweepReport("1.0", "host", delete=False, started=MOMENT, finished=MOMENT)

@@ -46,6 +46,7 @@ SPECIAL: dict[str, st.SearchStrategy[str]] = {
     "unknown_stores": st.sampled_from(["keep_record", "delete_record"]),
     "protect_linked_artifacts": st.sampled_from(["all", "pipelines", "off"]),
     "files_url_prefixes": st.sampled_from(["http://one", "http://two"]),
+    "audit": st.sampled_from(["/audit", "s3://bucket/audit"]),
     "mounted_folders": st.sampled_from(["/mnt/a", "/mnt/b"]),
     "log_level": st.sampled_from(["debug", "error"]),
     "workers": st.sampled_from(["1", "4", "32"]),
@@ -122,7 +123,7 @@ SAFE = {"dry_run", "protect_used_datasets"}
 DANGER = {"include_hidden", "delete_empty_projects"}
 RECORD = "delete_record"
 WORSE = {"external_files": "delete", "on_file_error": RECORD, "missing_files": RECORD, "unknown_stores": RECORD}
-SAME = {"include_pipeline_steps", "mounted_folders", "files_url_prefixes"}
+SAME = {"include_pipeline_steps", "mounted_folders", "files_url_prefixes", "audit", "audit_records"}
 NEUTRAL = {"page_size", "batch_size", "workers", "max_requests_in_flight", "request_timeout_seconds", "attempts", "log_level"}
 SCHEDULE = {"cleanup_period_in_days", "run_as_service"}
 
