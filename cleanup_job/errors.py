@@ -58,7 +58,7 @@ class LeaseLostError(LeaseHeldError):
 
 
 class StoppedError(CleanupError):
-    """The pass was told to stop: nothing that deletes is sent any more."""
+    """Someone asked the pass to stop: nothing that deletes is sent any more."""
 
     exit_code = ExitCode.SIGINT
 

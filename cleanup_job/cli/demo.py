@@ -137,7 +137,8 @@ def _pass(sandbox: Sandbox, words: list[str], *, brief: bool = False) -> int:
     )
     if brief:
         lines = [line for line in done.stdout.splitlines() if line.strip()]
-        sys.stdout.write("\n".join(lines if done.returncode else [lines[0], lines[-1]]) + "\n")
+        sums = [number for number, line in enumerate(lines) if line.startswith("Deleted ")]
+        sys.stdout.write("\n".join(lines[sums[-1] :] if sums and not done.returncode else lines) + "\n")
     return done.returncode
 
 

@@ -107,7 +107,7 @@ class JsonOutput(Output):
 def is_watched(settings: Settings) -> bool:
     """Whether a person types and reads, outside of a cluster, and gets text: then a pass may ask.
 
-    Kubernetes gives a container no terminal unless its spec asks for one, and even then nobody may be there.
+    Kubernetes gives a container no terminal unless its spec asks for one, and even then no one may be there.
     """
     typed = all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
     in_cluster = bool(os.environ.get("KUBERNETES_SERVICE_HOST"))

@@ -44,7 +44,7 @@ def signals(stop: Stop) -> Iterator[None]:
 
 @contextmanager
 def interrupts(stop: Stop, told: Callable[[], None], late: Callable[[], None]) -> Iterator[None]:
-    """As ``signals``, for a run that someone watches: what Ctrl-C does is told at once, and a second one still reports.
+    """As ``signals``, for a run that someone watches: it says at once what Ctrl-C does, and a second one still reports.
 
     The first one ends the run after what is being deleted at the moment; the second one ends it as soon as requests on their
     way have returned, or are not waited for any longer; a third one ends the process.
@@ -84,7 +84,7 @@ def interrupts(stop: Stop, told: Callable[[], None], late: Callable[[], None]) -
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # nobody reads any more
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # no one reads any more
             ended.set()
             os.close(writes)
             teller.join(LISTENS)

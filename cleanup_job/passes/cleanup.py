@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 
-from cleanup_job.errors import CleanupError, LeaseLostError, SettingsError, StoppedError
+from cleanup_job.errors import LeaseLostError, SettingsError, StoppedError
 from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes.auditing import Auditing
 from cleanup_job.passes.batch import Batches
 from cleanup_job.passes.claim_index import ClaimIndex
 from cleanup_job.passes.file_results import FileResults
 from cleanup_job.passes.in_hand import InHand
-from cleanup_job.passes.left_out import left_out
+from cleanup_job.passes.left_out import note_left_out
 from cleanup_job.passes.limits import Counted, Counting, refusal
 from cleanup_job.passes.observers import Observers
 from cleanup_job.passes.phases import Phases
@@ -83,7 +83,7 @@ class Stop:
         self._insisted = self._insisted or time.monotonic()
 
     def patience(self) -> float | None:
-        """Seconds for which batches in progress are still waited for; None while nobody insists."""
+        """Seconds for which batches in progress are still waited for; None as long as no one insists."""
         return None if self._insisted is None else max(0.0, self._insisted + PATIENCE - time.monotonic())
 
     def go_on(self) -> None:
@@ -183,11 +183,9 @@ class Pass:
             raise refused
         stream = self._stream(rules, self._claims, names, counted)
         self._work(stream)
-        self._note_what_is_left(stream, counted)
+        self._note_what_is_left(stream, rules, counted)
         if stream.error is not None:
             raise stream.error
-        if self._settings.run.dry_run:
-            self._note_what_is_left_out(rules)
         if stream.selected:
             if self._settings.related.delete_empty_projects and not self._stop.reason:
                 self._delete_emptied_projects(stream.touched, names)
@@ -287,7 +285,7 @@ class Pass:
             budget=sys.maxsize if limit is None else share(limit, run.shard or 0, run.shards),
         ).run()
 
-    def _note_what_is_left(self, stream: Stream, counted: int | None) -> None:
+    def _note_what_is_left(self, stream: Stream, rules: Rules, counted: int | None) -> None:
         """Note what the pass did not come to; at least so much if its listing was not read to the end."""
         report = self._report
         report.selected, report.left = stream.selected, stream.left
@@ -303,15 +301,8 @@ class Pass:
                 report.left_is_least = True
         if report.left or report.left_is_least:
             report.stopped_by = self._stop.reason or StopReason.MAX_TASKS
-
-    def _note_what_is_left_out(self, rules: Rules) -> None:
-        """In a dry run: which other archived tasks there are. That they can't be read changes nothing else."""
-        if self._stop.reason or rules.chosen is not None or self._settings.run.shard:
-            return
-        try:
-            self._report.left_out = left_out(self._server, rules, self._time_to_stop)
-        except CleanupError as error:
-            self._warn(f"which archived tasks the settings leave out is not known: {error}")
+        if self._settings.run.dry_run and not self._settings.run.shard:
+            note_left_out(report, self._server, rules, self._time_to_stop, self._warn)
 
     def _policy(self, rules: Rules, names: Mapping[str, str], claims: ClaimIndex) -> Policy:
         """What the settings allow, and what the stores can do: they are made ready for the first deletion."""

@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+from cleanup_job.errors import CleanupError
 from cleanup_job.passes.ports import Server
 from cleanup_job.planning.filters import RULES, variable
 from cleanup_job.planning.judgement import CUTOFF, FORCE, GRACE, HIDDEN, judge
-from cleanup_job.planning.outcome import LeftOut
+from cleanup_job.planning.outcome import LeftOut, Report
 from cleanup_job.planning.records import Task
 from cleanup_job.planning.selection import Query, Rules
 from cleanup_job.planning.sharding import ALONE
@@ -23,6 +24,18 @@ _TEXTS = {
 _FILTERED = ("is left out by a filter", "are left out by a filter")
 _SEVERAL = ("is left out by several settings", "are left out by several settings")
 _INCLUDED_BY = {FORCE: f"{FORCE}=true", HIDDEN: f"{HIDDEN}=true"}
+
+
+def note_left_out(
+    report: Report, server: Server, rules: Rules, stopped: Callable[[], bool], warn: Callable[[str], None]
+) -> None:
+    """Note in the report of a dry run which other archived tasks there are. That they can't be read changes nothing else."""
+    if stopped() or rules.chosen is not None:
+        return
+    try:
+        report.left_out = left_out(server, rules, stopped)
+    except CleanupError as error:
+        warn(f"which archived tasks the settings leave out is not known: {error}")
 
 
 def left_out(server: Server, rules: Rules, stopped: Callable[[], bool]) -> list[LeftOut]:

@@ -23,9 +23,8 @@ def render(report: Report, console: Console, *, key: str = "", is_plan: bool = F
         is_plan: Whether it is a dry run that someone is asked about at its end.
         asks: Whether nothing is deleted before someone has said yes.
     """
-    everything = (FORCE, "true") in ((name, value.lower()) for name, value, _ in report.settings)
     what = "Plan for" if is_plan else "Dry run on" if report.dry_run else "Pass on"
-    mode = "tasks in any status" if everything else "drafts only"
+    mode = "tasks in any status" if _is_any_status(report) else "drafts only"
     rows = [
         ("with the key of", plain(key)),
         ("last active before", f"{moment(report.cutoff)} ({_days(report):g} days ago)"),
@@ -38,6 +37,10 @@ def render(report: Report, console: Console, *, key: str = "", is_plan: bool = F
     for name, value in rows:
         if value:
             console.print(Text.assemble((f"  {name:<20}", "dim"), value), soft_wrap=True)
+
+
+def _is_any_status(report: Report) -> bool:
+    return any(name == FORCE and value.lower() == "true" for name, value, _ in report.settings)
 
 
 def _days(report: Report) -> float:

@@ -173,6 +173,10 @@ def summary(report: Report) -> Line:
         "unknown_stores_count": len(report.unknown_stores),
         "rules": dict(report.rules.most_common(NAMED)),
         "rules_count": len(report.rules),
+        "left_out": [
+            {"count": entry.count, "at_least": entry.is_least, "text": entry.text, "setting": entry.setting}
+            for entry in report.left_out
+        ],
         "emptied_projects": len(report.emptied),
         "warnings": report.warned,
         "requests": report.requests,

@@ -22,7 +22,7 @@ class Largest:
         if outcome.verdict not in GONE:
             return
         self.count += 1
-        entry = (outcome.bytes, outcome.files, -self.count, outcome)  # of two that are alike, the first one stays
+        entry = (outcome.bytes, outcome.files, -self.count, outcome)  # of two that are alike, the first one counts
         if len(self._heap) < self._most:
             heapq.heappush(self._heap, entry)
         else:

@@ -14,6 +14,7 @@ def of_report(report: Report) -> str:
     """The sum of a pass as JSON on one line, short enough for Kubernetes to keep whole."""
     # Secrets are removed before it is cut: half of a URL no longer looks like one.
     short = cleaned(summary(report) | {"unknown_stores": stores(report.unknown_stores.most_common(STORES_NAMED))})
+    del short["left_out"]  # for who reads a dry run: the log has it
     text = dumps(short)
     if _bytes(text) > MOST_BYTES:
         # Only names have no bound of their own: an error's text, the addresses of stores and rules.

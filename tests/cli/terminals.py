@@ -93,13 +93,16 @@ class Terminal:
 
     @contextmanager
     def _standard_streams(self) -> Iterator[None]:
-        with pytest.MonkeyPatch.context() as patch, os.fdopen(os.dup(self.other), "r") as stdin:
-            with os.fdopen(os.dup(self.other), "w") as stdout:
-                patch.setattr(sys, "stdin", stdin)
-                patch.setattr(sys, "stdout", stdout)
-                patch.setenv("COLUMNS", "80")
-                patch.setenv("TERM", "xterm-256color")
-                yield
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            os.fdopen(os.dup(self.other), "r") as stdin,
+            os.fdopen(os.dup(self.other), "w") as stdout,
+        ):
+            patch.setattr(sys, "stdin", stdin)
+            patch.setattr(sys, "stdout", stdout)
+            patch.setenv("COLUMNS", "80")
+            patch.setenv("TERM", "xterm-256color")
+            yield
         self.waits_until_all_is_read()
 
     def waits_until_all_is_read(self) -> None:

@@ -87,6 +87,7 @@ def test_what_comes_or_changes_after_the_plan_is_kept(filled: Sandbox, world: Wo
         text = told(screen)
     left = {task["name"] for task in filled.store.tasks.values()}
     assert "living" in left, "it was archived after the plan"
+    assert "renamed, so changed" in left
     assert "exp 0" not in left
     assert "Deleted" in text
 

@@ -55,7 +55,7 @@ class Step:
     @property
     def listed(self) -> set[str]:
         """Tasks that it deleted, or would delete."""
-        return {line["task"] for line in self.log if line.get("verdict") == "deleted"}
+        return {line["task"] for line in self.log if line.get("verdict") in {"deleted", "would_delete"}}
 
     @property
     def kept(self) -> dict[str, str]:

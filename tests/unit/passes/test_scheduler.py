@@ -30,6 +30,9 @@ class Doing:
     workers: int = 2
     budget: int | None = None
     batch_size: int = CHUNK
+    patience: Callable[[], float | None] = lambda: None
+    so_far: Callable[[Sequence[Unit]], Worked | None] = lambda _: None
+    settles: Callable[[Worked], None] = lambda _: None
     order: Order = field(default_factory=Order)
     settled: list[int] = field(default_factory=list)
     """The sizes of the batches, in the order in which they were settled."""
@@ -52,6 +55,8 @@ class Doing:
             workers=self.workers,
             batch_size=self.batch_size,
             budget=budget,
+            patience=self.patience,
+            so_far=self.so_far,
         ).run()
         return self.settled
 
@@ -78,8 +83,9 @@ class Doing:
         self.story.append(f"added {len(tasks)}")
         self.order.add(tasks, {})
 
-    def _settle(self, units: Sequence[Unit], _: Worked) -> int:
+    def _settle(self, units: Sequence[Unit], worked: Worked) -> int:
         assert current_thread() is self._caller
+        self.settles(worked)
         self.settled.append(len(units))
         self.story.append(f"settled {len(units)}")
         for unit in units:
@@ -128,6 +134,26 @@ def test_no_batch_begins_once_it_is_time_to_stop_and_those_that_run_are_settled(
         return Worked()
 
     assert Doing([4 * CHUNK], work, stop=begun.is_set, workers=1).run() == [CHUNK]
+
+
+def test_a_batch_that_is_not_waited_for_any_longer_is_settled_with_what_is_known() -> None:
+    hangs, begun = Event(), Event()
+    known = Worked(dropped=CHUNK)
+    settled: list[Worked] = []
+
+    def work(_: Sequence[Unit]) -> Worked:
+        begun.set()
+        hangs.wait(30)
+        return Worked()
+
+    doing = Doing([CHUNK], work, stop=begun.is_set, workers=1, patience=lambda: 0.0 if begun.is_set() else None)
+    doing.so_far = lambda _: known
+    doing.settles = settled.append
+    try:
+        assert doing.run() == [CHUNK]
+        assert settled == [known]
+    finally:
+        hangs.set()
 
 
 # -- windows

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cleanup_job.exit_codes import StopReason
-from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
+from cleanup_job.planning.outcome import LeftOut, Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.sweep_outcome import Orphan, OrphanVerdict, SweepReport
 from cleanup_job.report import json_lines, sweep
@@ -43,6 +43,7 @@ def lines(*, known: bool) -> dict[str, dict[str, Any]]:
         report.web, report.error, report.stopped_by, report.finished = "https://web", "e", StopReason.SIGTERM, MOMENT
         report.audit, report.audit_hash = "/audit/log.jsonl", "0" * 64
         report.run, report.shard, report.shards, report.left_is_least = "r", 1, 4, True
+        report.left_out = [LeftOut(2, "archived tasks past the threshold are not drafts", "CLEANUP_FORCE_DELETE=true")]
     some = "x" if known else None
     swept = SweepReport("1.0", "host", delete=False, started=MOMENT, finished=MOMENT)
     if known:
