@@ -109,7 +109,7 @@ def _examples(document: Document) -> Iterator[TaskRow]:
     """The tasks that a document names."""
     for reason in document["reasons"]:
         for task in reason["examples"]:
-            yield row(task)
+            yield row({**task, "active": task["active"] and datetime.fromisoformat(task["active"])})
 
 
 @cache
