@@ -88,7 +88,7 @@ def digest_of(deletion: Deletion) -> str:
     deleted, and not a file more. The parent is not in it, since it is renamed when it is deleted.
     """
     task = deletion.task
-    record = (task.last_update, task.status, task.status_changed, task.tags, task.system_tags, task.project)
+    record = (task.name, task.last_update, task.status, task.status_changed, task.tags, task.system_tags, task.project)
     models = sorted((model.id, model.uri, model.ready, model.tags) for model in deletion.models)
     kept = (sorted(deletion.kept_models), deletion.protected, sorted(deletion.unknown_stores))
     return blake2b(repr((record, models, kept)).encode(), digest_size=16).hexdigest()

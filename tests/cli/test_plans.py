@@ -10,6 +10,7 @@ import pytest
 from cleanup_job.cli.main import main
 from cleanup_job.report import plan_file
 from clearml_sandbox.server import Fault, Request, Sandbox
+from tests.cli.terminals import terminal
 from tests.harness import state
 
 PLAN = "plan.jsonl"
@@ -232,6 +233,29 @@ def test_a_missing_file_is_refused(run: Run) -> None:
     code, text = run("run", "--from-plan", "nowhere.jsonl")
     assert code == 2
     assert "plan nowhere.jsonl can't be read: No such file or directory" in text
+
+
+def test_on_a_terminal_a_plan_is_shown_and_asked_about_like_a_pass(filled: Sandbox, run: Run) -> None:
+    run("run", "--dry-run", "--plan", PLAN)
+    filled.store.tasks.change(task(filled, "living"), system_tags=["archived"])
+    with terminal("y\n") as screen:
+        assert screen.run("run", "--from-plan", PLAN) == 0
+        text = " ".join(screen.text.split())
+    assert text.startswith(f"plan {PLAN}: 4 tasks")
+    assert "Deleted 4 tasks" in text, "which it only does after a yes"
+    assert {record["name"] for record in filled.store.tasks.values()} == {"living", "kept"}
+
+
+def test_on_a_terminal_a_dry_run_writes_a_plan_and_single_tasks_are_asked_about(filled: Sandbox, run: Run) -> None:
+    one = task(filled, "exp 1")
+    with terminal("n\n") as screen:
+        assert screen.run("run", "--dry-run", "--task", one, "--plan", PLAN) == 0
+        assert f"The plan is in {PLAN}: 1 task" in " ".join(screen.text.split())
+    assert ids_of() == {one}
+    with terminal("n\n") as screen:
+        assert screen.run("run", "--task", one) == 0
+        assert "Delete 1 task, 0 models, 3 files" in " ".join(screen.text.split())
+    assert task(filled, "exp 1") == one
 
 
 # -- single tasks

@@ -1,4 +1,4 @@
-"""Chosen tasks and approved plans, on random scenarios: these are deleted, nothing else is, and what has changed since is kept."""
+"""Chosen tasks and approved plans, on random scenarios: only these are deleted, and what has changed since is kept."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -79,6 +79,10 @@ def edited(store: Store, task: str, _: str, moment: str) -> None:
     store.tasks.change(task, tags=[*store.tasks[task].get("tags", []), "precious"], last_change=moment)
 
 
+def renamed(store: Store, task: str, _: str, moment: str) -> None:
+    store.tasks.change(task, name="an important one", last_change=moment)
+
+
 def moved(store: Store, task: str, _: str, moment: str) -> None:
     others = sorted(set(store.projects) - {store.tasks[task].get("project")})
     store.tasks.change(task, project=others[0] if others else "", last_change=moment)
@@ -133,6 +137,7 @@ def in_use(store: Store, task: str, living: str, moment: str) -> None:
 CHANGES: list[Callable[[Store, str, str, str], None]] = [
     restored,
     edited,
+    renamed,
     moved,
     new_artifact,
     new_model,

@@ -2,9 +2,10 @@
 
 import re
 
-from cleanup_job.planning.outcome import LeftOut, Report, TaskOutcome, Verdict
+from cleanup_job.planning.outcome import LeftOut, Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.report import document, html
+from tests.unit.report import unpacked
 from tests.unit.report.example_report import MOMENT, report
 
 
@@ -60,3 +61,11 @@ def test_sub_projects_are_named_in_full() -> None:
         made.add(TaskOutcome(TaskId("a" * 32), "n", name, name, Verdict.DELETED))
     rows = re.findall(r"<tr role=\"row\" data-level.*?</th>", html.render(document.as_document(made)), re.DOTALL)
     assert ["".join(re.sub(r"<[^>]+>", "", row).split()) for row in rows] == ["vision", "vision/night"]
+
+
+def test_without_a_list_of_all_tasks_the_examples_have_their_times() -> None:
+    made = Report("1", dry_run=False, started=MOMENT, cutoff=MOMENT)
+    made.add(TaskOutcome(TaskId("t" * 32), "n", "p", "i", Verdict.KEPT, Reason.CHANGED, active=MOMENT))
+    made.add(TaskOutcome(TaskId("u" * 32), "n", "p", "i", Verdict.KEPT, Reason.CHANGED))
+    shown = unpacked.tasks(html.render(document.as_document(made)))
+    assert [task["active"] for task in shown] == [round(MOMENT.timestamp()), None]
