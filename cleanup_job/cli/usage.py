@@ -53,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     output.add_argument(
         "--report",
+        dest="pages",  # what it writes is not the report of a pass, whose setting has that name
         action="append",
         default=[],
         metavar="FILE",
@@ -65,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Read the server and show what takes the space; gives the exit code."""
     settings, _ = wiring.read_settings(given(options))
-    files = {address: _destination(settings, address) for address in options.report}
+    files = {address: _destination(settings, address) for address in options.pages}
     report = _new_report(settings)
     _read(settings, report)
     document = as_document(report)
