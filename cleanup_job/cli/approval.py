@@ -109,9 +109,9 @@ def _approved(text: str) -> bool:
         import termios  # noqa: PLC0415 -- not on every system
 
         termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
-    sys.stdout.write(text)
-    sys.stdout.flush()
     try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
         answer = sys.stdin.readline()
     except (KeyboardInterrupt, UnicodeDecodeError):
         answer = ""
