@@ -60,7 +60,7 @@ def render(report: Report, console: Console, *, whole: bool = False, is_end: boo
     _emptied_projects(report, console)
     _unknown_stores(report, console)
     for some in report.left_out:
-        console.print(Text(waiting(some)))
+        console.print(Text(plain(waiting(some))))
     if report.unfinished:
         console.print(Text(left_over(report.left, report.stopped_by, at_least=report.left_is_least), "yellow"))
     if report.error:
