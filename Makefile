@@ -153,7 +153,7 @@ docs: $(INSTALLED) man ## write docs/settings.md, the man page and the README's 
 	@echo "== docs"
 	@$(BIN)/python docs/generate_settings.py > .venv/settings.md
 	@mv .venv/settings.md docs/settings.md
-	@$(BIN)/python docs/generate_picture.py docs/demo.svg
+	@$(BIN)/python docs/generate_picture.py docs
 	@$(BIN)/python docs/generate_page_picture.py docs/report.png
 	@echo "docs: written"
 
@@ -256,5 +256,5 @@ lock: $(INSTALLED) ## pin what we build and test with, with hashes
 	@echo "locks: written"
 
 clean: ## remove what was made here
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist demo-report.*
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist demo-report.* demo-audit
 	@echo "clean"

@@ -43,7 +43,8 @@ def main(target: Path) -> None:
         clear = {name: value for name, value in os.environ.items() if not name.startswith(("CLEARML_", "CLEANUP_"))}
         command = [sys.executable, "-m", "cleanup_job", "demo", "--report", page.name]
         subprocess.run(command, env=clear, cwd=folder, stdout=subprocess.DEVNULL, check=True)  # noqa: S603 -- ourselves
-        page.write_text(renamed(page.read_text(encoding="utf-8")), encoding="utf-8")
+        shown = renamed(page.read_text(encoding="utf-8")).replace(f"{Path(folder).resolve()}/demo-audit", "/audit")
+        page.write_text(shown, encoding="utf-8")
         # Virtual time: the picture is taken when the script has unpacked the tasks.
         once = ("--virtual-time-budget=10000", f"--user-data-dir={folder}/profile", f"--screenshot={shot}", page.as_uri())
         subprocess.run([chromium, *FLAGS, *once], capture_output=True, check=True)  # noqa: S603 -- a page of ours

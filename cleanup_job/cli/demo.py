@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from urllib.parse import unquote
 
 from rich.console import Console
@@ -53,17 +52,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tasks", type=int, default=3000, help="tasks on the embedded server (default: 3000)")
     parser.add_argument("--seed", type=int, default=7, help="number that the world is made from (default: 7)")
     parser.add_argument("--report", type=Path, default=Path("demo-report.html"), help="where the HTML report is written")
+    parser.add_argument(
+        "--audit", type=Path, default=Path("demo-audit"), help="the folder of the audit log (default: demo-audit)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Show it; gives 0 if the second pass found nothing and no file was left without a record."""
-    console = Console(highlight=False)
+    console, audit = Console(highlight=False), str(options.audit.resolve())
+    options.audit.mkdir(parents=True, exist_ok=True)
     now = datetime.now(UTC)
     _step(console, 1, "A ClearML Server that has grown for a year")
     console.print(
         f"Making {options.tasks:,} tasks on an embedded server. It lives in this process; no other server is touched."
     )
-    with Sandbox(seeded_world(options.seed, options.tasks, now)) as sandbox, TemporaryDirectory(prefix="audit-") as audit:
+    with Sandbox(seeded_world(options.seed, options.tasks, now)) as sandbox:
         play = partial(_play, console, sandbox)
         before, past = _count(sandbox, now), _past(sandbox, now)
         console.print(_on_the_server(before))

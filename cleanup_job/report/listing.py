@@ -11,7 +11,7 @@ from cleanup_job.report.formatting import at_least, counted, middle, plain, size
 from cleanup_job.report.largest import Largest
 from cleanup_job.report.phrases import link
 
-_OTHERS = 40
+_OTHERS = 43
 """Columns of the table beside those of the task."""
 
 

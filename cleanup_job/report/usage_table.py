@@ -134,7 +134,7 @@ def _largest(document: Document, console: Console) -> None:
         table.add_row(*(Text(plain(cell)) for cell in cells), Text(f"{row['files']:,}"), _size(row))
     console.print(table)
     if len(tasks) > TASKS:
-        console.print(Text(f"--output usage.html names the largest {len(tasks)}.", "dim"))
+        console.print(Text(f"--report usage.html names the largest {len(tasks)}.", "dim"))
     console.print()
 
 

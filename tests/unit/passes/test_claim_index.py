@@ -310,7 +310,7 @@ def test_memory_does_not_grow_with_models_and_tasks_that_name_only_what_is_their
         finally:
             tracemalloc.stop()
 
-    assert kept(20_000) < kept(1_000) + 5_000, "bytes"
+    assert kept(20_000) < kept(1_000) + 50_000, "bytes"  # a pointer for each would be three times as many
 
 
 # -- links
