@@ -13,7 +13,7 @@ from cleanup_job.cli.streams import watched
 from cleanup_job.cli.terminal import say
 from cleanup_job.cli.text_output import PlanOutput, Shown, TextOutput
 from cleanup_job.exit_codes import ExitCode
-from cleanup_job.job.at_terminal import Approvable, PassAtTerminal, Plan, is_to_be_approved
+from cleanup_job.job.at_terminal import Approvable, PassAtTerminal, Plan, is_to_be_approved, settings_of_plan
 from cleanup_job.job.plans import PlanFile
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.planning.outcome import Report, TaskOutcome
@@ -60,7 +60,7 @@ class AtTerminal:
         approvable, stop = Approvable(), Stop()
         output = _Planning(Console(), self._level, approvable, Shown(every_task=self.every_task, is_plan=True))
         with watched(stop):
-            plan = Plan(self.settings, self.origins, self.flags, output, stop, _leave, chosen=self.chosen)
+            plan = Plan(settings_of_plan(self.settings), self.origins, self.flags, output, stop, _leave, chosen=self.chosen)
             code = plan.run()
         if stop.patience() is not None:
             _leave(code)

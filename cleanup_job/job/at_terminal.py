@@ -75,23 +75,13 @@ class PassAtTerminal(PassJob):
         self._leave(ExitCode.SIGINT)
 
 
-class Plan(PassAtTerminal):
-    """A dry run that only finds out what is to be approved: it leaves no report file, and no word to Kubernetes."""
+def settings_of_plan(settings: Settings) -> Settings:
+    """The settings of the plan of a pass: it deletes nothing, and leaves no report file."""
+    return settings.replaced(report=TABLE["report"].default, dry_run=True)
 
-    def __init__(  # noqa: PLR0913, PLR0917 -- as above
-        self,
-        settings: Settings,
-        origins: dict[str, str],
-        flags: Mapping[str, Any],
-        output: TerminalOutput,
-        stop: Stop,
-        leave: Callable[[int], None],
-        *,
-        chosen: Chosen | None = None,
-    ) -> None:
-        """As a pass that would delete; it does not."""
-        quiet = {"report": TABLE["report"].default, "dry_run": True}
-        super().__init__(settings.replaced(**quiet), origins, flags, output, stop, leave, chosen=chosen)
+
+class Plan(PassAtTerminal):
+    """A dry run, with the settings of `settings_of_plan`, that only finds out what is to be approved."""
 
     @property
     def report(self) -> Report:
@@ -99,7 +89,7 @@ class Plan(PassAtTerminal):
         return self._report
 
     def _publish(self) -> None:
-        """Keep it for who approves it."""
+        """Keep it for who approves it, without a word to Kubernetes."""
 
 
 def is_to_be_approved(planned: Report) -> bool:

@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Collection, Container, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cache
 
 from cleanup_job.errors import LeaseLostError, SettingsError, StoppedError
@@ -32,10 +31,11 @@ from cleanup_job.passes.projects import ProjectDeletion
 from cleanup_job.passes.rate import Rate
 from cleanup_job.passes.reading import Reader
 from cleanup_job.passes.remembers import Remembers
+from cleanup_job.passes.rules_now import clock_of
 from cleanup_job.passes.scheduler import Scheduler
 from cleanup_job.passes.stream import Stream
 from cleanup_job.passes.windows import Windows
-from cleanup_job.planning import clock, contradictions
+from cleanup_job.planning import contradictions
 from cleanup_job.planning.backlog import Backlog
 from cleanup_job.planning.deleted_so_far import DeletedSoFar
 from cleanup_job.planning.filters import Known, needed_by
@@ -156,9 +156,7 @@ class Pass:
         Raises:
             CleanupError: the server gives no usable answer.
         """
-        now, claimed = datetime.now(UTC), self._server.clock_ahead
-        newest = self._server.newest() if claimed is not None and claimed < -clock.TOLERANCE else None
-        found = clock.judged(now, claimed, self._server.token_ahead, newest)
+        found = clock_of(self._server)
         self._report.cutoff -= found.ahead - self._report.clock_ahead
         self._report.clock_ahead = found.ahead
         if found.warning:

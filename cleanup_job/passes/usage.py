@@ -9,21 +9,19 @@ found out from the records: a fileserver's volume does not know by which names t
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from functools import cache
+from datetime import UTC, datetime
 from itertools import islice
 
 from cleanup_job.errors import AnswerError, SettingsError
 from cleanup_job.passes.claim_index import MOUNTED
 from cleanup_job.passes.ports import UsageServer, UsageStorage
+from cleanup_job.passes.rules_now import rules_now
 from cleanup_job.passes.sweep import claimed_tasks
-from cleanup_job.planning import clock
 from cleanup_job.planning.claim import task_ids_in
-from cleanup_job.planning.filters import Known
 from cleanup_job.planning.outputs import INTERRUPTED
 from cleanup_job.planning.paths import Location, TaskFolder, TaskId, unquoted
 from cleanup_job.planning.records import Detail, Model, Task, Unreadable
-from cleanup_job.planning.selection import Rules, resolve
+from cleanup_job.planning.selection import Rules
 from cleanup_job.planning.usage import Kind, Measured, Owner, Space, Usage, measured
 from cleanup_job.settings.filters import FilterSettings
 
@@ -92,6 +90,7 @@ class Survey:
         self._warn = warn
         self._progress = progress
         self._rules: tuple[Rules, ...] = ()
+        """As they are set and, if they concern drafts only, the same for tasks in any status."""
         self.projects: dict[str, str] = {}
         """Names by id, once they are read."""
         self.users: dict[str, str] = {}
@@ -104,10 +103,10 @@ class Survey:
         Raises:
             CleanupError: the server or a store gives no usable answer, or a filter names what does not exist.
         """
-        self.usage.now = self._now()
-        self.projects = self._server.projects()
+        found = rules_now(self._server, self._filters, self._warn)
+        self.usage.now, self.projects = found.now, dict(found.projects)
+        self._rules = (found.rules,) if found.rules.force_delete else (found.rules, replace(found.rules, force_delete=True))
         self.users = self._users()
-        self._rules = self._resolved()
         claimed = claimed_tasks(self._server) if self._places else set()
         for storage, place in self._places:
             self._list(storage, place, claimed)
@@ -116,28 +115,12 @@ class Survey:
             self._warn(warning)
 
     # -- by which rules
-    def _now(self) -> datetime:
-        now, claimed = datetime.now(UTC), self._server.clock_ahead
-        newest = self._server.newest() if claimed is not None and claimed < -clock.TOLERANCE else None
-        found = clock.judged(now, claimed, self._server.token_ahead, newest)
-        if found.warning:
-            self._warn(found.warning)
-        return now - found.ahead
-
     def _users(self) -> dict[str, str]:
         try:
             return self._server.users()
         except AnswerError as error:
             self._warn(f"users are shown by their ids, since their names can't be read: {error}")
             return {}
-
-    def _resolved(self) -> tuple[Rules, ...]:
-        """The rules as they are set and, if they concern drafts only, the same for tasks in any status."""
-        now = self.usage.now
-        known = Known(self.projects, cache(self._server.users), self._server.tag_exists, self._server.has_tasks)
-        cutoff = now - timedelta(days=self._filters.delete_threshold_days)
-        rules = resolve(self._filters, now, known, self._warn, cutoff=cutoff)
-        return (rules,) if rules.force_delete else (rules, replace(rules, force_delete=True))
 
     # -- from listings
     def _list(self, storage: UsageStorage, place: Location, claimed: set[TaskId]) -> None:

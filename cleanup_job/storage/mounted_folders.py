@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from errno import ELOOP, ENAMETOOLONG, ENODEV
 from pathlib import Path, PurePosixPath
 from stat import S_ISDIR, S_ISLNK
+from typing import TypeVar
 
 from cleanup_job.errors import SettingsError
 from cleanup_job.planning.orphans import Entry, FoundFolder, folder_of
@@ -34,6 +35,9 @@ from cleanup_job.storage.open_directories import FoundEntry, InTheWayError
 
 SCHEME = "file://"
 LINK = "is a symbolic link, and its target is not deleted; correct or remove it"
+
+
+T = TypeVar("T")
 
 
 class MountedFolders:
@@ -144,23 +148,15 @@ class MountedFolders:
         Raises:
             SettingsError: something below it can't be read.
         """
-        root = place.store.removeprefix(SCHEME)
-        pending = [place.path]
-        try:
-            while pending:
-                below = pending.pop()
-                try:
-                    with open_directories.opened(root, below) as top:
-                        folder = folder_of(place.store, f"{below}/x")
-                        if folder is not None:
-                            yield _found(folder, below, top)
-                        elif in_no_folder(f"{below}/x"):
-                            pending += reversed(_folders_in(top, below))
-                except (FileNotFoundError, InTheWayError):
-                    if not below:
-                        raise  # otherwise it was moved or deleted since it was listed
-        except OSError as error:
-            raise SettingsError(f"{error.filename or root} can't be read: {error.strerror or error}") from error
+
+        def look(below: str, top: int, pending: list[str]) -> Iterator[FoundFolder]:
+            folder = folder_of(place.store, f"{below}/x")
+            if folder is not None:
+                yield _found(folder, below, top)
+            elif in_no_folder(f"{below}/x"):
+                pending.extend(reversed(_folders_in(top, below)))
+
+        return _each_below(place, look)
 
     def entries(self, place: Location) -> Iterator[Entry]:
         """All files at or below a place, those of one folder one after the other. A symbolic link counts, and is not followed.
@@ -168,25 +164,18 @@ class MountedFolders:
         Raises:
             SettingsError: something below it can't be read.
         """
-        root = place.store.removeprefix(SCHEME)
-        pending = [place.path]
-        try:
-            while pending:
-                below = pending.pop()
-                try:
-                    with open_directories.opened(root, below) as top, os.scandir(top) as found:
-                        for entry in found:
-                            path = f"{below}/{entry.name}" if below else entry.name
-                            about = open_directories.look(entry.name, top)
-                            if about is not None and S_ISDIR(about.st_mode):
-                                pending.append(path)
-                            elif about is not None:
-                                yield Entry(path, about.st_size, _time(about.st_mtime))
-                except (FileNotFoundError, InTheWayError):
-                    if not below:
-                        raise  # otherwise it was moved or deleted since it was listed
-        except OSError as error:
-            raise SettingsError(f"{error.filename or root} can't be read: {error.strerror or error}") from error
+
+        def look(below: str, top: int, pending: list[str]) -> Iterator[Entry]:
+            with os.scandir(top) as found:
+                for entry in found:
+                    path = f"{below}/{entry.name}" if below else entry.name
+                    about = open_directories.look(entry.name, top)
+                    if about is not None and S_ISDIR(about.st_mode):
+                        pending.append(path)
+                    elif about is not None:
+                        yield Entry(path, about.st_size, _time(about.st_mtime))
+
+        return _each_below(place, look)
 
     def _all(self, paths: Sequence[OwnedPath], action: Callable[[OwnedPath, int, str], Size]) -> Removed:
         failed: dict[OwnedPath | LinkedFile, str] = {}
@@ -249,6 +238,31 @@ class MountedFolders:
             if deletes:
                 open_directories.remove_file(last, above)
             return Size(1, about.st_size)
+
+
+def _each_below(place: Location, look: Callable[[str, int, list[str]], Iterator[T]]) -> Iterator[T]:
+    """What is found at a place and in the folders below it.
+
+    Args:
+        place: Where to begin.
+        look: Finds something in a folder: gets its path, itself open, and the list of folders to look at, which it adds to.
+
+    Raises:
+        SettingsError: something below it can't be read.
+    """
+    root = place.store.removeprefix(SCHEME)
+    pending = [place.path]
+    try:
+        while pending:
+            below = pending.pop()
+            try:
+                with open_directories.opened(root, below) as top:
+                    yield from look(below, top, pending)
+            except (FileNotFoundError, InTheWayError):
+                if not below:
+                    raise  # otherwise it was moved or deleted since it was listed
+    except OSError as error:
+        raise SettingsError(f"{error.filename or root} can't be read: {error.strerror or error}") from error
 
 
 def _folders_in(directory: int, path: str) -> list[str]:
