@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from select import select
 from typing import Any, NoReturn
 
 from rich.console import Console
@@ -21,6 +22,8 @@ from cleanup_job.planning.selection import Chosen
 from cleanup_job.report.formatting import at_least, counted, plain
 from cleanup_job.settings.model import Settings
 
+LISTENS = 0.5
+"""Seconds between two looks for Ctrl-C while nothing is typed."""
 YES = frozenset({"y", "yes"})
 
 
@@ -112,6 +115,8 @@ def _approved(text: str) -> bool:
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
+        while not select([sys.stdin], [], [], LISTENS)[0]:
+            pass  # a signal that comes right before a read would not interrupt it
         answer = sys.stdin.readline()
     except (KeyboardInterrupt, UnicodeDecodeError):
         answer = ""

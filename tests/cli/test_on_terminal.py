@@ -57,9 +57,13 @@ def test_ctrl_c_at_the_question_means_no(filled: Sandbox) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         return ""
 
-    with terminal(interrupts) as screen:
-        assert screen.run(*RUN) == 0
-        assert "Nothing was deleted." in screen.text
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background processes ignore it
+    try:
+        with terminal(interrupts) as screen:
+            assert screen.run(*RUN) == 0
+            assert "Nothing was deleted." in screen.text
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not deletions(filled)
 
 

@@ -48,7 +48,10 @@ def written(sandbox: Sandbox, folder: Path) -> dict[str, dict[str, str]]:
     """Let the clearml package write all situations, in a process of its own outside of any repository."""
     shutil.copy(WRITER, folder)
     clear = {name: value for name, value in os.environ.items() if not name.startswith("CLEARML_")}
-    environ = clear | sandbox.environment() | {"HOME": str(folder), "CLEARML_CONFIG_FILE": str(folder / "none.conf")}
+    conf = folder / "clearml.conf"
+    # A thread that asks git for the repository, while the SDK forks, may wait for ever for a pipe that the fork holds open.
+    conf.write_text("sdk { development { vcs_repo_detect_async: false } }", encoding="utf-8")
+    environ = clear | sandbox.environment() | {"HOME": str(folder), "CLEARML_CONFIG_FILE": str(conf)}
     command = [sys.executable, str(folder / WRITER.name)]
     done = subprocess.run(command, env=environ, cwd=folder, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
