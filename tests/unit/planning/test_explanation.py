@@ -17,7 +17,7 @@ RULES = Rules(cutoff=NOW - MONTH, force_delete=True)
 
 def living(status: str = "completed", days: float = 10, **fields: object) -> Task:
     then = NOW - timedelta(days=days)
-    return Task(TaskId("t"), "t", status, status_changed=then, last_update=then, last_change=then, **fields)  # type: ignore[arg-type]
+    return Task(TaskId("t"), "t", status, status_changed=then, last_update=then, last_change=then, **fields)
 
 
 @pytest.mark.parametrize("status", ["in_progress", "queued"])

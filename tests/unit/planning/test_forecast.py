@@ -16,7 +16,7 @@ RULES = Rules(cutoff=NOW - timedelta(days=30), force_delete=True)
 def task(hours: float, **fields: object) -> Task:
     """A task that is due in so many hours."""
     since = NOW - timedelta(days=30) + timedelta(hours=hours)
-    return Task(TaskId("t"), "t", "completed", system_tags=("archived",), status_changed=since, **fields)  # type: ignore[arg-type]
+    return Task(TaskId("t"), "t", "completed", system_tags=("archived",), status_changed=since, **fields)
 
 
 @pytest.mark.parametrize(("hours", "day"), [(-1000, 0), (0, 0), (11.9, 0), (12.1, 1), (35.9, 1), (36.1, 2), (60.1, None)])

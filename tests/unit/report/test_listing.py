@@ -17,7 +17,7 @@ TASK = TaskId("a" * 32)
 
 def outcome(number: int = 0, **fields: object) -> TaskOutcome:
     known = {"bytes": 2048, "files": 3, "active": datetime(2026, 1, 2, tzinfo=UTC)} | fields
-    return TaskOutcome(TaskId(f"{number:032x}"), "exp\x1b[2J", LONG, "p", Verdict.WOULD_DELETE, **known)  # type: ignore[arg-type]
+    return TaskOutcome(TaskId(f"{number:032x}"), "exp\x1b[2J", LONG, "p", Verdict.WOULD_DELETE, **known)
 
 
 def shown(*outcomes: TaskOutcome) -> str:

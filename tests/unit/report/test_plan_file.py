@@ -34,7 +34,7 @@ def outcome(number: int, **more: object) -> TaskOutcome:
         "digest": f"{number:032x}",
         **more,
     }
-    return TaskOutcome(TaskId(f"{number:032x}"), **fields)  # type: ignore[arg-type]
+    return TaskOutcome(TaskId(f"{number:032x}"), **fields)
 
 
 def write(path: Path, *outcomes: TaskOutcome) -> End:

@@ -26,7 +26,7 @@ def outcome(n: int, **more: object) -> TaskOutcome:
         TaskId(f"{n:032x}"), f"run {n}", f"project {n % 2}", f"p{n % 2}", Verdict.DELETED, bytes=n, unsized=n % 2,
         user=f"user {n % 3}", status="completed", active=ACTIVE + timedelta(days=n),
     )  # fmt: skip
-    return replace(made, **more)  # type: ignore[arg-type]
+    return replace(made, **more)
 
 
 @pytest.fixture
@@ -120,10 +120,10 @@ def test_the_page_is_written_in_pieces() -> None:
             self.lengths: list[int] = []
 
         def writelines(self, pieces: object) -> None:
-            self.lengths += [len(piece) for piece in pieces]  # type: ignore[attr-defined]
+            self.lengths += [len(piece) for piece in pieces]
 
     stream = Pieces()
-    html.write(document.as_document(report()), (outcome(n, name=f"{n * 7919 % 100_003} {n}") for n in range(20_000)), stream)  # type: ignore[arg-type]
+    html.write(document.as_document(report()), (outcome(n, name=f"{n * 7919 % 100_003} {n}") for n in range(20_000)), stream)
     assert sum(stream.lengths) > 400_000
     assert max(stream.lengths) < 100_000
 
