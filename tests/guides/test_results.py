@@ -34,11 +34,12 @@ def test_the_readme_s_commands_do_what_is_beside_them(reader: Player, named: wor
     reader.expected = {"sweep": 2}  # there are no such stores here
     for block in blocks:
         reader.play_block(block)
-    in_the_cluster, dry, drafts, all_old, swept = reader.steps
+    in_the_cluster, dry, drafts, all_old, used, swept = reader.steps
     assert (in_the_cluster.listed, in_the_cluster.gone) == (set(named.old["draft"]), set())
     assert (dry.listed, dry.gone) == (set(named.old["draft"]), set())
     assert drafts.gone == set(named.old["draft"])
     assert all_old.gone == named.all_old - drafts.gone
+    assert used.gone == set()
     assert "/mnt/fileserver" in swept.log[-1]["error"]
 
 

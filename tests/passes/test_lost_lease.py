@@ -50,6 +50,8 @@ def test_lost_after_any_request_it_deletes_nothing_more(batch_size: int, workers
             between = 1 + (workers - 1) * AHEAD
             late = [request.call for request in sandbox.requests[held - 1 + between :] if deletes(request)]
             assert not late
+            if len(sandbox.requests) <= held:
+                continue  # it was over: how many requests the claims take depends on which of two readers is faster
             assert report.stopped_by == "lease"
             assert report.left + report.total().tasks + report.total().kept == 6
             clean(sandbox)

@@ -43,6 +43,10 @@ class Scenario:
         """Whether a folder is mounted at all."""
         return bool(self.mounted)
 
+    def __repr__(self) -> str:
+        """Short: hypothesis warns of large ones, and `as_json` has all of it."""
+        return f"<a scenario with {len(self.world['tasks'])} tasks>"
+
     def as_json(self) -> str:
         """To print, and to play again."""
         return json.dumps(asdict(self), ensure_ascii=False)

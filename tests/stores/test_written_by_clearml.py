@@ -85,7 +85,7 @@ def test_all_that_it_wrote_to_a_bucket_goes_and_what_it_only_linked_to_stays(
     done = clean(sandbox, stores=stores)
     assert done.watcher.deleted == {task}
     outcome = done.watcher.outcomes[task]
-    assert dry.watcher.outcomes[task] == outcome
+    assert dry.watcher.ends[task] == outcome
     assert (outcome.files, outcome.bytes > 0, outcome.external_count) == (3, True, 3)
     assert bucket.keys() == others
     assert state(sandbox)[:2] == ([], [])
