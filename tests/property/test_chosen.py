@@ -1,6 +1,7 @@
 """Chosen tasks and approved plans, on random scenarios: only these are deleted, and what has changed since is kept."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -42,8 +43,13 @@ def gone(before: After, after: After) -> tuple[set[str], set[str], set[Any]]:
     )
 
 
+def without_grace(scenario: Scenario) -> Scenario:
+    """The grace begins anew for a child whose parent was deleted before it was read (docs/limits.md): a matter of timing."""
+    return replace(scenario, options={**scenario.options, "archived_for_days": 0})
+
+
 @settings(few, max_examples=8)
-@given(scenario=scenarios(without=QUIET), chosen=st.integers(0, 2**12))
+@given(scenario=scenarios(without=QUIET).map(without_grace), chosen=st.integers(0, 2**12))
 def test_chosen_tasks_are_a_part_of_what_a_pass_deletes(shared_judge: Judge, scenario: Scenario, chosen: int) -> None:
     shared_judge.load(scenario)
     before = shared_judge.after()
@@ -58,7 +64,7 @@ def test_chosen_tasks_are_a_part_of_what_a_pass_deletes(shared_judge: Judge, sce
 
 
 @settings(few, max_examples=8)
-@given(scenario=scenarios(without=QUIET))
+@given(scenario=scenarios(without=QUIET).map(without_grace))
 def test_a_plan_that_is_carried_out_at_once_is_the_pass_that_it_describes(shared_judge: Judge, scenario: Scenario) -> None:
     dry = shared_judge.run(scenario, dry_run=True)
     before = shared_judge.after()
