@@ -16,8 +16,7 @@ from cleanup_job.cli.flags import add_flags, given
 from cleanup_job.cli.terminal import warn
 from cleanup_job.errors import SettingsError
 from cleanup_job.passes.usage import Survey, refuse_twice
-from cleanup_job.report import json_file, usage_html, usage_table
-from cleanup_job.report.formats import CONTENT_TYPES
+from cleanup_job.report import files, json_file, usage_html, usage_table
 from cleanup_job.report.formatting import plain
 from cleanup_job.report.interface import Destination, Document
 from cleanup_job.report.usage_document import UsageReport, as_document
@@ -66,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Read the server and show what takes the space; gives the exit code."""
     settings, _ = wiring.read_settings(given(options))
-    files = {address: _destination(settings, address) for address in options.pages}
+    pages = {address: _destination(settings, address) for address in options.pages}
     report = _new_report(settings)
     _read(settings, report)
     document = as_document(report)
@@ -75,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
         usage_table.render(document, console)
     else:
         print(_rendered(document, report, options.output), end="")
-    for address, destination in files.items():
+    for address, destination in pages.items():
         _write(destination, _rendered(document, report, destination.ending.removeprefix(".")), address)
     return 0
 
@@ -96,13 +95,7 @@ def _destination(settings: Settings, address: str) -> Destination:
 
 def _write(destination: Destination, text: str, address: str) -> None:
     try:
-        writer = destination.open(CONTENT_TYPES[destination.ending])
-        try:
-            writer.write(text.encode())
-            writer.commit()
-        except BaseException:
-            writer.abandon(keep=False)
-            raise
+        files.write_text(text, destination)
     except OSError as error:
         raise SettingsError(f"--report {address} can't be written: {error.strerror or error}") from error
 

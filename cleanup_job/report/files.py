@@ -1,6 +1,8 @@
 """The report of a pass as files, each in the format that the ending of its name says."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO, cast
 
 from cleanup_job.planning.outcome import Report, TaskOutcome
@@ -41,16 +43,32 @@ def write(report: Report, destination: Destination, rows: TaskRows | None = None
         ValueError: there is no format for its ending.
     """
     from cleanup_job.report import html  # noqa: PLC0415 -- as above
+
+    if destination.ending == PAGE:
+        with _whole(destination) as writer:
+            html.write(as_document(report), rows, cast("TextIO", _Utf8(writer)))
+    else:
+        write_text(render(report, destination.ending), destination)
+
+
+def write_text(text: str, destination: Destination) -> None:
+    """Write a text at once: a reader finds the whole new file or the one before.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    with _whole(destination) as writer:
+        writer.write(text.encode())
+
+
+@contextmanager
+def _whole(destination: Destination) -> Iterator[Writer]:
+    """A new file, which is there when the block ends well."""
     from cleanup_job.report.formats import CONTENT_TYPES  # noqa: PLC0415 -- as above
 
-    is_page = destination.ending == PAGE
-    text = "" if is_page else render(report, destination.ending)
     writer = destination.open(CONTENT_TYPES[destination.ending])
     try:
-        if is_page:
-            html.write(as_document(report), rows, cast("TextIO", _Utf8(writer)))
-        else:
-            writer.write(text.encode())
+        yield writer
         writer.commit()
     except BaseException:
         writer.abandon(keep=False)

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
 from threading import enumerate as threads
@@ -195,6 +195,21 @@ def press() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
+def presses_twice(screen: Terminal, hang: Event, which: Callable[[Request], bool]) -> Callable[[Request], None]:
+    """Someone who presses Ctrl-C twice at the first request of a kind, which then hangs."""
+    pressed = Event()
+
+    def fault(request: Request) -> None:
+        if which(request) and not pressed.is_set():
+            pressed.set()
+            press()
+            screen.waits_for("Press Ctrl-C again to stop now.")
+            press()
+            hang.wait(60)
+
+    return fault
+
+
 def test_ctrl_c_answers_at_once_and_drops_what_was_only_planned(filled: Sandbox) -> None:
     with terminal() as screen:
 
@@ -239,17 +254,9 @@ def test_a_second_ctrl_c_ends_it_with_a_report_and_nothing_is_deleted_after_it(
     monkeypatch.setattr(approval, "_leave", left.append)
     monkeypatch.setattr(cleanup, "PATIENCE", 0.2)
     with terminal() as screen:
-
-        def hangs(request: Request) -> None:
-            if request.call == "/delete_many" and request.body["files"] and not pressed.is_set():
-                pressed.set()
-                press()
-                screen.waits_for("Press Ctrl-C again to stop now.")
-                press()
-                hang.wait(60)
-
-        pressed = Event()
-        filled.fault = hangs
+        filled.fault = presses_twice(
+            screen, hang, lambda request: request.call == "/delete_many" and bool(request.body["files"])
+        )
         assert screen.run(*RUN, "--yes", "--batch-size", "2", "--workers", "1") == 130
         text = told(screen)
     assert "Stopping now: nothing more is sent that deletes." in text
@@ -279,17 +286,7 @@ def test_a_second_ctrl_c_ends_a_pass_that_hangs_in_reading(
     monkeypatch.setattr(cleanup, "PATIENCE", 0.0)
     monkeypatch.setattr(pod, "PATIENCE", 0.0)
     with terminal() as screen:
-
-        def hangs(request: Request) -> None:
-            if request.call == "projects.get_all" and not pressed.is_set():
-                pressed.set()
-                press()
-                screen.waits_for("Press Ctrl-C again to stop now.")
-                press()
-                hang.wait(60)
-
-        pressed = Event()
-        filled.fault = hangs
+        filled.fault = presses_twice(screen, hang, lambda request: request.call == "projects.get_all")
         screen.run(*RUN, "--yes")
         text = told(screen)
     assert left[0] == 130
