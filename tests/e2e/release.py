@@ -18,8 +18,10 @@ T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm" / "clearml-cleanup"
 _VALUES, _CHART = (yaml.safe_load((CHART / name).read_text(encoding="utf-8")) for name in ("values.yaml", "Chart.yaml"))
-IMAGE = f"{_VALUES['image']['registry']}/{_VALUES['image']['repository']}:{_CHART['appVersion']}"
-"""The job's image, as the chart names it."""
+REPOSITORY = os.environ.get("CLEARML_CLEANUP_E2E_IMAGE") or f"{_VALUES['image']['registry']}/{_VALUES['image']['repository']}"
+"""The images' name without the tag: as the chart names it, or another one, with its registry, to test beside others on one cluster."""
+IMAGE = f"{REPOSITORY}:{_CHART['appVersion']}"
+"""The job's image."""
 PATIENCE = 240.0
 """Seconds after which something that should happen is taken for broken. Nothing waits so long when all is well."""
 
@@ -70,7 +72,8 @@ class Release:
         return command("helm", "--namespace", self.namespace, *words, check=check)
 
     def install(self, *settings: str) -> None:
-        sets = [word for setting in settings for word in ("--set", setting)]
+        images = (f"image.repository={REPOSITORY}", f"sandbox.image.repository={REPOSITORY}")
+        sets = [word for setting in (*images, *settings) for word in ("--set", setting)]
         self.helm("install", self.name, str(CHART), "--wait", "--timeout", "3m", *sets)
 
     def cli(self, *words: str, check: bool = False) -> subprocess.CompletedProcess[str]:

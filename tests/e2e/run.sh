@@ -8,6 +8,8 @@
 #                          PyPI here where the machine has none (Debian's is too
 #                          old). Its build takes minutes once, and stays in ~/.cache.
 #
+# CLEARML_CLEANUP_E2E_IMAGE  another name for the images (localhost/mine), without a tag: so two working copies can use one cluster
+#
 # The cluster of a KUBECONFIG must have kubectl and helm beside it, and the two
 # images that the chart names on its nodes (`make image` builds them); the one that
 # is started here gets them built and loaded.
@@ -42,7 +44,7 @@ own=$([ ! -x "$cluster" ] || { eval "$("$cluster" env)" && echo "$KUBECONFIG"; }
 if [ -z "$KUBECONFIG" ] || [ "$KUBECONFIG" = "$own" ]; then
   # KUBECONFIG, and the cluster's own kubectl and helm.
   eval "$("$cluster" env)"
-  built=$(tests/image/build.sh)
+  built=$(IMAGE=${CLEARML_CLEANUP_E2E_IMAGE:-} tests/image/build.sh)
   { read -r job; read -r sandbox; } <<<"$built"
   "$cluster" load-image "$job"
   "$cluster" load-image "$sandbox"
