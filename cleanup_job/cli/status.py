@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from cleanup_job.cli.installed_release import add_release_flags, release_of
-from cleanup_job.cluster.status import LeaseStatus, PassResult, Status, read
+from cleanup_job.cluster.lease_status import LeaseStatus
+from cleanup_job.cluster.status import PassResult, Status, read
 from cleanup_job.exit_codes import meaning
 from cleanup_job.report.formatting import counted, moment, plain
 from cleanup_job.report.json_lines import dumps

@@ -9,9 +9,10 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
-from cleanup_job.cluster.connection import NOT_FOUND, CallError, Cluster, Document
-from cleanup_job.cluster.cronjob import INDEX, JOB_NAME, by_age, container_of, ending, explained, state_of
-from cleanup_job.cluster.lease_api import as_record
+from cleanup_job.cluster.connection import Cluster, Document
+from cleanup_job.cluster.cronjob import INDEX, JOB_NAME, by_age, container_of, ending, state_of
+from cleanup_job.cluster.lease_status import LeaseStatus, lease_statuses
+from cleanup_job.cluster.reading import Reader, UnreadableError
 
 PASSES = 10
 """Passes that are listed."""
@@ -53,19 +54,6 @@ class PassResult:
 
 
 @dataclass(frozen=True, slots=True)
-class LeaseStatus:
-    """The Lease that the CronJob's passes hold, one at a time."""
-
-    name: str
-    namespace: str
-    state: str
-    """``free``, ``held``, ``expired`` (its holder did not renew it in time), ``absent``, or ``unknown``."""
-    holder: str | None = None
-    since: str | None = None
-    renewed: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Status:
     """A release; times are ISO 8601."""
 
@@ -96,10 +84,10 @@ def read(cluster: Cluster, namespace: str, cronjob: Document, now: datetime | No
     """Everything that the user's rights allow to be read."""
     spec, status = cronjob["spec"], cronjob.get("status") or {}
     now = now or datetime.now(UTC)
-    reader = _Reader(cluster, namespace)
-    leases = reader.leases(cronjob, now)
-    jobs = reader.jobs(cronjob)
-    pods = reader.pods() if jobs else {}
+    reader = Reader(cluster)
+    leases = lease_statuses(reader, cronjob, namespace, now)
+    jobs = _jobs(reader, cronjob, namespace)
+    pods = _pods(reader, namespace) if jobs else {}
     passes = [_result(job, pods.get(job["metadata"]["name"], [])) for job in jobs or []]
     suspended = bool(spec.get("suspend"))
     coming = None if suspended else next_run(spec["schedule"], spec.get("timeZone"), now)
@@ -143,89 +131,32 @@ def next_run(schedule: str, time_zone: str | None, now: datetime) -> datetime | 
     return None
 
 
-def _variable(cronjob: Document, name: str) -> str | None:
-    entries = container_of(cronjob["spec"]["jobTemplate"]["spec"]["template"]).get("env") or []
-    return next((entry.get("value") for entry in entries if entry["name"] == name), None)
+def _jobs(reader: Reader, cronjob: Document, namespace: str) -> list[Document] | None:
+    """The CronJob's Jobs, newest first; None where they can't be read."""
+    try:
+        found = reader.ask(("list", "jobs.batch"), "BatchV1Api", "list_namespaced_job", namespace)
+    except UnreadableError:
+        return None
+    uid = cronjob["metadata"]["uid"]
+    own = [job for job in (found or {}).get("items", []) if uid in _owners(job)]
+    return by_age(own)[::-1]
 
 
-class _UnreadableError(Exception):
-    """Something could not be read."""
-
-
-class _Reader:
-    """Reads what the user's rights allow; ``missing`` says what could not be read, and why."""
-
-    def __init__(self, cluster: Cluster, namespace: str) -> None:
-        self._cluster = cluster
-        self._namespace = namespace
-        self.missing: list[str] = []
-
-    def _ask(self, right: tuple[str, str], api: str, method: str, *arguments: Any, **options: Any) -> Any:
-        """The answer; None where there is no such object. ``right`` is the verb and the resource, for the error."""
-        try:
-            return self._cluster.call(api, method, *arguments, **options)
-        except CallError as error:
-            if error.status == NOT_FOUND:
-                return None
-            self.missing.append(str(explained(error, *right, arguments[-1])))
-            raise _UnreadableError from error
-
-    def leases(self, cronjob: Document, now: datetime) -> list[LeaseStatus]:
-        """The leases of the CronJob's passes."""
-        namespace = _variable(cronjob, "CLEANUP_LEASE_NAMESPACE") or self._namespace
-        return [self._lease(name, namespace, now) for name in _lease_names(cronjob)]
-
-    def _lease(self, name: str, namespace: str, now: datetime) -> LeaseStatus:
-        right = ("get", "leases.coordination.k8s.io")
-        try:
-            body = self._ask(right, "CoordinationV1Api", "read_namespaced_lease", name, namespace)
-        except _UnreadableError:
-            return LeaseStatus(name, namespace, "unknown")
-        if body is None:
-            return LeaseStatus(name, namespace, "absent")
-        record = as_record(body)
-        if not record.holder:
-            return LeaseStatus(name, namespace, "free")
-        return LeaseStatus(
-            name,
-            namespace,
-            "expired" if record.expired(now) else "held",
-            record.holder,
-            *(time.isoformat() if time else None for time in (record.acquired, record.renewed)),
-        )
-
-    def jobs(self, cronjob: Document) -> list[Document] | None:
-        """The CronJob's Jobs, newest first; None where they can't be read."""
-        try:
-            found = self._ask(("list", "jobs.batch"), "BatchV1Api", "list_namespaced_job", self._namespace)
-        except _UnreadableError:
-            return None
-        uid = cronjob["metadata"]["uid"]
-        own = [job for job in (found or {}).get("items", []) if uid in _owners(job)]
-        return by_age(own)[::-1]
-
-    def pods(self) -> dict[str, list[Document]]:
-        """Each Job's newest pod, or the newest of each of its shards."""
-        try:
-            found = self._ask(("list", "pods"), "CoreV1Api", "list_namespaced_pod", self._namespace, label_selector=JOB_NAME)
-        except _UnreadableError:
-            return {}
-        newest: dict[str, dict[str, Document]] = {}
-        for pod in by_age((found or {}).get("items", [])):
-            labels = pod["metadata"]["labels"]
-            newest.setdefault(labels[JOB_NAME], {})[labels.get(INDEX, "")] = pod
-        return {job: list(pods.values()) for job, pods in newest.items()}
+def _pods(reader: Reader, namespace: str) -> dict[str, list[Document]]:
+    """Each Job's newest pod, or the newest of each of its shards."""
+    try:
+        found = reader.ask(("list", "pods"), "CoreV1Api", "list_namespaced_pod", namespace, label_selector=JOB_NAME)
+    except UnreadableError:
+        return {}
+    newest: dict[str, dict[str, Document]] = {}
+    for pod in by_age((found or {}).get("items", [])):
+        labels = pod["metadata"]["labels"]
+        newest.setdefault(labels[JOB_NAME], {})[labels.get(INDEX, "")] = pod
+    return {job: list(pods.values()) for job, pods in newest.items()}
 
 
 def _owners(job: Document) -> set[str]:
     return {owner["uid"] for owner in job["metadata"].get("ownerReferences") or []}
-
-
-def _lease_names(cronjob: Document) -> list[str]:
-    name, shards = _variable(cronjob, "CLEANUP_LEASE"), int(_variable(cronjob, "CLEANUP_SHARDS") or 1)
-    if name is None:
-        return []
-    return [name] if shards == 1 else [f"{name}-{shard}" for shard in range(shards)]
 
 
 @dataclass(frozen=True, slots=True)
