@@ -1,7 +1,7 @@
 """Who holds the Lease of an installed release."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cleanup_job.cluster.connection import Document
 from cleanup_job.cluster.cronjob import variable
@@ -20,6 +20,8 @@ class LeaseStatus:
     holder: str | None = None
     since: str | None = None
     renewed: str | None = None
+    expires: str | None = None
+    """When it can be taken over if it is not renewed before; None where it never expires."""
 
 
 def lease_statuses(reader: Reader, cronjob: Document, namespace: str, now: datetime) -> list[LeaseStatus]:
@@ -46,10 +48,11 @@ def _lease(reader: Reader, name: str, namespace: str, now: datetime) -> LeaseSta
     record = as_record(body)
     if not record.holder:
         return LeaseStatus(name, namespace, "free")
+    ends = record.renewed + timedelta(seconds=record.duration) if record.renewed and record.duration else None
     return LeaseStatus(
         name,
         namespace,
         "expired" if record.expired(now) else "held",
         record.holder,
-        *(time.isoformat() if time else None for time in (record.acquired, record.renewed)),
+        *(time.isoformat() if time else None for time in (record.acquired, record.renewed, ends)),
     )
