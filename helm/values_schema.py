@@ -160,9 +160,7 @@ def values() -> Schema:
         lease=section(enabled=BOOLEAN),
         events=section(enabled=BOOLEAN),
         metrics=section(
-            pushgateway=section(
-                url=ADDRESS, existingSecret=DNS_NAME, existingSecretKey=SECRET_KEY, verifyCertificate=VERIFY
-            ),
+            pushgateway=section(url=ADDRESS, existingSecret=DNS_NAME, existingSecretKey=SECRET_KEY, verifyCertificate=VERIFY),
             otlp=section(endpoint=ADDRESS),
         ),
         serviceAccount=section(create=BOOLEAN, name=DNS_NAME, annotations=LABELS),
