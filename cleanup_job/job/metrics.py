@@ -43,8 +43,8 @@ def check(settings: Settings) -> None:
         there = None
     if not there:
         raise SettingsError(
-            f"CLEANUP_OTLP_ENDPOINT={settings.metrics.otlp_endpoint} needs `pip install 'clearml-cleanup[otlp]'`: the exporter of "
-            "OpenTelemetry is not installed. Install it, or unset CLEANUP_OTLP_ENDPOINT."
+            f"CLEANUP_OTLP_ENDPOINT={settings.metrics.otlp_endpoint} needs `pip install 'clearml-cleanup[otlp]'`: "
+            "OpenTelemetry's exporter is not installed. Install it, or unset CLEANUP_OTLP_ENDPOINT."
         )
     for name in _PROTOCOLS:
         if (asked := os.environ.get(name, "").strip() or PROTOCOL) != PROTOCOL:

@@ -212,7 +212,7 @@ class Report:
     exit_code: int = 0
     requests: int = 0
     requests_to: Counter[str] = field(default_factory=Counter)
-    """The same by server (``SERVERS``). Logins don't count; calls about the job's own task in ClearML do, until the pass ends."""
+    """The same by server (``SERVERS``). Logins don't count; calls about the job's own task in ClearML do, up to the end."""
     retries_to: Counter[str] = field(default_factory=Counter)
     """Requests that were tried again, by server."""
     projects: dict[str, ProjectSum] = field(default_factory=dict)
