@@ -22,6 +22,7 @@ NAME: Schema = {"type": "string", "minLength": 3}
 PROJECT: Schema = {"type": "string", "pattern": r"^/*\s*[^\s/][^/]+[^\s/]\s*(/+\s*[^\s/][^/]+[^\s/]\s*)*/*$"}
 """A project's name as `settings.text.project_name` accepts it: three characters or more in each part, blanks aside."""
 NAMED: Schema = {"type": "array", "items": {"type": "object", "required": ["name"]}}
+VERIFY: Schema = {"anyOf": [BOOLEAN, {"type": "string", "pattern": "^/"}]}
 SECRET_KEY: Schema = {"type": "string", "pattern": "^[-._a-zA-Z0-9]+$"}
 
 
@@ -119,7 +120,7 @@ def values() -> Schema:
             filesHost=FILES_HOST,
             webHost=ADDRESS,
             filesUrlPrefixes={"type": "array", "items": {"type": "string", "pattern": r"^https?://\S+$"}},
-            verifyCertificate={"anyOf": [BOOLEAN, {"type": "string", "pattern": "^/"}]},
+            verifyCertificate=VERIFY,
             accessKey=STRING,
             secretKey=STRING,
             existingSecret=DNS_NAME,
@@ -158,6 +159,10 @@ def values() -> Schema:
         ),
         lease=section(enabled=BOOLEAN),
         events=section(enabled=BOOLEAN),
+        metrics=section(
+            pushgateway=section(url=ADDRESS, existingSecret=DNS_NAME, existingSecretKey=SECRET_KEY, verifyCertificate=VERIFY),
+            otlp=section(endpoint=ADDRESS),
+        ),
         serviceAccount=section(create=BOOLEAN, name=DNS_NAME, annotations=LABELS),
         rbac=section(create=BOOLEAN),
         labels=LABELS,
