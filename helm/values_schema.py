@@ -156,7 +156,7 @@ def values() -> Schema:
             podSecurityContext=OBJECT,
             resources=resources,
         ),
-        lease=section(enabled=BOOLEAN),
+        lease=section(enabled=BOOLEAN, create=BOOLEAN),
         events=section(enabled=BOOLEAN),
         serviceAccount=section(create=BOOLEAN, name=DNS_NAME, annotations=LABELS),
         rbac=section(create=BOOLEAN),

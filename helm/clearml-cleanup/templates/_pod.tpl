@@ -125,9 +125,14 @@ containers:
       - name: CLEANUP_CRONJOB
         value: {{ $fullname | quote }}
       {{- end }}
-      {{- if and (gt ($values.shards | int64) 1) (not .alone) (not .sweep) }}
+      {{- $divided := and (gt ($values.shards | int64) 1) (not .alone) (not .sweep) }}
+      {{- if $divided }}
       - name: CLEANUP_SHARDS
         value: {{ $values.shards | int64 | quote }}
+      - name: CLEANUP_JOB_UID
+        valueFrom:
+          fieldRef:
+            fieldPath: metadata.labels['batch.kubernetes.io/controller-uid']
       {{- end }}
       {{- if and $values.clearml.task.enabled .alone }}
       - name: CLEANUP_TASK
@@ -135,6 +140,8 @@ containers:
       {{- else if and $values.clearml.task.enabled (not .sweep) }}
       - name: CLEANUP_RELEASE
         value: {{ $root.Release.Name | quote }}
+      {{- end }}
+      {{- if or $divided (and $values.clearml.task.enabled (not .alone) (not .sweep)) }}
       - name: CLEANUP_JOB
         valueFrom:
           fieldRef:
