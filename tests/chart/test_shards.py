@@ -36,7 +36,11 @@ def test_the_lease_and_the_right_to_it_are_the_same_for_any_number() -> None:
 @pytest.mark.parametrize("task", [False, True])
 def test_the_pods_of_a_pass_know_their_job(task: bool) -> None:
     env = at(one("CronJob", render(ENOUGH, FOUR, {"clearml": {"task": {"enabled": task}}})), f"{CONTAINER}.env")
-    paths = [(entry["name"], entry["valueFrom"]["fieldRef"]["fieldPath"]) for entry in env if "fieldRef" in entry.get("valueFrom", {})]
+    paths = [
+        (entry["name"], entry["valueFrom"]["fieldRef"]["fieldPath"])
+        for entry in env
+        if "fieldRef" in entry.get("valueFrom", {})
+    ]
     label = "metadata.labels['batch.kubernetes.io/{}']"
     assert paths == [("CLEANUP_JOB_UID", label.format("controller-uid")), ("CLEANUP_JOB", label.format("job-name"))]
 

@@ -202,6 +202,7 @@ WITHOUT = [
     ("rbac.create", False, "Role"),
     ("rbac.create", False, "RoleBinding"),
     ("lease.enabled", False, "Lease"),
+    ("lease.create", True, "Lease"),
 ]
 ELSEWHERE = ("cleanup.", "sweep.")
 """tests/chart/test_settings.py and test_sweep.py have these."""

@@ -1,4 +1,4 @@
-"""A pass in parts: each takes days of its own, the safety limit counts all, the budget is shared out, each holds a Lease."""
+"""A pass in parts: each takes days of its own, the safety limit counts all, the budget is shared out, all hold one Lease."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from cleanup_job.cluster import lease
-from cleanup_job.errors import RefusedError
+from cleanup_job.cluster.lease_record import Part
+from cleanup_job.errors import RefusedError, SettingsError
 from cleanup_job.job import pod
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.planning.outcome import Reason, Verdict

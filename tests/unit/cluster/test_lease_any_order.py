@@ -36,7 +36,7 @@ class World:
     namespace = "clearml"
 
     def __init__(self, seed: int) -> None:
-        self.draw = random.Random(seed)
+        self.draw = random.Random(seed)  # noqa: S311 -- no secret
         self.seconds = 0.0
         self.lease: LeaseRecord | None = LeaseRecord("", None, None, 0)
         self.version = 0
@@ -98,7 +98,6 @@ class World:
         assert len(shards) == len(set(shards))
         self.most = max(self.most, len(at_work))
         self.at_work |= {worker.guard.identity for worker in at_work}
-
 
     def next_one_takes(self) -> float:
         """Seconds until a pass that comes after all the others are dead holds the Lease."""
