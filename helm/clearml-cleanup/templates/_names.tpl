@@ -16,7 +16,7 @@
 {{- include "clearml-cleanup.fullname" . | trunc 46 | trimSuffix "-" }}-sweep
 {{- end -}}
 
-{{- /* The names of the Leases, as a JSON list: that of the passes, whatever `shards` is, and that of the sweep. Their CronJobs have the same names. */ -}}
+{{- /* The names of the Leases, as a JSON list: that of the passes, for any `shards`, and that of the sweep. Their CronJobs have the same names. */ -}}
 {{- define "clearml-cleanup.leases" -}}
 {{- $names := list (include "clearml-cleanup.fullname" .) -}}
 {{- if .Values.sweep.enabled }}{{ $names = append $names (include "clearml-cleanup.sweepName" .) }}{{ end -}}
