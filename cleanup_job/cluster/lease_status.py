@@ -1,7 +1,7 @@
 """Who holds the Lease of an installed release."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cleanup_job.cluster.connection import Document
 from cleanup_job.cluster.cronjob import variable
@@ -20,6 +20,8 @@ class LeaseStatus:
     holder: str | None = None
     since: str | None = None
     renewed: str | None = None
+    expires: str | None = None
+    """When it can be taken over if it is not renewed before; None where it never expires."""
 
 
 def lease_statuses(reader: Reader, cronjob: Document, namespace: str, now: datetime) -> list[LeaseStatus]:
@@ -41,12 +43,11 @@ def _lease(reader: Reader, name: str, namespace: str, now: datetime) -> LeaseSta
     claim = record.claim
     if claim is None:
         return LeaseStatus(name, namespace, "free")
-    # A renewal after now is that of a clock that is ahead.
-    expired = not claim.seems_alive(now) and (claim.renewed or now) < now
+    ends = claim.renewed + timedelta(seconds=claim.duration) if claim.renewed and claim.duration else None
     return LeaseStatus(
         name,
         namespace,
-        "expired" if expired else "held",
+        "expired" if ends and ends < now else "held",
         record.holder,
-        *(time.isoformat() if time else None for time in (record.acquired, record.renewed)),
+        *(time.isoformat() if time else None for time in (record.acquired, record.renewed, ends)),
     )

@@ -133,6 +133,11 @@ def says(follower: "subprocess.Popen[str]", words: str) -> dict[str, Any]:
     return next(json.loads(line) for line in follower.stdout if words in line)
 
 
+def rest_of(follower: "subprocess.Popen[str]") -> list[dict[str, Any]]:
+    """The lines up to the end of a log."""
+    return [json.loads(line) for line in follower.communicate()[0].splitlines()]
+
+
 def test_an_upgrade_in_mid_pass_never_lets_two_passes_work_whatever_the_shards(release: Release, tmp_path: Path) -> None:
     load(release, tmp_path, 4 * MANY)
     before: dict[str, subprocess.Popen[str]] = {}
@@ -144,16 +149,15 @@ def test_an_upgrade_in_mid_pass_never_lets_two_passes_work_whatever_the_shards(r
         if before:
             assert all(last in says(pod, "waiting up to")["message"] for pod in pods.values())
             release.kubectl("delete", "job", last, "--wait=false")  # SIGTERM: its pods end after the batch in progress
-            ends = [json.loads(pod.communicate()[0].splitlines()[-1]) for pod in before.values()]
-            assert {(end["event"], end["stopped_by"]) for end in ends} == {("pass_finished", "SIGTERM")}, "all were at work"
-            begins = [says(pod, '"pass_started"') for pod in pods.values()]
-            assert max(end["time"] for end in ends) <= min(begin["time"] for begin in begins)
+            logs = [rest_of(pod) for pod in before.values()]
+            assert {log[-1]["stopped_by"] for log in logs} == {"SIGTERM"}, "all were at work"
+            begins = [says(pod, '"pass_started"')["time"] for pod in pods.values()]
+            assert max(line["time"] for log in logs for line in log if "verdict" in line) <= min(begins)
         for pod in pods.values():
             says(pod, '"deleted"')
         before, last = pods, job
     release.kubectl("delete", "job", last)
-    for pod in before.values():
-        pod.communicate()
+    assert all(rest_of(pod) for pod in before.values())
     lease = release.get("lease", release.name)
     assert not lease["spec"].get("holderIdentity")
     assert not [key for key in lease["metadata"].get("annotations", {}) if key.startswith("clearml-cleanup/")]
@@ -180,7 +184,7 @@ def test_a_pass_that_loses_its_right_or_its_lease_ends_with_6_and_makes_the_leas
     release.kubectl("delete", "rolebinding", release.name)
     makes.kubectl("delete", "lease", makes.name)
     for name, follower in followers.items():
-        end = json.loads(follower.communicate()[0].splitlines()[-1])
+        end = rest_of(follower)[-1]
         assert (end["event"], end["exit_code"], end["stopped_by"]) == ("pass_finished", 6, "lease"), name
         assert ("was deleted" if "loses-its-lease" in name else "was taken away") in end["error"]
 
@@ -189,9 +193,11 @@ def test_a_pass_that_loses_its_right_or_its_lease_ends_with_6_and_makes_the_leas
         return running[0]["metadata"]["name"] if running and running[0]["status"]["phase"] == "Running" else None
 
     pod = until("a pod that tries again", again)
-    assert "this pass begins in 60 s" in says(makes.follow(pod), "there was no Lease")["message"]
+    log = makes.follow(pod)
+    assert "so it was created; this pass begins in" in says(log, "there was no Lease")["message"]
     metadata = makes.get("lease", makes.name)["metadata"]
     assert metadata["ownerReferences"][0]["uid"] == makes.get("cronjob", makes.name)["metadata"]["uid"]
     makes.helm("upgrade", makes.name, str(CHART), "--reuse-values", "--set", "lease.create=false")
     assert makes.get("lease", makes.name)["metadata"]["uid"] == metadata["uid"], "Helm adopts it"
     makes.kubectl("delete", "job", "loses-its-lease", "--wait=false")
+    rest_of(log)

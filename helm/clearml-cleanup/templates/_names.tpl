@@ -16,6 +16,11 @@
 {{- include "clearml-cleanup.fullname" . | trunc 46 | trimSuffix "-" }}-sweep
 {{- end -}}
 
+{{- /* The name of the dashboard's ConfigMap. */ -}}
+{{- define "clearml-cleanup.dashboardName" -}}
+{{- include "clearml-cleanup.fullname" . }}-dashboard
+{{- end -}}
+
 {{- /* The names of the Leases, as a JSON list: that of the passes, for any `shards`, and that of the sweep. Their CronJobs have the same names. */ -}}
 {{- define "clearml-cleanup.leases" -}}
 {{- $names := list (include "clearml-cleanup.fullname" .) -}}
