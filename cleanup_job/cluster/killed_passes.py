@@ -23,6 +23,9 @@ _TIMEOUT = 2.0
 _AT_MOST = 5.0
 """Seconds after which no further event is begun: a pass does not wait for it."""
 
+_ODD = (LookupError, TypeError, ValueError, AttributeError)
+"""What a document of an unexpected form raises: a help does not end a pass."""
+
 
 class UntoldError(Exception):
     """Pods or Jobs could not be read. ``str()`` says why."""
@@ -67,7 +70,7 @@ def tell(cronjob: str, namespace: str | None, host: str, shard: int) -> list[str
         jobs = _listed(cluster, "BatchV1Api", "list_namespaced_job", where)
         pods = _listed(cluster, "CoreV1Api", "list_namespaced_pod", where)
         found = untold([job for job in jobs if _belongs(job, cronjob)], pods, host, shard)
-    except (NoClusterError, CallError, LookupError, TypeError, ValueError) as error:  # the last three: an odd document
+    except (NoClusterError, CallError, *_ODD) as error:
         raise UntoldError(f"it is not known how the passes before this one ended: {error}") from error
     return [entry.text for entry in found if _is_news(entry, cronjob, namespace, host, began)]
 

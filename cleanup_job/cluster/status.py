@@ -135,6 +135,9 @@ def _week(passes: list[PassResult], cronjob: Document, now: datetime) -> Week:
 
 def _is_complete(passes: list[PassResult], spec: Document, recent: list[PassResult]) -> bool:
     """Whether all Jobs of the last week are known: one from before it is there, or there are fewer than are kept."""
+    ttl = spec["jobTemplate"]["spec"].get("ttlSecondsAfterFinished")
+    if ttl is not None and ttl < _WEEK.total_seconds():
+        return False
     ended = {state: sum(entry.state == state for entry in passes) for state in ("complete", "failed")}
     limits = {"complete": spec.get("successfulJobsHistoryLimit", 3), "failed": spec.get("failedJobsHistoryLimit", 1)}
     older = {state: any(entry.state == state and entry not in recent for entry in passes) for state in ended}
