@@ -12,7 +12,9 @@ from tests.unit.cluster.documents import recorded
 
 LIMIT = "ended by the Job's time limit of 8 s (DeadlineExceeded), retries included: raise activeDeadlineSeconds"
 OOM = "out of memory (OOMKilled): its limit is 64Mi; raise resources.limits.memory"
-STORAGE = "evicted: Pod ephemeral local storage usage exceeds the total limit of containers 20Mi; raise resources.limits.ephemeral-storage"
+LIMITED = "Pod ephemeral local storage usage exceeds the total limit of containers 20Mi"
+LIMITED = "Pod ephemeral local storage usage exceeds the total limit of containers 20Mi"
+STORAGE = f"evicted: {LIMITED}; raise resources.limits.ephemeral-storage"
 
 
 def known(name: str, **change: Any) -> PassResult:
