@@ -1,9 +1,8 @@
 """What a real Pushgateway has after passes and sweeps, however they ended."""
 
+import os
 import random
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
@@ -161,18 +160,12 @@ def test_a_pass_that_failed_in_part(told: Gateway, filled: Sandbox) -> None:
 def test_a_pass_that_is_stopped_says_so_and_how_much_is_left(
     told: Gateway, filled: Sandbox, number: signal.Signals, code: int
 ) -> None:
-    process: list[subprocess.Popen[str]] = []
-
-    def send(request: Request) -> Fault | None:
+    def send(request: Request) -> None:
         if request.call == "/delete_many" and request.body["files"]:
-            process[0].send_signal(number)
-        return None
+            os.kill(os.getpid(), number)
 
     filled.fault = send
-    command = [sys.executable, "-m", "cleanup_job", "run", "--force-delete", "--batch-size", "2", "--workers", "1"]
-    process.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
-    process[0].communicate(timeout=60)
-    assert process[0].returncode == code
+    assert main(["run", "--force-delete", "--batch-size", "2", "--workers", "1"]) == code
     found = told.values()
     assert found["exit_code"] == code
     assert found["left_tasks"] > 0

@@ -38,7 +38,7 @@ def test_an_endpoint_gets_the_metrics_of_prometheus(
     (got,) = endpoint.got
     assert got.path == "/v1/metrics"
     assert got.headers["api-key"] == "abc"
-    assert got.headers["Content-Type"] == "application/x-protobuf"
+    assert {name.lower(): value for name, value in got.headers.items()}["content-type"] == "application/x-protobuf"
     (of_resource,) = ExportMetricsServiceRequest.FromString(got.body).resource_metrics
     resource = {entry.key: entry.value.string_value for entry in of_resource.resource.attributes}
     assert ABOUT.items() <= resource.items()
