@@ -25,6 +25,11 @@ NAMED: Schema = {"type": "array", "items": {"type": "object", "required": ["name
 VERIFY: Schema = {"anyOf": [BOOLEAN, {"type": "string", "pattern": "^/"}]}
 SECRET_KEY: Schema = {"type": "string", "pattern": "^[-._a-zA-Z0-9]+$"}
 
+ALERTS = tuple(
+    f"ClearMLCleanup{what}" for what in ("Stale", "Failed", "Unseen", "LeftGrows", "UnknownStores", "FreesNothing")
+)
+"""Alerts that `metrics.prometheusRule.disabledAlerts` may name."""
+
 
 def whole(minimum: int, *, none: bool = False) -> Schema:
     """A whole number from ``minimum`` on, or null."""
@@ -84,6 +89,29 @@ def image(**more: Schema) -> Schema:
     """Where an image is found."""
     digest = {"type": "string", "pattern": "^$|^sha256:[0-9a-f]{64}$"}
     return section(registry=STRING, repository={"type": "string", "minLength": 1}, tag=STRING, digest=digest, **more)
+
+
+def prometheus_rule() -> Schema:
+    """The alerts."""
+    return section(
+        enabled=BOOLEAN,
+        namespace=DNS_LABEL,
+        labels=LABELS,
+        annotations=LABELS,
+        ruleLabels=LABELS,
+        severity={"type": "string", "minLength": 1},
+        staleAfterSchedules={"type": "number", "minimum": 1},
+        leftGrowsDays={"type": "number", "minimum": 1},
+        freesNothingNights=whole(1),
+        disabledAlerts={"type": "array", "items": one_of(*ALERTS)},
+        additionalRules=OBJECTS,
+        runbookUrl={"type": "string", "pattern": r"^$|^https?://\S+$"},
+    )
+
+
+def dashboard() -> Schema:
+    """The ConfigMap for Grafana's sidecar."""
+    return section(enabled=BOOLEAN, namespace=DNS_LABEL, labels=LABELS, annotations=LABELS)
 
 
 def values() -> Schema:
@@ -162,6 +190,8 @@ def values() -> Schema:
         metrics=section(
             pushgateway=section(url=ADDRESS, existingSecret=DNS_NAME, existingSecretKey=SECRET_KEY, verifyCertificate=VERIFY),
             otlp=section(endpoint=ADDRESS),
+            prometheusRule=prometheus_rule(),
+            dashboard=dashboard(),
         ),
         serviceAccount=section(create=BOOLEAN, name=DNS_NAME, annotations=LABELS),
         rbac=section(create=BOOLEAN),

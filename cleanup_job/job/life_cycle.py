@@ -62,6 +62,7 @@ class Job(ABC, Generic[ReportT]):
             metrics.check(self._settings)
             self._check()
             with self._signals(), self._output:
+                self._look_back()
                 skipped = self._work_within_lease()
         except CleanupError as error:
             self._note_error(error)
@@ -118,6 +119,9 @@ class Job(ABC, Generic[ReportT]):
 
     def _warn(self, text: str) -> None:
         self._output.warning(text)
+
+    def _look_back(self) -> None:
+        """Tell of runs before this one that could not tell themselves how they ended. It never fails."""
 
     def _check(self) -> None:
         """Check the settings before anything else is done."""

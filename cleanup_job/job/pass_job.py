@@ -104,6 +104,9 @@ class PassJob(Job[Report]):
         self._plan.open()
         self._files = ReportFiles(report, places, self._warn)
 
+    def _look_back(self) -> None:
+        pod.tell_of_killed(self._settings, self._warn, self._output.debug)
+
     def _work(self, *, holds_lease: bool) -> Skipped | None:
         connection = wiring.log_in(self._settings, self._note_trouble)
         if self._settings.service_task.task or self._settings.service_task.task_id is not None:
