@@ -246,6 +246,8 @@ def _pod_end(pod: Document, container: str) -> _PodEnd:
         document = json.loads(said)
         if isinstance(document, dict) and isinstance(document.get("deleted"), int):
             return _PodEnd(shard, ended.get("exitCode"), document, "")
+        if isinstance(document, dict) and isinstance(document.get("message"), str):  # it was not due, or an agent got the pass
+            said = document["message"]
     return _PodEnd(shard, ended.get("exitCode"), None, said)
 
 
