@@ -81,9 +81,12 @@ def progress(done: int, total: int | None, elapsed: float) -> Line:
     return line("progress", "info", done=done, tasks=total, seconds_left=left)
 
 
-def task(outcome: TaskOutcome, report: Report | None) -> Line:
-    """What became of one task."""
-    level = {Verdict.FAILED: "error", Verdict.KEPT: "warning"}.get(outcome.verdict, "info")
+def task(outcome: TaskOutcome, report: Report | None, level: str = "info") -> Line:
+    """What became of one task. With the level ``debug``, all lines have it except those of tasks that failed."""
+    if outcome.verdict is Verdict.FAILED:
+        level = "error"
+    elif outcome.verdict is Verdict.KEPT and level != "debug":
+        level = "warning"
     return line(
         "task",
         level,

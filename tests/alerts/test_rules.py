@@ -42,7 +42,11 @@ STALE: dict[str, tuple[Values, list[dict[str, str]], dict[int, list[str]]]] = {
     ),
     "a weekend without passes": (WEEKDAYS, cronjob(120, until(3)), {75: [], 96: [], 97: ["Stale"]}),
     "weekly": ({"schedule": "@weekly"}, cronjob(230, until(3)), {168: [], 221: [], 222: ["Stale"]}),
-    "every fifteen minutes": ({"schedule": "*/15 * * * *"}, cronjob(5, lambda hour: min(hour, 3) * HOUR), {3: [], 4: ["Stale"]}),
+    "every fifteen minutes": (
+        {"schedule": "*/15 * * * *"},
+        cronjob(5, lambda hour: min(hour, 3) * HOUR),
+        {3: [], 4: ["Stale"]},
+    ),
     "another threshold": (threshold(staleAfterSchedules=2), cronjob(60, until(3)), {51: [], 52: ["Stale"]}),
     "Jobs that were not due": (PERIOD, cronjob(300), {100: [], 300: []}),
     "seen twice": (
@@ -146,9 +150,7 @@ def constant(value: float) -> Hourly:
 
 def test_unseen(tmp_path: Path) -> None:
     """The CronJob is deleted, or nothing scrapes kube-state-metrics any more."""
-    given = [
-        {**entry, "values": " ".join(entry["values"].split()[:11] + ["_"] * 30)} for entry in cronjob(40)
-    ]
+    given = [{**entry, "values": " ".join(entry["values"].split()[:11] + ["_"] * 30)} for entry in cronjob(40)]
     play(tmp_path, [], given, {10: [], 11: [], 12: ["Unseen"], 40: ["Unseen"]})
 
 
@@ -241,7 +243,11 @@ NOTHING: dict[str, tuple[Values, list[dict[str, str]], dict[int, list[str]]]] = 
         [*passes(100, shard="0"), *passes(100, candidates=0, deleted=lambda _: 5, shard="1")],
         {100: []},
     ),
-    "in both of two shards": ({"shards": 2}, [*passes(100, shard="0"), *passes(100, shard="1")], {74: [], 75: ["FreesNothing"]}),
+    "in both of two shards": (
+        {"shards": 2},
+        [*passes(100, shard="0"), *passes(100, shard="1")],
+        {74: [], 75: ["FreesNothing"]},
+    ),
     "for as many nights as you say": (threshold(freesNothingNights=5), passes(150), {122: [], 123: ["FreesNothing"]}),
     "on weekdays": (WEEKDAYS, passes(250), {217: [], 219: ["FreesNothing"]}),
 }
