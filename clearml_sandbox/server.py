@@ -170,6 +170,11 @@ class Sandbox:
         self.api_url = api_url or f"http://{known}:{self._api.server_port}"
         self.load(world or World(datetime.now(UTC)).as_dict())
 
+    @property
+    def ports(self) -> tuple[int, int]:
+        """Where the API server and the fileserver listen, whatever the addresses that clients know."""
+        return self._api.server_port, self._files.server_port
+
     def __enter__(self) -> Self:
         """Start to serve."""
         self.start()
