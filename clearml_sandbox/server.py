@@ -172,7 +172,7 @@ class Sandbox:
 
     @property
     def ports(self) -> tuple[int, int]:
-        """Where the API server and the fileserver listen, whatever the addresses that clients know."""
+        """Where the API server and the fileserver listen; the addresses that clients know may have others."""
         return self._api.server_port, self._files.server_port
 
     def __enter__(self) -> Self:

@@ -8,8 +8,8 @@ from tests.soak.cluster import HISTORY
 from tests.soak.seen import Pod
 
 MOST_MEMORY = 1.25
-"""By how much the median peak RSS of the last passes may be above that of the first ones. Passes that delete more at once, by the
-batch size of an upgrade, need more; what grows with every pass or with the server would double it within an hour."""
+"""By how much the median peak RSS of the last passes may be above that of the first ones. Passes that delete more at once, by
+the batch size of an upgrade, need more; what grows with every pass or with the server would double it within an hour."""
 FEW = 4
 """Passes of each end of the soak that are compared at least; with fewer, nothing is said of memory."""
 EVENTS_PER_POD = 2

@@ -1,4 +1,4 @@
-"""What only this machine can do to a cluster whose processes run on it: look into containers, kill them, restart the API server.
+"""What this machine can do to a cluster that runs on it: look into containers, kill them, restart the API server.
 
 A cluster of cluster.sh is one; a cluster elsewhere has no such host, and its soak goes without what is here.
 """
@@ -7,7 +7,6 @@ import contextlib
 import os
 import re
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -71,13 +70,17 @@ class ApiServer:
                 time.sleep(0.05)
             time.sleep(pause)
         finally:  # whatever ends this, the cluster has its API server
-            with self._log.open("ab") as log:
-                started = subprocess.Popen(
-                    words, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-                )
-            self._pid.write_text(f"{started.pid}\n")
+            started = self._start(words)
         while not answers():
-            if started.poll() is not None:
-                raise RuntimeError(f"the API server ended with exit code {started.returncode}: see {self._log}")
+            if os.waitpid(started, os.WNOHANG) != (0, 0):
+                raise RuntimeError(f"the API server ended as soon as it had started: see {self._log}")
             time.sleep(0.2)
         return time.monotonic() - began
+
+    def _start(self, words: list[str]) -> int:
+        """Start a process that outlives this one; gives its number."""
+        with self._log.open("ab") as log, Path(os.devnull).open("rb") as nothing:
+            files = [(os.POSIX_SPAWN_DUP2, source.fileno(), to) for source, to in ((nothing, 0), (log, 1), (log, 2))]
+            started = os.posix_spawnp(words[0], words, os.environ, file_actions=files, setsid=True)
+        self._pid.write_text(f"{started}\n")
+        return started

@@ -8,7 +8,7 @@ import threading
 class Line:
     """Listens at an address and hands every connection on to a server on this host.
 
-    `host` is an address of this machine that pods reach; the server's port comes with `carry_to`, because the server has to know
+    `host` is an address of this machine that pods reach. The server's port comes later, with `carry_to`: the server has to know
     the line's address before it can start.
     """
 

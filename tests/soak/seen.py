@@ -109,10 +109,10 @@ def together(pods: Iterable[Pod], spans: Mapping[str, Span]) -> Iterator[str]:
 class Passes:
     """All pods of passes so far; `look` brings it up to date."""
 
-    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, say: Callable[[str], None] = lambda _: None) -> None:
         """Logs are written to the folder."""
         self._folder = folder
-        self._say = say
+        self.say = say
         self.pods: dict[str, Pod] = {}
         """By uid, in the order in which they were seen."""
 
@@ -133,7 +133,7 @@ class Passes:
         for pod in self.pods.values():
             if pod.code is None and pod.uid not in there:
                 pod.code, pod.runs = GONE, False
-                self._say(pod.line())
+                self.say(pod.line())
 
     def keep_log(self, pod: Pod, log_of: Callable[[str], str]) -> None:
         """Write the pod's log as it is now."""
@@ -170,4 +170,4 @@ class Passes:
             pod.reason += f" {ended.message[:200]!r}"
         else:
             pod.summary = summary if isinstance(summary, dict) else {}
-        self._say(pod.line())
+        self.say(pod.line())

@@ -1,8 +1,8 @@
 """Passes on a real cluster under trouble, for minutes or hours, while the server grows: `make soak MINUTES=10 SEED=7`.
 
 A pass starts about every 18 seconds, by the schedule or by hand. Meanwhile pods are killed, deleted and evicted, the API server
-is restarted, the Lease is stolen, deleted and set ahead, connections break and hang, and the release is upgraded. At no time may
-anything be lost that has to be kept, and no two passes may delete at once; at the end, after passes that nothing disturbs,
+is restarted, the Lease is stolen, deleted and set ahead, connections break and hang, and the release is upgraded. At no time
+may anything be lost that has to be kept, and no two passes may delete at once. At the end, after passes that nothing disturbs,
 nothing may be left that had to go, and neither memory nor events nor Jobs may have grown.
 """
 
@@ -34,7 +34,7 @@ from tests.soak.growth import KEEP_TAG, Growth
 from tests.soak.host import ApiServer
 from tests.soak.line import Line
 from tests.soak.seen import Passes, Requests, together
-from tests.soak.timeline import WEIGHTS, timeline
+from tests.soak.timeline import WEIGHTS, Trouble, timeline
 from tests.soak.troubles import Troubles
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +43,8 @@ EVERY = 18.0
 """Seconds from the start of a pass to that of the next one: 200 in an hour."""
 AT_ONCE = 6
 """Jobs at most that have not ended. After a kill, they wait for the lease for a minute and a half."""
+FOR_A_PASS = 20.0
+"""Seconds for which a trouble waits for a pass that it can meet."""
 LOOK = 0.5
 """Seconds between two looks at the pods."""
 LATENCY = 0.04
@@ -108,11 +110,11 @@ class Soak:
         print(f"{since // 60:02.0f}:{since % 60:04.1f}  {text}", flush=True)
 
     # -- while it is disturbed
-    def _disturb(self, troubles: list[Any]) -> None:
+    def _disturb(self, troubles: list[Trouble]) -> None:
         due = list(reversed(troubles))
         while (since := time.monotonic() - self.began) < self.seconds:
-            while due and due[-1].at <= since:
-                self._trouble(due.pop())
+            while due and due[-1].at <= since and self._trouble(due[-1], last=since > due[-1].at + FOR_A_PASS):
+                due.pop()
             while self._undo and self._undo[0][0] <= time.monotonic():
                 heappop(self._undo)[2]()
             self._look()
@@ -120,12 +122,16 @@ class Soak:
                 self._start()
             time.sleep(LOOK)
 
-    def _trouble(self, trouble: Any) -> None:
-        came = self.troubles.make(trouble)
+    def _trouble(self, trouble: Trouble, *, last: bool) -> bool:
+        """Make a trouble, if there is something that it can meet."""
+        came = self.troubles.make(trouble, last=last)
+        if came is None:
+            return False
         self.came[trouble.kind] += 1
         self.say(f"trouble  {trouble.kind}: {came.text}")
         if came.undo:
-            heappush(self._undo, (time.monotonic() + came.undo.after, len(self.came), came.undo.do))
+            heappush(self._undo, (time.monotonic() + came.undo.after, self.came.total(), came.undo.do))
+        return True
 
     def _undo_all(self) -> None:
         while self._undo:
@@ -169,7 +175,9 @@ class Soak:
         while not there():
             self._look()
             if time.monotonic() > deadline:
-                raise WrongError(f"waited {LAST_PATIENCE:.0f} s in vain for {what}: {self.cluster.jobs()}, {self.cluster.leases()}")
+                raise WrongError(
+                    f"waited {LAST_PATIENCE:.0f} s in vain for {what}: {self.cluster.jobs()}, {self.cluster.leases()}"
+                )
             time.sleep(LOOK)
         self._look()
 
@@ -240,14 +248,14 @@ def prepared(options: argparse.Namespace, kubeconfig: Path, address: str) -> Ite
         for _ in range(FIRST_SCENES):
             growth.add()
         cluster = stack.enter_context(new_cluster(kubeconfig))
-        soak: Soak
-        passes = Passes(LOGS, lambda text: soak.say(text))
+        passes = Passes(LOGS)
         troubles = Troubles(cluster, passes, requests, lines, ApiServer.of(kubeconfig))
         kinds = [kind for kind in WEIGHTS if kind not in {*options.without, *troubles.impossible()}]
         print(f"without: {', '.join(WEIGHTS.keys() - kinds) or 'nothing, all kinds of trouble come'}", flush=True)
         soak = Soak(cluster, growth, requests, troubles, passes, options.seed, options.minutes * 60, kinds)
         cluster.release.install(f"clearml.apiHost={lines[0].url}", f"clearml.filesHost={lines[1].url}", *VALUES)
         soak.began = time.monotonic()
+        passes.say = soak.say
         yield soak
 
 
@@ -287,7 +295,9 @@ def _told(soak: Soak, options: argparse.Namespace) -> int:
         print("soak: nothing was lost, nothing is left, nothing has grown")
         return 0
     for log in sorted(LOGS.glob("*.log"), key=lambda path: path.stat().st_mtime)[-3:]:
-        print(f"\n-- {log.name}, its end", *(line[:300] for line in log.read_text(encoding="utf-8").splitlines()[-8:]), sep="\n")
+        print(
+            f"\n-- {log.name}, its end", *(line[:300] for line in log.read_text(encoding="utf-8").splitlines()[-8:]), sep="\n"
+        )
     print("\nsoak: this is wrong", *wrong, sep="\n  ")
     without = f' WITHOUT="{" ".join(options.without)}"' if options.without else ""
     print(f"all logs are in {LOGS}; play it again: make soak MINUTES={options.minutes:g} SEED={options.seed}{without}")

@@ -1,6 +1,5 @@
 """What goes wrong while passes run. Each kind of timeline.WEIGHTS is a method of `Troubles`."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,9 +13,6 @@ from tests.soak.seen import Passes, Pod, Requests
 from tests.soak.timeline import Trouble
 
 THIEF = "somebody-else"
-NOBODY = "no pass runs"
-FOR_A_PASS = 10.0
-"""Seconds that a trouble waits for a pass that it can meet."""
 UNTIL_NOTICED = 30.0
 """Seconds after which whoever held a Lease that is gone has noticed it: a pass renews every 20 seconds."""
 
@@ -45,49 +41,46 @@ class Troubles:
     requests: Requests
     lines: tuple[Line, Line]
     api_server: host.ApiServer | None
+    _last: bool = False
 
     def impossible(self) -> set[str]:
         """The kinds that this machine can't make: the API server is restarted only where cluster.sh runs it here."""
         return set() if self.api_server else {"restart_api_server"}
 
-    def make(self, trouble: Trouble) -> Came:
-        """Make one."""
-        came: Came = getattr(self, f"_{trouble.kind}")(Random(trouble.seed))
-        return came
+    def make(self, trouble: Trouble, *, last: bool) -> Came | None:
+        """Make one; None where there is nothing that it can meet yet. The `last` time it takes what there is."""
+        self._last = last
+        came: Came | None = getattr(self, f"_{trouble.kind}")(Random(trouble.seed))
+        return came or (Came("met nothing: no pass ran, and no Lease was held") if last else None)
 
     # -- pods
     def _victim(self, chance: Random) -> Pod | None:
-        """A pod that is at work, as soon as there is one; else one that waits for the lease, if there is one."""
-        deadline = time.monotonic() + FOR_A_PASS
-        while True:
-            self.passes.look(self.cluster.pods(), self.cluster.log)
-            running = self.passes.running()
-            working = [pod for pod in running if self.requests.at_work(pod.address)]
-            if working or time.monotonic() > deadline:
-                break
-            time.sleep(0.2)
-        return chance.choice(working or running) if running else None
+        """A pod that is at work; the last time, also one that waits for the lease."""
+        running = self.passes.running()
+        working = [pod for pod in running if self.requests.at_work(pod.address)]
+        found = working or (running if self._last else [])
+        return chance.choice(found) if found else None
 
-    def _kill(self, chance: Random) -> Came:
+    def _kill(self, chance: Random) -> Came | None:
         pod = self._victim(chance)
         if pod is None:
-            return Came(NOBODY)
+            return None
         if host.kill(pod.uid):
             return Came(f"SIGKILL for {pod.name}")
         return Came(f"{pod.name} runs on another machine, and was not killed")
 
-    def _delete_pod(self, chance: Random) -> Came:
+    def _delete_pod(self, chance: Random) -> Came | None:
         pod = self._victim(chance)
         if pod is None:
-            return Came(NOBODY)
+            return None
         self.passes.keep_log(pod, self.cluster.log)
         self.cluster.delete_pod(pod.name)
         return Came(f"{pod.name} deleted, with no grace")
 
-    def _evict(self, chance: Random) -> Came:
+    def _evict(self, chance: Random) -> Came | None:
         pod = self._victim(chance)
         if pod is None:
-            return Came(NOBODY)
+            return None
         self.cluster.evict(pod.name)
         return Came(f"{pod.name} evicted")
 
@@ -98,34 +91,30 @@ class Troubles:
         return Came(f"answers again after {took:.1f} s")
 
     # -- the Lease
-    def _lease(self, chance: Random) -> str | None:
-        """A Lease that is held, as soon as there is one."""
-        deadline = time.monotonic() + FOR_A_PASS
-        while not (held := sorted(name for name, holder in self.cluster.leases().items() if holder)):
-            if time.monotonic() > deadline:
-                return None
-            time.sleep(0.2)
-        return chance.choice(held)
+    def _held(self, chance: Random) -> str | None:
+        """A Lease that is held."""
+        held = sorted(name for name, holder in self.cluster.leases().items() if holder)
+        return chance.choice(held) if held else None
 
-    def _steal_lease(self, chance: Random) -> Came:
-        name = self._lease(chance)
+    def _steal_lease(self, chance: Random) -> Came | None:
+        name = self._held(chance)
         if name is None:
-            return Came("no Lease is held")
+            return None
         self.cluster.change_lease(name, holderIdentity=THIEF, renewTime=_api_time())
         return Came(f"Lease {name} has another holder")
 
-    def _delete_lease(self, chance: Random) -> Came:
+    def _delete_lease(self, chance: Random) -> Came | None:
         names = sorted(self.cluster.leases())
         if not names:
-            return Came("there is no Lease")
+            return None
         name = chance.choice(names)
         put_back = self.cluster.delete_lease(name)
         return Came(f"Lease {name} deleted, for {UNTIL_NOTICED:.0f} s", Undo(UNTIL_NOTICED, put_back))
 
-    def _lease_ahead(self, chance: Random) -> Came:
-        name = self._lease(chance)
+    def _lease_ahead(self, chance: Random) -> Came | None:
+        name = self._held(chance)
         if name is None:
-            return Came("no Lease is held")
+            return None
         self.cluster.change_lease(name, renewTime=_api_time(timedelta(hours=1)))
         return Came(f"Lease {name} was renewed in an hour from now")
 
