@@ -1,11 +1,11 @@
 """What may not grow from the first pass to the last, and how no pass may end."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 
 from tests.soak.cluster import HISTORY
-from tests.soak.seen import Pod
+from tests.soak.seen import Pod, Span
 
 MOST_MEMORY = 1.25
 """By how much the median peak RSS of the last passes may be above that of the first ones. Passes that delete more at once, by
@@ -16,8 +16,10 @@ EVENTS_PER_POD = 2
 """A pass leaves an event when it ends, and may tell of the one before it."""
 LEASES = 2
 """Of a release whose `shards` change between 1 and 2."""
-NEVER = {"1": "an unexpected error", "130": "nobody pressed Ctrl-C"}
-"""Exit codes that no trouble explains."""
+NEVER = {"1": "an unexpected error", "2": "its settings and rights are as they should be", "130": "nobody pressed Ctrl-C"}
+"""Exit codes that no trouble explains, but for 2 while there is no Lease: the chart's Role does not allow a pass to make it."""
+SEEN_LATE = 15.0
+"""Seconds within which the end of a pod is seen, also while the API server is restarted."""
 
 
 @dataclass
@@ -29,6 +31,7 @@ class Measured:
     events: int
     jobs: int
     leases: int
+    without_lease: list[Span] = field(default_factory=list)
 
 
 def wrong_in(measured: Measured) -> Iterator[str]:
@@ -41,7 +44,8 @@ def wrong_in(measured: Measured) -> Iterator[str]:
     if measured.leases > LEASES + 1:
         yield f"there are {measured.leases} Leases"
     for pod in measured.pods:
-        if str(pod.code) in NEVER:
+        excused = pod.code == 2 and any(gone.first <= pod.ended <= gone.last + SEEN_LATE for gone in measured.without_lease)
+        if str(pod.code) in NEVER and not excused:
             yield f"{pod.name} ended with exit code {pod.code}: {NEVER[str(pod.code)]}"
 
 

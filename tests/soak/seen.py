@@ -36,6 +36,8 @@ class Pod:
     summary: dict[str, Any] = field(default_factory=dict)
     peak: int = 0
     """Bytes."""
+    ended: float = 0.0
+    """When its end was seen, by `time.monotonic`."""
 
     def line(self) -> str:
         """How it ended."""
@@ -47,7 +49,7 @@ class Pod:
 
 
 class Span(NamedTuple):
-    """From a pod's first deletion to its last."""
+    """From a pod's first deletion to its last; or while there was no Lease."""
 
     first: float
     last: float
@@ -161,7 +163,7 @@ class Passes:
         return self.pods[one.metadata.uid]
 
     def _ends(self, pod: Pod, ended: Any, reason: str) -> None:
-        pod.runs = False
+        pod.runs, pod.ended = False, time.monotonic()
         pod.code = ended.exit_code if ended else "none"
         pod.reason = reason or (ended.reason if ended else "") or ""
         try:

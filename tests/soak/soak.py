@@ -194,6 +194,7 @@ class Soak:
             events=self.cluster.own_events(),
             jobs=len(self.cluster.jobs()),
             leases=len(self.cluster.leases()),
+            without_lease=self.troubles.without_lease,
         )
 
     def sums(self) -> str:

@@ -150,6 +150,12 @@ def test_what_grows_is_told(grown: Measured, told: str) -> None:
     assert told in line
 
 
+@pytest.mark.parametrize(("ended", "told"), [(99.0, 1), (101.0, 0), (140.0, 0), (150.0, 1)])
+def test_exit_code_2_is_excused_while_there_is_no_lease(ended: float, told: int) -> None:
+    pods = [pod("a", "10.0.0.1", "a", code=2, ended=ended)]
+    assert len(list(wrong_in(measured([], pods=pods, events=1, without_lease=[Span(100, 130)])))) == told
+
+
 # -- the line
 @pytest.fixture
 def line() -> Iterator[Line]:

@@ -1,7 +1,8 @@
 """What goes wrong while passes run. Each kind of timeline.WEIGHTS is a method of `Troubles`."""
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from typing import NamedTuple
 from tests.soak import host
 from tests.soak.cluster import Cluster
 from tests.soak.line import Line
-from tests.soak.seen import Passes, Pod, Requests
+from tests.soak.seen import Passes, Pod, Requests, Span
 from tests.soak.timeline import Trouble
 
 THIEF = "somebody-else"
@@ -41,6 +42,8 @@ class Troubles:
     requests: Requests
     lines: tuple[Line, Line]
     api_server: host.ApiServer | None
+    without_lease: list[Span] = field(default_factory=list)
+    """When a Lease of the release was missing."""
     _last: bool = False
 
     def impossible(self) -> set[str]:
@@ -109,6 +112,8 @@ class Troubles:
             return None
         name = chance.choice(names)
         put_back = self.cluster.delete_lease(name)
+        now = time.monotonic()
+        self.without_lease.append(Span(now, now + UNTIL_NOTICED))
         return Came(f"Lease {name} deleted, for {UNTIL_NOTICED:.0f} s", Undo(UNTIL_NOTICED, put_back))
 
     def _lease_ahead(self, chance: Random) -> Came | None:
