@@ -22,7 +22,13 @@ NAME: Schema = {"type": "string", "minLength": 3}
 PROJECT: Schema = {"type": "string", "pattern": r"^/*\s*[^\s/][^/]+[^\s/]\s*(/+\s*[^\s/][^/]+[^\s/]\s*)*/*$"}
 """A project's name as `settings.text.project_name` accepts it: three characters or more in each part, blanks aside."""
 NAMED: Schema = {"type": "array", "items": {"type": "object", "required": ["name"]}}
+VERIFY: Schema = {"anyOf": [BOOLEAN, {"type": "string", "pattern": "^/"}]}
 SECRET_KEY: Schema = {"type": "string", "pattern": "^[-._a-zA-Z0-9]+$"}
+
+ALERTS = tuple(
+    f"ClearMLCleanup{what}" for what in ("Stale", "Failed", "Unseen", "LeftGrows", "UnknownStores", "FreesNothing")
+)
+"""Alerts that `metrics.prometheusRule.disabledAlerts` may name."""
 
 
 def whole(minimum: int, *, none: bool = False) -> Schema:
@@ -85,6 +91,29 @@ def image(**more: Schema) -> Schema:
     return section(registry=STRING, repository={"type": "string", "minLength": 1}, tag=STRING, digest=digest, **more)
 
 
+def prometheus_rule() -> Schema:
+    """The alerts."""
+    return section(
+        enabled=BOOLEAN,
+        namespace=DNS_LABEL,
+        labels=LABELS,
+        annotations=LABELS,
+        ruleLabels=LABELS,
+        severity={"type": "string", "minLength": 1},
+        staleAfterSchedules={"type": "number", "minimum": 1},
+        leftGrowsDays={"type": "number", "minimum": 1},
+        freesNothingNights=whole(1),
+        disabledAlerts={"type": "array", "items": one_of(*ALERTS)},
+        additionalRules=OBJECTS,
+        runbookUrl={"type": "string", "pattern": r"^$|^https?://\S+$"},
+    )
+
+
+def dashboard() -> Schema:
+    """The ConfigMap for Grafana's sidecar."""
+    return section(enabled=BOOLEAN, namespace=DNS_LABEL, labels=LABELS, annotations=LABELS)
+
+
 def values() -> Schema:
     """The schema of the whole values.yaml."""
     # Five fields, or a macro. Kubernetes refuses a time zone in the schedule: that is what `timeZone` is for.
@@ -119,7 +148,7 @@ def values() -> Schema:
             filesHost=FILES_HOST,
             webHost=ADDRESS,
             filesUrlPrefixes={"type": "array", "items": {"type": "string", "pattern": r"^https?://\S+$"}},
-            verifyCertificate={"anyOf": [BOOLEAN, {"type": "string", "pattern": "^/"}]},
+            verifyCertificate=VERIFY,
             accessKey=STRING,
             secretKey=STRING,
             existingSecret=DNS_NAME,
@@ -156,8 +185,13 @@ def values() -> Schema:
             podSecurityContext=OBJECT,
             resources=resources,
         ),
+        metrics=section(prometheusRule=prometheus_rule(), dashboard=dashboard()),
         lease=section(enabled=BOOLEAN),
         events=section(enabled=BOOLEAN),
+        metrics=section(
+            pushgateway=section(url=ADDRESS, existingSecret=DNS_NAME, existingSecretKey=SECRET_KEY, verifyCertificate=VERIFY),
+            otlp=section(endpoint=ADDRESS),
+        ),
         serviceAccount=section(create=BOOLEAN, name=DNS_NAME, annotations=LABELS),
         rbac=section(create=BOOLEAN),
         labels=LABELS,

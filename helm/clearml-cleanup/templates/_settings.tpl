@@ -24,6 +24,12 @@ CLEARML_API_HOST_VERIFY_CERT: {{ .Values.clearml.verifyCertificate | toString | 
 {{- end -}}
 {{- end -}}
 
+{{- /* The port of a URL. */ -}}
+{{- define "clearml-cleanup.portOf" -}}
+{{- $url := urlParse . -}}
+{{- regexFind ":\\d+$" $url.host | trimPrefix ":" | default (ternary "443" "80" (eq $url.scheme "https")) -}}
+{{- end -}}
+
 {{- /* The task in ClearML. */ -}}
 {{- define "clearml-cleanup.task" -}}
 {{- with .Values.clearml.task -}}
