@@ -5,15 +5,15 @@ and at the end the oracle of the random worlds (tests/property/oracle.py) judges
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import islice, pairwise
 from random import Random
 from urllib.parse import quote
 
 from clearml_sandbox.server import Sandbox
-from clearml_sandbox.store import Document, api_time
+from clearml_sandbox.store import Document
 from clearml_sandbox.worlds.builder import World
 from clearml_sandbox.worlds.task_builder import TaskBuilder
 from tests.property.oracle import After, File, Oracle
@@ -21,6 +21,7 @@ from tests.property.scenario import Scenario
 
 KEEP_TAG = "golden"
 """The chart's `cleanup.keepTags` while it soaks."""
+SCENES_IN_A_PART = 20
 PROJECTS = ("lab", "vision/detection", "speech", "nightly")
 STATUSES = ("created", "completed", "stopped", "failed", "published")
 
@@ -57,6 +58,9 @@ class Growth:
             self._living, self._young, self._tagged, self._used, self._linked, self._published, self._dataset,
         ]  # fmt: skip
         self._given: dict[str, int] = {}
+        """How many of each kind of document the server has got."""
+        self._grew: list[dict[str, int]] = [dict.fromkeys(("tasks", "models", "events", "files"), 0)]
+        """That before the first scene, and after each."""
         self.must_stay = MustStay()
         """Changed only while the store's lock is held."""
         sandbox.load(self._world.as_dict())
@@ -83,6 +87,7 @@ class Growth:
                 store.tasks.put(task)
             for event in self._new("events", world["events"]):
                 store.events[event["task"]].append(event)
+            self._grew.append(dict(self._given))
 
     def _new(self, kind: str, documents: list[Document]) -> list[Document]:
         """What was added since the last time, as the server has it: the builder's own documents stay as they are."""
@@ -187,9 +192,18 @@ class Growth:
 
     def wrong_at_the_end(self) -> list[str]:
         """All that is wrong after a pass that nothing disturbed, and during which nothing was added."""
-        world = json.loads(json.dumps(self._world.as_dict())) | {"now": api_time(self._world.now)}
         after = self.after()
-        return [*self.lost(), *_KeepsTagged(Scenario(world)).violations(after), *orphans(after, self._sandbox.files_url)]
+        wrong = [*self.lost(), *orphans(after, self._sandbox.files_url)]
+        for part in self._parts():
+            wrong += _KeepsTagged(Scenario(part)).violations(after)
+        return wrong
+
+    def _parts(self) -> Iterator[Document]:
+        """All that was added, as worlds of a few scenes: none needs another one, and the oracle looks at each pair of tasks."""
+        world = json.loads(json.dumps(self._world.as_dict()))
+        ends = [*self._grew[:-1:SCENES_IN_A_PART], self._grew[-1]]
+        for before, end in pairwise(ends):
+            yield world | {kind: world[kind][before[kind] : end[kind]] for kind in self._grew[0]}
 
 
 class _KeepsTagged(Oracle):

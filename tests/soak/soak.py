@@ -101,6 +101,7 @@ class Soak:
         finally:
             self._undo_all()
         self._calm()
+        self.say("the oracle looks at all that was ever added")
         spans, pods = self.requests.spans(), list(self.passes.pods.values())
         return [*self.growth.wrong_at_the_end(), *together(pods, spans), *wrong_in(self._measured())]
 
