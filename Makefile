@@ -237,13 +237,13 @@ chart: $(INSTALLED) $(GO_TOOLS) ## write the chart's schema and README, and the 
 	@$(BIN)/helm-docs --chart-search-root=helm --sort-values-order=file --log-level=warning
 	@echo "chart: written"
 
-e2e: $(INSTALLED) ## the suites that need a Kubernetes cluster (KUBECONFIG, or the test cluster)
+e2e: $(INSTALLED) $(if $(SOAK_MINUTES),$(PUSHGATEWAY)) ## the suites that need a Kubernetes cluster (KUBECONFIG, or the test cluster)
 	@echo "== tests on a cluster"
 	@tests/e2e/run.sh
 	@echo "e2e: passed"
 
 MINUTES ?= 60
-soak: $(INSTALLED) ## passes on a cluster under trouble, while the server grows, for MINUTES (60) (SEED=N: the same troubles again)
+soak: $(INSTALLED) $(PUSHGATEWAY) ## passes on a cluster under trouble, while the server grows, for MINUTES (60) (SEED=N: the same troubles again)
 	@echo "== soak"
 	@tests/e2e/run.sh soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(if $(WITHOUT),--without $(WITHOUT))
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from tests.soak.cluster import HISTORY
+from tests.soak.gateway import Series
 from tests.soak.seen import Pod, Span
 
 MOST_MEMORY = 1.25
@@ -32,6 +33,9 @@ class Measured:
     jobs: int
     leases: int
     without_lease: list[Span] = field(default_factory=list)
+    early: Series | None = None
+    """Of the first passes that succeeded; None without a Pushgateway, or where too few have."""
+    series: Series | None = None
 
 
 def wrong_in(measured: Measured) -> Iterator[str]:
@@ -43,6 +47,9 @@ def wrong_in(measured: Measured) -> Iterator[str]:
         yield f"{measured.jobs} Jobs are kept, and the history has {2 * HISTORY} at most"
     if measured.leases > LEASES + 1:
         yield f"there are {measured.leases} Leases"
+    if measured.early is not None and measured.series is not None:
+        for name, labels in sorted(measured.series ^ measured.early, key=str):
+            yield f"series {name} {dict(labels)} is there {'at the end' if (name, labels) in measured.series else 'at first'} only"
     for pod in measured.pods:
         excused = pod.code == 2 and any(gone.first <= pod.ended <= gone.last + SEEN_LATE for gone in measured.without_lease)
         if str(pod.code) in NEVER and not excused:

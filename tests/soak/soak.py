@@ -30,6 +30,7 @@ import pytest
 from clearml_sandbox.server import Sandbox
 from tests.soak.checks import Measured, wrong_in
 from tests.soak.cluster import HISTORY, Cluster, new_cluster
+from tests.soak.gateway import Gateway, Series, pushgateway
 from tests.soak.growth import KEEP_TAG, Growth
 from tests.soak.host import ApiServer
 from tests.soak.line import Line
@@ -41,6 +42,8 @@ ROOT = Path(__file__).parents[2]
 
 EVERY = 18.0
 """Seconds from the start of a pass to that of the next one: 200 in an hour."""
+EARLY = 10
+"""Passes that succeeded, after which the series of metrics are all there."""
 AT_ONCE = 6
 """Jobs at most that have not ended. After a kill, they wait for the lease for a minute and a half."""
 FOR_A_PASS = 20.0
@@ -87,6 +90,9 @@ class Soak:
     seed: int
     seconds: float
     kinds: list[str]
+    gateway: Gateway | None
+    early: Series | None = None
+    """The series of the first passes that succeeded."""
     began: float = field(default_factory=time.monotonic)
     came: Counter[str] = field(default_factory=Counter)
     jobs: set[str] = field(default_factory=set)
@@ -154,6 +160,8 @@ class Soak:
         wrong = self.growth.lost() or [*together(self.passes.pods.values(), self.requests.spans())]
         if wrong:
             raise WrongError("\n".join(wrong))
+        if self.gateway and self.early is None and self.passes.codes()["0"] >= EARLY:
+            self.early = self.gateway.series()
 
     # -- afterwards
     def _calm(self) -> None:
@@ -195,6 +203,8 @@ class Soak:
             events=self.cluster.own_events(),
             jobs=len(self.cluster.jobs()),
             leases=len(self.cluster.leases()),
+            early=self.early,
+            series=self.gateway.series() if self.gateway else None,
             without_lease=self.troubles.without_lease,
         )
 
@@ -204,6 +214,7 @@ class Soak:
         rows += [(f"pods with exit code {code}", number) for code, number in sorted(self.passes.codes().items())]
         rows += [(f"trouble {kind}", self.came[kind]) for kind in WEIGHTS if self.came[kind]]
         rows += [("tasks added", self.growth.tasks), ("tasks left", len(self.growth.after().tasks))]
+        rows += [("series of metrics", len(self.gateway.series()))] if self.gateway else []
         rows += [("requests that delete came from pods", len(self.requests.spans()))]
         return "\n".join(f"  {name:<40}{number:>8,}" for name, number in rows)
 
@@ -249,13 +260,16 @@ def prepared(options: argparse.Namespace, kubeconfig: Path, address: str) -> Ite
         growth = Growth(sandbox, Random(f"world {options.seed}"))
         for _ in range(FIRST_SCENES):
             growth.add()
+        gateway = stack.enter_context(pushgateway(address, LOGS / "pushgateway.log"))
         cluster = stack.enter_context(new_cluster(kubeconfig))
         passes = Passes(LOGS)
         troubles = Troubles(cluster, passes, requests, lines, ApiServer.of(kubeconfig))
         kinds = [kind for kind in WEIGHTS if kind not in {*options.without, *troubles.impossible()}]
         print(f"without: {', '.join(WEIGHTS.keys() - kinds) or 'nothing, all kinds of trouble come'}", flush=True)
-        soak = Soak(cluster, growth, requests, troubles, passes, options.seed, options.minutes * 60, kinds)
-        cluster.release.install(f"clearml.apiHost={lines[0].url}", f"clearml.filesHost={lines[1].url}", *VALUES)
+        soak = Soak(cluster, growth, requests, troubles, passes, options.seed, options.minutes * 60, kinds, gateway)
+        addresses = [f"clearml.apiHost={lines[0].url}", f"clearml.filesHost={lines[1].url}"]
+        addresses += [f"metrics.pushgateway.url={gateway.url}"] if gateway else []
+        cluster.release.install(*addresses, *VALUES)
         soak.began = time.monotonic()
         passes.say = soak.say
         yield soak
