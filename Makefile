@@ -29,7 +29,7 @@ WITH_AXE := $(filter tests tests/ tests/browser%,$(or $(T),tests))
 WITH_AGENT := $(filter tests tests/ tests/agent%,$(or $(T),tests))
 BASE_IMAGE ?= python:3.11-slim
 
-.PHONY: help demo test fuzz cases mutate check bench simulation docs image image-name wheel sbom tools chart e2e lock clean
+.PHONY: help demo test fuzz cases mutate check bench simulation docs image image-name wheel sbom tools chart e2e soak lock clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 16
@@ -237,10 +237,15 @@ chart: $(INSTALLED) $(GO_TOOLS) ## write the chart's schema and README, and the 
 	@$(BIN)/helm-docs --chart-search-root=helm --sort-values-order=file --log-level=warning
 	@echo "chart: written"
 
-e2e: $(INSTALLED) ## the suites that need a Kubernetes cluster (KUBECONFIG, or the test cluster)
+e2e: $(INSTALLED) $(if $(SOAK_MINUTES),$(PUSHGATEWAY)) ## the suites that need a Kubernetes cluster (KUBECONFIG, or the test cluster)
 	@echo "== tests on a cluster"
 	@tests/e2e/run.sh
 	@echo "e2e: passed"
+
+MINUTES ?= 60
+soak: $(INSTALLED) $(PUSHGATEWAY) ## passes on a cluster under trouble, while the server grows, for MINUTES (60) (SEED=N: the same troubles again)
+	@echo "== soak"
+	@tests/e2e/run.sh soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(if $(WITHOUT),--without $(WITHOUT))
 
 lock: $(INSTALLED) ## pin what we build and test with, with hashes
 	@echo "== locks"
