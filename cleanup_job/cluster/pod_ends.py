@@ -17,7 +17,7 @@ SIGKILL = 137
 """The exit code of a container that was killed: 128 and the signal's number."""
 _UNKNOWN = "ContainerStatusUnknown"
 """The reason of a container whose end its node did not see; its message is the node's, not the pass's."""
-_LOW = re.compile(r"low on resource: ([\w./-]+)")
+_LOW = re.compile(r"low on resource: ([\w-]+)")
 _DISRUPTIONS = {
     "EvictionByEvictionAPI": "evicted through Kubernetes' API, as a drain of its node does",
     "PreemptionByScheduler": "evicted for a pod of higher priority",
