@@ -10,6 +10,7 @@ GO_TOOLS := .venv/go-tools
 STORES := .venv/stores
 PUSHGATEWAY := .venv/pushgateway
 AXE := .venv/axe/installed
+PROMETHEUS := .venv/prometheus/installed
 AGENT := .venv/agent/installed
 BENCH := .venv/bench/installed
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
@@ -26,6 +27,7 @@ T ?=
 WITH_STORES := $(filter tests tests/ tests/stores%,$(or $(T),tests))
 WITH_PUSHGATEWAY := $(filter tests tests/ tests/metrics%,$(or $(T),tests))
 WITH_AXE := $(filter tests tests/ tests/browser%,$(or $(T),tests))
+WITH_PROMETHEUS := $(filter tests tests/ tests/alerts%,$(or $(T),tests))
 WITH_AGENT := $(filter tests tests/ tests/agent%,$(or $(T),tests))
 BASE_IMAGE ?= python:3.11-slim
 
@@ -82,13 +84,23 @@ $(AXE): requirements/axe/package-lock.json $(INSTALLED)
 	@$(NPM_CI) --prefix .venv/axe
 	@touch $@
 
+# Prometheus and promtool, which try the chart's alerts: Debian's package, which apt verifies, unpacked, because installing it starts a
+# server. Built from its Go modules they would take six minutes of a core. Without apt, those in PATH are used.
+$(PROMETHEUS):
+	@echo "== unpacking Prometheus, for the tests of alerts"
+	@rm -rf .venv/prometheus && mkdir -p .venv/prometheus
+	@command -v apt-get > /dev/null || exit 0; cd .venv/prometheus; \
+	  get() { apt-get download -qq -o APT::Sandbox::User=root prometheus; }; \
+	  get 2> /dev/null || { apt-get update -qq && get; }; dpkg -x prometheus_*.deb . && rm prometheus_*.deb
+	@touch $@
+
 # The ClearML Agent that a test hands a pass to, in an environment of its own.
 $(AGENT): requirements/agent.txt $(INSTALLED)
 	@rm -rf .venv/agent
 	@$(INSTALL) .venv/agent requirements/agent.txt --what "the ClearML Agent that a test runs"
 	@touch $@
 
-test: $(INSTALLED) $(if $(WITH_STORES),$(STORES)) $(if $(WITH_PUSHGATEWAY),$(PUSHGATEWAY)) $(if $(WITH_AXE),$(AXE)) $(if $(WITH_AGENT),$(AGENT)) ## every test that needs no cluster, or T="tests/unit -k paths"
+test: $(INSTALLED) $(if $(WITH_STORES),$(STORES)) $(if $(WITH_PUSHGATEWAY),$(PUSHGATEWAY)) $(if $(WITH_AXE),$(AXE)) $(if $(WITH_PROMETHEUS),$(PROMETHEUS)) $(if $(WITH_AGENT),$(AGENT)) ## every test that needs no cluster, or T="tests/unit -k paths"
 	@echo "== tests"
 	@$(BIN)/python -m pytest $(or $(T),--numprocesses 2 --dist loadfile --ignore tests/e2e --ignore tests/cases \
 	  --cov --cov-report=html:build/coverage)
@@ -237,7 +249,7 @@ chart: $(INSTALLED) $(GO_TOOLS) ## write the chart's schema and README, and the 
 	@$(BIN)/helm-docs --chart-search-root=helm --sort-values-order=file --log-level=warning
 	@echo "chart: written"
 
-e2e: $(INSTALLED) $(if $(SOAK_MINUTES),$(PUSHGATEWAY)) ## the suites that need a Kubernetes cluster (KUBECONFIG, or the test cluster)
+e2e: $(INSTALLED) $(PROMETHEUS) $(if $(SOAK_MINUTES),$(PUSHGATEWAY)) ## the suites that need a Kubernetes cluster (KUBECONFIG, or the test cluster)
 	@echo "== tests on a cluster"
 	@tests/e2e/run.sh
 	@echo "e2e: passed"
