@@ -25,9 +25,7 @@ NAMED: Schema = {"type": "array", "items": {"type": "object", "required": ["name
 VERIFY: Schema = {"anyOf": [BOOLEAN, {"type": "string", "pattern": "^/"}]}
 SECRET_KEY: Schema = {"type": "string", "pattern": "^[-._a-zA-Z0-9]+$"}
 
-ALERTS = tuple(
-    f"ClearMLCleanup{what}" for what in ("Stale", "Failed", "Unseen", "LeftGrows", "UnknownStores", "FreesNothing")
-)
+ALERTS = tuple(f"ClearMLCleanup{what}" for what in ("Stale", "Failed", "Unseen", "LeftGrows", "UnknownStores", "FreesNothing"))
 """Alerts that `metrics.prometheusRule.disabledAlerts` may name."""
 
 

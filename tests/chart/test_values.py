@@ -204,8 +204,8 @@ WITHOUT = [
     ("lease.enabled", False, "Lease"),
     ("lease.create", True, "Lease"),
 ]
-ELSEWHERE = ("cleanup.", "sweep.")
-"""tests/chart/test_settings.py and test_sweep.py have these."""
+ELSEWHERE = ("cleanup.", "sweep.", "metrics.")
+"""tests/chart/test_settings.py, test_sweep.py and test_metrics.py have these."""
 
 
 def named(table: list[Any], index: int) -> list[Any]:
