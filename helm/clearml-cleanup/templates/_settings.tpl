@@ -16,12 +16,96 @@ CLEARML_FILES_HOST: {{ printf "%s:8081" $sandbox | quote }}
 {{- end }}
 {{- end }}
 {{- with .Values.clearml.filesUrlPrefixes }}
-CLEANUP_FILES_URL_PREFIXES: {{ toJson . | quote }}
+CLEANUP_FILES_URL_PREFIXES: {{ include "clearml-cleanup.rendered" (dict "root" $ "value" .) | quote }}
 {{- end }}
-{{- if not (and (kindIs "bool" .Values.clearml.verifyCertificate) .Values.clearml.verifyCertificate) }}
-CLEARML_API_HOST_VERIFY_CERT: {{ .Values.clearml.verifyCertificate | toString | quote }}
+{{- $verify := include "clearml-cleanup.verify" (dict "root" . "value" .Values.clearml.verifyCertificate) }}
+{{- if ne $verify "true" }}
+CLEARML_API_HOST_VERIFY_CERT: {{ $verify | quote }}
 {{- end }}
 {{- end -}}
+{{- end -}}
+
+{{- /*
+Whether certificates are verified, and with what: the value itself, or `caBundle` where it says only that they are. A dict: `root`,
+the chart's context; `value`.
+*/ -}}
+{{- define "clearml-cleanup.verify" -}}
+{{- $given := toString .value -}}
+{{- if eq $given "true" }}{{ include "clearml-cleanup.caFile" .root | default "true" }}{{ else }}{{ tpl $given .root }}{{ end -}}
+{{- end -}}
+
+{{- /* The folder in the pod where `caBundle` is. */ -}}
+{{- define "clearml-cleanup.caFolder" -}}
+/etc/clearml-cleanup/ca
+{{- end -}}
+
+{{- /* The path of `caBundle` in the pod; empty if there is none. */ -}}
+{{- define "clearml-cleanup.caFile" -}}
+{{- with .Values.caBundle -}}
+{{- if and .configMap .secret -}}
+{{- fail "\ncaBundle.configMap and caBundle.secret are both set, but the certificates come from only one of them. Leave one out." -}}
+{{- end -}}
+{{- if or .configMap .secret }}{{ include "clearml-cleanup.caFolder" $ }}/ca.crt{{ end -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* The source of its volume. */ -}}
+{{- define "clearml-cleanup.caSource" -}}
+{{- with .Values.caBundle -}}
+{{- if .configMap -}}
+configMap:
+  name: {{ tpl .configMap $ | quote }}
+{{- else -}}
+secret:
+  secretName: {{ tpl .secret $ | quote }}
+{{- end }}
+  items:
+    - key: {{ .key | default "ca.crt" | quote }}
+      path: ca.crt
+{{- end -}}
+{{- end -}}
+
+{{- /* The proxy, for programs that read these names in upper case or in lower case. */ -}}
+{{- define "clearml-cleanup.proxy" -}}
+{{- range $name, $value := dict "HTTP_PROXY" (.Values.proxy).httpProxy "HTTPS_PROXY" (.Values.proxy).httpsProxy -}}
+{{- with $value }}
+{{ $name }}: {{ tpl . $ | quote }}
+{{ lower $name }}: {{ tpl . $ | quote }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* The port of an address. */ -}}
+{{- define "clearml-cleanup.port" -}}
+{{- $url := urlParse . -}}
+{{- regexFind ":\\d+$" $url.host | trimPrefix ":" | default (ternary "443" "80" (eq $url.scheme "https")) -}}
+{{- end -}}
+
+{{- /*
+Hosts that are reached without the proxy: Kubernetes' API by its address and its name, services, and ClearML's servers where their names
+have no dot and so are in this namespace. Empty without a proxy.
+*/ -}}
+{{- define "clearml-cleanup.noProxy" -}}
+{{- if include "clearml-cleanup.proxy" . -}}
+{{- $hosts := list "localhost" "127.0.0.1" "$(KUBERNETES_SERVICE_HOST)" "kubernetes.default" ".svc" ".cluster.local" -}}
+{{- range include "clearml-cleanup.connection" . | fromYaml -}}
+{{- if hasPrefix "http" . -}}
+{{- $host := (urlParse .).hostname -}}
+{{- if regexMatch "^[^.:]+$" $host }}{{ $hosts = append $hosts $host }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- range (.Values.proxy).noProxy }}{{ $hosts = append $hosts (tpl . $) }}{{ end -}}
+{{- $hosts | uniq | join "," -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Whether passes and sweeps only report because of `dryRunFirst`. A sandbox has nothing that could be lost. */ -}}
+{{- define "clearml-cleanup.firstDryRun" -}}
+{{- if and .Values.dryRunFirst (not .Values.sandbox.enabled) }}true{{ end -}}
+{{- end -}}
+
+{{- define "clearml-cleanup.sweepDeletes" -}}
+{{- if and .Values.sweep.delete (not (include "clearml-cleanup.firstDryRun" .)) }}true{{ end -}}
 {{- end -}}
 
 {{- /* The task in ClearML. */ -}}
@@ -30,9 +114,9 @@ CLEARML_API_HOST_VERIFY_CERT: {{ .Values.clearml.verifyCertificate | toString | 
 {{- if .enabled -}}
 CLEANUP_TASK: "true"
 CLEANUP_TASK_MODE: {{ .mode | quote }}
-CLEANUP_TASK_QUEUE: {{ .queue | quote }}
-CLEANUP_TASK_PROJECT: {{ .project | quote }}
-CLEANUP_TASK_NAME: {{ .name | quote }}
+CLEANUP_TASK_QUEUE: {{ tpl .queue $ | quote }}
+CLEANUP_TASK_PROJECT: {{ tpl .project $ | quote }}
+CLEANUP_TASK_NAME: {{ tpl .name $ | quote }}
 {{- if not .required }}
 CLEANUP_TASK_REQUIRED: "false"
 {{- end }}
@@ -47,7 +131,7 @@ CLEANUP_TASK_MIN_THRESHOLD_DAYS: {{ .minThresholdDays | toString | quote }}
 CLEANUP_TASK_ALLOW_FORCE_DELETE: "true"
 {{- end }}
 {{- with .requirement }}
-CLEANUP_TASK_REQUIREMENT: {{ . | quote }}
+CLEANUP_TASK_REQUIREMENT: {{ tpl . $ | quote }}
 {{- end }}
 {{- if not (kindIs "invalid" $.Values.cleanup.cleanupPeriodInDays) }}
 CLEANUP_PERIOD_IN_DAYS: {{ $.Values.cleanup.cleanupPeriodInDays | toString | quote }}
@@ -60,6 +144,15 @@ CLEANUP_PERIOD_IN_DAYS: {{ $.Values.cleanup.cleanupPeriodInDays | toString | quo
 {{- define "clearml-cleanup.settings" -}}
 {{- range $name, $value := omit .Values.cleanup "cleanupPeriodInDays" }}
 {{- $none := or (kindIs "invalid" $value) (and (kindIs "slice" $value) (not $value)) (and (eq $name "runAsService") (not $value)) }}
+{{- if has $name (list "audit" "report" "mountedFolders") }}
+{{- $value = (include "clearml-cleanup.rendered" (dict "root" $ "value" $value) | printf "{\"value\":%s}" | fromJson).value }}
+{{- else if eq $name "storesVerifyCertificate" }}
+{{- $none = and $none (not (include "clearml-cleanup.caFile" $)) }}
+{{- $value = include "clearml-cleanup.verify" (dict "root" $ "value" (ternary true $value (kindIs "invalid" $value))) }}
+{{- else if and (eq $name "dryRun") (include "clearml-cleanup.firstDryRun" $) }}
+{{- $value = true }}
+{{- $none = false }}
+{{- end }}
 {{- if not $none }}
 CLEANUP_{{ $name | snakecase | upper }}: {{ ternary $value (toJson $value) (kindIs "string" $value) | quote }}
 {{- end }}
@@ -75,7 +168,7 @@ CLEANUP_{{ $name | snakecase | upper }}: {{ ternary $value (toJson $value) (kind
 {{- else if and $given $clearml.existingSecret -}}
 {{- fail "\nclearml.existingSecret and clearml.accessKey/secretKey are both set, but credentials come from only one of them. Leave one out." -}}
 {{- else if $clearml.existingSecret -}}
-{{- $clearml.existingSecret -}}
+{{- tpl $clearml.existingSecret . -}}
 {{- else if and $clearml.accessKey $clearml.secretKey -}}
 {{- include "clearml-cleanup.fullname" . -}}
 {{- else if $given -}}
