@@ -25,6 +25,7 @@ NAME: Schema = {"type": "string", "minLength": 3}
 PROJECT: Schema = {"type": "string", "pattern": r"^/*\s*[^\s/][^/]+[^\s/]\s*(/+\s*[^\s/][^/]+[^\s/]\s*)*/*$"}
 """A project's name as `settings.text.project_name` accepts it: three characters or more in each part, blanks aside."""
 NAMED: Schema = {"type": "array", "items": {"type": "object", "required": ["name"]}}
+PATH: Schema = {"type": "string", "pattern": rf"^/|{TEMPLATE}"}
 TEXTS: Schema = {"type": "array", "items": {"type": "string", "minLength": 1}}
 PULL_SECRETS: Schema = {
     "type": "array",
@@ -58,6 +59,8 @@ def camel(name: str) -> str:
 def setting(schema: Schema) -> Schema:
     """A setting's own schema; null keeps the job's default."""
     kinds = schema.get("anyOf", [schema])
+    if {"boolean", "string"} <= {kind.get("type") for kind in kinds}:
+        return {"anyOf": [{"type": ["boolean", "null"]}, PATH], "description": schema["description"]}
     kind = next(kind for kind in kinds if kind.get("type") != "null")
     known = ("type", "enum", "minimum", "exclusiveMinimum", "maximum", "pattern", "maxLength")
     made = {name: kind[name] for name in known if name in kind}
@@ -133,7 +136,7 @@ def values() -> Schema:
             filesHost=FILES_HOST,
             webHost=ADDRESS,
             filesUrlPrefixes={"type": "array", "items": {"type": "string", "pattern": rf"^https?://\S+$|{TEMPLATE}"}},
-            verifyCertificate={"anyOf": [BOOLEAN, {"type": "string", "pattern": "^/"}]},
+            verifyCertificate={"anyOf": [BOOLEAN, PATH]},
             accessKey=STRING,
             secretKey=STRING,
             existingSecret=DNS_NAME,

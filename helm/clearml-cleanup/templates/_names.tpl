@@ -52,9 +52,13 @@ part has a dot or a port, or is `localhost`, names its registry itself.
 {{- if and .registry (not $whole) }}{{ .registry }}/{{ end }}{{ .repository }}{{ with .digest }}@{{ . }}{{ else }}:{{ .tag }}{{ end -}}
 {{- end -}}
 
+{{- define "clearml-cleanup.globalRegistry" -}}
+{{- tpl ((.Values.global).imageRegistry | default "") . -}}
+{{- end -}}
+
 {{- define "clearml-cleanup.jobImage" -}}
 {{- $given := include "clearml-cleanup.yaml" (dict "root" . "value" .Values.image) | fromYaml -}}
-{{- $own := dict "tag" ($given.tag | default .Chart.AppVersion) "registry" ((.Values.global).imageRegistry | default $given.registry) -}}
+{{- $own := dict "tag" ($given.tag | default .Chart.AppVersion) "registry" (include "clearml-cleanup.globalRegistry" . | default $given.registry) -}}
 {{- include "clearml-cleanup.image" (merge $own $given) -}}
 {{- end -}}
 
@@ -62,7 +66,7 @@ part has a dot or a port, or is `localhost`, names its registry itself.
 {{- $given := include "clearml-cleanup.yaml" (dict "root" . "value" .Values.sandbox.image) | fromYaml -}}
 {{- $own := dict
   "tag" ($given.tag | default (printf "%s-sandbox" .Chart.AppVersion))
-  "registry" (coalesce (.Values.global).imageRegistry $given.registry (tpl .Values.image.registry .)) -}}
+  "registry" (coalesce (include "clearml-cleanup.globalRegistry" .) $given.registry (tpl .Values.image.registry .)) -}}
 {{- include "clearml-cleanup.image" (merge $own $given) -}}
 {{- end -}}
 

@@ -142,18 +142,20 @@ CLEANUP_PERIOD_IN_DAYS: {{ $.Values.cleanup.cleanupPeriodInDays | toString | quo
 
 {{- /* The settings under `cleanup` as variables. null and an empty list keep the job's own default. */ -}}
 {{- define "clearml-cleanup.settings" -}}
-{{- range $name, $value := omit .Values.cleanup "cleanupPeriodInDays" }}
+{{- $settings := omit .Values.cleanup "cleanupPeriodInDays" -}}
+{{- /* Also where they are null, which takes a key away. */ -}}
+{{- if include "clearml-cleanup.firstDryRun" . }}{{ $settings = set $settings "dryRun" true }}{{ end -}}
+{{- if include "clearml-cleanup.caFile" . -}}
+{{- $verify := ternary true $settings.storesVerifyCertificate (kindIs "invalid" $settings.storesVerifyCertificate) -}}
+{{- $settings = set $settings "storesVerifyCertificate" (include "clearml-cleanup.verify" (dict "root" . "value" $verify)) -}}
+{{- end -}}
+{{- range $name, $value := $settings }}
 {{- $none := or (kindIs "invalid" $value) (and (kindIs "slice" $value) (not $value)) (and (eq $name "runAsService") (not $value)) }}
-{{- if has $name (list "audit" "report" "mountedFolders") }}
-{{- $value = (include "clearml-cleanup.rendered" (dict "root" $ "value" $value) | printf "{\"value\":%s}" | fromJson).value }}
-{{- else if eq $name "storesVerifyCertificate" }}
-{{- $none = and $none (not (include "clearml-cleanup.caFile" $)) }}
-{{- $value = include "clearml-cleanup.verify" (dict "root" $ "value" (ternary true $value (kindIs "invalid" $value))) }}
-{{- else if and (eq $name "dryRun") (include "clearml-cleanup.firstDryRun" $) }}
-{{- $value = true }}
-{{- $none = false }}
-{{- end }}
 {{- if not $none }}
+{{- /* Places, but not the names of projects and tags: one of them may have braces, and must stay protected. */}}
+{{- if has $name (list "audit" "mountedFolders" "report" "storesVerifyCertificate") }}
+{{- $value = (include "clearml-cleanup.rendered" (dict "root" $ "value" $value) | printf "{\"value\":%s}" | fromJson).value }}
+{{- end }}
 CLEANUP_{{ $name | snakecase | upper }}: {{ ternary $value (toJson $value) (kindIs "string" $value) | quote }}
 {{- end }}
 {{- end }}
