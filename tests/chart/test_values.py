@@ -152,8 +152,10 @@ WITH = [
         [".example.com"],
         "CronJob",
         f"{CONTAINER}.env.2.value",
-        "localhost,127.0.0.1,$(KUBERNETES_SERVICE_HOST),kubernetes.default,.svc,.cluster.local,"
-        "clearml-apiserver,clearml-fileserver,clearml-webserver,.example.com",
+        (
+            "localhost,127.0.0.1,$(KUBERNETES_SERVICE_HOST),kubernetes.default,.svc,.cluster.local,"
+            "clearml-apiserver,clearml-fileserver,clearml-webserver,.example.com"
+        ),
     ),
     ({}, "shards", 4, "CronJob", f"{JOB}.spec.completions", 4),
     ({}, "clearml.task.enabled", True, "ConfigMap", "data.CLEANUP_TASK", "true"),
