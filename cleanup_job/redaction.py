@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote, quote_plus, unquote
+from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 MASK = "********"
 SHORTEST = 6
@@ -88,6 +88,13 @@ def hide(*secrets: str | None) -> None:
 def hide_login(user: str, password: str) -> None:
     """Mask both, and the header that HTTP's basic authentication makes from them."""
     hide(user, password, base64.b64encode(f"{user}:{password}".encode()).decode())
+
+
+def hide_password(url: str | None) -> None:
+    """Mask the password in a URL, as it is there and as it is meant. The user's name may be an ordinary word."""
+    user, mark, password = (urlsplit(url or "").netloc.rpartition("@")[0]).partition(":")
+    if mark:
+        hide(password, unquote(password), base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode())
 
 
 def hide_all(values: Mapping[str, Any]) -> None:

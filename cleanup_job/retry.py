@@ -36,6 +36,8 @@ class Retry:
     """Seconds before the second try; doubles with each try, up to 60 times as much."""
     on_retry: Callable[[str], None] = field(default=lambda _: None, repr=False)
     """Called with a readable line after each failed try except the last."""
+    retried: Callable[[str], None] = field(default=lambda _: None, repr=False)
+    """Called with the request's name at the same time, from any thread: for who counts."""
 
     @property
     def times(self) -> str:
@@ -61,6 +63,7 @@ class Retry:
                 return False
             failed += 1
             if failed < attempts:
+                self.retried(name)
                 self.on_retry(f"trying again: {name}: {error}")
             return True
 

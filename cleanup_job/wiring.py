@@ -1,10 +1,12 @@
 """From settings to the parts of a pass."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from cleanup_job import redaction
@@ -20,6 +22,7 @@ from cleanup_job.settings.model import Settings
 from cleanup_job.settings.sources import load
 from cleanup_job.settings.text import folder
 from cleanup_job.storage.fileserver import FileServer
+from cleanup_job.storage.fileserver_client import NAME as FILESERVER
 from cleanup_job.storage.interface import Store
 from cleanup_job.storage.mounted_folders import SCHEME, MountedFolders
 from cleanup_job.storage.stores import Stores
@@ -41,6 +44,7 @@ def read_settings(
     """
     redaction.hide_all(environ)
     settings, origins = load(flags, environ, (ClearMLConf(clearml_conf.parse), DerivedAddresses()), parameters)
+    redaction.hide_password(settings.metrics.pushgateway)
     keys = settings.connection
     redaction.hide_login(keys.access_key.get_secret_value(), keys.secret_key.get_secret_value())
     return settings, origins
@@ -52,8 +56,8 @@ class Parts:
 
     server: Server
     stores: Stores
-    requests: Callable[[], int]
-    """Returns how many requests were sent so far."""
+    requests: Callable[[], Counter[str]]
+    """Returns how many requests were sent so far, by server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,27 @@ class Login:
     retry: Retry
     api: ConcurrencyLimit
     files: ConcurrencyLimit
+    retries: Callable[[], Counter[str]]
+    """Returns how many requests were tried again so far, by server."""
+
+
+class _Retries:
+    """Counts requests that are tried again, by server. Safe to use from many threads."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._lock = Lock()
+
+    def count(self, name: str) -> None:
+        """Count one. Its name is a bucket's URL, the fileserver's, or that of a call to the API server."""
+        scheme, is_bucket, _ = name.partition("://")
+        with self._lock:
+            self._counts[scheme if is_bucket else "files" if name == FILESERVER else "api"] += 1
+
+    def so_far(self) -> Counter[str]:
+        """The counts up to now."""
+        with self._lock:
+            return Counter(self._counts)
 
 
 def log_in(settings: Settings, warn: Callable[[str], None]) -> Login:
@@ -76,7 +101,8 @@ def log_in(settings: Settings, warn: Callable[[str], None]) -> Login:
     # Imported late: clearml takes a second to import, and `--help` or a wrong setting should not wait for it.
     from cleanup_job.clearml_api import api_client, session  # noqa: PLC0415 -- see above
 
-    retry = Retry(settings.run.attempts, on_retry=warn)
+    retries = _Retries()
+    retry = Retry(settings.run.attempts, on_retry=warn, retried=retries.count)
     api, files = (
         ConcurrencyLimit(settings.run.max_requests_in_flight, name, warn) for name in ("ClearML Server", "ClearML's fileserver")
     )
@@ -91,7 +117,7 @@ def log_in(settings: Settings, warn: Callable[[str], None]) -> Login:
             in_flight=api,
         )
     )
-    return Login(transport, retry, api, files)
+    return Login(transport, retry, api, files, retries.so_far)
 
 
 def connect(settings: Settings, connection: Login, before_deletion: Callable[[], None]) -> Parts:
@@ -104,7 +130,7 @@ def connect(settings: Settings, connection: Login, before_deletion: Callable[[],
     for in_flight in (connection.api, connection.files):
         in_flight.allow(settings.run.max_requests_in_flight)  # the task in ClearML, read since the login, may have changed it
     places = stores(settings, connection, before_deletion)
-    return Parts(_server(settings, transport, before_deletion), places, lambda: transport.sent + places.sent)
+    return Parts(_server(settings, transport, before_deletion), places, lambda: Counter(api=transport.sent) + places.sent)
 
 
 def _server(settings: Settings, transport: Any, before_deletion: Callable[[], None]) -> Any:

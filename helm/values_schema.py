@@ -32,7 +32,11 @@ PULL_SECRETS: Schema = {
     "items": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "object", "required": ["name"]}]},
 }
 PROXY: Schema = {"type": "string", "pattern": rf"^$|^https?://\S+$|{TEMPLATE}"}
+VERIFY: Schema = {"anyOf": [BOOLEAN, PATH]}
 SECRET_KEY: Schema = {"type": "string", "pattern": "^[-._a-zA-Z0-9]+$"}
+
+ALERTS = tuple(f"ClearMLCleanup{what}" for what in ("Stale", "Failed", "Unseen", "LeftGrows", "UnknownStores", "FreesNothing"))
+"""Alerts that `metrics.prometheusRule.disabledAlerts` may name."""
 
 
 def whole(minimum: int, *, none: bool = False) -> Schema:
@@ -97,6 +101,29 @@ def image(**more: Schema) -> Schema:
     return section(registry=STRING, repository={"type": "string", "minLength": 1}, tag=STRING, digest=digest, **more)
 
 
+def prometheus_rule() -> Schema:
+    """The alerts."""
+    return section(
+        enabled=BOOLEAN,
+        namespace=NAMESPACE,
+        labels=LABELS,
+        annotations=LABELS,
+        ruleLabels=LABELS,
+        severity={"type": "string", "minLength": 1},
+        staleAfterSchedules={"type": "number", "minimum": 1},
+        leftGrowsDays={"type": "number", "minimum": 1},
+        freesNothingNights=whole(1),
+        disabledAlerts={"type": "array", "items": one_of(*ALERTS)},
+        additionalRules=OBJECTS,
+        runbookUrl={"type": "string", "pattern": r"^$|^https?://\S+$"},
+    )
+
+
+def dashboard() -> Schema:
+    """The ConfigMap for Grafana's sidecar."""
+    return section(enabled=BOOLEAN, namespace=NAMESPACE, labels=LABELS, annotations=LABELS)
+
+
 def values() -> Schema:
     """The schema of the whole values.yaml."""
     # Five fields, or a macro. Kubernetes refuses a time zone in the schedule: that is what `timeZone` is for.
@@ -136,7 +163,7 @@ def values() -> Schema:
             filesHost=FILES_HOST,
             webHost=ADDRESS,
             filesUrlPrefixes={"type": "array", "items": {"type": "string", "pattern": rf"^https?://\S+$|{TEMPLATE}"}},
-            verifyCertificate={"anyOf": [BOOLEAN, PATH]},
+            verifyCertificate=VERIFY,
             accessKey=STRING,
             secretKey=STRING,
             existingSecret=DNS_NAME,
@@ -178,6 +205,12 @@ def values() -> Schema:
         ),
         lease=section(enabled=BOOLEAN),
         events=section(enabled=BOOLEAN),
+        metrics=section(
+            pushgateway=section(url=ADDRESS, existingSecret=DNS_NAME, existingSecretKey=SECRET_KEY, verifyCertificate=VERIFY),
+            otlp=section(endpoint=ADDRESS),
+            prometheusRule=prometheus_rule(),
+            dashboard=dashboard(),
+        ),
         serviceAccount=section(create=BOOLEAN, name=DNS_NAME, annotations=LABELS, labels=LABELS, automount=BOOLEAN),
         rbac=section(create=BOOLEAN),
         labels=LABELS,

@@ -106,7 +106,7 @@ def clean(
         doing.set_clock()
         doing.run()
     finally:
-        report.requests = transport.sent + places.sent
+        report.requests = transport.sent + places.sent.total()
     return Done(report, watcher)
 
 

@@ -147,12 +147,22 @@ def _complain(text: str) -> None:
 
 # -- arguments
 class _PassParser(Parser):
-    """Complains to Kubernetes, too: the pass ends before it began."""
+    """Complains to Kubernetes, and in metrics, too: the pass ends before it began."""
 
     def error(self, message: str) -> NoReturn:
         from cleanup_job.cli.run import explain  # noqa: PLC0415 -- slow to import, and only mistakes need it
 
-        explain(message)
+        explain(message, ExitCode.REFUSED)
+        super().error(message)
+
+
+class _SweepParser(Parser):
+    """The same for a sweep."""
+
+    def error(self, message: str) -> NoReturn:
+        from cleanup_job.cli.sweep import explain  # noqa: PLC0415 -- as above
+
+        explain(message, ExitCode.REFUSED)
         super().error(message)
 
 
@@ -168,7 +178,8 @@ def filled_parsers() -> tuple[Parser, dict[str, Parser]]:
 def _parsers(name: str) -> tuple[Parser, dict[str, Parser]]:
     """The parser for a call with this command, and those of all commands, which have no flags yet."""
     starts_a_pass = name == DEFAULT or name not in COMMANDS
-    parser = (_PassParser if starts_a_pass else Parser)(
+    kind = _PassParser if starts_a_pass else _SweepParser if name == "sweep" else Parser
+    parser = kind(
         PROGRAM,
         usage="%(prog)s COMMAND [flags]",
         description="Deletes archived ClearML tasks past a threshold, with their models, artifacts and debug samples.",

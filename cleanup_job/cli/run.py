@@ -10,7 +10,8 @@ from cleanup_job.cli.flags import OF_A_PASS, add_flags, given
 from cleanup_job.cli.streams import watched
 from cleanup_job.cli.terminal import is_watched, output_for, say, warn
 from cleanup_job.errors import CleanupError
-from cleanup_job.job import pod
+from cleanup_job.exit_codes import ExitCode
+from cleanup_job.job import metrics, pod
 from cleanup_job.job.pass_job import PassJob
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.settings.model import Settings
@@ -47,10 +48,10 @@ def run(options: argparse.Namespace) -> int:
         settings, origins = wiring.read_settings(flags)
         asked = asked_of(options, settings)
     except CleanupError as error:
-        explain(str(error))
+        explain(str(error), error.exit_code, flags)
         raise
     except Exception as error:
-        explain(f"unexpected error: {type(error).__name__}: {error}")
+        explain(f"unexpected error: {type(error).__name__}: {error}", ExitCode.UNEXPECTED, flags)
         raise
     if is_watched(settings):
         return _on_terminal(settings, origins, flags, options, asked)
@@ -80,6 +81,7 @@ def _on_terminal(
     ).run()
 
 
-def explain(error: str) -> None:
-    """Explain in the termination message and in an Event why no pass ran."""
+def explain(error: str, code: ExitCode, flags: Mapping[str, Any] | None = None) -> None:
+    """Explain in the termination message, in an Event and in metrics why no pass ran."""
     pod.explain_failure(error, warn)
+    metrics.send_failure(code, warn, flags=flags)

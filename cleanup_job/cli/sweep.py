@@ -2,17 +2,19 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Lock
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 
 from cleanup_job import wiring
 from cleanup_job.cli.flags import OF_A_SWEEP, add_flags, given
 from cleanup_job.cli.streams import watched
+from cleanup_job.cli.terminal import warn
 from cleanup_job.errors import CleanupError
-from cleanup_job.job import pod
+from cleanup_job.exit_codes import ExitCode
+from cleanup_job.job import metrics, pod
 from cleanup_job.job.sweep_job import SweepJob
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.planning.sweep_outcome import Orphan, SweepReport
@@ -41,11 +43,17 @@ def run(options: argparse.Namespace) -> int:
     try:
         settings, _ = wiring.read_settings(given(options))
     except CleanupError as error:
-        pod.write_termination_message(f"error: {error}")
+        explain(str(error), error.exit_code, given(options))
         raise
     stop = Stop()
     with watched(stop):
         return SweepJob(settings, _Output(settings), stop).run()
+
+
+def explain(error: str, code: ExitCode, flags: Mapping[str, Any] | None = None) -> None:
+    """Explain in the termination message and in metrics why no sweep ran."""
+    pod.write_termination_message(f"error: {error}")
+    metrics.send_failure(code, warn, sweep=True, flags=flags)
 
 
 class _Output:

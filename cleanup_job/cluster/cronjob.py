@@ -92,6 +92,12 @@ def container_of(pod_template: Document) -> Document:
     return next((container for container in containers if container["name"] == CONTAINER), containers[0])
 
 
+def variable(cronjob: Document, name: str) -> str | None:
+    """The value of one of the pass's environment variables, as the CronJob has it; None if it has none of its own."""
+    entries = container_of(cronjob["spec"]["jobTemplate"]["spec"]["template"]).get("env") or []
+    return next((entry.get("value") for entry in entries if entry["name"] == name), None)
+
+
 def by_age(items: Iterable[Document]) -> list[Document]:
     """Objects in the order of their creation, oldest first."""
     return sorted(items, key=lambda item: str(item["metadata"]["creationTimestamp"]))

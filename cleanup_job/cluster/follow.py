@@ -2,13 +2,15 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from cleanup_job.cluster import obstacles
 from cleanup_job.cluster.connection import NOT_FOUND, CallError, Cluster, Document
 from cleanup_job.cluster.cronjob import INDEX, JOB_NAME, by_age, container_of, ending, explained, state_of
+from cleanup_job.cluster.obstacles import Obstacle
 from cleanup_job.cluster.retrying import until_answered
 from cleanup_job.errors import SettingsError
 from cleanup_job.exit_codes import ExitCode
@@ -18,9 +20,6 @@ _MISSES = 30
 """Calls in a row that may go unanswered, a pause apart."""
 _QUIET = 10
 """Pauses after which a start that just takes long is reported."""
-_STARTING = {"ContainerCreating", "PodInitializing"}
-"""Reasons to wait that every start has."""
-_CONTAINERS = ("initContainerStatuses", "containerStatuses")
 UNKNOWN = ExitCode.UNEXPECTED
 """The exit code where none is known: the pod never ran, or was deleted."""
 
@@ -153,20 +152,20 @@ class Follower:
     # -- why nothing happens
     def _explain(self, pod: Document) -> None:
         """Why a pod does not start."""
-        found = _obstacles(pod)
+        found = obstacles.of_pod(pod, self.job)
         if not found:  # such as a Secret to mount that doesn't exist: only events say so
-            name = pod["metadata"]["name"]
-            events = self._events(f"involvedObject.name={name},type=Warning")
-            found = [f"pod {name}: {entry.get('reason')}: {entry.get('message')}" for entry in events]
-        for text in found:
-            self._once(text)
+            events = self._events(f"involvedObject.name={pod['metadata']['name']},type=Warning")
+            found = obstacles.of_warnings(events, self.job)
+        self._say_once(found)
 
     def _explain_none(self, job: Document) -> None:
         """Why there is no pod."""
-        if job["spec"].get("suspend"):
-            self._once(f"Job {self.job} is suspended (spec.suspend) and starts no pod")
-        for entry in self._events(f"involvedObject.name={self.job},reason=FailedCreate"):
-            self._once(f"Job {self.job} has no pod: {entry.get('message')}")
+        events = self._events(f"involvedObject.name={self.job},reason=FailedCreate")
+        self._say_once(obstacles.of_job(job, self.job, events))
+
+    def _say_once(self, found: Iterable[Obstacle]) -> None:
+        for entry in found:
+            self._once(entry.text, entry.cause)
 
     def _events(self, selector: str) -> list[Document]:
         try:
@@ -176,9 +175,10 @@ class Follower:
         events: list[Document] = found["items"]
         return events
 
-    def _once(self, text: str) -> None:
-        if text not in self._said:
-            self._said.add(text)
+    def _once(self, text: str, cause: str = "") -> None:
+        """Say it, unless it was said before: the same text, or another one for the same cause."""
+        if (cause or text) not in self._said:
+            self._said.add(cause or text)
             self.notify(text)
 
     # -- calls
@@ -210,30 +210,6 @@ class Follower:
 def may_pass(error: Exception) -> bool:
     """Whether the same call may succeed later."""
     return isinstance(error, CallError) and error.passing
-
-
-def _obstacles(pod: Document) -> list[str]:
-    """Why a pod does not start, as far as its own status says."""
-    name, status = pod["metadata"]["name"], pod.get("status", {})
-    found = []
-    if status.get("phase") == "Failed":
-        found.append(f"pod {name} failed before it started: {status.get('reason')}: {status.get('message')}")
-    found += [
-        f"pod {name} can't be scheduled: {entry.get('message')}"
-        for entry in status.get("conditions") or []
-        if entry["type"] == "PodScheduled" and entry["status"] == "False"
-    ]
-    waiting = (_waiting(container) for kind in _CONTAINERS for container in status.get(kind) or [])
-    return found + [
-        f"pod {name} does not start: {entry['reason']}: {entry.get('message')}"
-        for entry in waiting
-        if entry.get("reason") not in {None, *_STARTING}
-    ]
-
-
-def _waiting(container: Document) -> Document:
-    """What a container waits for; empty where it does not wait."""
-    return (container.get("state") or {}).get("waiting") or {}
 
 
 def _started(pod: Document, container: str) -> bool:

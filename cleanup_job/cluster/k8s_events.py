@@ -3,7 +3,7 @@
 import uuid
 from datetime import UTC, datetime
 
-from cleanup_job.cluster.connection import CallError, NoClusterError, connect
+from cleanup_job.cluster.connection import CONFLICT, CallError, NoClusterError, connect
 
 COMPONENT = "clearml-cleanup"
 _TIMEOUT = 3.0
@@ -15,9 +15,12 @@ class EventError(Exception):
 
 
 def leave(  # noqa: PLR0913 -- the fields of an Event
-    cronjob: str, namespace: str | None, *, kind: str, reason: str, message: str, pod: str
-) -> None:
+    cronjob: str, namespace: str | None, *, kind: str, reason: str, message: str, pod: str, name: str = ""
+) -> bool:
     """Create an Event of type ``kind`` (Normal or Warning) on the CronJob, by default in the pod's own namespace.
+
+    Returns:
+        Whether it is new. Only one with a ``name`` may not be: one of this name was there.
 
     Raises:
         EventError: it could not be created.
@@ -29,7 +32,7 @@ def leave(  # noqa: PLR0913 -- the fields of an Event
         found = cluster.call("BatchV1Api", "read_namespaced_cron_job", cronjob, where)
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         event = {
-            "metadata": {"name": f"{cronjob}.{uuid.uuid4().hex[:16]}", "namespace": where},
+            "metadata": {"name": name or f"{cronjob}.{uuid.uuid4().hex[:16]}", "namespace": where},
             "involvedObject": {
                 "apiVersion": "batch/v1",
                 "kind": "CronJob",
@@ -51,6 +54,8 @@ def leave(  # noqa: PLR0913 -- the fields of an Event
     except NoClusterError as error:
         raise EventError(f"no event was created on CronJob {cronjob} (CLEANUP_CRONJOB): {error}") from error
     except CallError as error:
+        if name and error.status == CONFLICT:
+            return False
         text = f"no event was created on CronJob {cronjob} (CLEANUP_CRONJOB): {error}"
         if error.refused:
             text += (
@@ -58,3 +63,4 @@ def leave(  # noqa: PLR0913 -- the fields of an Event
                 "have no events."
             )
         raise EventError(text) from error
+    return True

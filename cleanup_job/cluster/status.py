@@ -1,68 +1,38 @@
 """What is known of an installed release: its schedule, its lease, and how its last passes ended."""
 
-import json
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from cronsim import CronSim, CronSimError
-
-from cleanup_job.cluster.connection import NOT_FOUND, CallError, Cluster, Document
-from cleanup_job.cluster.cronjob import INDEX, JOB_NAME, by_age, container_of, ending, explained, state_of
-from cleanup_job.cluster.lease_api import as_record
+from cleanup_job.cluster.connection import CallError, Cluster, Document
+from cleanup_job.cluster.cronjob import JOB_NAME, by_age
+from cleanup_job.cluster.lease_holders import ended_holders
+from cleanup_job.cluster.lease_status import LeaseStatus, lease_statuses
+from cleanup_job.cluster.pass_result import PassResult, pass_result
+from cleanup_job.cluster.reading import Reader, UnreadableError
+from cleanup_job.cluster.schedule import Missed, missed_run, next_run
 
 PASSES = 10
 """Passes that are listed."""
-FIELDS = 5
-"""Fields of a schedule. The library that reads it allows six, Kubernetes does not."""
-# Kubernetes' names for common schedules.
-_MACROS = {
-    "@hourly": "0 * * * *",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@weekly": "0 0 * * 0",
-    "@monthly": "0 0 1 * *",
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-}
+_WEEK = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
-class PassResult:
-    """One Job, and what its last pod said when it ended."""
+class Week:
+    """What the passes did that began in the last seven days, as far as Kubernetes still has their Jobs."""
 
-    job: str
-    started: str | None
-    finished: str | None
-    manual: bool
-    state: str
-    """``running``, ``complete``, ``failed``, or ``waiting`` for its pod."""
-    reason: str
-    """Why it failed, in Kubernetes' words."""
-    exit_code: int | None
-    summary: dict[str, Any] | None
-    """The termination message, as docs/log-schema.md describes it; None where the pod was deleted or said something else."""
-    said: str
-    """The termination message of a pass that has no summary."""
-    shards: list[dict[str, Any]] | None = None
-    """Of a pass in several pods, the ``shard``, ``exit_code`` and ``summary`` of each.
-
-    The fields above have the sum and the highest code."""
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseStatus:
-    """The Lease that the CronJob's passes hold, one at a time."""
-
-    name: str
-    namespace: str
-    state: str
-    """``free``, ``held``, ``expired`` (its holder did not renew it in time), ``absent``, or ``unknown``."""
-    holder: str | None = None
-    since: str | None = None
-    renewed: str | None = None
+    passes: int = 0
+    """Jobs, without those that ran no pass because it was not due or an agent got it."""
+    failed: int = 0
+    dry_runs: int = 0
+    """These count as passes, and nothing that they would delete is in the sums."""
+    tasks: int = 0
+    models: int = 0
+    files: int = 0
+    bytes: int = 0
+    """Bytes of deleted files whose size is known."""
+    complete: bool = True
+    """Whether no Job of this time can have been deleted, as the CronJob's history limits make it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +56,11 @@ class Status:
     passes: list[PassResult]
     missing: list[str]
     """What could not be read, and why."""
+    missed: Missed | None = None
+    """The last time at which the schedule should have started a Job, if it did not."""
+    week: Week = field(default_factory=Week)
+    ended_holders: list[str] = field(default_factory=list)
+    """Holders of ``leases`` whose pod or Job has ended, or is gone: nothing renews these leases any more."""
 
     def as_document(self) -> dict[str, Any]:
         """The status as JSON can hold it."""
@@ -96,13 +71,15 @@ def read(cluster: Cluster, namespace: str, cronjob: Document, now: datetime | No
     """Everything that the user's rights allow to be read."""
     spec, status = cronjob["spec"], cronjob.get("status") or {}
     now = now or datetime.now(UTC)
-    reader = _Reader(cluster, namespace)
-    leases = reader.leases(cronjob, now)
-    jobs = reader.jobs(cronjob)
-    pods = reader.pods() if jobs else {}
-    passes = [_result(job, pods.get(job["metadata"]["name"], [])) for job in jobs or []]
+    reader = Reader(cluster)
+    leases = lease_statuses(reader, cronjob, namespace, now)
+    jobs = _jobs(reader, cronjob, namespace)
+    pods = _pods(reader, namespace) if jobs else {}
+    refusals = _refusals(cluster, namespace) if jobs and _lacks_pod(jobs, pods) else {}
+    passes = [pass_result(job, (pods or {}).get(_name(job), []), refusals.get(_name(job), [])) for job in jobs or []]
     suspended = bool(spec.get("suspend"))
     coming = None if suspended else next_run(spec["schedule"], spec.get("timeZone"), now)
+    active = _started_by_schedule(status) if jobs is None else [entry.job for entry in passes if entry.live]
     return Status(
         namespace=namespace,
         cronjob=cronjob["metadata"]["name"],
@@ -112,11 +89,18 @@ def read(cluster: Cluster, namespace: str, cronjob: Document, now: datetime | No
         last_schedule=status.get("lastScheduleTime"),
         last_success=status.get("lastSuccessfulTime"),
         next_run=coming.isoformat() if coming else None,
-        active=_started_by_schedule(status) if jobs is None else _active(passes),
+        active=active,
         leases=leases,
         passes=passes[:PASSES],
         missing=reader.missing,
+        missed=missed_run(cronjob, active, now),
+        week=_week(passes, cronjob, now),
+        ended_holders=ended_holders(leases, cronjob, namespace, jobs, pods),
     )
+
+
+def _name(job: Document) -> str:
+    return str(job["metadata"]["name"])
 
 
 def _started_by_schedule(status: Document) -> list[str]:
@@ -124,199 +108,79 @@ def _started_by_schedule(status: Document) -> list[str]:
     return [entry["name"] for entry in status.get("active") or []]
 
 
-def _active(passes: list[PassResult]) -> list[str]:
-    return [entry.job for entry in passes if entry.state in {"running", "waiting"}]
+def _week(passes: list[PassResult], cronjob: Document, now: datetime) -> Week:
+    """The sums of the last week."""
+    since = now - _WEEK
+    recent = [
+        entry for entry in passes if entry.started and datetime.fromisoformat(entry.started) >= since and not entry.skipped
+    ]
+    own = [entry.summary for entry in recent if entry.summary]
+    summaries = [*own, *(one["summary"] for entry in recent for one in entry.tries_before if one["summary"])]
+    done = [summary for summary in summaries if not summary.get("dry_run")]
+
+    def added(name: str) -> int:
+        return sum(int(summary.get(name) or 0) for summary in done)
+
+    return Week(
+        passes=len(recent),
+        failed=sum(entry.state == "failed" for entry in recent),
+        dry_runs=sum(bool(summary.get("dry_run")) for summary in own),
+        tasks=added("deleted"),
+        models=added("models"),
+        files=added("files"),
+        bytes=added("bytes"),
+        complete=_is_complete(passes, cronjob["spec"], recent),
+    )
 
 
-def next_run(schedule: str, time_zone: str | None, now: datetime) -> datetime | None:
-    """When a schedule starts its next Job; None if this tool can't read it."""
-    expression = _MACROS.get(schedule, schedule).replace("?", "*")
-    days = [field for field in expression.split()[2::2] if field != "*"]
-    if len(expression.split()) != FIELDS or (len(days) > 1 and any(field.startswith("*") for field in days)):
-        return None  # `*/2` beside another day field: cron wants both to match, Kubernetes one of them
-    with suppress(CronSimError, StopIteration, LookupError, ValueError, OSError):
-        for found in CronSim(expression, now.astimezone(ZoneInfo(time_zone) if time_zone else UTC)):
-            # A time in the hour that summer time skips: cron runs late, Kubernetes not at all.
-            plain: datetime = found.replace(tzinfo=None)
-            if next(CronSim(expression, plain - timedelta(minutes=1))) == plain:
-                return plain.replace(tzinfo=found.tzinfo, fold=found.fold)
-    return None
+def _is_complete(passes: list[PassResult], spec: Document, recent: list[PassResult]) -> bool:
+    """Whether all Jobs of the last week are known: one from before it is there, or there are fewer than are kept."""
+    ended = {state: sum(entry.state == state for entry in passes) for state in ("complete", "failed")}
+    limits = {"complete": spec.get("successfulJobsHistoryLimit", 3), "failed": spec.get("failedJobsHistoryLimit", 1)}
+    older = {state: any(entry.state == state and entry not in recent for entry in passes) for state in ended}
+    return all(older[state] or ended[state] < limits[state] for state in ended)
 
 
-def _variable(cronjob: Document, name: str) -> str | None:
-    entries = container_of(cronjob["spec"]["jobTemplate"]["spec"]["template"]).get("env") or []
-    return next((entry.get("value") for entry in entries if entry["name"] == name), None)
+def _lacks_pod(jobs: list[Document], pods: dict[str, list[Document]] | None) -> bool:
+    return pods is not None and any(
+        not pods.get(_name(job)) and not (job.get("status") or {}).get("conditions") for job in jobs
+    )
 
 
-class _UnreadableError(Exception):
-    """Something could not be read."""
+def _refusals(cluster: Cluster, namespace: str) -> dict[str, list[Document]]:
+    """The events that say why a Job's pod could not be created, by the Job's name; none where they may not be read."""
+    try:
+        found = cluster.call("CoreV1Api", "list_namespaced_event", namespace, field_selector="reason=FailedCreate")
+    except CallError:
+        return {}  # only a help
+    events: dict[str, list[Document]] = {}
+    for event in found.get("items") or []:
+        events.setdefault(str(event["involvedObject"].get("name")), []).append(event)
+    return events
 
 
-class _Reader:
-    """Reads what the user's rights allow; ``missing`` says what could not be read, and why."""
+def _jobs(reader: Reader, cronjob: Document, namespace: str) -> list[Document] | None:
+    """The CronJob's Jobs, newest first; None where they can't be read."""
+    try:
+        found = reader.ask(("list", "jobs.batch"), "BatchV1Api", "list_namespaced_job", namespace)
+    except UnreadableError:
+        return None
+    uid = cronjob["metadata"]["uid"]
+    own = [job for job in (found or {}).get("items", []) if uid in _owners(job)]
+    return by_age(own)[::-1]
 
-    def __init__(self, cluster: Cluster, namespace: str) -> None:
-        self._cluster = cluster
-        self._namespace = namespace
-        self.missing: list[str] = []
 
-    def _ask(self, right: tuple[str, str], api: str, method: str, *arguments: Any, **options: Any) -> Any:
-        """The answer; None where there is no such object. ``right`` is the verb and the resource, for the error."""
-        try:
-            return self._cluster.call(api, method, *arguments, **options)
-        except CallError as error:
-            if error.status == NOT_FOUND:
-                return None
-            self.missing.append(str(explained(error, *right, arguments[-1])))
-            raise _UnreadableError from error
-
-    def leases(self, cronjob: Document, now: datetime) -> list[LeaseStatus]:
-        """The leases of the CronJob's passes."""
-        namespace = _variable(cronjob, "CLEANUP_LEASE_NAMESPACE") or self._namespace
-        return [self._lease(name, namespace, now) for name in _lease_names(cronjob)]
-
-    def _lease(self, name: str, namespace: str, now: datetime) -> LeaseStatus:
-        right = ("get", "leases.coordination.k8s.io")
-        try:
-            body = self._ask(right, "CoordinationV1Api", "read_namespaced_lease", name, namespace)
-        except _UnreadableError:
-            return LeaseStatus(name, namespace, "unknown")
-        if body is None:
-            return LeaseStatus(name, namespace, "absent")
-        record = as_record(body)
-        if not record.holder:
-            return LeaseStatus(name, namespace, "free")
-        return LeaseStatus(
-            name,
-            namespace,
-            "expired" if record.expired(now) else "held",
-            record.holder,
-            *(time.isoformat() if time else None for time in (record.acquired, record.renewed)),
-        )
-
-    def jobs(self, cronjob: Document) -> list[Document] | None:
-        """The CronJob's Jobs, newest first; None where they can't be read."""
-        try:
-            found = self._ask(("list", "jobs.batch"), "BatchV1Api", "list_namespaced_job", self._namespace)
-        except _UnreadableError:
-            return None
-        uid = cronjob["metadata"]["uid"]
-        own = [job for job in (found or {}).get("items", []) if uid in _owners(job)]
-        return by_age(own)[::-1]
-
-    def pods(self) -> dict[str, list[Document]]:
-        """Each Job's newest pod, or the newest of each of its shards."""
-        try:
-            found = self._ask(("list", "pods"), "CoreV1Api", "list_namespaced_pod", self._namespace, label_selector=JOB_NAME)
-        except _UnreadableError:
-            return {}
-        newest: dict[str, dict[str, Document]] = {}
-        for pod in by_age((found or {}).get("items", [])):
-            labels = pod["metadata"]["labels"]
-            newest.setdefault(labels[JOB_NAME], {})[labels.get(INDEX, "")] = pod
-        return {job: list(pods.values()) for job, pods in newest.items()}
+def _pods(reader: Reader, namespace: str) -> dict[str, list[Document]] | None:
+    """The pods of each Job; None where they can't be read."""
+    try:
+        found = reader.ask(("list", "pods"), "CoreV1Api", "list_namespaced_pod", namespace, label_selector=JOB_NAME)
+    except UnreadableError:
+        return None
+    pods: dict[str, list[Document]] = {}
+    for pod in (found or {}).get("items", []):
+        pods.setdefault(pod["metadata"]["labels"][JOB_NAME], []).append(pod)
+    return pods
 
 
 def _owners(job: Document) -> set[str]:
     return {owner["uid"] for owner in job["metadata"].get("ownerReferences") or []}
-
-
-def _lease_names(cronjob: Document) -> list[str]:
-    name, shards = _variable(cronjob, "CLEANUP_LEASE"), int(_variable(cronjob, "CLEANUP_SHARDS") or 1)
-    if name is None:
-        return []
-    return [name] if shards == 1 else [f"{name}-{shard}" for shard in range(shards)]
-
-
-@dataclass(frozen=True, slots=True)
-class _PodEnd:
-    """How a pod's container ended, and its termination message: the summary of a pass, or its text."""
-
-    shard: int
-    exit_code: int | None
-    summary: dict[str, Any] | None
-    said: str
-
-
-def _pod_end(pod: Document, container: str) -> _PodEnd:
-    shard = int(pod["metadata"]["labels"].get(INDEX) or 0)
-    ended = state_of(pod, container).get("terminated") or {}
-    said = ended.get("message") or ""
-    with suppress(ValueError):
-        document = json.loads(said)
-        if isinstance(document, dict) and isinstance(document.get("deleted"), int):
-            return _PodEnd(shard, ended.get("exitCode"), document, "")
-    return _PodEnd(shard, ended.get("exitCode"), None, said)
-
-
-def _result(job: Document, pods: list[Document]) -> PassResult:
-    status = job.get("status") or {}
-    condition = ending(job) or {}
-    failure = condition if condition.get("type") == "Failed" else {}
-    container = container_of(job["spec"]["template"])["name"]
-    ends = sorted((_pod_end(pod, container) for pod in pods), key=lambda end: end.shard)
-    shards = _shards(job)
-    return PassResult(
-        job=job["metadata"]["name"],
-        started=status.get("startTime"),
-        finished=status.get("completionTime") or failure.get("lastTransitionTime"),
-        manual=_is_manual(job),
-        state=_state(condition, pods),
-        reason=str(failure.get("reason") or ""),
-        exit_code=_exit_code(ends, shards or 1),
-        summary=_summary(ends, divided=shards is not None),
-        said=_text(ends),
-        shards=[{"shard": end.shard, "exit_code": end.exit_code, "summary": end.summary} for end in ends] if shards else None,
-    )
-
-
-def _summary(ends: list[_PodEnd], *, divided: bool) -> dict[str, Any] | None:
-    summaries = [end.summary for end in ends if end.summary]
-    return _sum(summaries) if divided and summaries else next(iter(summaries), None)
-
-
-def _text(ends: list[_PodEnd]) -> str:
-    """What the pods said, where none gave a summary."""
-    return "" if any(end.summary for end in ends) else next((end.said for end in ends), "")
-
-
-def _shards(job: Document) -> int | None:
-    """In how many pods the pass runs; None where it is not divided."""
-    parts: int = job["spec"].get("completions") or 1
-    return parts if job["spec"].get("completionMode") == "Indexed" and parts > 1 else None
-
-
-def _is_manual(job: Document) -> bool:
-    annotations = job["metadata"].get("annotations") or {}
-    return bool(annotations.get("cronjob.kubernetes.io/instantiate") == "manual")
-
-
-def _state(condition: Document, pods: list[Document]) -> str:
-    return str(condition["type"]).lower() if condition else "running" if pods else "waiting"
-
-
-def _exit_code(ends: list[_PodEnd], parts: int) -> int | None:
-    """The highest exit code, once every part of the pass has one."""
-    codes = [end.exit_code for end in ends if end.exit_code is not None]
-    return max(codes) if len(codes) >= parts else None
-
-
-def _sum(summaries: list[dict[str, Any]]) -> dict[str, Any]:
-    """The summaries of a pass's shards in one: counts added up, the longest time, all errors."""
-    errors = dict.fromkeys(str(one["error"]) for one in summaries if one.get("error"))
-    counts = {name: sum(int(one.get(name) or 0) for one in summaries) for name in _counts(summaries[0])}
-    return {
-        **{name: _any(summaries, name) for name in ("dry_run", "left_at_least")},
-        "exit_code": max(int(one.get("exit_code") or 0) for one in summaries),
-        "error": "; ".join(errors) or None,
-        "seconds": max(float(one.get("seconds") or 0) for one in summaries),
-        **counts,
-    }
-
-
-def _any(summaries: list[dict[str, Any]], name: str) -> bool:
-    return any(one.get(name) for one in summaries)
-
-
-def _counts(summary: dict[str, Any]) -> list[str]:
-    return [name for name, value in summary.items() if type(value) is int and name not in {"exit_code", "shard", "shards"}]

@@ -7,14 +7,17 @@ from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
 from cleanup_job.errors import CleanupError, LeaseHeldError
 from cleanup_job.exit_codes import ExitCode, StopReason
-from cleanup_job.job import pod
+from cleanup_job.job import metrics, pod
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.service_task.schedule import Skipped
 from cleanup_job.settings.model import Settings
+
+if TYPE_CHECKING:  # it is slow to import
+    from prometheus_client import CollectorRegistry
 
 
 class RunReport(Protocol):
@@ -56,14 +59,18 @@ class Job(ABC, Generic[ReportT]):
         """Run to the end and return the exit code."""
         skipped: Skipped | None = None
         try:
+            metrics.check(self._settings)
             self._check()
             with self._signals(), self._output:
+                self._look_back()
                 skipped = self._work_within_lease()
         except CleanupError as error:
             self._note_error(error)
         except Exception as error:
             # The traceback goes to the log; Kubernetes should show something, too.
             self._explain_failure(f"unexpected error: {type(error).__name__}: {error}")
+            self._report.finished, self._report.exit_code = datetime.now(UTC), ExitCode.UNEXPECTED
+            self._send_metrics()
             raise
         if skipped is not None:
             pod.write_termination_message(skipped.text)
@@ -71,6 +78,7 @@ class Job(ABC, Generic[ReportT]):
         if self._report.finished is None:
             self._close()
         self._publish()
+        self._send_metrics()
         self._output.finished(self._report)
         return self._report.exit_code
 
@@ -100,6 +108,8 @@ class Job(ABC, Generic[ReportT]):
             report.error = report.error or self._stop.lost
 
     def _exit_code(self) -> ExitCode:
+        if self._stop.reason is StopReason.OUTPUT:
+            return ExitCode.UNEXPECTED
         decided = self._report.stopped_by.exit_code if self._report.stopped_by else None
         return decided or (ExitCode.IN_PART if self._has_failures() else ExitCode.DONE)
 
@@ -109,6 +119,9 @@ class Job(ABC, Generic[ReportT]):
 
     def _warn(self, text: str) -> None:
         self._output.warning(text)
+
+    def _look_back(self) -> None:
+        """Tell of runs before this one that could not tell themselves how they ended. It never fails."""
 
     def _check(self) -> None:
         """Check the settings before anything else is done."""
@@ -124,6 +137,14 @@ class Job(ABC, Generic[ReportT]):
     @abstractmethod
     def _publish(self) -> None:
         """Write the report and Kubernetes' termination message."""
+
+    @abstractmethod
+    def _metrics(self) -> "CollectorRegistry":
+        """The run as metrics."""
+
+    def _send_metrics(self) -> None:
+        """Send them to where the settings say."""
+        metrics.send(self._settings, self._metrics, self._warn)
 
     @abstractmethod
     def _explain_failure(self, error: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cleanup_job import wiring
 from cleanup_job.errors import CleanupError, SettingsError
@@ -34,6 +34,9 @@ from cleanup_job.service_task.schedule import Skipped, too_early
 from cleanup_job.settings.model import Settings, env_name, names
 from cleanup_job.settings.output import expanded
 from cleanup_job.settings.sources import DEFAULT
+
+if TYPE_CHECKING:  # it is slow to import
+    from prometheus_client import CollectorRegistry
 
 
 class Output(RunOutput[Report], Observer, Protocol):
@@ -101,6 +104,9 @@ class PassJob(Job[Report]):
         self._plan.open()
         self._files = ReportFiles(report, places, self._warn)
 
+    def _look_back(self) -> None:
+        pod.tell_of_killed(self._settings, self._warn, self._output.debug)
+
     def _work(self, *, holds_lease: bool) -> Skipped | None:
         connection = wiring.log_in(self._settings, self._note_trouble)
         if self._settings.service_task.task or self._settings.service_task.task_id is not None:
@@ -133,7 +139,9 @@ class PassJob(Job[Report]):
                     self._output.debug(remark)
                 doing.run()
         finally:
-            self._report.requests = parts.requests()
+            self._report.requests_to = parts.requests()
+            self._report.requests = self._report.requests_to.total()
+            self._report.retries_to = connection.retries()
 
     def _begins(self, connection: wiring.Login) -> None:
         """Called right before the pass begins, with the report's cut-off known."""
@@ -271,6 +279,11 @@ class PassJob(Job[Report]):
             k8s_event.of_report(report, pod.NAME),
             self._warn,
         )
+
+    def _metrics(self) -> "CollectorRegistry":
+        from cleanup_job.report.metrics import of_report  # noqa: PLC0415 -- prometheus_client is slow to import
+
+        return of_report(self._report)
 
     def _explain_failure(self, error: str) -> None:
         self._plan.discard()

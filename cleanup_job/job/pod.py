@@ -135,6 +135,21 @@ def leave_event(cronjob: str | None, namespace: str | None, what: k8s_event.Even
         warn(str(error))
 
 
+def tell_of_killed(settings: Settings, warn: Callable[[str], None], debug: Callable[[str], None]) -> None:
+    """Warn of passes before this one that Kubernetes ended, and leave an Event for each on the CronJob, if there is one."""
+    if not settings.cluster.cronjob:
+        return
+    from cleanup_job.cluster.killed_passes import UntoldError, tell  # noqa: PLC0415 -- kubernetes is slow to import
+
+    try:
+        texts = tell(settings.cluster.cronjob, settings.cluster.lease_namespace, NAME, settings.run.shard or 0)
+    except UntoldError as error:
+        debug(str(error))
+        return
+    for text in texts:
+        warn(text)
+
+
 def explain_failure(error: str, warn: Callable[[str], None]) -> None:
     """Tell Kubernetes why no pass ran. There is no report, and there may be no settings."""
     write_termination_message(f"error: {error}")

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from cleanup_job import wiring
@@ -16,6 +16,9 @@ from cleanup_job.planning.sweep_outcome import Orphan, SweepReport
 from cleanup_job.report import json_lines
 from cleanup_job.report.sweep import summary
 from cleanup_job.settings.model import Settings
+
+if TYPE_CHECKING:  # it is slow to import
+    from prometheus_client import CollectorRegistry
 
 
 class SweepOutput(RunOutput[SweepReport], Protocol):
@@ -65,6 +68,11 @@ class SweepJob(Job[SweepReport]):
 
     def _publish(self) -> None:
         pod.write_termination_message(json_lines.dumps(summary(self._report)))
+
+    def _metrics(self) -> "CollectorRegistry":
+        from cleanup_job.report.metrics import of_sweep  # noqa: PLC0415 -- prometheus_client is slow to import
+
+        return of_sweep(self._report)
 
     def _explain_failure(self, error: str) -> None:
         pod.write_termination_message(f"error: {error}")

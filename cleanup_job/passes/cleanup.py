@@ -179,6 +179,7 @@ class Pass:
         refused = refusal(self._settings.limits, found, names)
         if refused is not None and not self._settings.run.dry_run:
             self._report.selected = self._report.left = counted or 0
+            self._report.counted = True
             raise refused
         stream = self._stream(rules, self._claims, names, counted)
         self._work(stream)
@@ -287,7 +288,7 @@ class Pass:
     def _note_what_is_left(self, stream: Stream, rules: Rules, counted: int | None) -> None:
         """Note what the pass did not come to; at least so much if its listing was not read to the end."""
         report = self._report
-        report.selected, report.left = stream.selected, stream.left
+        report.selected, report.left, report.oldest, report.counted = stream.selected, stream.left, stream.oldest, True
         if self._stop.patience() is not None and (tasks := self._stop.in_hand.now()[1]):
             self._warn(
                 f"{tasks} tasks are counted as left although a request to delete something of them was on its way: it was not "

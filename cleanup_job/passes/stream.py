@@ -3,6 +3,7 @@
 from collections.abc import Callable, Container, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 
 from cleanup_job.errors import AuditError, CleanupError
@@ -45,6 +46,8 @@ class Stream:
     phases: Phases
     selected: int = 0
     """Tasks that were found so far."""
+    oldest: datetime | None = None
+    """The moment from which the age of the oldest of them counts."""
     dropped: int = 0
     """Those of them that batches did not come to."""
     ended: bool = False
@@ -96,7 +99,10 @@ class Stream:
             return
         if self.stopped():
             return
-        self.selected += len(window.tasks.keys() - window.held.keys() - self.backlog.deferred)
+        found = window.tasks.keys() - window.held.keys() - self.backlog.deferred
+        self.selected += len(found)
+        ages = (self.oldest, *(window.tasks[task].active for task in found))
+        self.oldest = min((moment for moment in ages if moment is not None), default=None)
         self._tell(window)
         if window.tasks and self._batches is None:
             self._batches = self.begin()

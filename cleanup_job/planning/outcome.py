@@ -21,6 +21,10 @@ PROJECTS = 1000
 """Projects with a row of their own in a report file: the largest."""
 
 
+SERVERS = ("api", "files", "s3", "gs", "azure")
+"""What requests are counted by: ClearML's two servers, and the kinds of buckets."""
+
+
 class Verdict(StrEnum):
     """What became of a task; in a dry run, what would."""
 
@@ -160,6 +164,8 @@ class ReasonSum:
 
     reason: Reason
     count: int = 0
+    failed: int = 0
+    """Those of them that could not be deleted, or not be read."""
     examples: list[TaskOutcome] = field(default_factory=list)
 
 
@@ -192,6 +198,10 @@ class Report:
     finished: datetime | None = None
     selected: int = 0
     """Tasks found so far: it grows during the pass."""
+    counted: bool = False
+    """Whether ``selected`` and ``left`` are what the whole listing gave, as far as it was read: not if it failed at once."""
+    oldest: datetime | None = None
+    """The moment from which the age of the oldest task counts that was found; None if there is none, or it is unknown."""
     left: int = 0
     """Selected tasks that this pass did not come to: its budget or deadline ended, or it was stopped."""
     left_is_least: bool = False
@@ -201,6 +211,10 @@ class Report:
     error: str = ""
     exit_code: int = 0
     requests: int = 0
+    requests_to: Counter[str] = field(default_factory=Counter)
+    """The same by server (``SERVERS``). Logins don't count; calls about the job's own task in ClearML do, up to the end."""
+    retries_to: Counter[str] = field(default_factory=Counter)
+    """Requests that were tried again, by server."""
     projects: dict[str, ProjectSum] = field(default_factory=dict)
     reasons: dict[Reason, ReasonSum] = field(default_factory=dict)
     unknown_stores: Counter[str] = field(default_factory=Counter)
@@ -272,6 +286,7 @@ class Report:
         if outcome.reason is not None:
             entry = self.reasons.setdefault(outcome.reason, ReasonSum(outcome.reason))
             entry.count += 1
+            entry.failed += outcome.verdict is Verdict.FAILED
             if len(entry.examples) < EXAMPLES:
                 entry.examples.append(outcome)
         for address, files in outcome.unknown_stores:

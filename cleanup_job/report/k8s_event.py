@@ -50,6 +50,11 @@ def of_error(error: str, pod: str) -> Event:
     return Event("Warning", "CleanupFailed", _message(error, pod))
 
 
+def of_killed(text: str, pod: str) -> Event:
+    """The Event for a pass before this one, which Kubernetes ended; ``pod`` is the one that noticed it."""
+    return Event("Warning", "PassKilled", _message(text, pod))
+
+
 def _message(text: str, pod: str) -> str:
     end = f" (pod {pod})"
     limit = MESSAGE_BYTES - len(end.encode())

@@ -120,7 +120,7 @@ class DraftRuns:
         self._tasks.enqueue(task, queue)
         if queue.workers == 0:
             self._warn(f"no ClearML Agent listens on queue {queue.name!r}: the task waits there until one does")
-        text = f"task {task} waits in queue {queue.name!r}"
+        text = f"handed over to a ClearML Agent: task {task} waits in queue {queue.name!r}"
         return Skipped(text, json_lines.enqueued(text, task, queue.name, queue.workers))
 
     def start(self, mine: OwnTask, now: datetime, pod: str) -> None:

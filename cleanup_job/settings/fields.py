@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from cleanup_job.planning.filters import LONGEST
 from cleanup_job.settings.scopes import Edit, Scope
-from cleanup_job.settings.text import address, as_list, files_address, folder, threshold, true_or_path
+from cleanup_job.settings.text import address, as_list, files_address, folder, push_address, threshold, true_or_path
 
 
 def _not_empty(value: SecretStr) -> SecretStr:
@@ -19,6 +19,7 @@ def _not_empty(value: SecretStr) -> SecretStr:
 Names = Annotated[tuple[str, ...], BeforeValidator(as_list)]
 Secret = Annotated[SecretStr, AfterValidator(_not_empty)]
 Address = Annotated[str, AfterValidator(address)]
+PushAddress = Annotated[str, AfterValidator(push_address)]
 FilesAddress = Annotated[str, AfterValidator(files_address)]
 Addresses = Annotated[tuple[Address, ...], BeforeValidator(as_list)]
 Thresholds = Annotated[tuple[Annotated[str, AfterValidator(threshold)], ...], BeforeValidator(as_list)]

@@ -22,6 +22,7 @@ from cleanup_job.settings.connection import ConnectionSettings
 from cleanup_job.settings.fields import Group
 from cleanup_job.settings.filters import FilterSettings, RelatedSettings
 from cleanup_job.settings.limits import FileSettings, LimitSettings, RunSettings
+from cleanup_job.settings.metrics import MetricsSettings
 from cleanup_job.settings.mistakes import meant
 from cleanup_job.settings.output import OutputSettings
 from cleanup_job.settings.scopes import Edit, Scope
@@ -46,6 +47,7 @@ class Settings(BaseSettings):
     service_task: ServiceTaskSettings
     output: OutputSettings
     audit: AuditSettings
+    metrics: MetricsSettings
     sweep: SweepSettings
     schedule: ScheduleSettings
 

@@ -28,6 +28,10 @@ PATTERNS = {
 """What to do about a value that doesn't match a pattern."""
 _LIST = 'write a,b or ["a", "b"]'
 _HTTP = "use http://host:port or https://host, without user, query or fragment"
+_PUSH = (
+    "use http://host:port or https://user:password@host, without query or fragment; in the password write %2F for /, %40 for @ "
+    "and %3A for :"
+)
 
 
 def as_list(value: object) -> tuple[str, ...]:
@@ -62,6 +66,20 @@ def address(value: str) -> str:
         ok, parts = False, urlsplit("")
     if not ok or parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError(_HTTP)
+    return text
+
+
+def push_address(value: str) -> str:
+    """As ``address``, with or without ``user:password@``: both percent-encoded, as in every URL."""
+    text = value.strip().rstrip("/")
+    scheme, mark, rest = text.partition("://")
+    user, at, host = rest.rpartition("@")
+    try:
+        address(f"{scheme}{mark}{host}")
+    except ValueError:
+        raise ValueError(_PUSH) from None
+    if at and (not user.partition(":")[0] or set(user) & set("/?#@ ")):
+        raise ValueError(_PUSH)
     return text
 
 

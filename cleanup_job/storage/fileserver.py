@@ -7,7 +7,7 @@ before it were deleted, so calls are divided by tasks. Behaviour measured on 2.3
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 from urllib.parse import quote
@@ -79,9 +79,9 @@ class FileServer:
         self._batch = True
 
     @property
-    def sent(self) -> int:
+    def sent(self) -> Counter[str]:
         """The number of requests so far."""
-        return self._client.sent
+        return Counter(files=self._client.sent)
 
     def check(self) -> str:
         """Why this may not be ClearML's fileserver, or an empty text. Only reads.

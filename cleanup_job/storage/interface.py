@@ -8,6 +8,7 @@ A store takes only paths that can be made from a task folder, or from files in o
 A failure is part of the outcome, not an exception, unless the store can't be reached at all.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -37,8 +38,8 @@ class Store(Protocol):
         """Whether it can list: if so, part of a folder can be deleted, and sizes are exact."""
 
     @property
-    def sent(self) -> int:
-        """The number of requests so far."""
+    def sent(self) -> Counter[str]:
+        """The number of requests so far, by server: ``files``, or the scheme of a bucket (`outcome.SERVERS`)."""
 
     def holds(self, name: str) -> bool:
         """Whether this is the name of one of its places."""

@@ -6,6 +6,7 @@ task folder are kept, even if they are empty: an empty root is taken for one tha
 """
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
@@ -47,7 +48,6 @@ class MountedFolders:
     by_file: frozenset[str] = frozenset()
     links: frozenset[str] = frozenset()
     """Empty: what a task links to on a shared disk may belong to anybody."""
-    sent = 0
 
     def __init__(
         self,
@@ -69,6 +69,11 @@ class MountedFolders:
         self._found = self._missing = 0
         self._mounted: dict[str, tuple[int, int]] = {}
         """The identity of each root when the pass began."""
+
+    @property
+    def sent(self) -> Counter[str]:
+        """None: nothing is asked over the network."""
+        return Counter()
 
     def holds(self, name: str) -> bool:
         """Whether this is the name of a root."""

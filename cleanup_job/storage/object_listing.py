@@ -45,7 +45,7 @@ class OpenBucket:
 class Listing:
     """Lists keys of buckets. Safe to use from many threads."""
 
-    def __init__(self, count: Callable[[], None]) -> None:
+    def __init__(self, count: Callable[[OpenBucket], None]) -> None:
         """``count`` is called for each request."""
         self._count = count
         self.unlisted: list[str] = []
@@ -58,7 +58,7 @@ class Listing:
             StrayKeyError: the store returned something else.
         """
         if isinstance(path, TaskFile):
-            self._count()
+            self._count(bucket)
             try:
                 meta = obstore.head(bucket.reader, path.path)
             except FileNotFoundError:
@@ -78,7 +78,7 @@ class Listing:
         Raises:
             StrayKeyError: one is not below it.
         """
-        self._count()
+        self._count(bucket)
         top = f"{prefix.rstrip('/')}/" if prefix else ""
         for page in obstore.list(bucket.reader, prefix=prefix, offset=after, chunk_size=KEYS_PER_REQUEST):
             for meta in page:
@@ -86,7 +86,7 @@ class Listing:
                     raise StrayKeyError(_stray(top, meta["path"]))
                 yield Entry(meta["path"], meta["size"], meta["last_modified"])
             if len(page) == KEYS_PER_REQUEST:
-                self._count()
+                self._count(bucket)
 
     def around_unreadable_keys(self, bucket: OpenBucket, prefix: str, after: str = "") -> Iterator[Entry]:
         """A listing in order that leaves out the keys which obstore can't read: one of them makes the whole listing fail.
@@ -109,7 +109,7 @@ class Listing:
 
     def _folder_by_folder(self, bucket: OpenBucket, prefix: str, last: str) -> Iterator[Entry]:
         """The rest of a listing, after the last key that came before the failure."""
-        self._count()
+        self._count(bucket)
         try:
             here = obstore.list_with_delimiter(bucket.reader, prefix=prefix or None)
         except InvalidPathError as error:

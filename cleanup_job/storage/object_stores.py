@@ -6,7 +6,7 @@ at the same time. Keys are forgotten as soon as they are deleted.
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -87,7 +87,7 @@ class ObjectStores:
         self._pool = ThreadPoolExecutor(THREADS, "bucket")
         self._listing = Listing(self._count)
         self.locate = buckets.locate
-        self.sent = 0
+        self._sent: Counter[str] = Counter()
 
     def holds(self, name: str) -> bool:
         """Whether this is the name of a bucket."""
@@ -273,7 +273,7 @@ class ObjectStores:
 
     def _delete_once(self, bucket: OpenBucket, keys: Sequence[str]) -> None:
         self._before_deletion()
-        self._count()
+        self._count(bucket)
         try:
             obstore.delete(bucket.deleter, keys)
         except GenericError as error:
@@ -281,9 +281,15 @@ class ObjectStores:
                 raise
             raise TransientError(reason(error)) from error
 
-    def _count(self) -> None:
+    @property
+    def sent(self) -> Counter[str]:
+        """The number of requests so far, by the scheme of the bucket. Tries that the library repeats by itself count once."""
         with self._lock:
-            self.sent += 1
+            return Counter(self._sent)
+
+    def _count(self, bucket: OpenBucket) -> None:
+        with self._lock:
+            self._sent[bucket.name.partition("://")[0]] += 1
 
     # -- buckets
     def _bucket(self, name: str) -> OpenBucket:

@@ -1,6 +1,6 @@
 """All stores of a pass together. Each path goes to the store that holds it."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -30,9 +30,9 @@ class Stores:
         return frozenset(name for store in self.stores for name in store.links)
 
     @property
-    def sent(self) -> int:
-        """The number of requests to all of them so far."""
-        return sum(store.sent for store in self.stores)
+    def sent(self) -> Counter[str]:
+        """The number of requests to all of them so far, by server."""
+        return sum((store.sent for store in self.stores), Counter())
 
     def lists(self, name: str) -> bool:
         """Whether the store with this name can list."""

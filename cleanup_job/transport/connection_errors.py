@@ -54,6 +54,10 @@ class NamedAddress:
 
     setting: str
     address: str
+    verify: str = VERIFY
+    """The setting for its certificate."""
+    value: str = "clearml.verifyCertificate"
+    """The same in the Helm chart."""
 
     def __str__(self) -> str:
         return f"{self.setting}={self.address}"
@@ -86,12 +90,13 @@ class NamedAddress:
         what = _CERTIFICATE_PROBLEMS.get(code, message)
         if "mismatch" in message.lower():
             return (
-                f"{self}: its certificate is for another name ({message}). Use that name in the address, or set {VERIFY}=false"
+                f"{self}: its certificate is for another name ({message}). Use that name in the address, or set "
+                f"{self.verify}=false"
             )
         if code in {9, 10}:
             return f"{self}: its certificate can't be trusted: {what}. Renew it, and check the clocks of both sides"
         return (
-            f"{self}: its certificate is not trusted: {what}. Set {VERIFY} (clearml.verifyCertificate in the Helm chart) to "
+            f"{self}: its certificate is not trusted: {what}. Set {self.verify} ({self.value} in the Helm chart) to "
             "the path of the CA bundle that signed it, or to false to accept any certificate"
         )
 

@@ -73,6 +73,14 @@ def test_both_at_once_are_refused() -> None:
         render(ENOUGH, {"caBundle": {"configMap": "a", "secret": "b"}})
 
 
+def test_metrics_go_out_with_it_too() -> None:
+    sent = {"metrics": {"pushgateway": {"url": "https://gateway:9091"}, "otlp": {"endpoint": "https://collector:4318"}}}
+    found = environment(sent, {"caBundle": {"configMap": "ca"}})
+    assert found["CLEANUP_PUSHGATEWAY_VERIFY_CERTIFICATE"] == found["OTEL_EXPORTER_OTLP_CERTIFICATE"] == CA
+    assert not {"CLEANUP_PUSHGATEWAY_VERIFY_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"} & set(environment(sent))
+    assert environment(sent, PROXY)["NO_PROXY"].endswith(",clearml-webserver,gateway,collector")
+
+
 # -- a proxy
 def test_the_proxy_is_named_in_upper_and_in_lower_case() -> None:
     found = variables(render(ENOUGH, PROXY))
@@ -161,6 +169,7 @@ NEW = {
     "proxy",
     "extraArgs",
     "extraContainers",
+    "metrics",
     "lifecycle",
 }
 

@@ -229,8 +229,8 @@ WITHOUT = [
     ("rbac.create", False, "RoleBinding"),
     ("lease.enabled", False, "Lease"),
 ]
-ELSEWHERE = ("cleanup.", "sweep.")
-"""tests/chart/test_settings.py and test_sweep.py have these."""
+ELSEWHERE = ("cleanup.", "sweep.", "metrics.")
+"""tests/chart/test_settings.py, test_sweep.py and tests/monitoring have these."""
 
 
 def named(table: list[Any], index: int) -> list[Any]:

@@ -8,7 +8,9 @@ import pytest
 
 from cleanup_job.cli import installed_release, status
 from cleanup_job.cli.main import main
-from cleanup_job.cluster.status import LeaseStatus, PassResult, Status
+from cleanup_job.cluster.lease_status import LeaseStatus
+from cleanup_job.cluster.pass_result import PassResult
+from cleanup_job.cluster.status import Status
 
 PASS = PassResult(
     job="nightly-1",

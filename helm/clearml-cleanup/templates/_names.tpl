@@ -16,6 +16,11 @@
 {{- include "clearml-cleanup.fullname" . | trunc 46 | trimSuffix "-" }}-sweep
 {{- end -}}
 
+{{- /* The name of the dashboard's ConfigMap. */ -}}
+{{- define "clearml-cleanup.dashboardName" -}}
+{{- include "clearml-cleanup.fullname" . }}-dashboard
+{{- end -}}
+
 {{- /* The names of the Leases, as a JSON list: that of the release or one for each shard, and that of the sweep. */ -}}
 {{- define "clearml-cleanup.leases" -}}
 {{- $names := list -}}

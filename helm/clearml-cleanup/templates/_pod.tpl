@@ -67,12 +67,18 @@
 - name: CLEANUP_TASK
   value: "false"
 {{- else if and $values.clearml.task.enabled (not .sweep) }}
-- name: CLEANUP_RELEASE
-  value: {{ $root.Release.Name | quote }}
 - name: CLEANUP_JOB
   valueFrom:
     fieldRef:
       fieldPath: metadata.labels['batch.kubernetes.io/job-name']
+{{- end }}
+{{- $sends := include "clearml-cleanup.sendsMetrics" $root }}
+{{- if and (not .alone) (or $sends (and $values.clearml.task.enabled (not .sweep))) }}
+- name: CLEANUP_RELEASE
+  value: {{ $root.Release.Name | quote }}
+{{- end }}
+{{- if and $sends (not .alone) }}
+{{- include "clearml-cleanup.metricsEnv" $root | trim | nindent 0 }}
 {{- end }}
 {{- end -}}
 

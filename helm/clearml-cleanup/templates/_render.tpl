@@ -59,9 +59,9 @@ annotations:
 {{- end }}
 {{- end -}}
 
-{{- /* The metadata of an object: `name`, and what `clearml-cleanup.marks` takes. */ -}}
+{{- /* The metadata of an object: `name`; `namespace`, if it has one of its own; and what `clearml-cleanup.marks` takes. */ -}}
 {{- define "clearml-cleanup.metadata" -}}
 name: {{ .name | quote }}
-namespace: {{ include "clearml-cleanup.namespace" .root | quote }}
+namespace: {{ tpl (.namespace | default (include "clearml-cleanup.namespace" .root)) .root | quote }}
 {{ include "clearml-cleanup.marks" . }}
 {{- end -}}

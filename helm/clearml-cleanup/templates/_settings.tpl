@@ -75,20 +75,21 @@ secret:
 {{- end -}}
 {{- end -}}
 
-{{- /* The port of an address. */ -}}
-{{- define "clearml-cleanup.port" -}}
+{{- /* The port of a URL. */ -}}
+{{- define "clearml-cleanup.portOf" -}}
 {{- $url := urlParse . -}}
 {{- regexFind ":\\d+$" $url.host | trimPrefix ":" | default (ternary "443" "80" (eq $url.scheme "https")) -}}
 {{- end -}}
 
 {{- /*
-Hosts that are reached without the proxy: Kubernetes' API by its address and its name, services, and ClearML's servers where their names
-have no dot and so are in this namespace. Empty without a proxy.
+Hosts that are reached without the proxy: Kubernetes' API by its address and its name, services, and servers whose names have no dot,
+so that they are in this namespace. Empty without a proxy.
 */ -}}
 {{- define "clearml-cleanup.noProxy" -}}
 {{- if include "clearml-cleanup.proxy" . -}}
 {{- $hosts := list "localhost" "127.0.0.1" "$(KUBERNETES_SERVICE_HOST)" "kubernetes.default" ".svc" ".cluster.local" -}}
-{{- range include "clearml-cleanup.connection" . | fromYaml -}}
+{{- $metrics := list (include "clearml-cleanup.pushgateway" .) (tpl (((.Values.metrics).otlp).endpoint | default "") .) -}}
+{{- range concat (include "clearml-cleanup.connection" . | fromYaml | values | sortAlpha) $metrics -}}
 {{- if hasPrefix "http" . -}}
 {{- $host := (urlParse .).hostname -}}
 {{- if regexMatch "^[^.:]+$" $host }}{{ $hosts = append $hosts $host }}{{ end -}}

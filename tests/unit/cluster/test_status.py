@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
-from cleanup_job.cli.status import result
+from cleanup_job.cli.status_text import result
 from cleanup_job.cluster.connection import CallError
-from cleanup_job.cluster.status import LeaseStatus, PassResult, Status, next_run, read
+from cleanup_job.cluster.lease_status import LeaseStatus
+from cleanup_job.cluster.pass_result import PassResult
+from cleanup_job.cluster.schedule import next_run
+from cleanup_job.cluster.status import Status, read
 from tests.unit.cluster.kubernetes_fake import FakeCluster, refused
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

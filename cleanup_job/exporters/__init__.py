@@ -1,0 +1,1 @@
+"""The only package that sends metrics: to a Pushgateway, and by OTLP."""
