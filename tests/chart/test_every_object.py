@@ -37,7 +37,7 @@ def test_an_objects_own_win_over_those_of_all() -> None:
     assert at(cronjob, TEMPLATES[0])["annotations"]["own"] == "job"
     assert at(cronjob, TEMPLATES[1])["annotations"]["own"] == "pod"
     assert at(cronjob, TEMPLATES[1])["labels"]["own"] == "pod"
-    assert one("ConfigMap", objects)["metadata"]["annotations"]["own"] == "all"
+    assert one("NetworkPolicy", objects)["metadata"]["annotations"]["own"] == "all"
     assert one("ServiceAccount", objects)["metadata"]["annotations"]["own"] == "account"
 
 

@@ -230,7 +230,7 @@ WITHOUT = [
     ("lease.enabled", False, "Lease"),
 ]
 ELSEWHERE = ("cleanup.", "sweep.", "metrics.")
-"""tests/chart/test_settings.py, test_sweep.py and tests/monitoring have these."""
+"""tests/chart/test_settings.py, test_sweep.py and tests/alerts have these."""
 
 
 def named(table: list[Any], index: int) -> list[Any]:

@@ -8,10 +8,14 @@ import kubernetes_validate
 import yaml
 from kubernetes_validate import utils
 
-from tests.chart.charts import CHART, CONTAINER, ENOUGH, Object, at, one, render, variables
+from tests.chart.charts import CHART, CONTAINER, ENOUGH, IN_EARNEST, Object, at, merged, one, render, variables
 
 OLDEST = yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"].removeprefix(">=").removesuffix(".0-0")
 NEWEST = ".".join(utils.latest_version().split(".")[:2])
+
+
+THEIRS = merged(ENOUGH, IN_EARNEST)
+"""The values of a reader who has a release already, one that deletes."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def valid(objects: list[Object]) -> None:
 def their_own(name: str) -> Object:
     """A values file that the page takes for granted."""
     assert name == "my-values.yaml", f"{name} is not on the page"
-    return ENOUGH
+    return THEIRS
 
 
 def selected(selector: str, release: Release, kind: str) -> bool:
