@@ -1,7 +1,7 @@
 """Upgrades from the chart of the version before, and installs by tools that render the chart and apply the objects themselves.
 
-That chart is a package in this folder: no network, and no history of the repository, is needed for it. It has the current version of
-the job, since no other image is on the cluster.
+That chart is a package in charts/: no network, and no history of the repository, is needed for it. It runs the current version
+of the job, since no other image is on the cluster.
 """
 
 import json

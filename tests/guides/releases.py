@@ -32,9 +32,9 @@ class Release:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The variables of its pods; a file on a mounted volume is one that is here."""
+        """The variables of its pods; a file on a mounted volume is one that is here, and here is no proxy."""
         mounts = [mount["mountPath"] for mount in at(one("CronJob", self.objects), CONTAINER).get("volumeMounts") or []]
-        given = variables(self.objects)
+        given = {k: v for k, v in variables(self.objects).items() if "proxy" not in k.lower()}
         return {k: certifi.where() if any(v.startswith(f"{path}/") for path in mounts) else v for k, v in given.items()}
 
 
@@ -107,5 +107,6 @@ def pod_of(name: str, step: Step) -> Object:
             "labels": {"batch.kubernetes.io/job-name": name, "job-name": name},
             "creationTimestamp": "2026-11-23T02:00:00Z",
         },
+        "spec": {"containers": [{"name": "clearml-cleanup"}]},
         "status": {"containerStatuses": [{"name": "clearml-cleanup", "state": {"terminated": ended}}]},
     }
