@@ -203,7 +203,7 @@ def values() -> Schema:
             podSecurityContext=OBJECT,
             resources=resources,
         ),
-        lease=section(enabled=BOOLEAN),
+        lease=section(enabled=BOOLEAN, create=BOOLEAN),
         events=section(enabled=BOOLEAN),
         metrics=section(
             pushgateway=section(url=ADDRESS, existingSecret=DNS_NAME, existingSecretKey=SECRET_KEY, verifyCertificate=VERIFY),

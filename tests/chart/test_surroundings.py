@@ -177,7 +177,11 @@ NEW = {
 def test_a_release_that_keeps_its_old_values_has_none_of_the_new_ones() -> None:
     """As `helm upgrade --reuse-values` leaves them; null is how a value is taken away. It goes on deleting, as it did."""
     assert set(default_values()) > NEW
-    gone: Object = dict.fromkeys(NEW) | {"serviceAccount": {"labels": None, "automount": None}, "sweep": {"extraArgs": None}}
+    gone: Object = dict.fromkeys(NEW) | {
+        "lease": {"create": None},
+        "serviceAccount": {"labels": None, "automount": None},
+        "sweep": {"extraArgs": None},
+    }
     everything = {"sweep": {"enabled": True, "stores": ["s3://bucket"]}, "networkPolicy": {"enabled": True}}
     objects = render(ENOUGH, everything, gone)
     assert variables(objects)["CLEANUP_DRY_RUN"] == "false"

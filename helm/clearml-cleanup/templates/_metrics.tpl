@@ -12,7 +12,7 @@
 {{- if or (include "clearml-cleanup.pushgateway" .) ((.Values.metrics).pushgateway).existingSecret ((.Values.metrics).otlp).endpoint }}true{{ end -}}
 {{- end -}}
 
-{{- /* Where metrics go, as variables of the container. Not in the ConfigMap: a `helm test` has that too, and is no pass. */ -}}
+{{- /* Where metrics go, as variables of the container. Not in the ConfigMap: the pod of a `helm test` reads that too, and sends none. */ -}}
 {{- define "clearml-cleanup.metricsEnv" -}}
 {{- $gateway := .Values.metrics.pushgateway | default dict -}}
 {{- if $gateway.existingSecret }}
