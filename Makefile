@@ -250,7 +250,7 @@ lock: $(INSTALLED) ## pin what we build and test with, with hashes
 	@# OpenTelemetry's exporter is 5 MiB: small enough for every image, so that the chart's `metrics.otlp` needs no other one.
 	@$(BIN)/uv pip compile --quiet pyproject.toml --extra otlp --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --constraint requirements/dev.txt -o requirements/runtime.txt
-	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --universal --python-version 3.11 --generate-hashes \
+	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --extra otlp --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --constraint requirements/dev.txt -o requirements/sandbox.txt
 	@printf 'hatchling\neditables\n' | $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header -o requirements/build.txt

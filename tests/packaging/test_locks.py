@@ -16,11 +16,12 @@ LOCKS = {
     "agent.txt": ["clearml-agent"],
     "build.txt": PYPROJECT["build-system"]["requires"],
     "docs.txt": PROJECT["optional-dependencies"]["docs"],
-    "runtime.txt": PROJECT["dependencies"],
+    "runtime.txt": [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["otlp"]],
     "sandbox.txt": [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["sandbox"]],
     "dev.txt": [
         *PROJECT["dependencies"],
         *PROJECT["optional-dependencies"]["sandbox"],
+        *PROJECT["optional-dependencies"]["otlp"],
         *PROJECT["optional-dependencies"]["dev"],
     ],
 }
