@@ -202,6 +202,7 @@ WITHOUT = [
     ("rbac.create", False, "Role"),
     ("rbac.create", False, "RoleBinding"),
     ("lease.enabled", False, "Lease"),
+    ("lease.create", True, "Lease"),
 ]
 ELSEWHERE = ("cleanup.", "sweep.", "metrics.")
 """tests/chart/test_settings.py, test_sweep.py and test_metrics.py have these."""

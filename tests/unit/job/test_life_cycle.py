@@ -146,9 +146,9 @@ def test_how_a_run_ends(
 
 
 def test_a_pass_that_is_not_due_says_why_and_ends_well(message: Path) -> None:
-    made = Made(lambda _: Skipped("not due: it ran yesterday", {}), failures=True)
+    made = Made(lambda _: Skipped("not due: it ran yesterday", {"event": "not_due"}), failures=True)
     assert made.run() == 0
-    assert message.read_text() == "not due: it ran yesterday"
+    assert message.read_text() == '{"event": "not_due"}'
     assert made.shown.reports == []
     assert made.sent == [], "there was no pass"
 
