@@ -101,11 +101,8 @@ class Soak:
 
     def run(self) -> list[str]:
         """Play it to the end; gives what is wrong."""
-        try:
-            with growing(self.growth):
-                self._disturb(timeline(self.seed, self.seconds, self.kinds))
-        finally:
-            self._undo_all()
+        with growing(self.growth):
+            self._disturb(timeline(self.seed, self.seconds, self.kinds))
         self._calm()
         self.say("the oracle looks at all that was ever added")
         spans, pods = self.requests.spans(), list(self.passes.pods.values())
@@ -122,8 +119,6 @@ class Soak:
         while (since := time.monotonic() - self.began) < self.seconds:
             while due and due[-1].at <= since and self._trouble(due[-1], last=since > due[-1].at + FOR_A_PASS):
                 due.pop()
-            while self._undo and self._undo[0][0] <= time.monotonic():
-                heappop(self._undo)[2]()
             self._look()
             if len(self.jobs) < since / EVERY:
                 self._start()
@@ -140,10 +135,6 @@ class Soak:
             heappush(self._undo, (time.monotonic() + came.undo.after, self.came.total(), came.undo.do))
         return True
 
-    def _undo_all(self) -> None:
-        while self._undo:
-            heappop(self._undo)[2]()
-
     def _start(self) -> str:
         """Start a pass by hand, unless too many wait already."""
         ended = self.cluster.jobs()
@@ -155,6 +146,9 @@ class Soak:
         return name
 
     def _look(self) -> None:
+        """End the troubles whose time is over, and see what has become of the passes."""
+        while self._undo and self._undo[0][0] <= time.monotonic():
+            heappop(self._undo)[2]()
         self.passes.look(self.cluster.pods(), self.cluster.log)
         self.jobs |= {pod.job for pod in self.passes.pods.values()}
         wrong = self.growth.lost() or [*together(self.passes.pods.values(), self.requests.spans())]
@@ -167,6 +161,7 @@ class Soak:
     def _calm(self) -> None:
         """Let all that runs end, and let passes run that nothing disturbs."""
         self.say("calm: no more trouble, and nothing is added")
+        self._wait_for(lambda: not self._undo and not self.troubles.is_without_lease(), "the troubles to end")
         self.cluster.upgrade("suspend=true", "shards=1", "cleanup.logLevel=info", "cleanup.batchSize=500")
         self._wait_for(lambda: all(self.cluster.jobs().values()), "all passes to end")
         for _ in range(2):
