@@ -1,7 +1,7 @@
 """What may not grow from the first pass to the last, and how no pass may end."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from statistics import median
 
 from tests.soak.cluster import HISTORY
@@ -32,14 +32,13 @@ class Measured:
     events: int
     jobs: int
     leases: int
-    without_lease: list[Span] = field(default_factory=list)
     early: Series | None = None
     """Of the first passes that succeeded; None without a Pushgateway, or where too few have."""
     series: Series | None = None
 
 
 def wrong_in(measured: Measured) -> Iterator[str]:
-    """All that has grown, and each end that may not be."""
+    """All that has grown."""
     yield from _memory(measured.pods)
     if measured.events > EVENTS_PER_POD * len(measured.pods):
         yield f"{measured.events} events of ours for {len(measured.pods)} pods"
@@ -50,8 +49,12 @@ def wrong_in(measured: Measured) -> Iterator[str]:
     if measured.early is not None and measured.series is not None:
         for when, some in (("at the end", measured.series - measured.early), ("at first", measured.early - measured.series)):
             yield from (f"the series {name} {dict(labels)} is there {when} only" for name, labels in sorted(some, key=str))
-    for pod in measured.pods:
-        excused = pod.code == 2 and any(gone.first <= pod.ended <= gone.last + SEEN_LATE for gone in measured.without_lease)
+
+
+def wrong_ends(pods: Iterable[Pod], without_lease: Iterable[Span]) -> Iterator[str]:
+    """Each end of a pass that may not be."""
+    for pod in pods:
+        excused = pod.code == 2 and any(gone.first <= pod.ended <= gone.last + SEEN_LATE for gone in without_lease)
         if str(pod.code) in NEVER and not excused:
             yield f"{pod.name} ended with exit code {pod.code}: {NEVER[str(pod.code)]}"
 

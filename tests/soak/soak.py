@@ -28,7 +28,7 @@ from typing import Any
 import pytest
 
 from clearml_sandbox.server import Sandbox
-from tests.soak.checks import Measured, wrong_in
+from tests.soak.checks import Measured, wrong_ends, wrong_in
 from tests.soak.cluster import HISTORY, Cluster, new_cluster
 from tests.soak.gateway import Gateway, Series, pushgateway
 from tests.soak.growth import KEEP_TAG, Growth
@@ -105,8 +105,7 @@ class Soak:
             self._disturb(timeline(self.seed, self.seconds, self.kinds))
         self._calm()
         self.say("the oracle looks at all that was ever added")
-        spans, pods = self.requests.spans(), list(self.passes.pods.values())
-        return [*self.growth.wrong_at_the_end(), *together(pods, spans), *wrong_in(self._measured())]
+        return [*self.growth.wrong_at_the_end(), *wrong_in(self._measured())]
 
     def say(self, text: str) -> None:
         """A line with the time since the start."""
@@ -151,7 +150,8 @@ class Soak:
             heappop(self._undo)[2]()
         self.passes.look(self.cluster.pods(), self.cluster.log)
         self.jobs |= {pod.job for pod in self.passes.pods.values()}
-        wrong = self.growth.lost() or [*together(self.passes.pods.values(), self.requests.spans())]
+        pods = self.passes.pods.values()
+        wrong = [*self.growth.lost(), *together(pods, self.requests.spans()), *wrong_ends(pods, self.troubles.without_lease)]
         if wrong:
             raise WrongError("\n".join(wrong))
         if self.gateway and self.early is None and self.passes.codes()["0"] >= EARLY:
@@ -200,7 +200,6 @@ class Soak:
             leases=len(self.cluster.leases()),
             early=self.early,
             series=self.gateway.series() if self.gateway else None,
-            without_lease=self.troubles.without_lease,
         )
 
     def sums(self) -> str:
