@@ -50,6 +50,8 @@ FOR_A_PASS = 20.0
 """Seconds for which a trouble waits for a pass that it can meet."""
 LOOK = 0.5
 """Seconds between two looks at the pods."""
+MEASURE = 0.3
+"""Seconds between two looks at the pods' memory."""
 LATENCY = 0.04
 """Seconds that the embedded server adds to each request."""
 FIRST_SCENES = 60
@@ -101,9 +103,10 @@ class Soak:
 
     def run(self) -> list[str]:
         """Play it to the end; gives what is wrong."""
-        with growing(self.growth):
-            self._disturb(timeline(self.seed, self.seconds, self.kinds))
-        self._calm()
+        with every(MEASURE, self.passes.measure):
+            with every(1 / SCENES_PER_SECOND, self.growth.add):
+                self._disturb(timeline(self.seed, self.seconds, self.kinds))
+            self._calm()
         self.say("the oracle looks at all that was ever added")
         return [*self.growth.wrong_at_the_end(), *wrong_in(self._measured())]
 
@@ -214,19 +217,19 @@ class Soak:
 
 
 @contextmanager
-def growing(growth: Growth) -> Iterator[None]:
-    """Somebody works on the server, in another thread."""
+def every(seconds: float, work: Callable[[], None]) -> Iterator[None]:
+    """Meanwhile something is done again and again, in another thread."""
     over = threading.Event()
     failed: list[BaseException] = []
 
-    def work() -> None:
+    def go_on() -> None:
         try:
-            while not over.wait(1 / SCENES_PER_SECOND):
-                growth.add()
-        except BaseException as error:  # noqa: BLE001 -- told by the main thread
+            while not over.wait(seconds):
+                work()
+        except BaseException as error:  # noqa: BLE001 -- raised by the main thread
             failed.append(error)
 
-    thread = threading.Thread(target=work, daemon=True)
+    thread = threading.Thread(target=go_on, daemon=True)
     thread.start()
     try:
         yield
