@@ -1,5 +1,6 @@
 """Removes what no command of the image reads from a folder of installed packages: `trim.py SITE_PACKAGES`."""
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ KUBERNETES_APIS = {"BatchV1Api": "batch_v1_api", "CoordinationV1Api": "coordinat
 UNREAD = {
     "kubernetes/aio": "its asyncio half",
     "kubernetes/client/api/*_api.py": "calls, but for KUBERNETES_APIS",
-    "kubernetes/client/models/v*alpha*.py": "types that only other calls have",
+    "kubernetes/client/models/v*alpha*.py": "types that only other calls have, but for those that kept calls import",
     "kubernetes/client/models/v*beta*.py": "likewise",
     "kubernetes/client/models/v2_*.py": "likewise",
     "kubernetes/**/*_test.py": "its tests",
@@ -20,6 +21,20 @@ UNREAD = {
     "**/*.c": "for compilers",
 }
 """Patterns of files and folders, with what they are."""
+_IMPORTED = re.compile(r"^from kubernetes\.client\.models\.(\w+) import", re.MULTILINE)
+
+
+def read_of_kubernetes(packages: Path) -> set[Path]:
+    """The modules of the calls that are kept, and the types that they import, directly or not."""
+    client = packages / "kubernetes/client"
+    found = {client / "api" / f"{module}.py" for module in KUBERNETES_APIS.values()}
+    left = set(found)
+    while left:
+        names = _IMPORTED.findall(left.pop().read_text(encoding="utf-8"))
+        new = {client / "models" / f"{name}.py" for name in names} - found
+        found |= new
+        left |= new
+    return found
 
 
 def main(packages: Path) -> None:
@@ -28,7 +43,7 @@ def main(packages: Path) -> None:
     Raises:
         SystemExit: a pattern finds nothing: a package has changed, and what is removed has to be looked at again.
     """
-    kept = {packages / "kubernetes/client/api" / f"{module}.py" for module in KUBERNETES_APIS.values()}
+    kept = read_of_kubernetes(packages)
     for pattern, reason in UNREAD.items():
         found = set(packages.glob(pattern)) - kept
         if not found:
