@@ -7,9 +7,11 @@ RUNS := .venv/runs
 INSTALLED := .venv/installed
 ACTIONLINT := .venv/actionlint
 GO_TOOLS := .venv/go-tools
+GRYPE := .venv/grype/grype
 STORES := .venv/stores
 PUSHGATEWAY := .venv/pushgateway
 AXE := .venv/axe/installed
+PROMETHEUS := .venv/prometheus/installed
 AGENT := .venv/agent/installed
 BENCH := .venv/bench/installed
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
@@ -26,10 +28,11 @@ T ?=
 WITH_STORES := $(filter tests tests/ tests/stores%,$(or $(T),tests))
 WITH_PUSHGATEWAY := $(filter tests tests/ tests/metrics%,$(or $(T),tests))
 WITH_AXE := $(filter tests tests/ tests/browser%,$(or $(T),tests))
+WITH_PROMETHEUS := $(filter tests tests/ tests/alerts%,$(or $(T),tests))
 WITH_AGENT := $(filter tests tests/ tests/agent%,$(or $(T),tests))
 BASE_IMAGE ?= python:3.11-slim
 
-.PHONY: help demo test fuzz cases mutate check bench simulation docs image image-name wheel sbom tools chart e2e lock clean
+.PHONY: help demo test fuzz cases mutate check bench simulation docs image image-name wheel sbom scan tools chart e2e soak lock clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 16
@@ -82,13 +85,23 @@ $(AXE): requirements/axe/package-lock.json $(INSTALLED)
 	@$(NPM_CI) --prefix .venv/axe
 	@touch $@
 
+# Prometheus and promtool, which try the chart's alerts: Debian's package, which apt verifies, unpacked, because installing it starts a
+# server. Built from its Go modules they would take six minutes of a core. Without apt, those in PATH are used.
+$(PROMETHEUS):
+	@echo "== unpacking Prometheus, for the tests of alerts"
+	@rm -rf .venv/prometheus && mkdir -p .venv/prometheus
+	@command -v apt-get > /dev/null || exit 0; cd .venv/prometheus; \
+	  get() { apt-get download -qq -o APT::Sandbox::User=root prometheus; }; \
+	  get 2> /dev/null || { apt-get update -qq && get; }; dpkg -x prometheus_*.deb . && rm prometheus_*.deb
+	@touch $@
+
 # The ClearML Agent that a test hands a pass to, in an environment of its own.
 $(AGENT): requirements/agent.txt $(INSTALLED)
 	@rm -rf .venv/agent
 	@$(INSTALL) .venv/agent requirements/agent.txt --what "the ClearML Agent that a test runs"
 	@touch $@
 
-test: $(INSTALLED) $(if $(WITH_STORES),$(STORES)) $(if $(WITH_PUSHGATEWAY),$(PUSHGATEWAY)) $(if $(WITH_AXE),$(AXE)) $(if $(WITH_AGENT),$(AGENT)) ## every test that needs no cluster, or T="tests/unit -k paths"
+test: $(INSTALLED) $(if $(WITH_STORES),$(STORES)) $(if $(WITH_PUSHGATEWAY),$(PUSHGATEWAY)) $(if $(WITH_AXE),$(AXE)) $(if $(WITH_PROMETHEUS),$(PROMETHEUS)) $(if $(WITH_AGENT),$(AGENT)) ## every test that needs no cluster, or T="tests/unit -k paths"
 	@echo "== tests"
 	@$(BIN)/python -m pytest $(or $(T),--numprocesses 2 --dist loadfile --ignore tests/e2e --ignore tests/cases \
 	  --cov --cov-report=html:build/coverage)
@@ -129,13 +142,14 @@ check: $(INSTALLED) $(ACTIONLINT) ## format, lint, types, imports, dependencies,
 	@$(BIN)/actionlint -shellcheck= -pyflakes=
 	@$(BIN)/zizmor --offline --quiet .github
 
-	@$(BIN)/python requirements/audit.py requirements/runtime.txt
+	@# The sandbox's image has all that the job's has.
+	@$(BIN)/python requirements/audit.py requirements/image-sandbox.txt
 	@echo "checks: passed"
 
 # A pass is measured with the packages that its image has: the tests' own would be imported along, and take memory and time.
-$(BENCH): requirements/runtime.txt $(INSTALLED)
+$(BENCH): requirements/image.txt $(INSTALLED)
 	@rm -rf .venv/bench
-	@$(INSTALL) .venv/bench requirements/runtime.txt --what "what the job's image has"
+	@$(INSTALL) .venv/bench requirements/image.txt --what "what the job's image has"
 	@touch $@
 
 bench: $(BENCH) ## time, requests and memory beside the SDK's loop and the least possible, into docs/performance.md (an hour)
@@ -209,11 +223,23 @@ wheel: $(INSTALLED) ## dist/: the wheel and the source distribution, and a demo 
 	@cd .venv/wheel && bin/clearml-cleanup demo --tasks 500 > demo.log 2>&1 || { cat demo.log; exit 1; }
 	@echo "wheel: $$(echo dist/*)"
 
+# Grype comes as a Go module, with its hashes in requirements/grype/go.sum; what it knows of vulnerabilities it downloads itself.
+$(GRYPE): requirements/grype/go.mod requirements/grype/go.sum
+	@echo "== installing grype"
+	@command -v go > /dev/null || { echo "scan: go is not in PATH; grype is built with it"; exit 1; }
+	@cd requirements/grype && GOBIN=$(CURDIR)/$(@D) go install tool
+	@touch $@
+
+scan: $(GRYPE) ## known vulnerabilities in an image, its system included: SCAN=registry:IMAGE or docker-archive:FILE
+	@echo "== vulnerabilities"
+	@$(GRYPE) $(or $(SCAN),registry:$(IMAGE):$(VERSION)) --quiet --only-fixed --fail-on high
+	@echo "vulnerabilities: none that is high and has a fix"
+
 sbom: $(INSTALLED) ## build/sbom.cdx.json: what is installed in the job's image, as CycloneDX
 	@echo "== sbom"
 	@rm -rf build/sbom && $(PYTHON) -m venv --without-pip build/sbom
 	@$(BIN)/python -m pip --python build/sbom/bin/python install --quiet --disable-pip-version-check --no-deps --require-hashes \
-	  -r requirements/runtime.txt
+	  -r requirements/image.txt
 	@$(BIN)/cyclonedx-py environment build/sbom/bin/python --pyproject pyproject.toml --output-reproducible \
 	  --output-file build/sbom/all.json
 	@$(BIN)/python requirements/sbom.py < build/sbom/all.json > build/sbom.cdx.json
@@ -237,21 +263,32 @@ chart: $(INSTALLED) $(GO_TOOLS) ## write the chart's schema and README, and the 
 	@$(BIN)/helm-docs --chart-search-root=helm --sort-values-order=file --log-level=warning
 	@echo "chart: written"
 
-e2e: $(INSTALLED) ## the suites that need a Kubernetes cluster (KUBECONFIG, or the test cluster)
+e2e: $(INSTALLED) $(PROMETHEUS) $(if $(SOAK_MINUTES),$(PUSHGATEWAY)) ## the suites that need a Kubernetes cluster (KUBECONFIG, or the test cluster)
 	@echo "== tests on a cluster"
 	@tests/e2e/run.sh
 	@echo "e2e: passed"
+
+MINUTES ?= 60
+soak: $(INSTALLED) $(PUSHGATEWAY) ## passes on a cluster under trouble, while the server grows, for MINUTES (60) (SEED=N: the same troubles again)
+	@echo "== soak"
+	@tests/e2e/run.sh soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(if $(WITHOUT),--without $(WITHOUT))
 
 lock: $(INSTALLED) ## pin what we build and test with, with hashes
 	@echo "== locks"
 	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --extra otlp --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header -o requirements/dev.txt
 	@# What is tested is what runs: the images get no version that the tests' own packages don't go with.
-	@# OpenTelemetry's exporter is 5 MiB: small enough for every image, so that the chart's `metrics.otlp` needs no other one.
+	@# OpenTelemetry's exporter is small enough for every image: the chart's `metrics.otlp` needs no other one.
 	@$(BIN)/uv pip compile --quiet pyproject.toml --extra otlp --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --constraint requirements/dev.txt -o requirements/runtime.txt
 	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --constraint requirements/dev.txt -o requirements/sandbox.txt
+	@# Without what no command of the images imports.
+	@$(BIN)/uv pip compile --quiet pyproject.toml --extra otlp --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --constraint requirements/dev.txt --excludes requirements/not-in-image.txt -o requirements/image.txt
+	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --constraint requirements/dev.txt --excludes requirements/not-in-image.txt \
+	  -o requirements/image-sandbox.txt
 	@printf 'hatchling\neditables\n' | $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header -o requirements/build.txt
 	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"], sep="\n")' | \

@@ -25,9 +25,7 @@ NAMED: Schema = {"type": "array", "items": {"type": "object", "required": ["name
 VERIFY: Schema = {"anyOf": [BOOLEAN, {"type": "string", "pattern": "^/"}]}
 SECRET_KEY: Schema = {"type": "string", "pattern": "^[-._a-zA-Z0-9]+$"}
 
-ALERTS = tuple(
-    f"ClearMLCleanup{what}" for what in ("Stale", "Failed", "Unseen", "LeftGrows", "UnknownStores", "FreesNothing")
-)
+ALERTS = tuple(f"ClearMLCleanup{what}" for what in ("Stale", "Failed", "Unseen", "LeftGrows", "UnknownStores", "FreesNothing"))
 """Alerts that `metrics.prometheusRule.disabledAlerts` may name."""
 
 
@@ -185,7 +183,7 @@ def values() -> Schema:
             podSecurityContext=OBJECT,
             resources=resources,
         ),
-        lease=section(enabled=BOOLEAN),
+        lease=section(enabled=BOOLEAN, create=BOOLEAN),
         events=section(enabled=BOOLEAN),
         metrics=section(
             pushgateway=section(url=ADDRESS, existingSecret=DNS_NAME, existingSecretKey=SECRET_KEY, verifyCertificate=VERIFY),

@@ -1,4 +1,4 @@
-"""Removes what no command of the image reads from a folder of installed packages: `trim.py SITE_PACKAGES`."""
+"""Removes what no command of the image reads from an environment with installed packages: `trim.py ENVIRONMENT`."""
 
 import re
 import shutil
@@ -11,9 +11,6 @@ KUBERNETES_APIS = {"BatchV1Api": "batch_v1_api", "CoordinationV1Api": "coordinat
 UNREAD = {
     "kubernetes/aio": "its asyncio half",
     "kubernetes/client/api/*_api.py": "calls, but for KUBERNETES_APIS",
-    "kubernetes/client/models/v*alpha*.py": "types that only other calls have, but for those that kept calls import",
-    "kubernetes/client/models/v*beta*.py": "likewise",
-    "kubernetes/client/models/v2_*.py": "likewise",
     "kubernetes/**/*_test.py": "its tests",
     "clearml/backend_api/services": "a class for each call and version of ClearML's API; the job sends its own",
     "**/tests": "packages' tests",
@@ -21,29 +18,20 @@ UNREAD = {
     "**/*.c": "for compilers",
 }
 """Patterns of files and folders, with what they are."""
-_IMPORTED = re.compile(r"^from kubernetes\.client\.models\.(\w+) import", re.MULTILINE)
 
 
-def read_of_kubernetes(packages: Path) -> set[Path]:
-    """The modules of the calls that are kept, and the types that they import, directly or not."""
-    client = packages / "kubernetes/client"
-    found = {client / "api" / f"{module}.py" for module in KUBERNETES_APIS.values()}
-    left = set(found)
-    while left:
-        names = _IMPORTED.findall(left.pop().read_text(encoding="utf-8"))
-        new = {client / "models" / f"{name}.py" for name in names} - found
-        found |= new
-        left |= new
-    return found
+COMMANDS = re.compile(r"clearml-cleanup|python[\d.]*")
+"""What stays in the environment's `bin`; scripts of packages and for shells go."""
 
 
-def main(packages: Path) -> None:
+def main(environment: Path) -> None:
     """Remove them.
 
     Raises:
         SystemExit: a pattern finds nothing: a package has changed, and what is removed has to be looked at again.
     """
-    kept = read_of_kubernetes(packages)
+    (packages,) = environment.glob("lib/python3*/site-packages")
+    kept = {packages / "kubernetes/client/api" / f"{module}.py" for module in KUBERNETES_APIS.values()}
     for pattern, reason in UNREAD.items():
         found = set(packages.glob(pattern)) - kept
         if not found:
@@ -53,6 +41,9 @@ def main(packages: Path) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+    for script in (environment / "bin").iterdir():
+        if not COMMANDS.fullmatch(script.name):
+            script.unlink()
 
 
 if __name__ == "__main__":

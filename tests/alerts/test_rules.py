@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.alerts.promtool import DAY, HOUR, Hourly, play, promtool, rules, write
+from tests.alerts.promtool import DAY, HOUR, Hourly, play, promtool, rules, series, write
 from tests.alerts.series import CRONJOB, cronjob, job, night, nightly, pushed
 
 Values = dict[str, Any]
@@ -42,7 +42,11 @@ STALE: dict[str, tuple[Values, list[dict[str, str]], dict[int, list[str]]]] = {
     ),
     "a weekend without passes": (WEEKDAYS, cronjob(120, until(3)), {75: [], 96: [], 97: ["Stale"]}),
     "weekly": ({"schedule": "@weekly"}, cronjob(230, until(3)), {168: [], 221: [], 222: ["Stale"]}),
-    "every fifteen minutes": ({"schedule": "*/15 * * * *"}, cronjob(5, lambda hour: min(hour, 3) * HOUR), {3: [], 4: ["Stale"]}),
+    "every fifteen minutes": (
+        {"schedule": "*/15 * * * *"},
+        cronjob(5, lambda hour: min(hour, 3) * HOUR),
+        {3: [], 4: ["Stale"]},
+    ),
     "another threshold": (threshold(staleAfterSchedules=2), cronjob(60, until(3)), {51: [], 52: ["Stale"]}),
     "Jobs that were not due": (PERIOD, cronjob(300), {100: [], 300: []}),
     "seen twice": (
@@ -88,6 +92,14 @@ FAILED: dict[str, tuple[list[dict[str, str]], dict[int, list[str]]]] = {
     "before the last success": ([*cronjob(10), *job(10, "a", 1, {"failed": 2})], {2: ["Failed"], 3: [], 10: []}),
     "pods that failed, of a Job that tries again": ([*cronjob(10), *job(10, "a", 5, {})], {6: [], 10: []}),
     "pods that failed, of a Job that completed": ([*cronjob(10), *job(10, "a", 5, {"complete": 6})], {6: [], 10: []}),
+    "a Job of which it is not known": (
+        [
+            *cronjob(10),
+            *job(10, "a", 5, {}),
+            series("kube_job_failed", {"namespace": "ml", "job_name": "a", "condition": "true"}, lambda _: 0, 10),
+        ],
+        {6: [], 10: []},
+    ),
     "another CronJob's": ([*cronjob(10), *job(10, "a", 5, {"failed": 6}, owner="backup")], {10: []}),
     "nobody's": ([*cronjob(10), *job(10, "a", 5, {"failed": 6}, owner="")], {10: []}),
     "two": (
@@ -146,9 +158,7 @@ def constant(value: float) -> Hourly:
 
 def test_unseen(tmp_path: Path) -> None:
     """The CronJob is deleted, or nothing scrapes kube-state-metrics any more."""
-    given = [
-        {**entry, "values": " ".join(entry["values"].split()[:11] + ["_"] * 30)} for entry in cronjob(40)
-    ]
+    given = [{**entry, "values": " ".join(entry["values"].split()[:11] + ["_"] * 30)} for entry in cronjob(40)]
     play(tmp_path, [], given, {10: [], 11: [], 12: ["Unseen"], 40: ["Unseen"]})
 
 
@@ -231,7 +241,7 @@ NOTHING: dict[str, tuple[Values, list[dict[str, str]], dict[int, list[str]]]] = 
     "but there is nothing to delete": ({}, passes(100, candidates=0), {100: []}),
     "in dry runs": ({}, passes(100, dry=True), {100: []}),
     "but in one night": ({}, passes(140, deleted=lambda n: float(n == 3)), {75: [], 100: [], 140: []}),
-    "no longer": ({}, passes(200, deleted=lambda n: float(n < 3)), {122: [], 123: ["FreesNothing"]}),
+    "no longer": ({}, passes(200, deleted=lambda n: float(n < 3)), {121: [], 123: ["FreesNothing"]}),
     "all kept by a rule": ({}, passes(100, kept={"keep_rule": 10}), {100: []}),
     "all with files that can't be deleted": ({}, passes(100, kept={"file_error": 10}), {75: ["FreesNothing"]}),
     "all on unknown stores, which has its own alert": ({}, passes(100, kept={"unknown_store": 10}), {100: ["UnknownStores"]}),
@@ -242,7 +252,7 @@ NOTHING: dict[str, tuple[Values, list[dict[str, str]], dict[int, list[str]]]] = 
         {100: []},
     ),
     "in both of two shards": ({"shards": 2}, [*passes(100, shard="0"), *passes(100, shard="1")], {74: [], 75: ["FreesNothing"]}),
-    "for as many nights as you say": (threshold(freesNothingNights=5), passes(150), {122: [], 123: ["FreesNothing"]}),
+    "for as many nights as you say": (threshold(freesNothingNights=5), passes(150), {121: [], 123: ["FreesNothing"]}),
     "on weekdays": (WEEKDAYS, passes(250), {217: [], 219: ["FreesNothing"]}),
 }
 

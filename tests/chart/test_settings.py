@@ -59,6 +59,7 @@ CHANGED: dict[str, Any] = {
     "lease_wait_seconds": 0,
     "log_format": "json",
     "log_level": "error",
+    "task_log_level": "debug",
     "report": ["report-{started}.html", "report.csv"],
     "audit": "s3://bucket/audit",
     "audit_records": False,

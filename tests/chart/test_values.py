@@ -202,9 +202,10 @@ WITHOUT = [
     ("rbac.create", False, "Role"),
     ("rbac.create", False, "RoleBinding"),
     ("lease.enabled", False, "Lease"),
+    ("lease.create", True, "Lease"),
 ]
-ELSEWHERE = ("cleanup.", "sweep.")
-"""tests/chart/test_settings.py and test_sweep.py have these."""
+ELSEWHERE = ("cleanup.", "sweep.", "metrics.")
+"""tests/chart/test_settings.py, test_sweep.py and test_metrics.py have these."""
 
 
 def named(table: list[Any], index: int) -> list[Any]:

@@ -102,7 +102,6 @@ class Player:
                 "Application": self._application,
                 "HelmRelease": self._helm_release,
                 "GitRepository": lambda _: None,  # the release that names it looks for it
-                "PrometheusRule": lambda _: None,  # test_results.py reads its expressions
                 "Pod": lambda _: None,  # it has the volumes that the release has
             }
             assert item["kind"] in kinds, f"{name}: nothing is known of {item['kind']}"

@@ -63,7 +63,8 @@ class Step:
 
 
 def valid(objects: list[Object]) -> None:
-    for item in objects:
+    """As Kubernetes reads them. PrometheusRules are the Prometheus Operator's: tests/alerts has them."""
+    for item in (item for item in objects if item["kind"] != "PrometheusRule"):
         for version in (OLDEST, NEWEST):
             kubernetes_validate.validate(item, version, strict=True)
 

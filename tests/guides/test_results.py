@@ -137,35 +137,13 @@ def test_what_it_freed_is_what_the_records_say(played: Play, reader: Player, nam
 
 
 # -- alert-when-it-fails.md
-METRICS = {
-    "kube_job_status_start_time": {"namespace", "job_name"},
-    "kube_job_failed": {"namespace", "job_name", "condition"},
-    "kube_cronjob_status_last_successful_time": {"namespace", "cronjob"},
-    "kube_cronjob_created": {"namespace", "cronjob"},
-}
-"""Metrics of kube-state-metrics (docs/metrics/workload of its repository) and their labels."""
-
-
-def rules() -> list[Mapping[str, str]]:
-    (block,) = (block for block in blocks_of(ROOT / "docs/guides/alert-when-it-fails.md") if block.language == "yaml")
-    found: list[Mapping[str, str]] = yaml.safe_load(block.text)["spec"]["groups"][0]["rules"]
-    return found
-
-
-def test_alerts_use_metrics_and_labels_that_there_are() -> None:
-    for rule in rules():
-        used = re.findall(r"\b(kube_\w+)(?:\{([^}]*)\})?", rule["expr"])
-        assert used
-        for metric, selectors in used:
-            assert set(re.findall(r"(\w+)=~?", selectors)) <= METRICS[metric], metric
-
-
-def test_alerts_see_the_jobs_of_the_schedule_and_of_people_but_no_sweeps(reader: Player) -> None:
-    (pattern,) = re.findall(r'job_name=~"([^"]+)"', rules()[0]["expr"])
-    reader.run(command("clearml-cleanup trigger --namespace clearml --dry-run --follow"))
-    reader.has_cleaned()
-    assert [bool(re.fullmatch(pattern, name)) for name, _ in reader.jobs] == [True, True]
-    assert not re.fullmatch(pattern, "clearml-cleanup-sweep-29731320")
+def test_its_values_switch_alerts_and_dashboard_on(played: Play) -> None:
+    objects = played("alert-when-it-fails.md").releases["clearml-cleanup"].objects
+    rule = one("PrometheusRule", objects)
+    assert rule["metadata"]["labels"]["release"] == "kube-prometheus-stack"
+    text = page("alert-when-it-fails.md")
+    assert [found["alert"] for found in rule["spec"]["groups"][0]["rules"]] == re.findall(r"^\| `(ClearMLCleanup\w+)` \|", text, re.M)
+    assert any(item["metadata"]["labels"].get("grafana_dashboard") == "1" for item in objects)
 
 
 def test_a_dry_run_that_is_to_fail_fails_and_deletes_nothing(played: Play) -> None:

@@ -27,9 +27,7 @@ def commands(*words: str) -> str:
         ("T=", True, True, True, True),
     ],
 )
-def test_only_what_the_tests_need_is_installed(
-    tests: str, *, servers: bool, agent: bool, axe: bool, pushgateway: bool
-) -> None:
+def test_only_what_the_tests_need_is_installed(tests: str, *, servers: bool, agent: bool, axe: bool, pushgateway: bool) -> None:
     run = commands("test", tests)
     assert "requirements/dev.txt" in run
     assert ("--prefix .venv/azurite" in run) is servers

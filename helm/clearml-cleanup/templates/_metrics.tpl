@@ -13,7 +13,7 @@
 {{- if or (include "clearml-cleanup.pushgateway" .) $metrics.pushgateway.existingSecret $metrics.otlp.endpoint }}true{{ end -}}
 {{- end -}}
 
-{{- /* Where metrics go, as variables of the container. Not in the ConfigMap: a `helm test` has that too, and is no pass. */ -}}
+{{- /* Where metrics go, as variables of the container. Not in the ConfigMap: the pod of a `helm test` reads that too, and sends none. */ -}}
 {{- define "clearml-cleanup.metricsEnv" -}}
 {{- $gateway := .Values.metrics.pushgateway -}}
 {{- if $gateway.existingSecret }}

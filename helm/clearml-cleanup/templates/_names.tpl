@@ -21,14 +21,9 @@
 {{- include "clearml-cleanup.fullname" . }}-dashboard
 {{- end -}}
 
-{{- /* The names of the Leases, as a JSON list: that of the release or one for each shard, and that of the sweep. */ -}}
+{{- /* The names of the Leases, as a JSON list: that of the passes, for any `shards`, and that of the sweep. Their CronJobs have the same names. */ -}}
 {{- define "clearml-cleanup.leases" -}}
-{{- $names := list -}}
-{{- if gt (.Values.shards | int64) 1 -}}
-{{- range $shard := until (.Values.shards | int) }}{{ $names = append $names (printf "%s-%d" (include "clearml-cleanup.fullname" $) $shard) }}{{ end -}}
-{{- else -}}
-{{- $names = append $names (include "clearml-cleanup.fullname" .) -}}
-{{- end -}}
+{{- $names := list (include "clearml-cleanup.fullname" .) -}}
 {{- if .Values.sweep.enabled }}{{ $names = append $names (include "clearml-cleanup.sweepName" .) }}{{ end -}}
 {{- toJson $names -}}
 {{- end -}}

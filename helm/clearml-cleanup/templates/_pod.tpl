@@ -125,14 +125,20 @@ containers:
       - name: CLEANUP_CRONJOB
         value: {{ $fullname | quote }}
       {{- end }}
-      {{- if and (gt ($values.shards | int64) 1) (not .alone) (not .sweep) }}
+      {{- $divided := and (gt ($values.shards | int64) 1) (not .alone) (not .sweep) }}
+      {{- if $divided }}
       - name: CLEANUP_SHARDS
         value: {{ $values.shards | int64 | quote }}
+      - name: CLEANUP_JOB_UID
+        valueFrom:
+          fieldRef:
+            fieldPath: metadata.labels['batch.kubernetes.io/controller-uid']
       {{- end }}
       {{- if and $values.clearml.task.enabled .alone }}
       - name: CLEANUP_TASK
         value: "false"
-      {{- else if and $values.clearml.task.enabled (not .sweep) }}
+      {{- end }}
+      {{- if or $divided (and $values.clearml.task.enabled (not .alone) (not .sweep)) }}
       - name: CLEANUP_JOB
         valueFrom:
           fieldRef:

