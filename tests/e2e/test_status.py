@@ -15,15 +15,14 @@ pytestmark = pytest.mark.e2e
 FILLS_MEMORY = "a = b'x' * 10\nwhile True: a += a"
 FILLS_DISK = "import os, time\nfor _ in range(40): print(os.urandom(1 << 19).hex(), flush=True)\ntime.sleep(600)"
 """Its log: the pod has no other place to write to."""
+LIMITS = {"memory": "128Mi", "ephemeral-storage": "16Mi"}
 SLEEPS = "import time\ntime.sleep(600)"
 
 
 @pytest.fixture(scope="module")
 def release(namespace: str) -> Release:
     made = Release(namespace)
-    made.install(
-        "sandbox.enabled=true", "suspend=true", "resources.limits.memory=128Mi", "resources.limits.ephemeral-storage=16Mi"
-    )
+    made.install("sandbox.enabled=true", "suspend=true")
     return made
 
 
@@ -31,7 +30,8 @@ def start(release: Release, name: str, script: str, **spec: Any) -> None:
     """A Job of the release whose pod runs something else than a pass."""
     job = job_from(release.get("cronjob", release.name), name, [])
     job["spec"] |= {"backoffLimit": 0} | spec
-    container_of(job["spec"]["template"]).update(command=["python3", "-c", script], args=[])
+    resources = {"requests": {"cpu": "10m", "memory": "32Mi", "ephemeral-storage": "1Mi"}, "limits": LIMITS}
+    container_of(job["spec"]["template"]).update(command=["python3", "-c", script], args=[], resources=resources)
     job["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 1
     release.kubectl("create", "--filename", "-", text=json.dumps(job))
 
@@ -94,6 +94,10 @@ def test_the_next_pass_tells_of_each_once(killed: Release) -> None:
 
 def test_a_pod_that_a_quota_refuses_is_explained(release: Release, quota: None) -> None:
     release.start("refused")
-    until("the refusal", lambda: "exceeded quota: none" in lines(release).get("refused", "") or None)
-    assert "waiting for its pod to start; Job refused has no pod" in lines(release)["refused"]
+
+    def refusal() -> str | None:
+        said = lines(release).get("refused", "")
+        return said if "exceeded quota: none" in said else None
+
+    assert "waiting for its pod to start; Job refused has no pod" in until("the refusal", refusal)
     release.kubectl("delete", "job", "refused")
