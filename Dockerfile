@@ -20,23 +20,24 @@ COPY pyproject.toml README.md LICENSE ./
 COPY cleanup_job cleanup_job
 COPY clearml_sandbox clearml_sandbox
 COPY image image
-# What no command reads is removed. Compiled files are valid by what they are made from and not by its date, which tools that make
-# or copy images change.
 RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --no-index --wheel-dir /dist . \
- && /opt/build/bin/pip --python /opt/clearml-cleanup/bin/python install --quiet --no-compile --no-deps --no-index /dist/*.whl \
- && python3 image/trim.py /opt/clearml-cleanup/lib/python3*/site-packages
+ && /opt/build/bin/pip --python /opt/clearml-cleanup/bin/python install --quiet --no-compile --no-deps --no-index /dist/*.whl
 
+# What no command reads is removed, and the rest is compiled. Compiled files are valid without a look at their source's date, which
+# tools that make or copy images change.
 FROM build AS build-sandbox
 COPY requirements/image-sandbox.txt requirements/
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
     /opt/build/bin/pip --python /opt/clearml-cleanup/bin/python install --quiet --no-compile --no-deps --require-hashes \
     --only-binary :all: --requirement requirements/image-sandbox.txt \
+ && python3 image/trim.py /opt/clearml-cleanup \
  && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/clearml-cleanup/lib
 
 # The sandbox has no place beside real data.
 FROM build AS build-job
-WORKDIR /opt/clearml-cleanup/lib
-RUN rm -r python3*/site-packages/clearml_sandbox python3*/site-packages/cleanup_job/cli/demo.py \
+RUN rm -r /opt/clearml-cleanup/lib/python3*/site-packages/clearml_sandbox \
+    /opt/clearml-cleanup/lib/python3*/site-packages/cleanup_job/cli/demo.py \
+ && python3 image/trim.py /opt/clearml-cleanup \
  && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/clearml-cleanup/lib
 
 # Python with the libraries that it and the packages need: no shell, no package manager, no other program.

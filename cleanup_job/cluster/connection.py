@@ -115,6 +115,8 @@ def _said(error: Any) -> str:
 def connect(timeout: float, context: str | None = None) -> Cluster:
     """Find the cluster of KUBECONFIG, or else the one this pod runs in, or else the one of ~/.kube/config; sends no request.
 
+    A kubeconfig's cluster is reached through the proxy of the environment, if there is one, the one this pod runs in directly.
+
     Raises:
         NoClusterError: there is none, or its configuration can't be used.
     """
@@ -130,6 +132,9 @@ def connect(timeout: float, context: str | None = None) -> Cluster:
     try:
         if kubeconfig is None and context is None and POD_NAMESPACE.exists():
             package.config.load_incluster_config(configuration)
+            # Variables such as HTTPS_PROXY are there for ClearML and stores, which may be outside; the API server is not, and
+            # its address is rarely in NO_PROXY.
+            configuration.proxy = None
             namespace = POD_NAMESPACE.read_text(encoding="utf-8").strip()
         else:
             package.config.load_kube_config(

@@ -11,6 +11,7 @@ from cleanup_job.cluster import obstacles
 from cleanup_job.cluster.connection import NOT_FOUND, CallError, Cluster, Document
 from cleanup_job.cluster.cronjob import INDEX, JOB_NAME, by_age, container_of, ending, explained, state_of
 from cleanup_job.cluster.obstacles import Obstacle
+from cleanup_job.cluster.pod_ends import pod_end
 from cleanup_job.cluster.retrying import until_answered
 from cleanup_job.errors import SettingsError
 from cleanup_job.exit_codes import ExitCode
@@ -127,6 +128,8 @@ class Follower:
             if over and (not cut or misses > _MISSES):  # otherwise its last lines are still to be read
                 if cut:
                     self.notify(f"the end of the log of pod {pod} could not be read")
+                if cause := pod_end(found).cause:
+                    self.notify(f"pod {pod} was {cause.text}")
                 return int(state["terminated"]["exitCode"]) if "terminated" in state else UNKNOWN
             self.sleep(_PAUSE)
 
@@ -155,7 +158,7 @@ class Follower:
         found = obstacles.of_pod(pod, self.job)
         if not found:  # such as a Secret to mount that doesn't exist: only events say so
             events = self._events(f"involvedObject.name={pod['metadata']['name']},type=Warning")
-            found = obstacles.of_warnings(events, self.job)
+            found = obstacles.of_warnings(pod, self.job, events)
         self._say_once(found)
 
     def _explain_none(self, job: Document) -> None:

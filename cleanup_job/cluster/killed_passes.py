@@ -23,6 +23,9 @@ _TIMEOUT = 2.0
 _AT_MOST = 5.0
 """Seconds after which no further event is begun: a pass does not wait for it."""
 
+_ODD = (LookupError, TypeError, ValueError, AttributeError)
+"""What a document of an unexpected form raises: a help does not end a pass."""
+
 
 class UntoldError(Exception):
     """Pods or Jobs could not be read. ``str()`` says why."""
@@ -67,7 +70,7 @@ def tell(cronjob: str, namespace: str | None, host: str, shard: int) -> list[str
         jobs = _listed(cluster, "BatchV1Api", "list_namespaced_job", where)
         pods = _listed(cluster, "CoreV1Api", "list_namespaced_pod", where)
         found = untold([job for job in jobs if _belongs(job, cronjob)], pods, host, shard)
-    except (NoClusterError, CallError, LookupError, TypeError, ValueError) as error:  # the last three: an odd document
+    except (NoClusterError, CallError, *_ODD) as error:
         raise UntoldError(f"it is not known how the passes before this one ended: {error}") from error
     return [entry.text for entry in found if _is_news(entry, cronjob, namespace, host, began)]
 
@@ -96,17 +99,14 @@ def _is_news(entry: Killed, cronjob: str, namespace: str | None, host: str, bega
 
 def untold(jobs: list[Document], pods: list[Document], host: str, shard: int) -> list[Killed]:
     """The ends that are this pod's to tell, oldest first; ``jobs`` are those of its CronJob."""
-    by_name = {job["metadata"]["name"]: job for job in jobs}
-    of_passes = [pod for pod in pods if _job_of(pod) in by_name]
-    me = next(
-        (pod for pod in by_age(of_passes)[::-1] if _host(pod) == host), None
-    )  # each try of a shard has the same host name
+    names = {str(job["metadata"]["name"]) for job in jobs}
+    of_passes = [pod for pod in by_age(pods) if _job_of(pod) in names]
+    me = next((pod for pod in of_passes[::-1] if _host(pod) == host), None)  # each try of a shard has the same host name
     others = [pod for pod in of_passes if pod is not me]
     own = _job_of(me) if me else ""
     starts = list(_starts(others, jobs, own))
     found = [*_killed_pods(others), *_killed_jobs(jobs, others)]
-    mine = [entry for entry in found if _tells(own, shard, entry)]
-    return sorted((entry for entry in mine if not _is_told(entry, starts)), key=lambda entry: entry.at)
+    return sorted((end for end in found if _tells(own, shard, end) and not _is_told(end, starts)), key=lambda end: end.at)
 
 
 def _tells(job: str, shard: int, end: Killed) -> bool:

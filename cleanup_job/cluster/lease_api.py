@@ -1,39 +1,26 @@
 """Leases on the Kubernetes API: the three calls that holding one takes, and what their failures mean."""
 
-import math
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 from typing import Any, Literal, Protocol
 
-from cleanup_job.cluster.connection import CONFLICT, NOT_FOUND, CallError, NoClusterError, connect
+from cleanup_job.cluster.connection import CONFLICT, FORBIDDEN, NOT_FOUND, CallError, NoClusterError, connect
+from cleanup_job.cluster.lease_record import LeaseRecord, as_body, as_record
 from cleanup_job.errors import CleanupError, SettingsError, UnreachableError
 
 Verb = Literal["get", "create", "update"]
+_LABELS = ("app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/managed-by")
+_HELM = "meta.helm.sh/"
+"""Begins the annotations by which Helm knows the objects of a release: with them it adopts one that it did not create."""
 
 
 class LeaseChangedError(Exception):
     """The Lease was created, changed or deleted by another client since it was read."""
 
 
-@dataclass(frozen=True)
-class LeaseRecord:
-    """A Lease as the server has it; a `holder` of "" means that it is free."""
-
-    holder: str
-    acquired: datetime | None
-    renewed: datetime | None
-    duration: float
-    transitions: int = 0
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    """As it was read. Its `resourceVersion` makes `replace` fail if another client was faster."""
-
-    def expired(self, now: datetime) -> bool:
-        """Whether the holder did not renew it in time."""
-        # Without times it was written by hand, to keep passes from running.
-        if self.renewed is None or not self.duration:
-            return False
-        return now > self.renewed + timedelta(seconds=self.duration)
+class ForbiddenError(SettingsError):
+    """Kubernetes knows the account, and does not allow the call."""
 
 
 class LeaseApi(Protocol):
@@ -77,20 +64,38 @@ class KubernetesLeases:
             raise _failure(error, "get", namespace, name) from error
 
     def create(self, namespace: str, name: str, lease: LeaseRecord) -> None:
-        """Create the Lease, if it does not exist."""
-        self._write("create", namespace, name, lease, {"name": name})
+        """Create the Lease, if it does not exist, with the labels of the CronJob that has the same name, and as its own.
+
+        The chart gives both the same name, so the Lease is deleted with the release. Without such a CronJob, or the right to
+        read it, the Lease stays until someone deletes it.
+        """
+        metadata = {"name": name, **self._belongs_to(namespace, name)}
+        self._write("create", namespace, name, replace(lease, metadata=metadata))
 
     def replace(self, namespace: str, name: str, lease: LeaseRecord) -> None:
         """Write the Lease, if it has not changed since `lease.metadata` was read."""
-        self._write("update", namespace, name, lease, lease.metadata)
+        self._write("update", namespace, name, lease)
 
-    def _write(self, verb: Verb, namespace: str, name: str, lease: LeaseRecord, metadata: Mapping[str, Any]) -> None:
-        body = _body(lease, metadata)
+    def _belongs_to(self, namespace: str, name: str) -> Mapping[str, Any]:
+        try:
+            cronjob = self._cluster.call("BatchV1Api", "read_namespaced_cron_job", name, namespace)["metadata"]
+        except CallError as error:
+            if error.refused or error.status == NOT_FOUND:
+                return {"labels": {"app.kubernetes.io/name": "clearml-cleanup"}}
+            raise _failure(error, "create", namespace, name) from error
+        labels, annotations = (cronjob.get(kind) or {} for kind in ("labels", "annotations"))
+        return {
+            "labels": {label: labels[label] for label in _LABELS if label in labels},
+            "annotations": {key: text for key, text in annotations.items() if key.startswith(_HELM)},
+            "ownerReferences": [{"apiVersion": "batch/v1", "kind": "CronJob", "name": name, "uid": cronjob["uid"]}],
+        }
+
+    def _write(self, verb: Verb, namespace: str, name: str, lease: LeaseRecord) -> None:
         try:
             if verb == "create":
-                self._cluster.call("CoordinationV1Api", "create_namespaced_lease", namespace, body)
+                self._cluster.call("CoordinationV1Api", "create_namespaced_lease", namespace, as_body(lease))
             else:
-                self._cluster.call("CoordinationV1Api", "replace_namespaced_lease", name, namespace, body)
+                self._cluster.call("CoordinationV1Api", "replace_namespaced_lease", name, namespace, as_body(lease))
         except CallError as error:
             if error.status == CONFLICT or (error.status == NOT_FOUND and verb == "update"):
                 raise LeaseChangedError from error
@@ -99,13 +104,16 @@ class KubernetesLeases:
 
 def _failure(error: CallError, verb: Verb, namespace: str, name: str) -> CleanupError:
     lease = f"the Lease {name} (CLEANUP_LEASE) in namespace {namespace}"
+    kind = ForbiddenError if error.status == FORBIDDEN else SettingsError
     if error.refused and verb == "create":
-        return SettingsError(
+        return kind(
             f"There is no Lease {name} (CLEANUP_LEASE) in namespace {namespace}, and Kubernetes does not allow this account "
-            f"to create it: {error}. `helm upgrade` creates it; or allow create on leases of coordination.k8s.io there."
+            f"to create it: {error}. `helm upgrade` creates it. Argo CD leaves Leases out of what it applies, unless its "
+            "resource.exclusions are changed: set the chart's value lease.create=true, and passes create it. Or create it: "
+            f"{way_to_create(namespace, name)}"
         )
     if error.refused:
-        return SettingsError(
+        return kind(
             f"Kubernetes does not allow this account to {verb} {lease}: {error}. Bind it to a Role that allows get and "
             "update on this lease of coordination.k8s.io, as the Helm chart does; or unset CLEANUP_LEASE to run without one."
         )
@@ -119,37 +127,7 @@ def _failure(error: CallError, verb: Verb, namespace: str, name: str) -> Cleanup
     )
 
 
-def as_record(body: Mapping[str, Any]) -> LeaseRecord:
-    """The record in a Lease's document."""
-    spec = body.get("spec") or {}
-    return LeaseRecord(
-        spec.get("holderIdentity") or "",
-        _time(spec.get("acquireTime")),
-        _time(spec.get("renewTime")),
-        spec.get("leaseDurationSeconds") or 0,
-        spec.get("leaseTransitions") or 0,
-        body.get("metadata") or {},
-    )
-
-
-def _body(lease: LeaseRecord, metadata: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "apiVersion": "coordination.k8s.io/v1",
-        "kind": "Lease",
-        "metadata": dict(metadata),
-        "spec": {
-            "holderIdentity": lease.holder or None,
-            "acquireTime": _text(lease.acquired),
-            "renewTime": _text(lease.renewed),
-            "leaseDurationSeconds": max(1, math.ceil(lease.duration)),
-            "leaseTransitions": lease.transitions,
-        },
-    }
-
-
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
-
-
-def _text(time: datetime | None) -> str | None:
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if time else None
+def way_to_create(namespace: str, name: str) -> str:
+    """The command with which people create a Lease."""
+    lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name, "namespace": namespace}}
+    return f"kubectl create --filename - <<< '{json.dumps(lease)}'"

@@ -22,9 +22,12 @@ def ended_holders(
         return []
     alive, ended = _names(jobs, pods or {})
     prefix = f"{cronjob['metadata']['name']}-"
-    holders = [entry.holder for entry in leases if entry.holder and entry.namespace == namespace]
-    names = {holder: holder.split("_", 1)[0] for holder in holders}
-    return [holder for holder, name in names.items() if name not in alive and (name in ended or name.startswith(prefix))]
+
+    def is_over(holder: str) -> bool:
+        name = holder.split("_", 1)[0]
+        return name not in alive and (name in ended or name.startswith(prefix))
+
+    return [entry.holder for entry in leases if entry.holder and entry.namespace == namespace and is_over(entry.holder)]
 
 
 def _names(jobs: list[Document], pods: dict[str, list[Document]]) -> tuple[set[str], set[str]]:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from cleanup_job.cluster.connection import Document
 from cleanup_job.cluster.cronjob import variable
-from cleanup_job.cluster.lease_api import as_record
+from cleanup_job.cluster.lease_record import as_record
 from cleanup_job.cluster.reading import Reader, UnreadableError
 
 
@@ -25,16 +25,10 @@ class LeaseStatus:
 
 
 def lease_statuses(reader: Reader, cronjob: Document, namespace: str, now: datetime) -> list[LeaseStatus]:
-    """The Leases of the CronJob's passes, one for each shard; ``namespace`` is the CronJob's own."""
+    """The Lease of the CronJob's passes, if they have one; ``namespace`` is the CronJob's own."""
     where = variable(cronjob, "CLEANUP_LEASE_NAMESPACE") or namespace
-    return [_lease(reader, name, where, now) for name in _lease_names(cronjob)]
-
-
-def _lease_names(cronjob: Document) -> list[str]:
-    name, shards = variable(cronjob, "CLEANUP_LEASE"), int(variable(cronjob, "CLEANUP_SHARDS") or 1)
-    if name is None:
-        return []
-    return [name] if shards == 1 else [f"{name}-{shard}" for shard in range(shards)]
+    name = variable(cronjob, "CLEANUP_LEASE")
+    return [] if name is None else [_lease(reader, name, where, now)]
 
 
 def _lease(reader: Reader, name: str, namespace: str, now: datetime) -> LeaseStatus:
@@ -46,13 +40,14 @@ def _lease(reader: Reader, name: str, namespace: str, now: datetime) -> LeaseSta
     if body is None:
         return LeaseStatus(name, namespace, "absent")
     record = as_record(body)
-    if not record.holder:
+    claim = record.claim
+    if claim is None:
         return LeaseStatus(name, namespace, "free")
-    ends = record.renewed + timedelta(seconds=record.duration) if record.renewed and record.duration else None
+    ends = claim.renewed + timedelta(seconds=claim.duration) if claim.renewed and claim.duration else None
     return LeaseStatus(
         name,
         namespace,
-        "expired" if record.expired(now) else "held",
+        "expired" if ends and ends < now else "held",
         record.holder,
         *(time.isoformat() if time else None for time in (record.acquired, record.renewed, ends)),
     )

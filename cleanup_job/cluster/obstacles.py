@@ -73,13 +73,12 @@ def _waiting(pod: str, container: Document) -> Obstacle:
     return _obstacle(f"pod {pod} does not start: {waits['reason']}: {waits.get('message')}")
 
 
-def of_warnings(events: Iterable[Document], job: str) -> list[Obstacle]:
+def of_warnings(pod: Document, job: str, events: Iterable[Document]) -> list[Obstacle]:
     """Why a pod does not start whose status says nothing: a Secret to mount that doesn't exist, for example."""
-    found = []
-    for event in events:
-        name = without_random(str((event.get("involvedObject") or {}).get("name")), job)
-        found.append(_obstacle(f"pod {name}: {event.get('reason')}: {without_random(str(event.get('message')), job)}"))
-    return found
+    name = without_random(pod["metadata"]["name"], job)
+    return [
+        _obstacle(f"pod {name}: {event.get('reason')}: {without_random(str(event.get('message')), job)}") for event in events
+    ]
 
 
 def of_job(job: Document, name: str, events: Iterable[Document]) -> list[Obstacle]:

@@ -65,74 +65,98 @@ class PassResult:
 
 def pass_result(job: Document, pods: list[Document], events: list[Document]) -> PassResult:
     """What is known of a pass: by its Job, the pods of this Job, and the Job's events `FailedCreate`."""
-    condition = ending(job) or {}
-    failure = condition if condition.get("type") == "Failed" else {}
-    shards = _shards(job)
-    newest = _newest(pods)
-    ends = [pod_end(pod) for pod in newest]
-    cause = _cause(job, ends) if condition else None
-    before = [pod for pod in by_age(pods) if pod not in newest]
-    if not condition and shards is None:  # the Job will try again
-        before += [pod for pod in newest if has_ended(pod, _container(job))]
-    telling = [end for end in ends if condition or shards is not None]
-    status = job.get("status") or {}
+    seen = _Seen(job, pods)
+    status, failure, ends = job.get("status") or {}, seen.failure, seen.telling
+    cause = seen.cause()
     return PassResult(
-        job=job["metadata"]["name"],
+        job=seen.name,
         started=status.get("startTime"),
-        finished=status.get("completionTime") or failure.get("lastTransitionTime"),
+        finished=status.get("completionTime", failure.get("lastTransitionTime")),
         manual=_is_manual(job),
-        state=_state(job, condition, newest),
-        reason=str(failure.get("reason") or ""),
-        exit_code=_exit_code(ends, shards or 1) if condition else None,
-        summary=_summary(telling, divided=shards is not None),
-        said=_text(telling),
-        shards=[_of_shard(end) for end in ends] if shards else None,
-        message=str(failure.get("message") or ""),
-        cause=cause.word if cause else "",
-        explanation=cause.text if cause else "",
-        tries=_tries(job, newest),
+        state=seen.state(),
+        reason=failure.get("reason", ""),
+        exit_code=seen.exit_code(),
+        summary=_summary(ends, divided=seen.is_divided),
+        said=_text(ends),
+        shards=[_of_shard(end) for end in seen.ends] if seen.is_divided else None,
+        message=failure.get("message", ""),
+        cause=cause.word,
+        explanation=cause.text,
+        tries=_tries(job, seen.newest),
         max_tries=_max_tries(job),
-        tries_before=[_as_try(pod_end(pod)) for pod in before],
-        pod=newest[-1]["metadata"]["name"] if newest else "",
-        obstacles=[] if condition else _obstacles(job, newest, events),
-        skipped=_skipped(_text(telling)),
+        tries_before=[_as_try(pod_end(pod)) for pod in seen.tries_before()],
+        pod=next((pod["metadata"]["name"] for pod in seen.newest[::-1]), ""),
+        obstacles=seen.obstacles(events) if seen.is_live else [],
+        skipped=_skipped(_text(ends)),
     )
 
 
-def _newest(pods: list[Document]) -> list[Document]:
-    """The newest pod of each shard, in the order of the shards."""
-    newest = {shard_of(pod): pod for pod in by_age(pods)}
-    return [newest[shard] for shard in sorted(newest)]
+_NO_CAUSE = Cause("", "")
 
 
-def _state(job: Document, condition: Document, newest: list[Document]) -> str:
-    if condition:
-        return str(condition["type"]).lower()
-    if job["spec"].get("suspend"):
-        return "suspended"
-    return "running" if any("running" in state_of(pod, _container(job)) for pod in newest) else "waiting"
+class _Seen:
+    """A Job and its pods, as they are now."""
 
+    def __init__(self, job: Document, pods: list[Document]) -> None:
+        """Sort the pods: the newest of each shard, and those before."""
+        self.job = job
+        self.name: str = job["metadata"]["name"]
+        self.container: str = container_of(job["spec"]["template"])["name"]
+        self.is_live = ending(job) is None
+        self.is_divided = _shards(job) is not None
+        newest = {shard_of(pod): pod for pod in by_age(pods)}
+        self.newest = [newest[shard] for shard in sorted(newest)]
+        self.before = [pod for pod in by_age(pods) if pod not in self.newest]
+        self.ends = [pod_end(pod) for pod in self.newest]
 
-def _container(job: Document) -> str:
-    name: str = container_of(job["spec"]["template"])["name"]
-    return name
+    @property
+    def failure(self) -> Document:
+        """The condition that says why it failed; empty if it did not."""
+        condition = ending(self.job) or {}
+        return condition if condition.get("type") == "Failed" else {}
 
+    @property
+    def telling(self) -> list[PodEnd]:
+        """The pods that say how the pass ended: none while the Job may try again."""
+        return [] if self.is_live and not self.is_divided else self.ends
 
-def _cause(job: Document, ends: list[PodEnd]) -> Cause | None:
-    """What ended the pass from outside. A try that was killed does not count once a later one did the work."""
-    return job_cause(job) or next((end.cause for end in ends if end.cause), None)
+    def state(self) -> str:
+        """As in ``PassResult``."""
+        condition = ending(self.job)
+        if condition:
+            return str(condition["type"]).lower()
+        if self.job["spec"].get("suspend"):
+            return "suspended"
+        return "running" if any("running" in self._state_of(pod) for pod in self.newest) else "waiting"
 
+    def cause(self) -> Cause:
+        """What ended the pass from outside. A try that was killed does not count once a later one did the work."""
+        if self.is_live:
+            return _NO_CAUSE
+        return job_cause(self.job) or next((end.cause for end in self.ends if end.cause), _NO_CAUSE)
 
-def _obstacles(job: Document, newest: list[Document], events: list[Document]) -> list[str]:
-    """Why the Job has no pod that works."""
-    name, container = job["metadata"]["name"], _container(job)
-    if not newest:
-        return [entry.text for entry in obstacles.of_job(job, name, events)]
-    starting = [pod for pod in newest if not {"running", "terminated"} & set(state_of(pod, container))]
-    found = [entry for pod in starting for entry in obstacles.of_pod(pod, name)]
-    ending_now = [pod for pod in newest if not has_ended(pod, container) and "running" in state_of(pod, container)]
-    leaving = [cause.text for pod in ending_now if (cause := cause_of(pod, container))]
-    return [entry.text for entry in obstacles.unique(found)] + [f"its pod is being {text}" for text in leaving]
+    def exit_code(self) -> int | None:
+        """The highest exit code, once the Job has ended and every part of the pass has one."""
+        codes = [end.exit_code for end in self.ends if end.exit_code is not None]
+        return max(codes) if not self.is_live and len(codes) >= (_shards(self.job) or 1) else None
+
+    def tries_before(self) -> list[Document]:
+        """Pods that ended and were followed by another, or will be."""
+        if self.is_divided or not self.is_live:
+            return self.before
+        return [*self.before, *(pod for pod in self.newest if has_ended(pod, self.container))]
+
+    def obstacles(self, events: list[Document]) -> list[str]:
+        """Why the Job has no pod that works."""
+        if not self.newest:
+            return [entry.text for entry in obstacles.of_job(self.job, self.name, events)]
+        starting = [pod for pod in self.newest if not {"running", "terminated"} & set(self._state_of(pod))]
+        found = obstacles.unique(entry for pod in starting for entry in obstacles.of_pod(pod, self.name))
+        causes = (cause_of(pod, self.container) for pod in self.newest if not has_ended(pod, self.container))
+        return [*(entry.text for entry in found), *(f"its pod is being {cause.text}" for cause in causes if cause)]
+
+    def _state_of(self, pod: Document) -> Document:
+        return state_of(pod, self.container)
 
 
 def _is_manual(job: Document) -> bool:
@@ -188,12 +212,6 @@ def _shards(job: Document) -> int | None:
     """In how many pods the pass runs; None where it is not divided."""
     parts: int = job["spec"].get("completions") or 1
     return parts if job["spec"].get("completionMode") == "Indexed" and parts > 1 else None
-
-
-def _exit_code(ends: list[PodEnd], parts: int) -> int | None:
-    """The highest exit code, once every part of the pass has one."""
-    codes = [end.exit_code for end in ends if end.exit_code is not None]
-    return max(codes) if len(codes) >= parts else None
 
 
 def _sum(summaries: list[dict[str, Any]]) -> dict[str, Any]:

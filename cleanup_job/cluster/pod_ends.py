@@ -17,7 +17,7 @@ SIGKILL = 137
 """The exit code of a container that was killed: 128 and the signal's number."""
 _UNKNOWN = "ContainerStatusUnknown"
 """The reason of a container whose end its node did not see; its message is the node's, not the pass's."""
-_LOW = re.compile(r"low on resource: ([\w./-]+)")
+_LOW = re.compile(r"low on resource: ([\w-]+)")
 _DISRUPTIONS = {
     "EvictionByEvictionAPI": "evicted through Kubernetes' API, as a drain of its node does",
     "PreemptionByScheduler": "evicted for a pod of higher priority",
@@ -75,7 +75,7 @@ def pod_end(pod: Document) -> PodEnd:
         exit_code=ended.get("exitCode"),
         cause=cause_of(pod, container) if has_ended(pod, container) else None,
         summary=summary,
-        said="" if summary else said,
+        said="" if summary else _message(said),
     )
 
 
@@ -90,6 +90,15 @@ def _summary(said: str) -> dict[str, Any] | None:
         if isinstance(document, dict) and isinstance(document.get("deleted"), int):
             return document
     return None
+
+
+def _message(said: str) -> str:
+    """What it says to people: a Job without a pass, which was not due or which an agent got, says it as JSON."""
+    with suppress(ValueError):
+        document = json.loads(said)
+        if isinstance(document, dict) and isinstance(document.get("message"), str):
+            return str(document["message"])
+    return said
 
 
 def _failed_at(pod: Document) -> str | None:

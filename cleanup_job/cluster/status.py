@@ -1,7 +1,7 @@
 """What is known of an installed release: its schedule, its lease, and how its last passes ended."""
 
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from cleanup_job.cluster.connection import CallError, Cluster, Document
@@ -11,28 +11,10 @@ from cleanup_job.cluster.lease_status import LeaseStatus, lease_statuses
 from cleanup_job.cluster.pass_result import PassResult, pass_result
 from cleanup_job.cluster.reading import Reader, UnreadableError
 from cleanup_job.cluster.schedule import Missed, missed_run, next_run
+from cleanup_job.cluster.week import Week, last_week
 
 PASSES = 10
 """Passes that are listed."""
-_WEEK = timedelta(days=7)
-
-
-@dataclass(frozen=True, slots=True)
-class Week:
-    """What the passes did that began in the last seven days, as far as Kubernetes still has their Jobs."""
-
-    passes: int = 0
-    """Jobs, without those that ran no pass because it was not due or an agent got it."""
-    failed: int = 0
-    dry_runs: int = 0
-    """These count as passes, and nothing that they would delete is in the sums."""
-    tasks: int = 0
-    models: int = 0
-    files: int = 0
-    bytes: int = 0
-    """Bytes of deleted files whose size is known."""
-    complete: bool = True
-    """Whether no Job of this time can have been deleted, as the CronJob's history limits make it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +57,7 @@ def read(cluster: Cluster, namespace: str, cronjob: Document, now: datetime | No
     leases = lease_statuses(reader, cronjob, namespace, now)
     jobs = _jobs(reader, cronjob, namespace)
     pods = _pods(reader, namespace) if jobs else {}
-    refusals = _refusals(cluster, namespace) if jobs and _lacks_pod(jobs, pods) else {}
-    passes = [pass_result(job, (pods or {}).get(_name(job), []), refusals.get(_name(job), [])) for job in jobs or []]
+    passes = _passes(jobs or [], pods, cluster, namespace)
     suspended = bool(spec.get("suspend"))
     coming = None if suspended else next_run(spec["schedule"], spec.get("timeZone"), now)
     active = _started_by_schedule(status) if jobs is None else [entry.job for entry in passes if entry.live]
@@ -94,9 +75,14 @@ def read(cluster: Cluster, namespace: str, cronjob: Document, now: datetime | No
         passes=passes[:PASSES],
         missing=reader.missing,
         missed=missed_run(cronjob, active, now),
-        week=_week(passes, cronjob, now),
+        week=last_week(passes, cronjob, now),
         ended_holders=ended_holders(leases, cronjob, namespace, jobs, pods),
     )
+
+
+def _passes(jobs: list[Document], pods: dict[str, list[Document]] | None, cluster: Cluster, namespace: str) -> list[PassResult]:
+    refusals = _refusals(cluster, namespace) if _lacks_pod(jobs, pods) else {}
+    return [pass_result(job, (pods or {}).get(_name(job), []), refusals.get(_name(job), [])) for job in jobs]
 
 
 def _name(job: Document) -> str:
@@ -106,39 +92,6 @@ def _name(job: Document) -> str:
 def _started_by_schedule(status: Document) -> list[str]:
     """The active Jobs that the CronJob itself knows: those that it started."""
     return [entry["name"] for entry in status.get("active") or []]
-
-
-def _week(passes: list[PassResult], cronjob: Document, now: datetime) -> Week:
-    """The sums of the last week."""
-    since = now - _WEEK
-    recent = [
-        entry for entry in passes if entry.started and datetime.fromisoformat(entry.started) >= since and not entry.skipped
-    ]
-    own = [entry.summary for entry in recent if entry.summary]
-    summaries = [*own, *(one["summary"] for entry in recent for one in entry.tries_before if one["summary"])]
-    done = [summary for summary in summaries if not summary.get("dry_run")]
-
-    def added(name: str) -> int:
-        return sum(int(summary.get(name) or 0) for summary in done)
-
-    return Week(
-        passes=len(recent),
-        failed=sum(entry.state == "failed" for entry in recent),
-        dry_runs=sum(bool(summary.get("dry_run")) for summary in own),
-        tasks=added("deleted"),
-        models=added("models"),
-        files=added("files"),
-        bytes=added("bytes"),
-        complete=_is_complete(passes, cronjob["spec"], recent),
-    )
-
-
-def _is_complete(passes: list[PassResult], spec: Document, recent: list[PassResult]) -> bool:
-    """Whether all Jobs of the last week are known: one from before it is there, or there are fewer than are kept."""
-    ended = {state: sum(entry.state == state for entry in passes) for state in ("complete", "failed")}
-    limits = {"complete": spec.get("successfulJobsHistoryLimit", 3), "failed": spec.get("failedJobsHistoryLimit", 1)}
-    older = {state: any(entry.state == state and entry not in recent for entry in passes) for state in ended}
-    return all(older[state] or ended[state] < limits[state] for state in ended)
 
 
 def _lacks_pod(jobs: list[Document], pods: dict[str, list[Document]] | None) -> bool:

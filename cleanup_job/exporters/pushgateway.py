@@ -9,6 +9,7 @@ from functools import partial
 from urllib.parse import unquote, urlsplit
 
 import requests
+import urllib3
 from prometheus_client import CollectorRegistry, pushadd_to_gateway
 
 from cleanup_job.errors import CleanupError
@@ -48,6 +49,8 @@ def push(registry: CollectorRegistry, address: str, job: str, group: Mapping[str
     plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     http = requests.Session()
     fix_environment(http, plain)
+    if verify is False:
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the operator knows
     for scheme in ("http://", "https://"):
         http.mount(scheme, BoundedAdapter(verify))
     if parts.username is not None:

@@ -13,6 +13,7 @@ from cleanup_job.errors import CleanupError, LeaseHeldError
 from cleanup_job.exit_codes import ExitCode, StopReason
 from cleanup_job.job import metrics, pod
 from cleanup_job.passes.cleanup import Stop
+from cleanup_job.report import json_lines, k8s_event
 from cleanup_job.service_task.schedule import Skipped
 from cleanup_job.settings.model import Settings
 
@@ -73,14 +74,20 @@ class Job(ABC, Generic[ReportT]):
             self._send_metrics()
             raise
         if skipped is not None:
-            pod.write_termination_message(skipped.text)
-            return ExitCode.DONE
+            return self._end_without_pass(skipped)
         if self._report.finished is None:
             self._close()
         self._publish()
         self._send_metrics()
         self._output.finished(self._report)
         return self._report.exit_code
+
+    def _end_without_pass(self, skipped: Skipped) -> ExitCode:
+        pod.write_termination_message(json_lines.dumps(skipped.line))
+        if skipped.not_done is not None:
+            event = k8s_event.of_run_before(f"{skipped.not_done.text}. Now: {skipped.text}", pod.NAME)
+            pod.leave_event(self._settings.cluster.cronjob, self._settings.cluster.lease_namespace, event, self._warn)
+        return skipped.exit_code
 
     def _work_within_lease(self) -> Skipped | None:
         try:

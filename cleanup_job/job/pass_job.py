@@ -23,6 +23,7 @@ from cleanup_job.planning.outcome import Report
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.selection import Chosen, OwnTasks
 from cleanup_job.report import json_lines, k8s_event, termination_message
+from cleanup_job.report.phrases import link
 from cleanup_job.service_task import parameters
 from cleanup_job.service_task.draft_settings import DraftSettings
 from cleanup_job.service_task.own_task import OwnTask
@@ -195,7 +196,7 @@ class PassJob(Job[Report]):
             return skipped
         if mine.settings.service_task.task_mode == "pod":
             return None
-        return runs.hand_over(mine, self._report.started)
+        return runs.hand_over(mine, self._report.started, partial(link, self._report))
 
     def _clean_and_report(
         self, edits: DraftSettings, tasks: ServiceTasks, mine: OwnTask, run: TaskId, connection: wiring.Login

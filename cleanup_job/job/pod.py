@@ -10,6 +10,7 @@ from threading import Event, Thread
 from types import FrameType
 from typing import Any
 
+from cleanup_job.errors import SettingsError
 from cleanup_job.exit_codes import ExitCode, StopReason
 from cleanup_job.passes.cleanup import PATIENCE, Stop
 from cleanup_job.passes.scheduler import LISTENS
@@ -96,10 +97,16 @@ def lease(settings: Settings, stop: Stop, warn: Callable[[str], None]) -> Any:
 
     Raises:
         LeaseHeldError: another pass held it for the whole wait, or the run was stopped while it waited.
+        SettingsError: the pass has several pods, and it is not known which Job they belong to.
     """
     if settings.cluster.lease is None:
         return nullcontext()
     from cleanup_job.cluster.lease import hold  # noqa: PLC0415 -- kubernetes is slow to import
+    from cleanup_job.cluster.lease_record import Part  # noqa: PLC0415 -- as above
+
+    part = None
+    if settings.run.shards > 1:
+        part = Part(_whole_pass(settings), settings.run.shard or 0)
 
     def lost(reason: str) -> None:
         stop.lost = reason
@@ -107,13 +114,25 @@ def lease(settings: Settings, stop: Stop, warn: Callable[[str], None]) -> Any:
         warn(reason)
 
     return hold(
-        settings.cluster.lease if settings.run.shards == 1 else f"{settings.cluster.lease}-{settings.run.shard}",
+        settings.cluster.lease,
         settings.cluster.lease_namespace,
+        part=part,
         wait=settings.cluster.lease_wait_seconds,
         on_wait=warn,
         stopped=lambda: bool(stop.reason),
         on_lost=lost,
     )
+
+
+def _whole_pass(settings: Settings) -> str:
+    """The pass that this pod shares with the others of its Job. Another Job is another pass, even one of the same name."""
+    job, shards = settings.cluster.job, settings.run.shards
+    if job is None:
+        raise SettingsError(
+            f"CLEANUP_SHARDS={shards} and CLEANUP_LEASE={settings.cluster.lease}, but CLEANUP_JOB is not set: only pods of the "
+            "same Job may hold the Lease at the same time. Set it to the Job's name in each pod, as the Helm chart does."
+        )
+    return "_".join(filter(None, (job, f"{shards}-shards", settings.cluster.job_uid)))
 
 
 def write_termination_message(text: str) -> None:

@@ -275,6 +275,9 @@ class Run:
     started: datetime | None
     last_update: datetime | None
     tags: tuple[str, ...] = ()
+    created: datetime | None = None
+    status_reason: str = ""
+    status_message: str = ""
 
 
 @dataclass(frozen=True, slots=True)

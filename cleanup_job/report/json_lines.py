@@ -52,12 +52,17 @@ def parameters(rows: Sequence[tuple[str, str, str]]) -> Line:
 
 def not_due(text: str, *, last: str | None = None, due: str | None = None, run: str | None = None) -> Line:
     """There was no pass: the last one was too recent, or a run of it is queued or running elsewhere."""
-    return line("not_due", "info", message=text, last=last, due=due, run=run)
+    return line("not_due", "info", message=text, last=last, due=due, run=run, exit_code=0, run_before=None)
 
 
 def enqueued(text: str, task: str, queue: str, workers: int | None) -> Line:
     """There was no pass here: an agent will run it."""
-    return line("enqueued", "info", message=text, run=task, queue=queue, workers=workers)
+    return line("enqueued", "info", message=text, run=task, queue=queue, workers=workers, exit_code=0, run_before=None)
+
+
+def after_run(skipped: Line, run_before: Line, exit_code: int) -> Line:
+    """The line of a Job without a pass, after a run on an agent that did not do its whole pass."""
+    return skipped | {"level": "warning", "exit_code": exit_code, "run_before": run_before}
 
 
 def expected(tasks: int | None) -> Line:
@@ -76,9 +81,12 @@ def progress(done: int, total: int | None, elapsed: float) -> Line:
     return line("progress", "info", done=done, tasks=total, seconds_left=left)
 
 
-def task(outcome: TaskOutcome, report: Report | None) -> Line:
-    """What became of one task."""
-    level = {Verdict.FAILED: "error", Verdict.KEPT: "warning"}.get(outcome.verdict, "info")
+def task(outcome: TaskOutcome, report: Report | None, level: str = "info") -> Line:
+    """What became of one task. With the level ``debug``, all lines have it except those of tasks that failed."""
+    if outcome.verdict is Verdict.FAILED:
+        level = "error"
+    elif outcome.verdict is Verdict.KEPT and level != "debug":
+        level = "warning"
     return line(
         "task",
         level,

@@ -50,6 +50,11 @@ def of_error(error: str, pod: str) -> Event:
     return Event("Warning", "CleanupFailed", _message(error, pod))
 
 
+def of_run_before(text: str, pod: str) -> Event:
+    """The Event of a run that an agent was given and that did not do its whole pass; ``pod`` is of the Job that tells."""
+    return Event("Warning", "AgentRunNotDone", _message(text, pod))
+
+
 def of_killed(text: str, pod: str) -> Event:
     """The Event for a pass before this one, which Kubernetes ended; ``pod`` is the one that noticed it."""
     return Event("Warning", "PassKilled", _message(text, pod))

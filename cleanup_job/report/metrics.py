@@ -28,7 +28,7 @@ Value = float | Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What is known of a metric beside its value. Its unit is the last word of its name, where that is one."""
+    """What is known of a metric beside its value. Its name ends in its unit, if it has one."""
 
     text: str
     """What it says, in a sentence."""

@@ -19,9 +19,12 @@ _VERDICT_TEXTS = {
 }
 
 
-def orphan_line(orphan: Orphan) -> Line:
-    """The log line of an orphan."""
-    level = {OrphanVerdict.FAILED: "error", OrphanVerdict.ODD: "warning"}.get(orphan.verdict, "info")
+def orphan_line(orphan: Orphan, level: str = "info") -> Line:
+    """The log line of an orphan. With the level ``debug``, all lines have it except those of orphans that failed."""
+    if orphan.verdict is OrphanVerdict.FAILED:
+        level = "error"
+    elif orphan.verdict is OrphanVerdict.ODD and level != "debug":
+        level = "warning"
     return line("orphan", level, **_fields(orphan))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from cleanup_job.errors import AnswerError, CleanupError, SettingsError
+from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import Run, ServiceTask
 from cleanup_job.report import json_lines
 from cleanup_job.service_task import parameters
@@ -11,6 +12,7 @@ from cleanup_job.service_task.draft import warn_of_secret
 from cleanup_job.service_task.edits import Known
 from cleanup_job.service_task.own_task import OwnTask
 from cleanup_job.service_task.ports import ServiceTasks
+from cleanup_job.service_task.run_before import not_done
 from cleanup_job.service_task.run_marks import (
     ENDED,
     WAITING,
@@ -62,8 +64,13 @@ class DraftRuns:
         except CleanupError as error:
             self._warn(f"run {run.id}: {error}")
 
-    def hand_over(self, mine: OwnTask, now: datetime) -> Skipped:
-        """Enqueue a clone of the draft for an agent, with all settings that count here.
+    def hand_over(self, mine: OwnTask, now: datetime, link: Callable[[TaskId, str], str]) -> Skipped:
+        """Enqueue a clone of the draft for an agent, with all settings that count here, and look how the run before ended.
+
+        Args:
+            mine: The pass's task.
+            now: The current time.
+            link: Gives the page of a task in ClearML, by its id and its project's.
 
         Raises:
             SettingsError: there is no such queue, or no draft.
@@ -73,30 +80,16 @@ class DraftRuns:
                 "CLEANUP_TASK_MODE=agent, but ClearML did not let this pass register the draft task, so nothing was enqueued. "
                 "Give the key the right to create tasks in that project, or set CLEANUP_TASK_MODE=pod."
             )
-        self._warn_of_failure(mine.runs)
-        return (
-            self._still_there(mine.runs)
+        project = mine.draft.project
+        before = not_done(mine.runs, now, lambda run: link(run, project))
+        if before is not None:
+            self._warn(before.text)
+        skipped = (
+            _still_there(mine.runs)
             or _ran_once(mine)
             or self.enqueue(mine.draft, (mine.settings, mine.origins), mine.statement, now)
         )
-
-    def _warn_of_failure(self, runs: list[Run]) -> None:
-        """Warn of a last run that did nothing: only ClearML shows it."""
-        last = next((run for run in runs if run.status in ENDED), None)
-        if last is None or (last.status != "failed" and began(last)):
-            return
-        what = "failed" if last.status == "failed" else "ended before its pass began (could the agent install it?)"
-        self._warn(f"the last run, {last.id}, {what}: look at its console in ClearML")
-
-    def _still_there(self, runs: list[Run]) -> Skipped | None:
-        """Why nothing is enqueued beside a run that waits or works."""
-        run = next((run for run in runs if run.status == "queued" or (run.status in WAITING and is_alive(run))), None)
-        if run is None:
-            return None
-        doing = "still waits in its queue" if run.status == "queued" else "is still running"
-        if run.status == "queued":
-            self._warn(f"run {run.id} {doing}: does an agent listen on it?")
-        return not_due(f"run {run.id} {doing}; nothing was enqueued", run=run.id)
+        return skipped.after(before)
 
     def enqueue(self, draft: ServiceTask, known: Known, statement: parameters.Values, now: datetime) -> Skipped:
         """Clone a draft and enqueue the clone.
@@ -142,6 +135,15 @@ class DraftRuns:
             self._tasks.archive(old)
         except AnswerError as error:
             self._warn(f"{len(old)} old runs could not be archived: {error}")
+
+
+def _still_there(runs: list[Run]) -> Skipped | None:
+    """Why nothing is enqueued beside a run that waits or works."""
+    run = next((run for run in runs if run.status == "queued" or (run.status in WAITING and is_alive(run))), None)
+    if run is None:
+        return None
+    doing = "still waits in its queue" if run.status == "queued" else "is still running"
+    return not_due(f"run {run.id} {doing}; nothing was enqueued", run=run.id)
 
 
 def _ran_once(mine: OwnTask) -> Skipped | None:

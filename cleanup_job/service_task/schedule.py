@@ -1,14 +1,16 @@
 """Whether a pass is due: it may come earlier than the period that people entered in ClearML. Pure."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cleanup_job.exit_codes import ExitCode
 from cleanup_job.planning.records import LEFT_TAG, Run
 from cleanup_job.report import json_lines
 from cleanup_job.report.formatting import moment
 from cleanup_job.service_task.own_task import OwnTask
+from cleanup_job.service_task.run_before import NotDone
 from cleanup_job.service_task.run_marks import DRY_RUN, began
 from cleanup_job.settings.model import Settings
 
@@ -22,6 +24,20 @@ class Skipped:
 
     text: str
     line: dict[str, Any]
+    not_done: NotDone | None = None
+    """The run that an agent was given before, if it did not do its whole pass."""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The exit code of the Job."""
+        return ExitCode.RUN_BEFORE_NOT_DONE if self.not_done else ExitCode.DONE
+
+    def after(self, before: NotDone | None) -> "Skipped":
+        """The same, after a run that did not do its whole pass."""
+        if before is None:
+            return self
+        line = json_lines.after_run(self.line, before.as_document(), ExitCode.RUN_BEFORE_NOT_DONE)
+        return replace(self, line=line, not_done=before)
 
 
 def is_scheduled(settings: Settings) -> bool:

@@ -52,7 +52,13 @@ class ClusterSettings(Group):
     job: str | None = option(
         None,
         "Name of the Job that this pod belongs to. Only a pass in a Job that the CronJob's schedule made can be skipped as not "
-        "due. The Helm chart sets it.",
+        "due, and only pods of the same Job share a pass (`shards`). The Helm chart sets it.",
         pattern=DNS_NAME,
         max_length=253,
+    )
+    job_uid: str | None = option(
+        None,
+        "Uid of that Job, which tells it from an earlier one with the same name. The Helm chart sets it with `shards`.",
+        pattern=DNS_NAME,
+        max_length=63,
     )

@@ -105,6 +105,14 @@ class OutputSettings(Group):
     log_level: Literal["debug", "info", "warning", "error"] = option(
         "info", "Least severe log lines to print.", edit=Edit.LISTED, sweeps=True, rare=True
     )
+    task_log_level: Literal["info", "debug"] = option(
+        "info",
+        "Level of the log lines about single tasks, or task folders of a sweep, that did not fail. `debug` leaves them out, so "
+        "that the log does not grow with the number of tasks, unless CLEANUP_LOG_LEVEL is `debug` too.",
+        edit=Edit.LISTED,
+        sweeps=True,
+        rare=True,
+    )
     report: Reports = option(
         (),
         "Write reports to these files, or objects in buckets (`s3://bucket/reports/{started}.html`). The ending decides the "

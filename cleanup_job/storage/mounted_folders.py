@@ -72,7 +72,7 @@ class MountedFolders:
 
     @property
     def sent(self) -> Counter[str]:
-        """None: nothing is asked over the network."""
+        """No requests: nothing is asked over the network."""
         return Counter()
 
     def holds(self, name: str) -> bool:

@@ -112,3 +112,21 @@ def test_a_wrong_parameter_fails_the_agents_run(sandbox: Sandbox, ui: WebUI, tmp
     assert (run["status"], run["status_reason"]) == ("failed", "worker execution exit code 2")
     assert "General/delete_threshold_days of task" in str(run["comment"])
     assert len(ui.tasks(system_tags=["archived"])) == 4
+
+
+def test_what_the_agent_could_not_install_is_told_by_the_next_job(
+    sandbox: Sandbox, ui: WebUI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CLEANUP_TASK_REQUIREMENT", f"clearml-cleanup @ {(tmp_path / 'missing.whl').as_uri()}")
+    for name, value in {"CLEANUP_TASK": "true", "CLEANUP_TASK_MODE": "agent", "CLEANUP_RUN_AS_SERVICE": "true"}.items():
+        monkeypatch.setenv(name, value)
+    with agent(sandbox, tmp_path):
+        assert main(["run"]) == 0
+        run = ended(ui, tmp_path)
+    assert "Could not install task requirements" in ui.console(sandbox, str(run["id"]))
+    capsys.readouterr()
+    assert main(["run"]) == 7
+    said = capsys.readouterr().out
+    assert f"run {run['id']}, which an agent was given before, ended before its pass began" in said
+    assert [task["status"] for task in ui.runs()] == ["failed", "queued"]
+    assert len(ui.tasks(system_tags=["archived"])) == 4

@@ -14,6 +14,8 @@ Object = dict[str, Any]
 ENOUGH = {"clearml": {"existingSecret": "keys"}}
 """The least that a release needs."""
 SANDBOX = {"sandbox": {"enabled": True}}
+IN_EARNEST = {"dryRunFirst": False}
+"""A release that deletes."""
 
 POD = "spec.jobTemplate.spec.template.spec"
 CONTAINER = f"{POD}.containers.0"

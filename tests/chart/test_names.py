@@ -35,7 +35,7 @@ def test_lease_config_role_and_variables_have_the_cronjobs_name() -> None:
     assert name == "x" * 52
     for kind in ("Lease", "ConfigMap", "Role", "RoleBinding", "ServiceAccount"):
         assert one(kind, objects)["metadata"]["name"] == name
-    assert [rule.get("resourceNames") for rule in one("Role", objects)["rules"]] == [[name], None, [name]]
+    assert [rule.get("resourceNames") for rule in one("Role", objects)["rules"]] == [[name], None, [name], None, None]
     container = at(one("CronJob", objects), "spec.jobTemplate.spec.template.spec.containers.0")
     assert container["envFrom"] == [{"configMapRef": {"name": name}}]
 

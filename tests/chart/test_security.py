@@ -1,4 +1,4 @@
-"""The least that works: Pod Security `restricted`, no token where none is needed, a Role of three rules."""
+"""The least that works: Pod Security `restricted`, no token where none is needed, a Role of five rules."""
 
 from typing import Any
 
@@ -43,7 +43,26 @@ def test_the_role_is_the_least_that_works() -> None:
         {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": own, "verbs": ["get", "update"]},
         {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},
         {"apiGroups": ["batch"], "resources": ["cronjobs"], "resourceNames": own, "verbs": ["get"]},
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
+        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["list"]},
     ]
+
+
+@pytest.mark.parametrize("events", [True, False])
+def test_a_right_to_create_leases_only_where_passes_are_to_create_theirs(events: bool) -> None:
+    """The pass reads the CronJob with the Lease's name, to which the Lease belongs."""
+    creates = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]}
+    values = {"lease": {"create": True}, "events": {"enabled": events}}
+    sweep = {"sweep": {"enabled": True, "stores": ["s3://b"]}}
+    objects = render(ENOUGH, values, sweep)
+    rules = one("Role", objects)["rules"]
+    assert creates in rules
+    cronjobs = sorted(item["metadata"]["name"] for item in objects if item["kind"] == "CronJob")
+    assert {"apiGroups": ["batch"], "resources": ["cronjobs"], "resourceNames": cronjobs, "verbs": ["get"]} in rules
+    assert rules[0]["resourceNames"] == cronjobs
+    assert "Lease" not in {item["kind"] for item in objects}
+    quiet = render(ENOUGH, values, {"lease": {"enabled": False}})
+    assert creates not in [rule for item in quiet if item["kind"] == "Role" for rule in item["rules"]]
 
 
 def test_no_role_where_nothing_is_asked_of_kubernetes() -> None:

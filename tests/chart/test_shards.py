@@ -1,4 +1,4 @@
-"""`shards`: the CronJob's Job becomes an Indexed Job, and each index has a Lease of its own."""
+"""`shards`: the CronJob's Job becomes an Indexed Job, whose pods share the Lease."""
 
 import pytest
 from helm_python.chart import lint
@@ -24,11 +24,25 @@ def test_one_shard_is_a_plain_job() -> None:
     assert [rule["action"] for rule in spec["podFailurePolicy"]["rules"]] == ["Ignore", "FailJob"]
 
 
-def test_each_index_has_a_lease_that_its_role_allows() -> None:
-    objects = render(ENOUGH, FOUR, nested("sweep.enabled", True), nested("sweep.stores", ["s3://b"]))
-    leases = [item["metadata"]["name"] for item in objects if item["kind"] == "Lease"]
-    assert leases == [*(f"clearml-cleanup-{shard}" for shard in range(4)), "clearml-cleanup-sweep"]
-    assert one("Role", objects)["rules"][0]["resourceNames"] == leases
+def test_the_lease_and_the_right_to_it_are_the_same_for_any_number() -> None:
+    """So that an upgrade in the middle of a pass takes neither away."""
+    for shards in (1, 2, 4):
+        objects = render(ENOUGH, nested("shards", shards), nested("sweep.enabled", True), nested("sweep.stores", ["s3://b"]))
+        leases = [item["metadata"]["name"] for item in objects if item["kind"] == "Lease"]
+        assert leases == ["clearml-cleanup", "clearml-cleanup-sweep"]
+        assert one("Role", objects)["rules"][0]["resourceNames"] == leases
+
+
+@pytest.mark.parametrize("task", [False, True])
+def test_the_pods_of_a_pass_know_their_job(task: bool) -> None:
+    env = at(one("CronJob", render(ENOUGH, FOUR, {"clearml": {"task": {"enabled": task}}})), f"{CONTAINER}.env")
+    paths = [
+        (entry["name"], entry["valueFrom"]["fieldRef"]["fieldPath"])
+        for entry in env
+        if "fieldRef" in entry.get("valueFrom", {})
+    ]
+    label = "metadata.labels['batch.kubernetes.io/{}']"
+    assert paths == [("CLEANUP_JOB_UID", label.format("controller-uid")), ("CLEANUP_JOB", label.format("job-name"))]
 
 
 def test_only_passes_know_of_shards() -> None:

@@ -17,6 +17,11 @@ LABELS = {"team": "ml"}
 SHOWS: list[tuple[str, Any, str, str, Any]] = [
     ("nameOverride", "sweeper", "CronJob", "metadata.name", "clearml-cleanup-sweeper"),
     ("fullnameOverride", "sweeper", "CronJob", "metadata.name", "sweeper"),
+    ("global.imageRegistry", "mirror", "CronJob", f"{CONTAINER}.image", "mirror/clearml-cleanup/clearml-cleanup:0.1.0"),
+    ("global.imagePullSecrets", ["pull"], "CronJob", f"{POD}.imagePullSecrets", [{"name": "pull"}]),
+    ("dryRunFirst", False, "ConfigMap", "data.CLEANUP_DRY_RUN", "false"),
+    ("namespaceOverride", "other", "CronJob", "metadata.namespace", "other"),
+    ("commonAnnotations", LABELS, "ConfigMap", "metadata.annotations", LABELS),
     ("commonLabels", LABELS, "ServiceAccount", "metadata.labels.team", "ml"),
     (
         "image.registry",
@@ -60,16 +65,23 @@ SHOWS: list[tuple[str, Any, str, str, Any]] = [
     ("clearml.existingSecretKeys.accessKey", "user", "CronJob", f"{CONTAINER}.env.0.valueFrom.secretKeyRef.key", "user"),
     ("clearml.existingSecretKeys.secretKey", "pass", "CronJob", f"{CONTAINER}.env.1.valueFrom.secretKeyRef.key", "pass"),
     ("clearml.existingConfigSecret", "conf", "CronJob", f"{POD}.volumes.0.secret.secretName", "conf"),
+    ("caBundle.configMap", "ca", "CronJob", f"{POD}.volumes.0.configMap.name", "ca"),
+    ("caBundle.secret", "ca", "CronJob", f"{POD}.volumes.0.secret.secretName", "ca"),
+    ("proxy.httpProxy", "http://proxy:3128", "ConfigMap", "data.HTTP_PROXY", "http://proxy:3128"),
+    ("proxy.httpsProxy", "http://proxy:3128", "ConfigMap", "data.HTTPS_PROXY", "http://proxy:3128"),
     ("lease.enabled", False, "Role", "rules.0.resources", ["events"]),
     ("events.enabled", False, "Role", "rules.1", None),
     ("serviceAccount.name", "mine", "CronJob", f"{POD}.serviceAccountName", "mine"),
     ("serviceAccount.annotations", {"a/b": "c"}, "ServiceAccount", "metadata.annotations", {"a/b": "c"}),
+    ("serviceAccount.labels", LABELS, "ServiceAccount", "metadata.labels.team", "ml"),
+    ("serviceAccount.automount", True, "ServiceAccount", "automountServiceAccountToken", True),
     ("labels", LABELS, "CronJob", "metadata.labels.team", "ml"),
     ("annotations", LABELS, "CronJob", "metadata.annotations", LABELS),
     ("jobLabels", LABELS, "CronJob", f"{JOB}.metadata.labels.team", "ml"),
     ("jobAnnotations", LABELS, "CronJob", f"{JOB}.metadata.annotations", LABELS),
     ("podLabels", LABELS, "CronJob", f"{JOB}.spec.template.metadata.labels.team", "ml"),
     ("podAnnotations", LABELS, "CronJob", f"{JOB}.spec.template.metadata.annotations.team", "ml"),
+    ("extraArgs", ["--workers=2"], "CronJob", f"{CONTAINER}.args", ["run", "--workers=2"]),
     ("extraEnv", [{"name": "HTTPS_PROXY", "value": "x"}], "CronJob", f"{CONTAINER}.env.4.name", "HTTPS_PROXY"),
     ("envFrom", [{"secretRef": {"name": "x"}}], "CronJob", f"{CONTAINER}.envFrom.0.secretRef.name", "x"),
     ("extraVolumes", [{"name": "ca", "emptyDir": {}}], "CronJob", f"{POD}.volumes.0", {"name": "ca", "emptyDir": {}}),
@@ -81,6 +93,8 @@ SHOWS: list[tuple[str, Any, str, str, Any]] = [
         {"name": "ca", "mountPath": "/ca"},
     ),
     ("initContainers", [{"name": "wait", "image": "x"}], "CronJob", f"{POD}.initContainers.0.name", "wait"),
+    ("extraContainers", [{"name": "proxy", "image": "x"}], "CronJob", f"{POD}.containers.1.name", "proxy"),
+    ("lifecycle", {"preStop": {"sleep": {"seconds": 1}}}, "CronJob", f"{CONTAINER}.lifecycle.preStop.sleep.seconds", 1),
     ("resources.requests.cpu", "1", "CronJob", f"{CONTAINER}.resources.requests.cpu", "1"),
     ("resources.requests.memory", "1Gi", "CronJob", f"{CONTAINER}.resources.requests.memory", "1Gi"),
     ("resources.requests.ephemeral-storage", "1Gi", "CronJob", f"{CONTAINER}.resources.requests.ephemeral-storage", "1Gi"),
@@ -130,6 +144,18 @@ WITH = [
         "CronJob",
         f"{POD}.volumes.0.secret.items.0.key",
         "own.conf",
+    ),
+    ({"caBundle": {"secret": "ca"}}, "caBundle.key", "own.pem", "CronJob", f"{POD}.volumes.0.secret.items.0.key", "own.pem"),
+    (
+        {"proxy": {"httpProxy": "http://proxy:3128"}},
+        "proxy.noProxy",
+        [".example.com"],
+        "CronJob",
+        f"{CONTAINER}.env.2.value",
+        (
+            "localhost,127.0.0.1,$(KUBERNETES_SERVICE_HOST),kubernetes.default,.svc,.cluster.local,"
+            "clearml-apiserver,clearml-fileserver,clearml-webserver,.example.com"
+        ),
     ),
     ({}, "shards", 4, "CronJob", f"{JOB}.spec.completions", 4),
     ({}, "clearml.task.enabled", True, "ConfigMap", "data.CLEANUP_TASK", "true"),
@@ -202,9 +228,10 @@ WITHOUT = [
     ("rbac.create", False, "Role"),
     ("rbac.create", False, "RoleBinding"),
     ("lease.enabled", False, "Lease"),
+    ("lease.create", True, "Lease"),
 ]
-ELSEWHERE = ("cleanup.", "sweep.", "metrics.prometheusRule.", "metrics.dashboard.")
-"""tests/chart/test_settings.py and test_sweep.py, and tests/alerts, have these."""
+ELSEWHERE = ("cleanup.", "sweep.", "metrics.")
+"""tests/chart/test_settings.py, test_sweep.py and test_metrics.py have these."""
 
 
 def named(table: list[Any], index: int) -> list[Any]:

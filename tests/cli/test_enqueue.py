@@ -2,11 +2,13 @@
 
 import json
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cleanup_job.cli.main import main
+from cleanup_job.report.k8s_event import Event
 from clearml_sandbox.server import Fault, Request, Sandbox
 from tests.cli.test_service_task import FIRST, began, scheduled
 from tests.web_ui import WebUI
@@ -154,7 +156,7 @@ def test_without_run_as_service_it_runs_once(
 @pytest.mark.parametrize("status", ["completed", "failed", "stopped"])
 @pytest.mark.parametrize("service", ["true", "false"])
 def test_a_run_that_an_agent_could_not_install_does_not_count(
-    ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], status: str, service: str
+    filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], status: str, service: str
 ) -> None:
     """Agents mark it as completed all the same: no pass has begun."""
     agent_mode(monkeypatch)
@@ -165,12 +167,22 @@ def test_a_run_that_an_agent_could_not_install_does_not_count(
     (queue,) = ui.call("queues.get_all", name="^services$")["queues"]
     ui.call("queues.get_next_task", queue=queue["id"])
     ui.call("tasks.started", task=run, force=True)
-    ui.call(f"tasks.{status}", task=run, force=True)
+    ui.call(f"tasks.{status}", task=run, force=True, status_reason="worker execution exit code 1")
     capsys.readouterr()
-    assert main([]) == 0
-    said = capsys.readouterr().out
-    assert f"the last run, {run}, {'failed' if status == 'failed' else 'ended before its pass began'}" in said
+    assert main([]) == 7
+    log = lines(capsys.readouterr().out)
     (again,) = waiting(ui)
+    assert (log[-1]["event"], log[-1]["level"], log[-1]["exit_code"], log[-1]["run"]) == ("enqueued", "warning", 7, again)
+    web = filled.environment()["CLEARML_WEB_HOST"]
+    assert log[-1]["run_before"] == {
+        "run": run,
+        "status": status,
+        "reason": "worker execution exit code 1",
+        "link": f"{web}/projects/{ui.draft()['project']}/experiments/{run}/output/execution",
+    }
+    (warned,) = [line["message"] for line in log if line["event"] == "warning" and run in line["message"]]
+    assert f"run {run}, which an agent was given before, ended before its pass began ({status}: worker exec" in warned
+    assert log[-1]["run_before"]["link"] in warned
     assert as_agent(ui, monkeypatch, again) == 0
     capsys.readouterr()
     assert main([]) == 0
@@ -179,15 +191,57 @@ def test_a_run_that_an_agent_could_not_install_does_not_count(
 
 
 def test_what_nobody_took_from_the_queue_does_not_pile_up(
-    ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     agent_mode(monkeypatch)
     monkeypatch.setenv("CLEANUP_RUN_AS_SERVICE", "true")
-    main([])
-    capsys.readouterr()
     assert main([]) == 0
-    assert "still waits in its queue" in capsys.readouterr().out
-    assert len(waiting(ui)) == 1
+    capsys.readouterr()
+    assert main([]) == 0, "another try of the same Job"
+    assert "still waits in its queue; nothing was enqueued" in capsys.readouterr().out
+    (run,) = waiting(ui)
+    filled.store.tasks.change(run, created="2026-01-01T00:00:00+00:00")
+    assert main([]) == 7, "the next schedule"
+    log = lines(capsys.readouterr().out)
+    assert (log[-1]["event"], log[-1]["run"], log[-1]["exit_code"]) == ("not_due", run, 7)
+    assert any("since 2026-01-01 00:00:00 UTC: no agent has taken it" in line.get("message", "") for line in log)
+    assert waiting(ui) == [run]
+
+
+def test_kubernetes_is_told_how_the_run_before_ended(
+    filled: Sandbox, ui: WebUI, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And when a Job is tried again because its pod was evicted, it comes to the same result and enqueues nothing more."""
+    agent_mode(monkeypatch)
+    monkeypatch.setenv("CLEANUP_RUN_AS_SERVICE", "true")
+    left: list[Event] = []
+    monkeypatch.setattr("cleanup_job.job.pod.leave_event", lambda *event: left.append(event[2]))
+    words = tmp_path / "termination-log"
+    words.touch()
+    monkeypatch.setattr("cleanup_job.job.pod.TERMINATION_LOG", words)
+    assert main([]) == 0
+    (run,) = waiting(ui)
+    said = json.loads(words.read_text())
+    assert (said["event"], said["run"], said["queue"], said["workers"]) == ("enqueued", run, "services", 0)
+    assert (said["exit_code"], said["run_before"], left) == (0, None, [])
+    filled.store.tasks[run]["hyperparams"]["General"]["delete_threshold_days"]["value"] = "soon"
+    assert as_agent(ui, monkeypatch, run) == 2
+    left.clear()
+    for again in (False, True):
+        assert main([]) == 7
+        (new,) = waiting(ui)
+        said = json.loads(words.read_text())
+        assert (said["event"], said["run"], said["exit_code"]) == ("not_due" if again else "enqueued", new, 7)
+        assert (said["run_before"]["run"], said["run_before"]["status"]) == (run, "failed")
+        event = left.pop()
+        assert (event.type, event.reason, left) == ("Warning", "AgentRunNotDone", [])
+        assert f"run {run}, which an agent was given before, " in event.message
+        assert f"{new} {'still waits' if again else 'waits in queue'}" in event.message
+    assert as_agent(ui, monkeypatch, new) == 0
+    began(filled, ui, 1)
+    left.clear()
+    assert main([]) == 0, "that one did its pass"
+    assert left == []
 
 
 def test_what_a_manual_job_is_told_goes_into_its_clone_and_not_into_the_draft(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cleanup_job.cli.main import main
-from cleanup_job.cluster import k8s_events, lease
+from cleanup_job.cluster import k8s_events, killed_passes, lease
 from cleanup_job.cluster.connection import CallError
 from cleanup_job.errors import LeaseHeldError
 from cleanup_job.job import pod
@@ -32,6 +32,7 @@ def left(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         found.append({"cronjob": cronjob, "namespace": namespace} | event)
 
     monkeypatch.setattr(k8s_events, "leave", leave)
+    monkeypatch.setattr(killed_passes, "tell", lambda *_: [])
     monkeypatch.setenv("CLEANUP_CRONJOB", "nightly")
     return found
 
@@ -47,6 +48,52 @@ def test_a_pass_leaves_one_event(filled: Sandbox, left: list[dict[str, Any]]) ->
     )
     assert event["message"].startswith("Deleted 4 tasks")
     assert event["pod"] in event["message"]
+
+
+@pytest.mark.parametrize("flags", [[], ["--lease-namespace", "ml"]])
+def test_a_pass_that_was_killed_before_is_a_warning_in_log_and_report(
+    filled: Sandbox,
+    left: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    flags: list[str],
+) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def tell(*arguments: Any) -> list[str]:
+        asked.append(arguments)
+        return ["pod a of a pass before was evicted"]
+
+    monkeypatch.setattr(killed_passes, "tell", tell)
+    report = tmp_path / "report.json"
+    assert main(["run", "--dry-run", "--report", str(report), *flags]) == 0
+    assert asked == [("nightly", flags[-1] if flags else None, pod.NAME, 0)]
+    log = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["message"] for line in log if line["event"] == "warning"] == ["pod a of a pass before was evicted"]
+    assert "pod a of a pass before was evicted" in report.read_text()
+
+
+def test_how_passes_before_ended_is_a_help_and_no_condition(
+    filled: Sandbox,
+    left: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def tell(*_: Any) -> list[str]:
+        raise killed_passes.UntoldError("may not list jobs")
+
+    monkeypatch.setattr(killed_passes, "tell", tell)
+    assert main(["run", "--dry-run"]) == 0
+    assert "may not list jobs" not in capsys.readouterr().out
+    assert main(["run", "--dry-run", "--log-level", "debug"]) == 0
+    assert "may not list jobs" in capsys.readouterr().out
+
+
+def test_outside_a_cluster_no_one_asks(filled: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CLEANUP_CRONJOB", raising=False)
+    monkeypatch.setattr(killed_passes, "connect", lambda _: pytest.fail("it asked"))
+    assert main(["run", "--dry-run"]) == 0
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,21 @@ def test_it_reports_and_changes_nothing(volume: Path, capsys: pytest.CaptureFixt
     assert (volume / f"lab/old.{GONE}").exists()
 
 
+@pytest.mark.parametrize(
+    ("levels", "shown"),
+    [
+        (["--task-log-level", "debug"], ["sweep_finished"]),
+        (["--task-log-level", "debug", "--log-level", "debug"], ["orphan", "orphan", "sweep_finished"]),
+        (["--log-level", "warning"], []),
+    ],
+)
+def test_lines_of_single_folders_can_be_left_out(
+    volume: Path, capsys: pytest.CaptureFixture[str], levels: list[str], shown: list[str]
+) -> None:
+    assert main(["sweep", "--store", str(volume), *levels]) == 0
+    assert [line["event"] for line in lines(capsys.readouterr().out)] == shown
+
+
 def test_it_deletes_when_told_and_says_so_to_people(
     volume: Path, world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

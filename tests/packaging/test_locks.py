@@ -16,11 +16,14 @@ LOCKS = {
     "agent.txt": ["clearml-agent"],
     "build.txt": PYPROJECT["build-system"]["requires"],
     "docs.txt": PROJECT["optional-dependencies"]["docs"],
-    "runtime.txt": PROJECT["dependencies"],
+    "image.txt": [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["otlp"]],
+    "image-sandbox.txt": [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["sandbox"]],
+    "runtime.txt": [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["otlp"]],
     "sandbox.txt": [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["sandbox"]],
     "dev.txt": [
         *PROJECT["dependencies"],
         *PROJECT["optional-dependencies"]["sandbox"],
+        *PROJECT["optional-dependencies"]["otlp"],
         *PROJECT["optional-dependencies"]["dev"],
     ],
 }
@@ -63,15 +66,15 @@ def test_a_lock_holds_what_the_project_asks_for(lock: str, wanted: list[str]) ->
         assert all(version in requirement.specifier for version in versions), (requirement, versions)
 
 
-@pytest.mark.parametrize("lock", ["runtime.txt", "sandbox.txt"])
+@pytest.mark.parametrize("lock", ["image.txt", "image-sandbox.txt", "runtime.txt", "sandbox.txt"])
 def test_what_is_tested_is_what_runs(lock: str) -> None:
     tested = pins("dev.txt")
     assert {name: tested[name] for name in pins(lock)} == pins(lock)
 
 
 def test_the_sandboxs_image_has_what_the_jobs_has() -> None:
-    runs = pins("sandbox.txt")
-    assert {name: runs.get(name) for name in pins("runtime.txt")} == pins("runtime.txt")
+    runs = pins("image-sandbox.txt")
+    assert {name: runs.get(name) for name in pins("image.txt")} == pins("image.txt")
 
 
 def test_the_declared_pythons_are_the_allowed_ones() -> None:

@@ -1,4 +1,4 @@
-"""A pass in parts: each takes days of its own, the safety limit counts all, the budget is shared out, each holds a Lease."""
+"""A pass in parts: each takes days of its own, the safety limit counts all, the budget is shared out, all hold one Lease."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from cleanup_job.cluster import lease
-from cleanup_job.errors import RefusedError
+from cleanup_job.cluster.lease_record import Part
+from cleanup_job.errors import RefusedError, SettingsError
 from cleanup_job.job import pod
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.planning.outcome import Reason, Verdict
@@ -131,9 +132,28 @@ def test_all_shards_together_delete_no_more_than_the_budget(sandbox: Sandbox) ->
     assert len(sandbox.state()["tasks"]) == 10
 
 
-def test_each_shard_holds_a_lease_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    held: list[str] = []
-    monkeypatch.setattr(lease, "hold", lambda name, *_, **__: held.append(name))
-    for shard, shards in ((0, 1), (0, 2), (1, 2)):
-        pod.lease(settings(shard, shards, CLEANUP_LEASE="nightly"), Stop(), lambda _: None)
-    assert held == ["nightly", "nightly-0", "nightly-1"]
+def held(monkeypatch: pytest.MonkeyPatch, shard: int, shards: int, **more: str) -> tuple[str, Part | None]:
+    """The Lease that a pod holds, and its part of it."""
+    asked: list[tuple[str, Part | None]] = []
+    monkeypatch.setattr(lease, "hold", lambda name, *_, **options: asked.append((name, options["part"])))
+    pod.lease(settings(shard, shards, CLEANUP_LEASE="nightly", **more), Stop(), lambda _: None)
+    return asked[0]
+
+
+def test_the_pods_of_one_job_share_the_lease_of_the_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert held(monkeypatch, 0, 1, CLEANUP_JOB="job") == ("nightly", None)
+    first = held(monkeypatch, 0, 2, CLEANUP_JOB="job", CLEANUP_JOB_UID="1a-2b")
+    assert first == ("nightly", Part("job_2-shards_1a-2b", 0))
+    assert held(monkeypatch, 1, 2, CLEANUP_JOB="job", CLEANUP_JOB_UID="1a-2b") == ("nightly", Part("job_2-shards_1a-2b", 1))
+    for other in (
+        held(monkeypatch, 0, 3, CLEANUP_JOB="job", CLEANUP_JOB_UID="1a-2b"),
+        held(monkeypatch, 0, 2, CLEANUP_JOB="another", CLEANUP_JOB_UID="1a-2b"),
+        held(monkeypatch, 0, 2, CLEANUP_JOB="job", CLEANUP_JOB_UID="3c-4d"),
+    ):
+        assert other[1]
+        assert other[1].of != "job_2-shards_1a-2b"
+
+
+def test_pods_that_do_not_know_their_job_share_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match="CLEANUP_SHARDS=2 and CLEANUP_LEASE=nightly, but CLEANUP_JOB is not set"):
+        held(monkeypatch, 0, 2)

@@ -9,7 +9,7 @@ from cleanup_job.exit_codes import ExitCode, StopReason, meaning
 
 
 def test_the_codes_are_those_that_scripts_and_the_chart_know() -> None:
-    assert list(map(int, ExitCode)) == [0, 1, 2, 3, 4, 5, 6, 130, 143]
+    assert list(map(int, ExitCode)) == [0, 1, 2, 3, 4, 5, 6, 7, 130, 143]
 
 
 def test_every_code_and_every_reason_has_a_text_of_its_own() -> None:

@@ -65,6 +65,28 @@ def test_the_log_says_what_is_expected_and_what_was_selected() -> None:
 
 
 @pytest.mark.parametrize(
+    ("level", "task_level", "shown"),
+    [
+        ("info", "info", ["info deleted", "warning kept", "error failed"]),
+        ("info", "debug", ["error failed"]),
+        ("debug", "debug", ["debug deleted", "debug kept", "error failed"]),
+        ("warning", "info", ["warning kept", "error failed"]),
+    ],
+)
+def test_lines_of_single_tasks_can_be_left_out_but_not_those_of_failures(level: str, task_level: str, shown: list[str]) -> None:
+    stream = io.StringIO()
+    output = JsonOutput(stream, level, task_level)
+    play(output, 3, [("selected", 3)])
+    for verdict in (Verdict.DELETED, Verdict.KEPT, Verdict.FAILED):
+        output.outcome(TaskOutcome(TaskId("a" * 32), "exp", "team", "p", verdict))
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [f"{line['level']} {line['verdict']}" for line in lines if line["event"] == "task"] == shown
+    assert [line["event"] for line in lines if line["event"] != "task"] == (
+        ["expected", "selected"] if level != "warning" else []
+    )
+
+
+@pytest.mark.parametrize(
     ("expected", "events", "bar"),
     [
         (4, [], (0, 4)),
@@ -102,7 +124,7 @@ def test_text_is_for_terminals_unless_it_is_asked_for(
         monkeypatch.setenv(variable, "1")
     monkeypatch.setattr("sys.stdout", io.StringIO())
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
-    settings: Any = SimpleNamespace(output=SimpleNamespace(log_format=form, log_level="info"))
+    settings: Any = SimpleNamespace(output=SimpleNamespace(log_format=form, log_level="info", task_log_level="info"))
     assert type(output_for(settings)) is shown
 
 

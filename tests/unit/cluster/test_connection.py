@@ -112,6 +112,42 @@ def test_what_may_go_better_later(status: int, passing: bool) -> None:
     assert CallError(status, "").passing == passing
 
 
+# -- through a proxy, or not
+@pytest.fixture
+def dead_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+        monkeypatch.setenv(name.lower(), "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def status_of(cluster: Cluster) -> int:
+    """What a call that is not allowed is answered with; 0 without an answer."""
+    with pytest.raises(CallError) as answer:
+        cluster.call("CoordinationV1Api", "read_namespaced_lease", "a", "ml")
+    return answer.value.status
+
+
+@pytest.mark.usefixtures("dead_proxy")
+def test_a_pod_asks_its_own_cluster_without_a_proxy(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setattr(connection, "POD_NAMESPACE", tmp_path / "namespace")
+    connection.POD_NAMESPACE.write_text("ml")
+    monkeypatch.setattr("kubernetes.config.load_incluster_config", lambda found: setattr(found, "host", address))
+    assert status_of(connect(30)) == 403
+
+
+@pytest.mark.usefixtures("dead_proxy")
+@pytest.mark.parametrize(("bypasses", "status"), [("", 0), ("127.0.0.1", 403), ("example.com,127.0.0.0/8", 403)])
+def test_a_kubeconfigs_cluster_is_asked_through_the_proxy_unless_no_proxy_names_it(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bypasses: str, status: int
+) -> None:
+    monkeypatch.setenv("NO_PROXY", bypasses)
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "config", address)))
+    assert status_of(connect(30)) == status
+
+
 # -- which cluster, and which namespace
 @pytest.mark.parametrize(
     ("current", "context", "namespace"),

@@ -1,5 +1,7 @@
 """Following the log of a Job until it has ended."""
 
+import re
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from cleanup_job.cluster.connection import CallError
 from cleanup_job.cluster.follow import Follower
 from cleanup_job.errors import SettingsError, UnreachableError
+from tests.unit.cluster.documents import recorded
 from tests.unit.cluster.kubernetes_fake import FakeCluster, refused
 
 JOB = {"spec": {"template": {"spec": {"containers": [{"name": "clearml-cleanup"}]}}}, "status": {}}
@@ -21,6 +24,7 @@ def pod(name: str, state: dict[str, Any], **status: Any) -> dict[str, Any]:
     statuses = [{"name": "clearml-cleanup", "state": state}]
     return {
         "metadata": {"name": name, "creationTimestamp": name},
+        "spec": {"containers": [{"name": "clearml-cleanup"}]},
         "status": {"phase": "Running", "containerStatuses": statuses} | status,
     }
 
@@ -173,6 +177,52 @@ def test_why_there_is_no_pod_is_said_once() -> None:
     assert told == [f"Job now has no pod: {message}", "Job now failed: PodFailurePolicy: exit code 2"]
 
 
+@pytest.mark.parametrize(("name", "words"), [("quota", "exceeded quota: small"), ("limit", "(a LimitRange of the namespace)")])
+def test_a_refusal_is_said_once_and_not_for_each_name_that_a_pod_would_have_had(name: str, words: str) -> None:
+    found = recorded(name)
+    assert len({event["message"] for event in found["events"]}) > 5
+    job = found["job"]
+    cluster: Any = FakeCluster(
+        read_namespaced_job=after(job, job, job | {"status": FAILED["status"]}),
+        list_namespaced_pod={"items": []},
+        list_namespaced_event={"items": found["events"]},
+    )
+    told: list[str] = []
+    assert Follower(cluster, "ml", name, print, told.append, sleep=lambda _: None).run() == 1
+    assert len(told) == 2, "the refusal and the Job's end"
+    assert words in told[0]
+    assert not re.search(rf"{name}-[a-z0-9]{{5}}", told[0])
+
+
+def test_an_image_that_cannot_be_pulled_is_said_once_whatever_it_is_called() -> None:
+    found = recorded("bad-image")
+    (pulling,) = found["pods"]
+    again = deepcopy(pulling)
+    again["metadata"]["name"] = "bad-image-zzzzz"
+    again["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] = "ErrImagePull"
+    cluster: Any = FakeCluster(
+        read_namespaced_job=after(found["job"], found["job"], found["job"] | {"status": FAILED["status"]}),
+        list_namespaced_pod=after({"items": [pulling]}, {"items": [again]}),
+    )
+    told: list[str] = []
+    Follower(cluster, "ml", "bad-image", print, told.append, sleep=lambda _: None).run()
+    assert len(told) == 2
+    assert told[0].startswith("pod bad-image-… does not start: its image localhost/none:0 can't be pulled: ImagePullBackOff: ")
+
+
+def test_what_killed_the_pod_is_said() -> None:
+    found = recorded("oom")
+    cluster: Any = FakeCluster(
+        read_namespaced_job=found["job"],
+        list_namespaced_pod={"items": found["pods"][:1]},
+        read_namespaced_pod=found["pods"][0],
+        read_namespaced_pod_log=log("one"),
+    )
+    told: list[str] = []
+    assert Follower(cluster, "ml", "oom", lambda _: None, told.append, sleep=lambda _: None).run() == 137
+    assert told[0] == "pod oom-bqv4v was out of memory (OOMKilled): its limit is 64Mi; raise resources.limits.memory"
+
+
 def test_a_missing_right_to_read_events_does_not_end_it() -> None:
     code, *_ = follow(
         read_namespaced_job=after(JOB, COMPLETE), list_namespaced_pod={"items": []}, list_namespaced_event=refused("list")
@@ -185,7 +235,7 @@ def test_a_missing_right_to_read_events_does_not_end_it() -> None:
     [
         (
             pod("p1", {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}, phase="Pending"),
-            "pod p1 does not start: ImagePullBackOff: no such image",
+            "pod p1 does not start: its image None can't be pulled: ImagePullBackOff: no such image",
         ),
         (
             {

@@ -10,7 +10,6 @@ from cleanup_job.cli.status_text import result
 from cleanup_job.cluster.connection import CallError
 from cleanup_job.cluster.lease_status import LeaseStatus
 from cleanup_job.cluster.pass_result import PassResult
-from cleanup_job.cluster.schedule import next_run
 from cleanup_job.cluster.status import Status, read
 from tests.unit.cluster.kubernetes_fake import FakeCluster, refused
 
@@ -38,7 +37,7 @@ def job(
             "annotations": {"cronjob.kubernetes.io/instantiate": "manual"} if manual else None,
         },
         "spec": {"template": TEMPLATE},
-        "status": {"startTime": created, "conditions": conditions},
+        "status": {"startTime": "2026-11-23T02:00:00Z", "conditions": conditions},
     }
 
 
@@ -46,13 +45,16 @@ def pod(of: str, *, code: int | None = None, message: str = "", created: str = "
     state = {"running": {}} if code is None else {"terminated": {"exitCode": code, "message": message}}
     labels = {"batch.kubernetes.io/job-name": of} | ({"batch.kubernetes.io/job-completion-index": index} if index else {})
     return {
-        "metadata": {"name": f"{of}-x", "creationTimestamp": created, "labels": labels},
+        "metadata": {"name": f"{of}-{created}", "creationTimestamp": created, "labels": labels},
+        "spec": TEMPLATE["spec"],
         "status": {"containerStatuses": [{"name": "clearml-cleanup", "state": state}]},
     }
 
 
 def status(cronjob: dict[str, Any] = CRONJOB, **answers: Any) -> Status:
-    everything = {"read_namespaced_lease": LEASE, "list_namespaced_job": {"items": []}, "list_namespaced_pod": {"items": []}}
+    nothing = {"items": []}
+    everything = {"read_namespaced_lease": LEASE, "list_namespaced_job": nothing, "list_namespaced_pod": nothing}
+    everything["list_namespaced_event"] = nothing
     cluster: Any = FakeCluster(**everything | answers)
     return read(cluster, "ml", cronjob, NOW)
 
@@ -150,7 +152,7 @@ def test_without_the_right_to_list_jobs_the_cronjob_says_which_are_active() -> N
 @pytest.mark.parametrize("message", ["{}", "[1]", '"done"', '{"deleted": "many"}'])
 def test_what_is_no_summary_is_shown_as_it_is(message: str) -> None:
     found = status(
-        list_namespaced_job={"items": [job("a", created="1")]},
+        list_namespaced_job={"items": [job("a", created="1", condition="Failed")]},
         list_namespaced_pod={"items": [pod("a", code=1, message=message)]},
     )
     assert (found.passes[0].summary, found.passes[0].said) == (None, message)
@@ -170,40 +172,6 @@ def test_missing_rights_are_named_and_the_rest_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("schedule", "zone", "expected"),
-    [
-        ("0 3 * * *", None, "2026-11-24T03:00:00+00:00"),
-        ("*/15 * * * *", None, "2026-11-23T12:15:00+00:00"),
-        ("@daily", None, "2026-11-24T00:00:00+00:00"),
-        ("@hourly", "Asia/Kolkata", "2026-11-23T18:00:00+05:30"),
-        ("0 0 ? * MON", None, "2026-11-30T00:00:00+00:00"),
-        ("0 0 13 * 5", None, "2026-11-27T00:00:00+00:00"),
-        ("0 0 */2 * 1", None, None),
-        ("0 3 30 2 *", None, None),
-        ("0 3 * * * *", None, None),
-        ("@every 1h", None, None),
-        ("TZ=UTC 0 3 * * *", None, None),
-        ("nonsense", None, None),
-        ("0 3 * * *", "Nowhere/Land", None),
-    ],
-)
-def test_the_next_run(schedule: str, zone: str | None, expected: str | None) -> None:
-    found = next_run(schedule, zone, NOW)
-    assert (found.isoformat() if found else None) == expected
-
-
-def test_an_hour_that_summer_time_leaves_out_has_no_run() -> None:
-    before = datetime(2027, 3, 27, 12, tzinfo=UTC)
-    assert str(next_run("30 2 * * *", "Europe/Berlin", before)) == "2027-03-29 02:30:00+02:00"
-    assert str(next_run("0 3 * * *", "Europe/Berlin", before)) == "2027-03-28 03:00:00+02:00"
-
-
-def test_an_hour_that_comes_twice_has_each_run_where_it_is() -> None:
-    between = datetime(2026, 10, 25, 0, 50, tzinfo=UTC)  # 02:50 in summer time
-    assert str(next_run("*/15 * * * *", "Europe/Berlin", between)) == "2026-10-25 02:00:00+01:00"
-
-
-@pytest.mark.parametrize(
     ("entry", "text"),
     [
         ({"exit_code": 0, "summary": SUMMARY}, "done (exit code 0): deleted 1,200 tasks, 3 files, 2 kept, 1 failed"),
@@ -215,8 +183,34 @@ def test_an_hour_that_comes_twice_has_each_run_where_it_is() -> None:
             {"exit_code": 2, "said": "error: wrong key"},
             "wrong settings or credentials, or refused (exit code 2): error: wrong key",
         ),
-        ({"exit_code": 137}, "unknown (exit code 137)"),
-        ({"state": "failed", "reason": "DeadlineExceeded"}, "failed: DeadlineExceeded"),
+        ({"exit_code": 99}, "unknown (exit code 99)"),
+        (
+            {"state": "failed", "reason": "BackoffLimitExceeded", "message": "Job has reached it"},
+            "failed: BackoffLimitExceeded: Job has reached it; its pods are gone, and what they said",
+        ),
+        ({"exit_code": 0, "said": "handed over to …", "skipped": "handed_over"}, "handed over to …"),
+        (
+            {"exit_code": 0, "summary": SUMMARY | {"bytes": 5 << 20}},
+            "done (exit code 0): deleted 1,200 tasks, 3 files (5.0 MiB), 2 kept, 1 failed",
+        ),
+        (
+            {
+                "exit_code": 143,
+                "explanation": "evicted: full",
+                "summary": SUMMARY,
+                "tries": 2,
+                "max_tries": 3,
+                "state": "failed",
+            },
+            "evicted: full; deleted 1,200 tasks, 3 files, 2 kept, 1 failed; 2nd of 3 tries",
+        ),
+        (
+            {"exit_code": 4, "said": "error: x", "tries": 11, "max_tries": 11},
+            "server unreachable, or the audit log could not be written (exit code 4): error: x; 11th of 11 tries",
+        ),
+        ({"state": "suspended"}, "suspended (spec.suspend of the Job): it starts no pod"),
+        ({"state": "waiting", "obstacles": ["Job a has no pod: no"]}, "waiting for its pod to start; Job a has no pod: no"),
+        ({"state": "running", "tries": 1, "max_tries": 3}, "running"),
         ({"state": "running"}, "running"),
     ],
 )
@@ -230,7 +224,7 @@ def test_each_shard_has_a_lease() -> None:
     cronjob = json.loads(json.dumps(CRONJOB))
     container = cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
     container["env"].append({"name": "CLEANUP_SHARDS", "value": "3"})
-    assert [lease.name for lease in status(cronjob).leases] == [f"clearml-cleanup-{shard}" for shard in range(3)]
+    assert [lease.name for lease in status(cronjob).leases] == ["clearml-cleanup"]
 
 
 def test_the_shards_of_a_pass_are_summed_up_in_one_line() -> None:
@@ -281,3 +275,56 @@ def test_a_pass_whose_shards_still_work_has_no_exit_code() -> None:
     (entry,) = status(list_namespaced_job={"items": [indexed]}, list_namespaced_pod={"items": pods}).passes
     assert (entry.state, entry.exit_code) == ("running", None)
     assert result(entry).startswith("running")
+
+
+# -- the last week
+def test_the_sums_of_the_last_week() -> None:
+    times = {"old": "2026-11-16T11:59:59Z", "new": "2026-11-16T12:00:01Z", "dry": "2026-11-20T02:00:00Z"}
+    jobs = [job(name, created=name, condition="Complete") for name in (*times, "failed", "agent")]
+    jobs[3]["status"]["conditions"][0]["type"] = "Failed"
+    for one in jobs[:3]:
+        one["status"]["startTime"] = times[one["metadata"]["name"]]
+    pods = [
+        pod("old", code=0, message=json.dumps(SUMMARY)),
+        pod("new", code=0, message=json.dumps(SUMMARY | {"bytes": 1 << 20, "models": 2})),
+        pod("dry", code=0, message=json.dumps(SUMMARY | {"dry_run": True})),
+        pod("failed", code=3, message=json.dumps(SUMMARY | {"deleted": 7}), created="1"),
+        pod("failed", code=137, created="2"),
+        pod("agent", code=0, message="handed over to a ClearML Agent: task 1"),
+    ]
+    found = status(list_namespaced_job={"items": jobs}, list_namespaced_pod={"items": pods}).week
+    assert (found.passes, found.failed, found.dry_runs) == (3, 1, 1)
+    assert (found.tasks, found.files, found.models, found.bytes) == (1207, 6, 2, 1 << 20), "earlier tries deleted something too"
+
+
+@pytest.mark.parametrize(("kept", "before", "complete"), [(3, False, False), (2, False, True), (3, True, True)])
+def test_a_week_is_complete_unless_jobs_may_have_been_deleted(kept: int, before: bool, complete: bool) -> None:
+    jobs = [job(f"a{number}", created=str(number), condition="Complete") for number in range(kept)]
+    if before:
+        jobs[0]["status"]["startTime"] = "2026-11-01T02:00:00Z"
+    assert status(list_namespaced_job={"items": jobs}).week.complete is complete
+
+
+# -- why there is no pod
+def test_why_a_job_has_no_pod_is_asked_only_for_one_that_has_none() -> None:
+    refusal = {"involvedObject": {"name": "a"}, "reason": "FailedCreate", "message": "Error creating: exceeded quota: small"}
+    answers = {"list_namespaced_job": {"items": [job("a", created="1")]}, "list_namespaced_event": {"items": [refusal]}}
+    assert status(**answers).passes[0].obstacles == ["Job a has no pod: exceeded quota: small"]
+    assert status(**answers, list_namespaced_pod={"items": [pod("a")]}).passes[0].obstacles == []
+    found = status(**answers | {"list_namespaced_event": refused("list")})
+    assert (found.passes[0].obstacles, found.missing) == ([], [])
+
+
+def test_a_lease_whose_holder_ended() -> None:
+    held = LEASE["spec"] | {"holderIdentity": "clearml-cleanup-1-abcde_1_0a", "renewTime": "2026-11-23T11:59:50.000000Z"}
+    found = status(read_namespaced_lease={"spec": held | {"leaseDurationSeconds": 60}})
+    assert found.ended_holders == ["clearml-cleanup-1-abcde_1_0a"]
+    assert (found.leases[0].state, found.leases[0].expires) == ("held", "2026-11-23T12:00:50+00:00")
+
+
+def test_a_missed_run_is_known() -> None:
+    late = {**CRONJOB, "status": {"lastScheduleTime": "2026-11-22T02:00:00Z"}}
+    found = status(late).missed
+    assert found is not None
+    assert found.at == "2026-11-23T03:00:00+01:00"
+    assert status().missed is None

@@ -18,6 +18,7 @@ from cleanup_job.job import pod
 from cleanup_job.job.life_cycle import Job
 from cleanup_job.passes.cleanup import Stop
 from cleanup_job.service_task.schedule import Skipped
+from cleanup_job.settings.metrics import MetricsSettings
 
 Work = Callable[["Made"], Skipped | None]
 
@@ -50,7 +51,8 @@ class Made(Job[Ending]):
 
     def __init__(self, work: Work, failures: bool) -> None:
         self.shown, self.ending, self.stop = Shown(), Ending(), Stop()
-        super().__init__(SimpleNamespace(), self.ending, self.shown, self.stop)
+        self.sent: list[int] = []
+        super().__init__(SimpleNamespace(metrics=MetricsSettings()), self.ending, self.shown, self.stop)
         self._does, self._failures = work, failures
 
     def _work(self, *, holds_lease: bool) -> Skipped | None:  # noqa: ARG002 -- the interface
@@ -61,6 +63,12 @@ class Made(Job[Ending]):
 
     def _publish(self) -> None:
         pod.write_termination_message("published")
+
+    def _metrics(self) -> Any:
+        raise NotImplementedError
+
+    def _send_metrics(self) -> None:
+        self.sent.append(self.ending.exit_code)
 
     def _explain_failure(self, error: str) -> None:
         pod.write_termination_message(error)
@@ -133,20 +141,31 @@ def test_how_a_run_ends(
     assert (ending.exit_code, ending.stopped_by, ending.error) == (code, stopped_by, error)
     assert ending.finished is not None
     assert made.shown.reports == [ending]
+    assert made.sent == [code], "metrics have the code, too"
     assert message.read_text() == "published"
 
 
 def test_a_pass_that_is_not_due_says_why_and_ends_well(message: Path) -> None:
-    made = Made(lambda _: Skipped("not due: it ran yesterday", {}), failures=True)
+    made = Made(lambda _: Skipped("not due: it ran yesterday", {"event": "not_due"}), failures=True)
     assert made.run() == 0
-    assert message.read_text() == "not due: it ran yesterday"
+    assert message.read_text() == '{"event": "not_due"}'
     assert made.shown.reports == []
+    assert made.sent == [], "there was no pass"
 
 
 def test_an_unexpected_error_is_raised_and_explained_to_kubernetes(message: Path) -> None:
+    made = Made(fails_with(ZeroDivisionError("a bug")), failures=False)
     with pytest.raises(ZeroDivisionError):
-        Made(fails_with(ZeroDivisionError("a bug")), failures=False).run()
+        made.run()
+    assert made.sent == [1]
+    assert made.ending.finished is not None
     assert message.read_text() == "unexpected error: ZeroDivisionError: a bug"
+
+
+def test_an_output_that_can_not_be_written_is_a_failure_even_if_nothing_is_left() -> None:
+    made = Made(lambda made: made.stop.ask(StopReason.OUTPUT), failures=False)
+    assert made.run() == 1
+    assert made.sent == [1]
 
 
 def test_signals_are_as_before_afterwards() -> None:

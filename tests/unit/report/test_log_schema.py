@@ -50,8 +50,8 @@ def lines(*, known: bool) -> dict[str, dict[str, Any]]:
         swept.error, swept.stopped_by = "e", StopReason.SIGTERM
     made = (
         json_lines.parameters([("CLEANUP_FORCE_DELETE", "True", "default")]),
-        json_lines.not_due("n", last=some, due=some, run=some),
-        json_lines.enqueued("e", "t", "services", 1 if known else None),
+        after(json_lines.not_due("n", last=some, due=some, run=some), known=known),
+        after(json_lines.enqueued("e", "t", "services", 1 if known else None), known=known),
         json_lines.pass_started(report),
         json_lines.expected(1 if known else None),
         json_lines.selected(1),
@@ -66,6 +66,10 @@ def lines(*, known: bool) -> dict[str, dict[str, Any]]:
         sweep.finished_line(swept),
     )
     return {str(line["event"]): json.loads(json_lines.dumps(line)) for line in made}
+
+
+def after(line: json_lines.Line, *, known: bool) -> json_lines.Line:
+    return json_lines.after_run(line, {"run": "r"}, 7) if known else line
 
 
 def fits(value: object, type_: str) -> bool:

@@ -49,6 +49,7 @@ SPECIAL: dict[str, st.SearchStrategy[str]] = {
     "audit": st.sampled_from(["/audit", "s3://bucket/audit"]),
     "mounted_folders": st.sampled_from(["/mnt/a", "/mnt/b"]),
     "log_level": st.sampled_from(["debug", "error"]),
+    "task_log_level": st.just("debug"),
     "workers": st.sampled_from(["1", "4", "32"]),
     "refuse_above_percent": st.sampled_from(["0.5", "50", "100"]),
     "attempts": st.sampled_from(["1", "20"]),
@@ -124,7 +125,8 @@ DANGER = {"include_hidden", "delete_empty_projects"}
 RECORD = "delete_record"
 WORSE = {"external_files": "delete", "on_file_error": RECORD, "missing_files": RECORD, "unknown_stores": RECORD}
 SAME = {"include_pipeline_steps", "mounted_folders", "files_url_prefixes", "audit", "audit_records"}
-NEUTRAL = {"page_size", "batch_size", "workers", "max_requests_in_flight", "request_timeout_seconds", "attempts", "log_level"}
+NEUTRAL = {"page_size", "batch_size", "workers", "max_requests_in_flight", "request_timeout_seconds", "attempts"}
+NEUTRAL |= {"log_level", "task_log_level"}
 SCHEDULE = {"cleanup_period_in_days", "run_as_service"}
 
 

@@ -237,6 +237,7 @@ def test_a_sweep_has_its_own_settings_the_connection_and_what_any_request_needs(
         "stores_verify_certificate",
         "log_format",
         "log_level",
+        "task_log_level",
         "audit",
         "audit_records",
     }
