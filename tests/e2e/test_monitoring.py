@@ -36,6 +36,7 @@ MAY_BE_EMPTY = {
     "24 Time since the last success, and of the schedule B",
 }
 """Queries without data after a good pass that was started by hand: nothing kept, nothing failed, and no schedule has come."""
+RULES = "monitoring.coreos.com/v1/PrometheusRule"
 CRD = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",
@@ -253,3 +254,20 @@ def test_without_the_operator_it_is_refused_by_name_and_with_it_installed(cluste
         release.helm("uninstall", release.name)
     finally:
         extensions.delete_custom_resource_definition(crd["metadata"]["name"])  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("kinds", "renders"), [([], True), (["batch/v1/CronJob"], False), (["batch/v1/CronJob", RULES], True)])
+def test_argo_cds_way_of_rendering_knows_what_its_cluster_has(kinds: list[str], *, renders: bool) -> None:
+    words = [
+        "helm",
+        "template",
+        "x",
+        str(CHART),
+        "--set",
+        "clearml.existingSecret=keys",
+        "--set",
+        "metrics.prometheusRule.enabled=true",
+    ]
+    done = command(*words, *(word for kind in kinds for word in ("--api-versions", kind)), check=False)
+    assert (done.returncode == 0) is renders
+    assert ("kind: PrometheusRule" in done.stdout) is renders

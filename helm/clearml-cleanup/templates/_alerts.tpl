@@ -134,7 +134,7 @@ Fails where the cluster is known not to have PrometheusRules. A real cluster, an
     runbook_url: {{ $runbook }}#clearmlcleanupfreesnothing
 {{- end -}}
 
-{{- /* Reasons that need nobody to act: rules of yours, other tasks' needs, and an unknown store, which has its own alert. */ -}}
+{{- /* Reasons that are as they should be: rules of yours, other tasks' needs, and an unknown store, which has its own alert. */ -}}
 {{- define "clearml-cleanup.wantedReasons" -}}
 keep_rule|needs_force|in_use|dataset_in_use|pipeline_step|public|changed|not_selected|unknown_store
 {{- end -}}
