@@ -15,25 +15,29 @@ def commands(*words: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("tests", "servers", "agent", "axe", "pushgateway"),
+    ("tests", "servers", "agent", "axe", "pushgateway", "prometheus"),
     [
-        ("T=tests/unit/planning/test_paths.py", False, False, False, False),
-        ("T=tests/unit -k paths", False, False, False, False),
-        ("T=tests/stores/test_objects.py", True, False, False, False),
-        ("T=tests/agent", False, True, False, False),
-        ("T=tests/browser", False, False, True, False),
-        ("T=tests/metrics", False, False, False, True),
-        ("T=tests", True, True, True, True),
-        ("T=", True, True, True, True),
+        ("T=tests/unit/planning/test_paths.py", False, False, False, False, False),
+        ("T=tests/unit -k paths", False, False, False, False, False),
+        ("T=tests/stores/test_objects.py", True, False, False, False, False),
+        ("T=tests/agent", False, True, False, False, False),
+        ("T=tests/browser", False, False, True, False, False),
+        ("T=tests/metrics", False, False, False, True, False),
+        ("T=tests/alerts", False, False, False, False, True),
+        ("T=tests", True, True, True, True, True),
+        ("T=", True, True, True, True, True),
     ],
 )
-def test_only_what_the_tests_need_is_installed(tests: str, *, servers: bool, agent: bool, axe: bool, pushgateway: bool) -> None:
+def test_only_what_the_tests_need_is_installed(
+    tests: str, *, servers: bool, agent: bool, axe: bool, pushgateway: bool, prometheus: bool
+) -> None:
     run = commands("test", tests)
     assert "requirements/dev.txt" in run
     assert ("--prefix .venv/azurite" in run) is servers
     assert ("--prefix .venv/axe" in run) is axe
     assert ("cd requirements/gcs" in run) is servers
     assert ("cd requirements/pushgateway" in run) is pushgateway
+    assert ("download -qq" in run) is prometheus
     assert ("requirements/agent.txt" in run) is agent
 
 
