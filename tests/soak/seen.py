@@ -126,8 +126,6 @@ class Passes:
             there.add(pod.uid)
             pod.address = one.status.pod_ip or pod.address
             pod.runs = one.status.phase == "Running" and not one.metadata.deletion_timestamp
-            if pod.runs:
-                pod.peak = max(pod.peak, host.peak(pod.uid))
             ended = next((status.state.terminated for status in one.status.container_statuses or () if status.state), None)
             if pod.code is None and (ended or one.status.phase in {"Failed", "Succeeded"}):
                 self.keep_log(pod, log_of)
@@ -137,13 +135,18 @@ class Passes:
                 pod.code, pod.runs = GONE, False
                 self.say(pod.line())
 
+    def measure(self) -> None:
+        """Note how much memory those that run have needed so far."""
+        for pod in self.running():
+            pod.peak = max(pod.peak, host.peak(pod.uid))
+
     def keep_log(self, pod: Pod, log_of: Callable[[str], str]) -> None:
         """Write the pod's log as it is now."""
         (self._folder / f"{pod.name}.log").write_text(log_of(pod.name), encoding="utf-8")
 
     def running(self) -> list[Pod]:
         """Those that run, by name."""
-        return sorted((pod for pod in self.pods.values() if pod.runs and pod.code is None), key=lambda pod: pod.name)
+        return sorted((pod for pod in list(self.pods.values()) if pod.runs and pod.code is None), key=lambda pod: pod.name)
 
     def codes(self) -> Counter[str]:
         """How many pods ended with which exit code."""

@@ -28,7 +28,7 @@ from typing import Any
 import pytest
 
 from clearml_sandbox.server import Sandbox
-from tests.soak.checks import Measured, wrong_in
+from tests.soak.checks import Measured, wrong_ends, wrong_in
 from tests.soak.cluster import HISTORY, Cluster, new_cluster
 from tests.soak.gateway import Gateway, Series, pushgateway
 from tests.soak.growth import KEEP_TAG, Growth
@@ -50,6 +50,8 @@ FOR_A_PASS = 20.0
 """Seconds for which a trouble waits for a pass that it can meet."""
 LOOK = 0.5
 """Seconds between two looks at the pods."""
+MEASURE = 0.3
+"""Seconds between two looks at the pods' memory."""
 LATENCY = 0.04
 """Seconds that the embedded server adds to each request."""
 FIRST_SCENES = 60
@@ -101,15 +103,12 @@ class Soak:
 
     def run(self) -> list[str]:
         """Play it to the end; gives what is wrong."""
-        try:
-            with growing(self.growth):
+        with every(MEASURE, self.passes.measure):
+            with every(1 / SCENES_PER_SECOND, self.growth.add):
                 self._disturb(timeline(self.seed, self.seconds, self.kinds))
-        finally:
-            self._undo_all()
-        self._calm()
+            self._calm()
         self.say("the oracle looks at all that was ever added")
-        spans, pods = self.requests.spans(), list(self.passes.pods.values())
-        return [*self.growth.wrong_at_the_end(), *together(pods, spans), *wrong_in(self._measured())]
+        return [*self.growth.wrong_at_the_end(), *wrong_in(self._measured())]
 
     def say(self, text: str) -> None:
         """A line with the time since the start."""
@@ -122,8 +121,6 @@ class Soak:
         while (since := time.monotonic() - self.began) < self.seconds:
             while due and due[-1].at <= since and self._trouble(due[-1], last=since > due[-1].at + FOR_A_PASS):
                 due.pop()
-            while self._undo and self._undo[0][0] <= time.monotonic():
-                heappop(self._undo)[2]()
             self._look()
             if len(self.jobs) < since / EVERY:
                 self._start()
@@ -140,10 +137,6 @@ class Soak:
             heappush(self._undo, (time.monotonic() + came.undo.after, self.came.total(), came.undo.do))
         return True
 
-    def _undo_all(self) -> None:
-        while self._undo:
-            heappop(self._undo)[2]()
-
     def _start(self) -> str:
         """Start a pass by hand, unless too many wait already."""
         ended = self.cluster.jobs()
@@ -155,9 +148,13 @@ class Soak:
         return name
 
     def _look(self) -> None:
+        """End the troubles whose time is over, and see what has become of the passes."""
+        while self._undo and self._undo[0][0] <= time.monotonic():
+            heappop(self._undo)[2]()
         self.passes.look(self.cluster.pods(), self.cluster.log)
         self.jobs |= {pod.job for pod in self.passes.pods.values()}
-        wrong = self.growth.lost() or [*together(self.passes.pods.values(), self.requests.spans())]
+        pods = self.passes.pods.values()
+        wrong = [*self.growth.lost(), *together(pods, self.requests.spans()), *wrong_ends(pods, self.troubles.without_lease)]
         if wrong:
             raise WrongError("\n".join(wrong))
         if self.gateway and self.early is None and self.passes.codes()["0"] >= EARLY:
@@ -167,6 +164,7 @@ class Soak:
     def _calm(self) -> None:
         """Let all that runs end, and let passes run that nothing disturbs."""
         self.say("calm: no more trouble, and nothing is added")
+        self._wait_for(lambda: not self._undo and not self.troubles.is_without_lease(), "the troubles to end")
         self.cluster.upgrade("suspend=true", "shards=1", "cleanup.logLevel=info", "cleanup.batchSize=500")
         self._wait_for(lambda: all(self.cluster.jobs().values()), "all passes to end")
         for _ in range(2):
@@ -205,7 +203,6 @@ class Soak:
             leases=len(self.cluster.leases()),
             early=self.early,
             series=self.gateway.series() if self.gateway else None,
-            without_lease=self.troubles.without_lease,
         )
 
     def sums(self) -> str:
@@ -220,19 +217,19 @@ class Soak:
 
 
 @contextmanager
-def growing(growth: Growth) -> Iterator[None]:
-    """Somebody works on the server, in another thread."""
+def every(seconds: float, work: Callable[[], None]) -> Iterator[None]:
+    """Meanwhile something is done again and again, in another thread."""
     over = threading.Event()
     failed: list[BaseException] = []
 
-    def work() -> None:
+    def go_on() -> None:
         try:
-            while not over.wait(1 / SCENES_PER_SECOND):
-                growth.add()
-        except BaseException as error:  # noqa: BLE001 -- told by the main thread
+            while not over.wait(seconds):
+                work()
+        except BaseException as error:  # noqa: BLE001 -- raised by the main thread
             failed.append(error)
 
-    thread = threading.Thread(target=work, daemon=True)
+    thread = threading.Thread(target=go_on, daemon=True)
     thread.start()
     try:
         yield

@@ -16,7 +16,7 @@ import pytest
 
 from clearml_sandbox.server import Request
 from tests.soak import host
-from tests.soak.checks import Measured, wrong_in
+from tests.soak.checks import Measured, wrong_ends, wrong_in
 from tests.soak.line import Line
 from tests.soak.seen import GONE, Passes, Pod, Span, deletes, together
 from tests.soak.timeline import WEIGHTS, timeline
@@ -143,7 +143,6 @@ def test_what_does_not_grow_is_not_told() -> None:
         (measured([100] * 24, jobs=7), "Jobs"),
         (measured([100] * 24, leases=4), "Leases"),
         (measured([100] * 24, early=frozenset(), series=frozenset({("tasks", frozenset({("task", "1")}))})), "at the end only"),
-        (measured([], pods=[pod("a", "10.0.0.1", "a", code=1)], events=1), "an unexpected error"),
     ],
 )
 def test_what_grows_is_told(grown: Measured, told: str) -> None:
@@ -153,8 +152,13 @@ def test_what_grows_is_told(grown: Measured, told: str) -> None:
 
 @pytest.mark.parametrize(("ended", "told"), [(99.0, 1), (101.0, 0), (140.0, 0), (150.0, 1)])
 def test_exit_code_2_is_excused_while_there_is_no_lease(ended: float, told: int) -> None:
-    pods = [pod("a", "10.0.0.1", "a", code=2, ended=ended)]
-    assert len(list(wrong_in(measured([], pods=pods, events=1, without_lease=[Span(100, 130)])))) == told
+    pods = [pod("a", "10.0.0.1", "a", code=2, ended=ended), pod("b", "10.0.0.2", "b", code=137, ended=ended)]
+    assert len(list(wrong_ends(pods, [Span(100, 130)]))) == told
+
+
+def test_an_unexpected_error_is_never_excused() -> None:
+    (line,) = wrong_ends([pod("a", "10.0.0.1", "a", code=1, ended=110.0)], [Span(100, 130)])
+    assert "an unexpected error" in line
 
 
 # -- the line

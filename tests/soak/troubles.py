@@ -50,8 +50,14 @@ class Troubles:
         """The kinds that this machine can't make: the API server is restarted only where cluster.sh runs it here."""
         return set() if self.api_server else {"restart_api_server"}
 
+    def is_without_lease(self) -> bool:
+        """Whether a Lease is missing right now."""
+        return any(gone.last > time.monotonic() for gone in self.without_lease)
+
     def make(self, trouble: Trouble, *, last: bool) -> Came | None:
         """Make one; None where there is nothing that it can meet yet. The `last` time it takes what there is."""
+        if trouble.kind == "upgrade" and self.is_without_lease():
+            return None  # it would put the Lease back before the pass that held it can have noticed
         self._last = last
         came: Came | None = getattr(self, f"_{trouble.kind}")(Random(trouble.seed))
         return came or (Came("met nothing: no pass ran, and no Lease was held") if last else None)
