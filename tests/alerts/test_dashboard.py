@@ -68,7 +68,10 @@ def test_panels_have_their_own_numbers_and_places() -> None:
 
 
 def test_the_chart_gives_it_to_grafanas_sidecar() -> None:
-    given = nested("metrics.dashboard.annotations", {"grafana_folder": "ClearML"}), nested("metrics.dashboard.namespace", "monitoring")
+    given = (
+        nested("metrics.dashboard.annotations", {"grafana_folder": "ClearML"}),
+        nested("metrics.dashboard.namespace", "monitoring"),
+    )
     found = [item for item in render(ENOUGH, ON, *given) if item["metadata"]["name"] == "clearml-cleanup-dashboard"]
     assert len(found) == 1
     assert found[0]["metadata"]["namespace"] == "monitoring"

@@ -251,7 +251,11 @@ NOTHING: dict[str, tuple[Values, list[dict[str, str]], dict[int, list[str]]]] = 
         [*passes(100, shard="0"), *passes(100, candidates=0, deleted=lambda _: 5, shard="1")],
         {100: []},
     ),
-    "in both of two shards": ({"shards": 2}, [*passes(100, shard="0"), *passes(100, shard="1")], {74: [], 75: ["FreesNothing"]}),
+    "in both of two shards": (
+        {"shards": 2},
+        [*passes(100, shard="0"), *passes(100, shard="1")],
+        {74: [], 75: ["FreesNothing"]},
+    ),
     "for as many nights as you say": (threshold(freesNothingNights=5), passes(150), {121: [], 123: ["FreesNothing"]}),
     "on weekdays": (WEEKDAYS, passes(250), {217: [], 219: ["FreesNothing"]}),
 }

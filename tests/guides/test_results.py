@@ -142,7 +142,9 @@ def test_its_values_switch_alerts_and_dashboard_on(played: Play) -> None:
     rule = one("PrometheusRule", objects)
     assert rule["metadata"]["labels"]["release"] == "kube-prometheus-stack"
     text = page("alert-when-it-fails.md")
-    assert [found["alert"] for found in rule["spec"]["groups"][0]["rules"]] == re.findall(r"^\| `(ClearMLCleanup\w+)` \|", text, re.M)
+    assert [found["alert"] for found in rule["spec"]["groups"][0]["rules"]] == re.findall(
+        r"^\| `(ClearMLCleanup\w+)` \|", text, re.M
+    )
     assert any(item["metadata"]["labels"].get("grafana_dashboard") == "1" for item in objects)
 
 

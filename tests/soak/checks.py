@@ -47,6 +47,8 @@ def wrong_in(measured: Measured) -> Iterator[str]:
     if measured.leases > LEASES:
         yield f"there are {measured.leases} Leases"
     if measured.early is not None and measured.series is not None:
+        if not measured.series:
+            yield "the passes have pushed no series to the Pushgateway"
         for when, some in (("at the end", measured.series - measured.early), ("at first", measured.early - measured.series)):
             yield from (f"the series {name} {dict(labels)} is there {when} only" for name, labels in sorted(some, key=str))
 
