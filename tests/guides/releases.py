@@ -8,10 +8,14 @@ import kubernetes_validate
 import yaml
 from kubernetes_validate import utils
 
-from tests.chart.charts import CHART, CONTAINER, ENOUGH, Object, at, one, render, variables
+from tests.chart.charts import CHART, CONTAINER, ENOUGH, IN_EARNEST, Object, at, merged, one, render, variables
 
 OLDEST = yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"].removeprefix(">=").removesuffix(".0-0")
 NEWEST = ".".join(utils.latest_version().split(".")[:2])
+
+
+THEIRS = merged(ENOUGH, IN_EARNEST)
+"""The values of a reader who has a release already, one that deletes."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +32,9 @@ class Release:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The variables of its pods; a file on a mounted volume is one that is here."""
+        """The variables of its pods; a file on a mounted volume is one that is here, and here is no proxy."""
         mounts = [mount["mountPath"] for mount in at(one("CronJob", self.objects), CONTAINER).get("volumeMounts") or []]
-        given = variables(self.objects)
+        given = {k: v for k, v in variables(self.objects).items() if "proxy" not in k.lower()}
         return {k: certifi.where() if any(v.startswith(f"{path}/") for path in mounts) else v for k, v in given.items()}
 
 
@@ -72,7 +76,7 @@ def valid(objects: list[Object]) -> None:
 def their_own(name: str) -> Object:
     """A values file that the page takes for granted."""
     assert name == "my-values.yaml", f"{name} is not on the page"
-    return ENOUGH
+    return THEIRS
 
 
 def selected(selector: str, release: Release, kind: str) -> bool:
@@ -104,5 +108,6 @@ def pod_of(name: str, step: Step) -> Object:
             "labels": {"batch.kubernetes.io/job-name": name, "job-name": name},
             "creationTimestamp": "2026-11-23T02:00:00Z",
         },
+        "spec": {"containers": [{"name": "clearml-cleanup"}]},
         "status": {"containerStatuses": [{"name": "clearml-cleanup", "state": {"terminated": ended}}]},
     }

@@ -138,7 +138,7 @@ def test_what_it_freed_is_what_the_records_say(played: Play, reader: Player, nam
 
 # -- alert-when-it-fails.md
 def test_its_values_switch_alerts_and_dashboard_on(played: Play) -> None:
-    objects = played("alert-when-it-fails.md").releases["clearml-cleanup"].objects
+    objects = played("alert-when-it-fails.md", {"refuseAbove=1": 2}).releases["clearml-cleanup"].objects
     rule = one("PrometheusRule", objects)
     assert rule["metadata"]["labels"]["release"] == "kube-prometheus-stack"
     text = page("alert-when-it-fails.md")

@@ -16,13 +16,14 @@ LOCKS = {
     "agent.txt": ["clearml-agent"],
     "build.txt": PYPROJECT["build-system"]["requires"],
     "docs.txt": PROJECT["optional-dependencies"]["docs"],
-    "image.txt": PROJECT["dependencies"],
+    "image.txt": [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["otlp"]],
     "image-sandbox.txt": [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["sandbox"]],
-    "runtime.txt": PROJECT["dependencies"],
+    "runtime.txt": [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["otlp"]],
     "sandbox.txt": [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["sandbox"]],
     "dev.txt": [
         *PROJECT["dependencies"],
         *PROJECT["optional-dependencies"]["sandbox"],
+        *PROJECT["optional-dependencies"]["otlp"],
         *PROJECT["optional-dependencies"]["dev"],
     ],
 }

@@ -22,7 +22,7 @@ TEXTS = sorted(
         "docs/**/*.md",
         "helm/clearml-cleanup/values*.yaml",
         "helm/clearml-cleanup/templates/*.*",
-        "k8s/*",
+        "k8s/**/*.yaml",
         "Makefile",
         "Dockerfile",
         ".github/**/*.md",

@@ -12,7 +12,7 @@ Fails where the cluster is known not to have PrometheusRules. A real cluster, an
 {{- define "clearml-cleanup.alerts" -}}
 {{- $root := . -}}
 {{- $rule := .Values.metrics.prometheusRule -}}
-{{- $ns := .Release.Namespace -}}
+{{- $ns := include "clearml-cleanup.namespace" . -}}
 {{- $runbook := $rule.runbookUrl | default (printf "%s/blob/main/docs/alerts.md" .Chart.Home) -}}
 
 {{- /* What Kubernetes knows of each CronJob, by kube-state-metrics. */ -}}
@@ -141,7 +141,7 @@ keep_rule|needs_force|in_use|dataset_in_use|pipeline_step|public|changed|not_sel
 
 {{- /* A sentence on the exit code that the failed Job pushed; one that was killed pushed none. In Prometheus' own templates. */ -}}
 {{- define "clearml-cleanup.howItEnded" -}}
-{{- $pushed := printf "namespace=%q, release=%q" .root.Release.Namespace .root.Release.Name -}}
+{{- $pushed := printf "namespace=%q, release=%q" (include "clearml-cleanup.namespace" .root) .root.Release.Name -}}
 {{- $last := ternary "clearml_cleanup_last" "clearml_cleanup_sweep_last" (eq .what "pass") -}}
 {{- printf "{{ with query (printf `max(%s_exit_code{%s} and %s_start_timestamp_seconds{%s} >= %%f)` $value) }}" $last $pushed $last $pushed -}}
 It ended with exit code {{ "{{ . | first | value }}" }}.{{ "{{ else }}" -}}

@@ -28,24 +28,19 @@
 {{- toJson $names -}}
 {{- end -}}
 
+{{- /* The namespace of all objects. */ -}}
+{{- define "clearml-cleanup.namespace" -}}
+{{- tpl (.Values.namespaceOverride | default .Release.Namespace) . -}}
+{{- end -}}
+
 {{- define "clearml-cleanup.serviceAccountName" -}}
-{{- .Values.serviceAccount.name | default (ternary (include "clearml-cleanup.fullname" .) "default" .Values.serviceAccount.create) -}}
+{{- tpl .Values.serviceAccount.name . | default (ternary (include "clearml-cleanup.fullname" .) "default" .Values.serviceAccount.create) -}}
 {{- end -}}
 
 {{- /* Labels for selectors, which never change during the life of a release. */ -}}
 {{- define "clearml-cleanup.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "clearml-cleanup.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
-{{- end -}}
-
-{{- define "clearml-cleanup.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{ include "clearml-cleanup.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
 {{- end -}}
 
 {{- /*
@@ -57,14 +52,33 @@ part has a dot or a port, or is `localhost`, names its registry itself.
 {{- if and .registry (not $whole) }}{{ .registry }}/{{ end }}{{ .repository }}{{ with .digest }}@{{ . }}{{ else }}:{{ .tag }}{{ end -}}
 {{- end -}}
 
+{{- define "clearml-cleanup.globalRegistry" -}}
+{{- tpl ((.Values.global).imageRegistry | default "") . -}}
+{{- end -}}
+
 {{- define "clearml-cleanup.jobImage" -}}
-{{- $own := dict "tag" (.Values.image.tag | default .Chart.AppVersion) -}}
-{{- include "clearml-cleanup.image" (merge $own .Values.image) -}}
+{{- $given := include "clearml-cleanup.yaml" (dict "root" . "value" .Values.image) | fromYaml -}}
+{{- $own := dict "tag" ($given.tag | default .Chart.AppVersion) "registry" (include "clearml-cleanup.globalRegistry" . | default $given.registry) -}}
+{{- include "clearml-cleanup.image" (merge $own $given) -}}
 {{- end -}}
 
 {{- define "clearml-cleanup.sandboxImage" -}}
-{{- $image := .Values.sandbox.image -}}
-{{- $tag := $image.tag | default (printf "%s-sandbox" .Chart.AppVersion) -}}
-{{- $own := dict "tag" $tag "registry" ($image.registry | default .Values.image.registry) -}}
-{{- include "clearml-cleanup.image" (merge $own $image) -}}
+{{- $given := include "clearml-cleanup.yaml" (dict "root" . "value" .Values.sandbox.image) | fromYaml -}}
+{{- $own := dict
+  "tag" ($given.tag | default (printf "%s-sandbox" .Chart.AppVersion))
+  "registry" (coalesce (include "clearml-cleanup.globalRegistry" .) $given.registry (tpl .Values.image.registry .)) -}}
+{{- include "clearml-cleanup.image" (merge $own $given) -}}
+{{- end -}}
+
+{{- /* The secrets for pulling images, global ones first, each once; as names or as `name: …`, as other charts take them. */ -}}
+{{- define "clearml-cleanup.imagePullSecrets" -}}
+{{- $names := list -}}
+{{- range concat ((.Values.global).imagePullSecrets | default list) .Values.imagePullSecrets -}}
+{{- $name := . -}}
+{{- if kindIs "map" . }}{{ $name = .name }}{{ end -}}
+{{- $names = append $names (tpl $name $) -}}
+{{- end -}}
+{{- range $names | uniq }}
+- name: {{ . | quote }}
+{{- end -}}
 {{- end -}}
