@@ -103,7 +103,7 @@ $(AGENT): requirements/agent.txt $(INSTALLED)
 
 test: $(INSTALLED) $(if $(WITH_STORES),$(STORES)) $(if $(WITH_PUSHGATEWAY),$(PUSHGATEWAY)) $(if $(WITH_AXE),$(AXE)) $(if $(WITH_PROMETHEUS),$(PROMETHEUS)) $(if $(WITH_AGENT),$(AGENT)) ## every test that needs no cluster, or T="tests/unit -k paths"
 	@echo "== tests"
-	@$(BIN)/python -m pytest $(or $(T),--numprocesses 2 --dist loadfile --ignore tests/e2e --ignore tests/cases \
+	@$(BIN)/python -m pytest $(or $(T),--numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore tests/e2e --ignore tests/cases \
 	  --cov --cov-report=html:build/coverage)
 	@echo "tests: passed"
 

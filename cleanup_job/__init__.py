@@ -2,7 +2,7 @@
 
 The job uses two parts of the clearml package: its session and its reader of clearml.conf. The package's own `__init__.py`
 imports all that a training script may want, with numpy, pillow and psutil: a longer start, and 90 MB in the image, for nothing.
-So that file is run when somebody first asks for something in it, such as `clearml.Task`; parts are imported as usual.
+So that file is run when something in it is first asked for, such as `clearml.Task`; parts are imported as usual.
 """
 
 import sys

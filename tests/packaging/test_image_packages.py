@@ -1,4 +1,4 @@
-"""What the image leaves out is not missed: commands run with everything real, in a Python that finds only what the image has."""
+"""What the image leaves out is not missed: commands run with all else real, in a Python that finds only what the image has."""
 
 import json
 import re

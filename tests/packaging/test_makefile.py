@@ -64,3 +64,11 @@ def test_uv_trusts_what_the_system_trusts() -> None:
     command = ["make", "--print-data-base", "--question", "help"]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
     assert "export UV_SYSTEM_CERTS" in said or "UV_SYSTEM_CERTS = true" in said
+
+
+def test_a_soak_gets_its_length_and_its_seed_and_a_pushgateway() -> None:
+    run = commands("soak", "MINUTES=3", "SEED=5", "WITHOUT=kill evict")
+    assert "tests/e2e/run.sh soak --minutes 3 --seed 5 --without kill evict\n" in run
+    assert "cd requirements/pushgateway" in run
+    assert "cd requirements/pushgateway" in commands("e2e", "SOAK_MINUTES=10")
+    assert "cd requirements/pushgateway" not in commands("e2e")
