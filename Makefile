@@ -103,7 +103,7 @@ $(AGENT): requirements/agent.txt $(INSTALLED)
 
 test: $(INSTALLED) $(if $(WITH_STORES),$(STORES)) $(if $(WITH_PUSHGATEWAY),$(PUSHGATEWAY)) $(if $(WITH_AXE),$(AXE)) $(if $(WITH_PROMETHEUS),$(PROMETHEUS)) $(if $(WITH_AGENT),$(AGENT)) ## every test that needs no cluster, or T="tests/unit -k paths"
 	@echo "== tests"
-	@$(BIN)/python -m pytest $(or $(T),--numprocesses 2 --dist loadfile --ignore tests/e2e --ignore tests/cases \
+	@$(BIN)/python -m pytest $(or $(T),--numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore tests/e2e --ignore tests/cases \
 	  --cov --cov-report=html:build/coverage)
 	@echo "tests: passed"
 
@@ -263,7 +263,7 @@ chart: $(INSTALLED) $(GO_TOOLS) ## write the chart's schema and README, and the 
 	@$(BIN)/helm-docs --chart-search-root=helm --sort-values-order=file --log-level=warning
 	@echo "chart: written"
 
-e2e: $(INSTALLED) $(PROMETHEUS) $(if $(SOAK_MINUTES),$(PUSHGATEWAY)) ## the suites that need a Kubernetes cluster (KUBECONFIG, or the test cluster)
+e2e: $(INSTALLED) $(PROMETHEUS) $(PUSHGATEWAY) ## the suites that need a Kubernetes cluster (KUBECONFIG, or the test cluster)
 	@echo "== tests on a cluster"
 	@tests/e2e/run.sh
 	@echo "e2e: passed"

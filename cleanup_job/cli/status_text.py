@@ -12,7 +12,7 @@ from cleanup_job.cluster.lease_status import LeaseStatus
 from cleanup_job.cluster.pass_result import PassResult
 from cleanup_job.cluster.status import Status
 from cleanup_job.cluster.week import Week
-from cleanup_job.exit_codes import meaning
+from cleanup_job.exit_codes import ExitCode, meaning
 from cleanup_job.report.formatting import counted, middle, moment, plain, size
 
 _NAME = 44
@@ -145,7 +145,7 @@ def _live(entry: PassResult) -> str:
 
 def _ended(entry: PassResult) -> str:
     if entry.skipped:
-        return entry.said
+        return f"{_run_before(entry.run_before)}; {entry.said}" if entry.run_before else entry.said
     text = entry.explanation or _by_itself(entry)
     tried = f"; {_which_try(entry)}" if entry.tries > 1 else ""
     if entry.summary is None:
@@ -153,6 +153,12 @@ def _ended(entry: PassResult) -> str:
     did = _did(entry.summary)
     error = f"; {entry.summary['error']}" if entry.summary.get("error") else ""
     return f"{text}{'; ' if entry.explanation else ': '}{did}{error}{tried}"
+
+
+def _run_before(run: dict[str, Any]) -> str:
+    """What became of the run that an agent was given before."""
+    reason = f": {run['reason']}" if run.get("reason") else ""
+    return f"{meaning(ExitCode.RUN_BEFORE_NOT_DONE)}: {run.get('run')} is {run.get('status')} in ClearML{reason}"
 
 
 def _by_itself(entry: PassResult) -> str:

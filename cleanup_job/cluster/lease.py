@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from cleanup_job.cluster.lease_api import ForbiddenError, KubernetesLeases, LeaseApi, LeaseChangedError
+from cleanup_job.cluster.lease_api import ForbiddenError, KubernetesLeases, LeaseApi, LeaseChangedError, RefusedError
 from cleanup_job.cluster.lease_record import Claim, Holder, LeaseRecord, Part
 from cleanup_job.cluster.retrying import until_answered
 from cleanup_job.errors import LeaseHeldError, LeaseLostError, UnreachableError
@@ -21,7 +21,8 @@ from cleanup_job.errors import LeaseHeldError, LeaseLostError, UnreachableError
 _RENEW_EVERY = 1 / 3
 _RETRY_AFTER = 1 / 12
 _REQUEST = 1 / 8
-_ACQUIRE_PAUSES = (1.0, 2.0, 4.0)
+_ACQUIRE_PAUSES = (1.0, 2.0, 4.0, 8.0)
+"""Seconds between two tries while the API server does not answer, or refuses as it does while it starts."""
 _LOOK_AGAIN = 2.0
 """Seconds between two looks at a Lease that another pass holds."""
 _NOTICE = 0.2
@@ -72,6 +73,10 @@ def hold(  # noqa: PLR0913 -- all but the name have defaults, or are required by
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+def _may_pass(error: Exception) -> bool:
+    return isinstance(error, UnreachableError | RefusedError)
 
 
 class LeaseGuard:
@@ -138,9 +143,7 @@ class LeaseGuard:
         self._stopped, self._say = stopped, say
         while True:
             try:
-                return until_answered(
-                    self._take, lambda error: isinstance(error, UnreachableError), _ACQUIRE_PAUSES, self._pause
-                )
+                return until_answered(self._take, _may_pass, _ACQUIRE_PAUSES, self._pause)
             except LeaseChangedError:
                 self._pause(self._moment())
             except LeaseHeldError as held:

@@ -19,7 +19,11 @@ class LeaseChangedError(Exception):
     """The Lease was created, changed or deleted by another client since it was read."""
 
 
-class ForbiddenError(SettingsError):
+class RefusedError(SettingsError):
+    """Kubernetes refuses the account. An API server that has just started does so too, until it has read accounts and Roles."""
+
+
+class ForbiddenError(RefusedError):
     """Kubernetes knows the account, and does not allow the call."""
 
 
@@ -104,7 +108,7 @@ class KubernetesLeases:
 
 def _failure(error: CallError, verb: Verb, namespace: str, name: str) -> CleanupError:
     lease = f"the Lease {name} (CLEANUP_LEASE) in namespace {namespace}"
-    kind = ForbiddenError if error.status == FORBIDDEN else SettingsError
+    kind = ForbiddenError if error.status == FORBIDDEN else RefusedError
     if error.refused and verb == "create":
         return kind(
             f"There is no Lease {name} (CLEANUP_LEASE) in namespace {namespace}, and Kubernetes does not allow this account "

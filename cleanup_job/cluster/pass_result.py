@@ -10,8 +10,8 @@ from cleanup_job.cluster.pod_ends import Cause, PodEnd, cause_of, has_ended, job
 
 _FAILURES = "batch.kubernetes.io/job-index-failure-count"
 """The annotation of a pod that says how often its shard failed before."""
-_SKIPPED = {"handed over": "handed_over", "not due": "not_due"}
-"""How the termination message of a Job begins that ran no pass, and what `skipped` is then."""
+_SKIPPED = {"enqueued": "handed_over", "not_due": "not_due"}
+"""The event in the termination message of a Job that ran no pass, and what `skipped` is then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,9 @@ class PassResult:
     obstacles: list[str] = field(default_factory=list)
     """Why it has no pod, or why its pod does not start."""
     skipped: str = ""
-    """``handed_over`` to a ClearML Agent, or ``not_due``: then the Job ran no pass."""
+    """``handed_over`` to a ClearML Agent, or ``not_due``: then the Job ran no pass, and ``said`` is why."""
+    run_before: dict[str, Any] | None = None
+    """The run that an agent was given before, if it did not do its whole pass: ``run``, ``status``, ``reason``, ``link``."""
 
     @property
     def live(self) -> bool:
@@ -67,7 +69,7 @@ def pass_result(job: Document, pods: list[Document], events: list[Document]) -> 
     """What is known of a pass: by its Job, the pods of this Job, and the Job's events `FailedCreate`."""
     seen = _Seen(job, pods)
     status, failure, ends = job.get("status") or {}, seen.failure, seen.telling
-    cause = seen.cause()
+    cause, skipped = seen.cause(), _without_pass(ends)
     return PassResult(
         job=seen.name,
         started=status.get("startTime"),
@@ -77,7 +79,7 @@ def pass_result(job: Document, pods: list[Document], events: list[Document]) -> 
         reason=failure.get("reason", ""),
         exit_code=seen.exit_code(),
         summary=_summary(ends, divided=seen.is_divided),
-        said=_text(ends),
+        said=skipped.get("message") or _text(ends),
         shards=[_of_shard(end) for end in seen.ends] if seen.is_divided else None,
         message=failure.get("message", ""),
         cause=cause.word,
@@ -87,7 +89,8 @@ def pass_result(job: Document, pods: list[Document], events: list[Document]) -> 
         tries_before=[_as_try(pod_end(pod)) for pod in seen.tries_before()],
         pod=next((pod["metadata"]["name"] for pod in seen.newest[::-1]), ""),
         obstacles=seen.obstacles(events) if seen.is_live else [],
-        skipped=_skipped(_text(ends)),
+        skipped=_SKIPPED.get(skipped.get("event", ""), ""),
+        run_before=skipped.get("run_before"),
     )
 
 
@@ -204,8 +207,9 @@ def _text(ends: list[PodEnd]) -> str:
     return "" if any(end.summary for end in ends) else next((end.said for end in ends if end.said), "")
 
 
-def _skipped(said: str) -> str:
-    return next((word for start, word in _SKIPPED.items() if said.startswith(start)), "")
+def _without_pass(ends: list[PodEnd]) -> dict[str, Any]:
+    """The line of a Job that ran no pass; empty if it ran one."""
+    return next((end.without_pass for end in ends if end.without_pass), {})
 
 
 def _shards(job: Document) -> int | None:

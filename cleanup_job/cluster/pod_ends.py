@@ -17,6 +17,7 @@ SIGKILL = 137
 """The exit code of a container that was killed: 128 and the signal's number."""
 _UNKNOWN = "ContainerStatusUnknown"
 """The reason of a container whose end its node did not see; its message is the node's, not the pass's."""
+_WITHOUT_PASS = frozenset({"enqueued", "not_due"})
 _LOW = re.compile(r"low on resource: ([\w-]+)")
 _DISRUPTIONS = {
     "EvictionByEvictionAPI": "evicted through Kubernetes' API, as a drain of its node does",
@@ -53,6 +54,8 @@ class PodEnd:
     """The termination message, as docs/log-schema.md describes it; None where it is something else."""
     said: str
     """The termination message of a pass that has no summary."""
+    without_pass: dict[str, Any] | None = None
+    """The termination message of a Job that ran no pass: the log's line `enqueued` or `not_due`."""
 
 
 def has_ended(pod: Document, container: str) -> bool:
@@ -66,7 +69,9 @@ def pod_end(pod: Document) -> PodEnd:
     ended = state_of(pod, container).get("terminated") or {}
     running = state_of(pod, container).get("running") or {}
     said = "" if ended.get("reason") == _UNKNOWN else ended.get("message") or ""
-    summary = _summary(said)
+    document = _document(said)
+    summary = document if isinstance(document.get("deleted"), int) else None
+    without_pass = document if document.get("event") in _WITHOUT_PASS else None
     return PodEnd(
         pod=pod["metadata"]["name"],
         shard=shard_of(pod),
@@ -75,7 +80,8 @@ def pod_end(pod: Document) -> PodEnd:
         exit_code=ended.get("exitCode"),
         cause=cause_of(pod, container) if has_ended(pod, container) else None,
         summary=summary,
-        said="" if summary else _message(said),
+        said="" if summary or without_pass else said,
+        without_pass=without_pass,
     )
 
 
@@ -84,21 +90,13 @@ def shard_of(pod: Document) -> int:
     return int((pod["metadata"].get("labels") or {}).get(INDEX) or 0)
 
 
-def _summary(said: str) -> dict[str, Any] | None:
+def _document(said: str) -> dict[str, Any]:
+    """A termination message as JSON; empty if it is something else."""
     with suppress(ValueError):
         document = json.loads(said)
-        if isinstance(document, dict) and isinstance(document.get("deleted"), int):
+        if isinstance(document, dict):
             return document
-    return None
-
-
-def _message(said: str) -> str:
-    """What it says to people: a Job without a pass, which was not due or which an agent got, says it as JSON."""
-    with suppress(ValueError):
-        document = json.loads(said)
-        if isinstance(document, dict) and isinstance(document.get("message"), str):
-            return str(document["message"])
-    return said
+    return {}
 
 
 def _failed_at(pod: Document) -> str | None:

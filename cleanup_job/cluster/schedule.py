@@ -32,7 +32,7 @@ class Missed:
     at: str
     """ISO 8601, in the schedule's time zone."""
     causes: list[str]
-    """What can be the reason, the most probable one first."""
+    """What can be the reason, the most probable one first; one alone if it is sure."""
 
 
 def next_run(schedule: str, time_zone: str | None, now: datetime) -> datetime | None:
@@ -77,10 +77,10 @@ def _last_known(cronjob: Document) -> datetime | None:
 
 def _causes(cronjob: Document, active: list[str], due: datetime) -> list[str]:
     spec = cronjob["spec"]
+    if active and spec.get("concurrencyPolicy") == "Forbid":
+        return [f"Job {active[0]} has not ended, and concurrencyPolicy is Forbid"]
     changed = _changed(cronjob)
     found = []
-    if active and spec.get("concurrencyPolicy") == "Forbid":
-        found.append(f"Job {active[0]} has not ended, and concurrencyPolicy is Forbid")
     if changed and changed > due:
         found.append(f"the CronJob was changed at {changed:%Y-%m-%d %H:%M:%S} UTC: until then it may have been suspended")
     if spec.get("startingDeadlineSeconds") is not None:

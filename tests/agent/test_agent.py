@@ -57,9 +57,15 @@ def ui(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wheel:
     return WebUI(sandbox)
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The agents' home: what one has installed for a requirement, the next one finds there."""
+    return tmp_path_factory.mktemp("agent")
+
+
 @contextmanager
 def agent(sandbox: Sandbox, folder: Path) -> Iterator[None]:
-    """An agent in services mode, without docker; its own home, and none of our settings."""
+    """An agent in services mode, without docker; a home of its own, and none of our settings."""
     pins = re.findall(r"^([\w.-]+==[^\s\\;]+)", (ROOT / "requirements" / "runtime.txt").read_text(), re.MULTILINE)
     (folder / "constraints.txt").write_text("\n".join(pins))
     kept = {
@@ -86,12 +92,12 @@ def ended(ui: WebUI, folder: Path) -> dict[str, object]:
     pytest.fail((folder / "agent.log").read_text()[-3000:])
 
 
-def test_an_agent_runs_one_pass_with_the_clones_parameters(sandbox: Sandbox, ui: WebUI, tmp_path: Path) -> None:
+def test_an_agent_runs_one_pass_with_the_clones_parameters(sandbox: Sandbox, ui: WebUI, home: Path) -> None:
     assert main(["register", "--keep-projects", "golden", "--task-allow-force-delete"]) == 0
     ui.edit("force_delete", "True")
-    with agent(sandbox, tmp_path):
+    with agent(sandbox, home):
         assert main(["enqueue"]) == 0
-        run = ended(ui, tmp_path)
+        run = ended(ui, home)
     console = ui.console(sandbox, str(run["id"]))
     assert run["status"] == "completed", console[-3000:]
     assert run["status_reason"] == "worker execution done"
@@ -103,26 +109,26 @@ def test_an_agent_runs_one_pass_with_the_clones_parameters(sandbox: Sandbox, ui:
     assert ui.draft()["status"] == "created"
 
 
-def test_a_wrong_parameter_fails_the_agents_run(sandbox: Sandbox, ui: WebUI, tmp_path: Path) -> None:
+def test_a_wrong_parameter_fails_the_agents_run(sandbox: Sandbox, ui: WebUI, home: Path) -> None:
     assert main(["enqueue", "--force-delete"]) == 0
     (waiting,) = ui.runs()
     sandbox.store.tasks[waiting["id"]]["hyperparams"]["General"]["delete_threshold_days"]["value"] = "soon"
-    with agent(sandbox, tmp_path):
-        run = ended(ui, tmp_path)
+    with agent(sandbox, home):
+        run = ended(ui, home)
     assert (run["status"], run["status_reason"]) == ("failed", "worker execution exit code 2")
     assert "General/delete_threshold_days of task" in str(run["comment"])
     assert len(ui.tasks(system_tags=["archived"])) == 4
 
 
 def test_what_the_agent_could_not_install_is_told_by_the_next_job(
-    sandbox: Sandbox, ui: WebUI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    sandbox: Sandbox, ui: WebUI, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("CLEANUP_TASK_REQUIREMENT", f"clearml-cleanup @ {(tmp_path / 'missing.whl').as_uri()}")
+    monkeypatch.setenv("CLEANUP_TASK_REQUIREMENT", f"clearml-cleanup @ {(home / 'missing.whl').as_uri()}")
     for name, value in {"CLEANUP_TASK": "true", "CLEANUP_TASK_MODE": "agent", "CLEANUP_RUN_AS_SERVICE": "true"}.items():
         monkeypatch.setenv(name, value)
-    with agent(sandbox, tmp_path):
+    with agent(sandbox, home):
         assert main(["run"]) == 0
-        run = ended(ui, tmp_path)
+        run = ended(ui, home)
     assert "Could not install task requirements" in ui.console(sandbox, str(run["id"]))
     capsys.readouterr()
     assert main(["run"]) == 7

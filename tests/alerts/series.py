@@ -35,7 +35,7 @@ def cronjob(
 
 
 def job(hours: int, name: str, created: int, ended: Mapping[str, int], owner: str = CRONJOB["cronjob"]) -> list[dict[str, str]]:
-    """What it has of a Job that was made in this hour; ``ended`` is the hour of each of its conditions, `failed` or `complete`."""
+    """What it has of a Job that was made in this hour; ``ended`` is the hour of each of its conditions: failed, complete."""
     labels = {"namespace": "ml", "job_name": name}
 
     def since(start: int, value: float) -> Hourly:

@@ -1,4 +1,4 @@
-"""The PrometheusRule that the chart renders: its values, its words, and that each alert has its section in the documentation."""
+"""The PrometheusRule that the chart renders: its values, its words, and a section of the documentation for each alert."""
 
 import re
 from datetime import datetime

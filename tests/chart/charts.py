@@ -82,7 +82,9 @@ def at(item: Any, path: str) -> Any:
 
 def variables(objects: Iterable[Object]) -> dict[str, str]:
     """The variables of the ConfigMap; the other one is the dashboard."""
-    data: dict[str, str] = one("ConfigMap", [item for item in objects if not item["metadata"]["name"].endswith("-dashboard")])["data"]
+    data: dict[str, str] = one("ConfigMap", [item for item in objects if not item["metadata"]["name"].endswith("-dashboard")])[
+        "data"
+    ]
     return data
 
 

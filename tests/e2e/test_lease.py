@@ -278,6 +278,7 @@ def test_a_missing_right_is_an_error_that_names_it(
 ) -> None:
     rules = [{"apiGroups": [GROUP], "resources": ["leases"], "verbs": granted}] if granted else []
     monkeypatch.setenv("KUBECONFIG", str(account(rules)))
+    monkeypatch.setattr(lease_module, "_ACQUIRE_PAUSES", ())
     with (
         pytest.raises(SettingsError, match=rf"not allow this account to {missing} .*cannot {missing} resource") as refused,
         hold(name, on_lost=pytest.fail),  # in the namespace of the kubeconfig's context
@@ -292,6 +293,7 @@ def test_a_lease_that_is_not_there_and_may_not_be_created_says_what_to_do(
     leases.delete_namespaced_lease(name, namespace)
     with monkeypatch.context() as patch:
         patch.setenv("KUBECONFIG", str(account(role(name))))
+        patch.setattr(lease_module, "_ACQUIRE_PAUSES", ())
         with pytest.raises(SettingsError, match="cannot create resource") as refused:
             take(name, namespace)
     assert "lease.create=true" in str(refused.value)

@@ -4,14 +4,13 @@ import json
 import os
 import runpy
 from collections.abc import Iterable
-from itertools import combinations
 from pathlib import Path
 
 import kubernetes_validate
 import pytest
 import yaml
 
-from tests.chart.charts import CHART, Object
+from tests.chart.charts import CHART, ENOUGH, Object, render
 from tests.e2e.release import ROOT, command
 
 pytestmark = pytest.mark.e2e
@@ -23,7 +22,6 @@ SCHEMAS = Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema"
 VERSIONS = ["1.27.0", "1.36.0"]
 EXAMPLES = sorted((CHART / "ci").glob("*-values.yaml"))
 NAMES = sorted(COMPONENTS)
-TOGETHER = [list(names) for size in range(len(NAMES) + 1) for names in combinations(NAMES, size)]
 
 
 def kustomize(folder: Path, components: Iterable[str], namespace: str = "clearml") -> str:
@@ -42,7 +40,7 @@ def by_name(items: Iterable[Object]) -> dict[tuple[str, str], Object]:
     return found
 
 
-@pytest.mark.parametrize("names", [*TOGETHER, NAMES[::-1]], ids="+".join)
+@pytest.mark.parametrize("names", [[], *([name] for name in NAMES), NAMES, NAMES[::-1]], ids="+".join)
 def test_components_make_what_the_chart_makes(names: list[str], tmp_path: Path) -> None:
     made = by_name(yaml.safe_load_all(kustomize(tmp_path, names)))
     chart = PLAIN["rendered"](*(COMPONENTS[name] for name in names))
@@ -52,7 +50,7 @@ def test_components_make_what_the_chart_makes(names: list[str], tmp_path: Path) 
 def test_components_go_into_another_namespace(tmp_path: Path) -> None:
     made = list(yaml.safe_load_all(kustomize(tmp_path, NAMES, "elsewhere")))
     assert {item["metadata"]["namespace"] for item in made} == {"elsewhere"}
-    assert len(made) > 10
+    assert len(made) > 8
 
 
 @pytest.fixture(scope="module")
@@ -80,12 +78,9 @@ def kubeconform(schemas: Path, version: str, *files: Path) -> Object:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_kubeconform_finds_every_object_valid(schemas: Path, version: str, tmp_path: Path) -> None:
     """Of the chart with each set of values, and of what kustomize makes."""
-    presets = [(), ("--values", str(CHART / "values-openshift.yaml"))]
-    for place, (values, preset) in enumerate((values, preset) for values in EXAMPLES for preset in presets):
-        words = ("helm", "template", "prod", str(CHART), "--kube-version", version, "--values", str(values), *preset)
-        sharded = "--set=shards=1" if version < "1.29" else "--set=shards=3"
-        agent = "--set=shards=1" if values.stem == "task-values" else sharded
-        (tmp_path / f"chart-{place}.yaml").write_text(command(*words, agent).stdout)
+    presets = [yaml.safe_load(path.read_text()) for path in (*EXAMPLES, CHART / "values-openshift.yaml")]
+    objects = [item for values in presets for item in render(ENOUGH if "podSecurityContext" in values else {}, values)]
+    (tmp_path / "chart.yaml").write_text(yaml.safe_dump_all(objects))
     for name in NAMES:
         (tmp_path / name).mkdir()
         text = kustomize(tmp_path / name, [name])
@@ -94,7 +89,7 @@ def test_kubeconform_finds_every_object_valid(schemas: Path, version: str, tmp_p
             (tmp_path / f"{name}.yaml").write_text(text)
     found = kubeconform(schemas, version, *tmp_path.glob("*.yaml"))
     assert found["resources"] == []
-    assert found["summary"]["valid"] > 100
+    assert found["summary"]["valid"] > len(objects)
     assert found["summary"]["invalid"] == found["summary"]["errors"] == 0
 
 

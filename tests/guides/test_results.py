@@ -2,12 +2,11 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-import yaml
 
 from clearml_sandbox.worlds.builder import World
 from tests.chart.charts import one
@@ -143,7 +142,7 @@ def test_its_values_switch_alerts_and_dashboard_on(played: Play) -> None:
     assert rule["metadata"]["labels"]["release"] == "kube-prometheus-stack"
     text = page("alert-when-it-fails.md")
     assert [found["alert"] for found in rule["spec"]["groups"][0]["rules"]] == re.findall(
-        r"^\| `(ClearMLCleanup\w+)` \|", text, re.M
+        r"^\| `(ClearMLCleanup\w+)` \|", text, re.MULTILINE
     )
     assert any(item["metadata"]["labels"].get("grafana_dashboard") == "1" for item in objects)
 

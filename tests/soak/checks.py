@@ -15,6 +15,8 @@ FEW = 4
 """Passes of each end of the soak that are compared at least; with fewer, nothing is said of memory."""
 EVENTS_PER_POD = 2
 """A pass leaves an event when it ends, and may tell of the one before it."""
+NAMED = 3
+"""Series of many that are named."""
 LEASES = 1
 """Of a release without sweeps, for all values."""
 NEVER = {"1": "an unexpected error", "2": "its settings and rights are as they should be", "130": "nobody pressed Ctrl-C"}
@@ -47,8 +49,12 @@ def wrong_in(measured: Measured) -> Iterator[str]:
     if measured.leases > LEASES:
         yield f"there are {measured.leases} Leases"
     if measured.early is not None and measured.series is not None:
+        if not measured.series:
+            yield "the passes have pushed no series to the Pushgateway"
         for when, some in (("at the end", measured.series - measured.early), ("at first", measured.early - measured.series)):
-            yield from (f"the series {name} {dict(labels)} is there {when} only" for name, labels in sorted(some, key=str))
+            if some:
+                named = ", ".join(f"{name} {dict(labels)}" for name, labels in sorted(some, key=str)[:NAMED])
+                yield f"{len(some)} series are there {when} only, such as {named}"
 
 
 def wrong_ends(pods: Iterable[Pod], without_lease: Iterable[Span]) -> Iterator[str]:

@@ -64,6 +64,7 @@ VALUES = (
     "schedule=* * * * *",
     "clearml.accessKey=sandbox-key",
     "clearml.secretKey=sandbox-secret",
+    "dryRunFirst=false",
     "cleanup.forceDelete=true",
     f"cleanup.keepTags={{{KEEP_TAG}}}",
     "cleanup.leaseWaitSeconds=200",

@@ -142,6 +142,7 @@ def test_what_does_not_grow_is_not_told() -> None:
         (measured([100] * 24, events=49), "events"),
         (measured([100] * 24, jobs=7), "Jobs"),
         (measured([100] * 24, leases=4), "Leases"),
+        (measured([100] * 24, early=frozenset(), series=frozenset()), "no series"),
         (measured([100] * 24, early=frozenset(), series=frozenset({("tasks", frozenset({("task", "1")}))})), "at the end only"),
     ],
 )

@@ -76,7 +76,7 @@ class Troubles:
             return None
         if host.kill(pod.uid):
             return Came(f"SIGKILL for {pod.name}")
-        return Came(f"{pod.name} runs on another machine, and was not killed")
+        return Came(f"{pod.name} was not killed: it has ended just now, or runs on another machine")
 
     def _delete_pod(self, chance: Random) -> Came | None:
         pod = self._victim(chance)

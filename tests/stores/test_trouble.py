@@ -77,6 +77,7 @@ def test_a_server_that_is_not_there_is_asked_once_for_all_folders() -> None:
     tops = [folder(found, "s3://127.0.0.1:9/bucket", TaskId(f"{n:032x}")) for n in range(40)]
     assert len(found.delete(tops).failed) == 40
     before = found.sent
+    assert before.keys() == {"s3"}
     assert len(found.delete(tops).failed) == 40
     assert found.sent == before
 

@@ -1,5 +1,6 @@
 """No secret of a record, of an exception or of the job itself reaches anybody who reads what the job says."""
 
+import base64
 import io
 import json
 import logging
@@ -288,3 +289,12 @@ def test_words_that_are_no_flags_and_errors_are_printed_without_secrets(
     assert main(["settings", "--config-file", str(tmp_path), "--report", f"s3://b/k?sig={SECRET}"]) == 2
     out, err = capsys.readouterr()
     assert SECRET not in out + err
+
+
+def test_the_password_of_an_address_is_masked_everywhere_and_the_user_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_own", {})
+    redaction.hide_password("https://cleanup:pass%2Fword-1@host/path")
+    redaction.hide_password("https://host/path")
+    redaction.hide_password(None)
+    header = base64.b64encode(b"cleanup:pass/word-1").decode()
+    assert redacted(f"cleanup pass/word-1 pass%2Fword-1 {header}") == f"cleanup {MASK} {MASK} {MASK}"

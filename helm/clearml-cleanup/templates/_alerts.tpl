@@ -129,12 +129,12 @@ Fails where the cluster is known not to have PrometheusRules. A real cluster, an
     summary: ClearML Cleanup has deleted nothing for {{ $rule.freesNothingNights }} schedules, although there is something to delete
     description: >-
       At least {{ "{{ $value }}" }} tasks were old enough each time, and no rule of yours keeps them, but release {{ .Release.Name }} in namespace
-      {{ $ns }} has deleted none. The last report says what keeps or fails each of them: {{ $log }}. Why a certain one stays:
+      {{ $ns }} has deleted none. The last report says what keeps or fails each of them: {{ $log }}. Why a certain task is kept:
       clearml-cleanup explain TASK
     runbook_url: {{ $runbook }}#clearmlcleanupfreesnothing
 {{- end -}}
 
-{{- /* Reasons that are no trouble: rules of yours, other tasks' needs, and an unknown store, which has its own alert. */ -}}
+{{- /* Reasons that are as they should be: rules of yours, other tasks' needs, and an unknown store, which has its own alert. */ -}}
 {{- define "clearml-cleanup.wantedReasons" -}}
 keep_rule|needs_force|in_use|dataset_in_use|pipeline_step|public|changed|not_selected|unknown_store
 {{- end -}}

@@ -44,7 +44,7 @@ it (robfig/cron): a day has to match both fields for days if one of them is `*`,
 {{- define "clearml-cleanup.cronValues" -}}
 {{- $root := . -}}
 {{- $found := dict -}}
-{{- range $part := regexReplaceAll "\\b0+(\\d)" (upper .field) "${1}" | splitList "," -}}{{- /* 08 is no octal number */ -}}
+{{- range $part := regexReplaceAll "\\b0+(\\d)" (upper .field) "${1}" | splitList "," -}}{{- /* 08 would be read as octal */ -}}
 {{- range $index, $name := splitList " " ($root.names | default "-") }}{{ if ne $name "-" }}{{ $part = replace $name (add $root.from $index | toString) $part }}{{ end }}{{ end -}}
 {{- $range := splitList "/" $part | first -}}
 {{- $ends := splitList "-" (ternary (printf "%d-%d" $root.from $root.to) $range (has $range (list "*" "?"))) -}}

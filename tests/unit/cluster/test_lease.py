@@ -341,7 +341,24 @@ def test_without_an_api_server_there_is_no_pass() -> None:
     cluster.failing = 99
     with pytest.raises(UnreachableError):
         cluster.guard().wait(0)
-    assert cluster.failing == 95
+    assert cluster.failing == 94
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_an_api_server_that_starts_and_refuses_for_a_while_is_asked_again(status: int) -> None:
+    cluster = Cluster(FREE)
+    cluster.failing, cluster.failure = 4, refusal(status)
+    cluster.guard().wait(0)
+    assert cluster.holder == "me"
+    assert cluster.seconds == pytest.approx(15)
+
+
+def test_a_right_that_is_missing_is_an_error_after_a_few_tries() -> None:
+    cluster = Cluster(FREE)
+    cluster.failing, cluster.failure = 99, refusal(403)
+    with pytest.raises(SettingsError, match="Role that allows get and update"):
+        cluster.guard().wait(0)
+    assert cluster.failing == 94
 
 
 # -- to keep it

@@ -8,6 +8,7 @@ import pytest
 
 from cleanup_job.cli.status_text import result
 from cleanup_job.cluster.pass_result import PassResult, pass_result
+from cleanup_job.report import json_lines
 from tests.unit.cluster.documents import recorded
 
 LIMIT = "ended by the Job's time limit of 8 s (DeadlineExceeded), retries included: raise activeDeadlineSeconds"
@@ -80,27 +81,41 @@ def test_what_its_tries_said_is_kept_for_programs() -> None:
     )
 
 
-def said(message: str) -> PassResult:
+def ended_with(message: str, code: int) -> PassResult:
     pod = deepcopy(recorded("code137")["pods"][0])
-    pod["status"]["containerStatuses"][0]["state"] = {"terminated": {"exitCode": 0, "message": message}}
-    pod["status"]["phase"] = "Succeeded"
+    pod["status"]["containerStatuses"][0]["state"] = {"terminated": {"exitCode": code, "message": message}}
+    pod["status"]["phase"] = "Failed" if code else "Succeeded"
     job = deepcopy(recorded("code137")["job"])
-    job["status"] = {"conditions": [{"type": "Complete", "status": "True"}], "succeeded": 1}
+    condition = {"type": "Failed" if code else "Complete", "status": "True"}
+    job["status"] = {"conditions": [condition], "succeeded": int(not code)}
     return pass_result(job, [pod], [])
 
 
+ENQUEUED = json_lines.enqueued("handed over to a ClearML Agent: task 1 waits in queue 'services'", "1", "services", 1)
+
+
 @pytest.mark.parametrize(
-    ("message", "skipped"),
-    [
-        ("handed over to a ClearML Agent: task 1 waits in queue 'services'", "handed_over"),
-        ("not due: the last completed pass began yesterday", "not_due"),
-        ("something else", ""),
-    ],
+    ("line", "skipped"),
+    [(ENQUEUED, "handed_over"), (json_lines.not_due("not due: the last completed pass began yesterday"), "not_due")],
 )
-def test_a_job_that_ran_no_pass_says_so(message: str, skipped: str) -> None:
-    found = said(message)
-    assert found.skipped == skipped
-    assert result(found) == (message if skipped else f"done (exit code 0): {message}")
+def test_a_job_that_ran_no_pass_says_so(line: dict[str, Any], skipped: str) -> None:
+    found = ended_with(json.dumps(line), 0)
+    assert (found.skipped, found.said, found.exit_code) == (skipped, line["message"], 0)
+    assert result(found) == line["message"]
+
+
+def test_a_run_on_an_agent_that_was_not_done_comes_first() -> None:
+    before = {"run": "0", "status": "failed", "reason": "no such package", "link": None}
+    found = ended_with(json.dumps(json_lines.after_run(ENQUEUED, before, 7)), 7)
+    assert (found.skipped, found.state, found.exit_code, found.run_before) == ("handed_over", "failed", 7, before)
+    assert result(found) == (
+        "the run that an agent was given before did not do its whole pass: 0 is failed in ClearML: no such package; "
+        "handed over to a ClearML Agent: task 1 waits in queue 'services'"
+    )
+
+
+def test_other_words_are_the_passes_own() -> None:
+    assert result(ended_with("something else", 0)) == "done (exit code 0): something else"
 
 
 def test_tries_of_shards_are_those_of_the_shard_with_most() -> None:

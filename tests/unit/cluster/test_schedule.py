@@ -108,13 +108,18 @@ def test_one_that_never_ran_misses_only_what_came_after_its_creation() -> None:
 
 
 def test_the_causes_that_can_be_seen_come_first() -> None:
-    found = missed("2026-11-21T03:00:00Z", active=("nightly-1",), startingDeadlineSeconds=3600, changed="2026-11-23T09:00:00Z")
+    found = missed("2026-11-21T03:00:00Z", startingDeadlineSeconds=3600, changed="2026-11-23T09:00:00Z")
     assert found is not None
     assert [cause.split(",")[0][:30] for cause in found.causes] == [
-        "Job nightly-1 has not ended",
         "the CronJob was changed at 202",
         "Kubernetes could not start it ",
         "the cluster's CronJob controll",
     ]
-    assert "3600 s of startingDeadlineSeconds" in found.causes[2]
+    assert "3600 s of startingDeadlineSeconds" in found.causes[1]
+
+
+def test_a_job_that_still_runs_is_the_cause() -> None:
+    found = missed("2026-11-21T03:00:00Z", active=("nightly-1",), startingDeadlineSeconds=3600)
+    assert found is not None
+    assert found.causes == ["Job nightly-1 has not ended, and concurrencyPolicy is Forbid"]
     assert missed("2026-11-21T03:00:00Z", active=("nightly-1",), concurrencyPolicy="Allow") == missed("2026-11-21T03:00:00Z")

@@ -290,7 +290,7 @@ def test_the_sums_of_the_last_week() -> None:
         pod("dry", code=0, message=json.dumps(SUMMARY | {"dry_run": True})),
         pod("failed", code=3, message=json.dumps(SUMMARY | {"deleted": 7}), created="1"),
         pod("failed", code=137, created="2"),
-        pod("agent", code=0, message="handed over to a ClearML Agent: task 1"),
+        pod("agent", code=0, message=json.dumps({"event": "enqueued", "message": "handed over"})),
     ]
     found = status(list_namespaced_job={"items": jobs}, list_namespaced_pod={"items": pods}).week
     assert (found.passes, found.failed, found.dry_runs) == (3, 1, 1)

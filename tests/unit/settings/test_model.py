@@ -240,7 +240,34 @@ def test_a_sweep_has_its_own_settings_the_connection_and_what_any_request_needs(
         "task_log_level",
         "audit",
         "audit_records",
+        "pushgateway",
+        "pushgateway_verify_certificate",
+        "otlp_endpoint",
     }
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("http://pushgateway:9091/", "http://pushgateway:9091"),
+        ("https://user:secret-word@host/path", "https://user:secret-word@host/path"),
+        ("https://us%40er:pass%2Fword@[::1]:9091", "https://us%40er:pass%2Fword@[::1]:9091"),
+    ],
+)
+def test_the_pushgateways_address_may_have_a_password_which_is_never_shown(written: str, read: str) -> None:
+    settings, _ = load({}, SERVER | {"CLEANUP_PUSHGATEWAY": written})
+    assert settings.metrics.pushgateway == read
+    assert settings.text("pushgateway") == read.replace(f"{read.partition('://')[2].rpartition('@')[0]}@", "")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["pushgateway:9091", "ftp://host", "https://@host", "https://:secret@host", "https://user:pass/word@host", "http://h?x=1"],
+)
+def test_another_address_of_the_pushgateway_is_refused_with_a_way_out(wrong: str) -> None:
+    with pytest.raises(SettingsError, match=r"https://user:password@host.* in the password write %2F for /") as caught:
+        load({}, SERVER | {"CLEANUP_PUSHGATEWAY": wrong})
+    assert not {"secret", "pass/word"} & {word for word in ("secret", "pass/word") if word in str(caught.value)}
 
 
 def test_a_setting_has_one_variable_and_one_flag() -> None:
