@@ -9,7 +9,7 @@ import pytest
 from cleanup_job.cli.main import COMMANDS, NEEDS_SANDBOX, _load, main
 from cleanup_job.errors import SettingsError
 
-SLOW = ("clearml", "cleanup_job.wiring", "flask", "kubernetes", "pydantic", "requests", "rich", "stamina")
+SLOW = ("clearml.backend_api", "cleanup_job.wiring", "flask", "kubernetes", "pydantic", "requests", "rich", "stamina")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -54,7 +54,7 @@ def test_without_the_sandbox_the_commands_for_it_say_what_to_install(name: str, 
 
 @pytest.mark.parametrize("name", ["run", "completion"])
 def test_the_help_of_a_command_does_not_wait_for_the_clients_of_servers(name: str) -> None:
-    slow = ("clearml", "kubernetes", "obstore", "flask", "rich", "jinja2")
+    slow = ("clearml.backend_api", "kubernetes", "obstore", "flask", "rich", "jinja2")
     code = (
         "import sys; from cleanup_job.cli.main import main\n"
         f"try: main([{name!r}, '--help'])\n"
