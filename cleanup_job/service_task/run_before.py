@@ -48,7 +48,7 @@ def not_done(runs: Sequence[Run], now: datetime, link: Callable[[TaskId], str]) 
     run = next((run for run in runs if not _is_new(run, now)), None)
     if run is None or in_pod(run):  # a pass in a pod has told Kubernetes itself
         return None
-    why = _why(run)
+    why = _why(run, now)
     if not why:
         return None
     reason = plain(f"{run.status_reason} ({run.status_message})" if run.status_message else run.status_reason)[:REASON]
@@ -61,7 +61,7 @@ def _is_new(run: Run, now: datetime) -> bool:
     return run.status in WAITING and run.created is not None and now - run.created < SILENT
 
 
-def _why(run: Run) -> str:
+def _why(run: Run, now: datetime) -> str:
     said = f"{run.status}: {plain(run.status_reason)[:REASON]}" if run.status_reason else run.status
     if run.status == "queued":
         since = f" since {moment(run.created.isoformat())}" if run.created else ""
@@ -71,7 +71,7 @@ def _why(run: Run) -> str:
             "and take the run out of the old queue in ClearML"
         )
     if run.status == "in_progress":
-        return "" if is_alive(run) else _silent(run)
+        return "" if is_alive(run, now) else _silent(run)
     if not began(run):
         return (
             f"ended before its pass began ({said}), and nothing was deleted. Its console in ClearML tells why. Often the agent "

@@ -57,9 +57,9 @@ def began(run: Run) -> bool:
     return in_pod(run) or AGENT in run.tags
 
 
-def is_alive(run: Run) -> bool:
-    """Whether it was heard of lately."""
-    return run.last_update is not None and datetime.now(UTC) - run.last_update < SILENT
+def is_alive(run: Run, now: datetime | None = None) -> bool:
+    """Whether it was heard of lately; ``now`` is the current time unless given."""
+    return run.last_update is not None and (now or datetime.now(UTC)) - run.last_update < SILENT
 
 
 def require_alone(runs: Sequence[Run], own: str = "") -> None:

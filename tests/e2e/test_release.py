@@ -282,6 +282,9 @@ def test_the_job_may_do_no_more_than_it_needs(release: Release) -> None:
         ("leases", release.name, "update"),
         ("events", "create"),
         ("cronjobs", release.name, "get"),
+        # How the passes before this one ended.
+        ("pods", "list"),
+        ("jobs", "list"),
     }
 
 
@@ -302,6 +305,7 @@ def test_the_plain_manifests_do_the_same(release: Release, another_namespace: st
         "CLEARML_API_HOST": f"{server}.{release.namespace}:8008",
         "CLEARML_FILES_HOST": f"{server}.{release.namespace}:8081",
         "CLEANUP_FILES_URL_PREFIXES": f"{server}:8081",
+        "CLEANUP_DRY_RUN": "false",
         "CLEANUP_FORCE_DELETE": "true",
     }
     (tmp_path / "base").mkdir()

@@ -1,6 +1,7 @@
 """Reports in buckets, on servers that speak their protocols, and in folders."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -158,7 +159,7 @@ def test_a_bucket_that_a_report_names_is_no_store_in_which_a_pass_deletes(
     place = wiring.destination(settings, settings.output.report[0], "CLEANUP_REPORT")
     assert place.ending == ".json"
     limit: Any = None
-    login = wiring.Login(None, Retry(1), limit, limit)
+    login = wiring.Login(None, Retry(1), limit, limit, Counter)
     assert wiring.stores(settings, login, lambda: None).locate(f"{s3_one.uri}/r.json") is None
 
 
