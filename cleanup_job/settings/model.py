@@ -181,7 +181,7 @@ def _entries() -> Iterator[Entry]:
     for attribute, holder in Settings.model_fields.items():
         group = holder.annotation
         assert isinstance(group, type)  # noqa: S101 -- each field of Settings is a group
-        assert issubclass(group, Group)  # noqa: S101
+        assert issubclass(group, Group)  # noqa: S101 -- tells the type checker
         for name, field in group.model_fields.items():
             said = field.json_schema_extra
             assert isinstance(said, dict)  # noqa: S101 -- each field of a group is made by `option`

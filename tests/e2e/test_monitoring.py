@@ -35,7 +35,7 @@ MAY_BE_EMPTY = {
 }
 """Queries without data after a good pass that was started by hand: nothing kept, nothing failed, and no schedule has come."""
 RULES = "monitoring.coreos.com/v1/PrometheusRule"
-CRD = {
+CRD: dict[str, Any] = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",
     "metadata": {"name": "prometheusrules.monitoring.coreos.com"},
@@ -247,16 +247,16 @@ def test_without_the_operator_it_is_refused_by_name_and_with_it_installed(cluste
     }
     spec = {"type": "object", "properties": {"groups": {"type": "array", "items": group}}}
     schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}}
-    crd = CRD | {"spec": CRD["spec"] | {"versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}]}}  # type: ignore[operator]
+    crd = CRD | {"spec": CRD["spec"] | {"versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}]}}
     extensions.create_custom_resource_definition(crd)
     try:
-        command("kubectl", "wait", "--for=condition=Established", "--timeout=60s", f"crd/{crd['metadata']['name']}")  # type: ignore[index]
+        command("kubectl", "wait", "--for=condition=Established", "--timeout=60s", f"crd/{crd['metadata']['name']}")
         until("the operator's kind", lambda: None if release.helm(*install, check=False).returncode else True)
         kept = release.get("prometheusrule", release.name)["spec"]["groups"]
         assert kept == chart_rules(another_namespace, "clearml.existingSecret=keys"), "nothing that the schema does not know"
         release.helm("uninstall", release.name)
     finally:
-        extensions.delete_custom_resource_definition(crd["metadata"]["name"])  # type: ignore[index]
+        extensions.delete_custom_resource_definition(crd["metadata"]["name"])
 
 
 @pytest.mark.parametrize(("kinds", "renders"), [([], True), (["batch/v1/CronJob"], False), (["batch/v1/CronJob", RULES], True)])

@@ -58,9 +58,7 @@ def pushgateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 
 @pytest.fixture
-def gateway(pushgateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> Gateway:
+def gateway(pushgateway: Gateway, no_proxy: None) -> Gateway:
     """It, with nothing pushed; what a test runs pushes to it."""
     pushgateway.wipe()
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
     return pushgateway

@@ -15,9 +15,7 @@ ABOUT = {"service.name": "clearml-cleanup", "service.version": "1.0", "k8s.names
 
 
 @pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
+def endpoint(no_proxy: None) -> Iterator[Receiver]:
     with receiver() as there:
         yield there
 

@@ -15,11 +15,7 @@ from tests.unit.exporters.receiver import Receiver, receiver
 GROUP = {"release": "nightly", "namespace": "ml"}
 PATH = "/metrics/job/clearml-cleanup/namespace/ml/release/nightly"
 
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("no_proxy")
 
 
 @pytest.fixture

@@ -22,9 +22,7 @@ ENOUGH = {"CLEARML_API_HOST": "http://api", "CLEARML_API_ACCESS_KEY": "key", "CL
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
+def server(no_proxy: None) -> Iterator[Receiver]:
     with receiver() as there:
         yield there
 
