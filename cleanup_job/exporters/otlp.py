@@ -69,7 +69,7 @@ def _messages() -> Iterator[list[str]]:
     """What the exporter logs, which says why it failed, in place of printing it."""
     texts: list[str] = []
     handler = logging.Handler()
-    handler.emit = lambda record: texts.append(record.getMessage())  # type: ignore[method-assign] -- a handler that only collects
+    handler.emit = lambda record: texts.append(record.getMessage())  # type: ignore[method-assign]  # a handler that only collects
     logger = logging.getLogger("opentelemetry")
     before, logger.propagate = logger.propagate, False
     logger.addHandler(handler)

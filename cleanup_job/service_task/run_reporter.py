@@ -216,7 +216,7 @@ class RunReporter:
         with self._lock:
             events, self._events = self._events, []
         for start in range(0, len(events), 500):
-            self._try(lambda part=events[start : start + 500]: self._runs.report(part))  # type: ignore[misc] -- a default binds the loop's value
+            self._try(lambda part=events[start : start + 500]: self._runs.report(part))  # type: ignore[misc]  # a default binds the loop's value
 
     def _try(self, action: Callable[[], None]) -> None:
         """Do it, or warn that it failed; after too many failures, do nothing."""

@@ -137,7 +137,7 @@ def load(
     """
     sources: list[Source] = [Flags(flags), Parameters(parameters or {}), Environment(environ), *lower]
     try:
-        settings = Settings(sources=tuple(sources))  # type: ignore[call-arg] -- the fields come from the sources
+        settings = Settings(sources=tuple(sources))  # type: ignore[call-arg]  # the fields come from the sources
     except ValidationError as error:
         raise SettingsError(explained(error, _values(sources), TABLE)) from None
     origins = dict.fromkeys(TABLE, DEFAULT)

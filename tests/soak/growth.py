@@ -101,7 +101,7 @@ class Growth:
         """A task with some outputs; archived ones were archived at this moment."""
         chance = self._chance
         given = {"project": chance.choice(PROJECTS), "status": chance.choice(STATUSES), "days_old": chance.uniform(40, 400)}
-        task = self._world.task(f"{name} {len(self._world.tasks)}", **(given | {"archived_days": 0.0} | options))  # type: ignore[arg-type] -- of many types
+        task = self._world.task(f"{name} {len(self._world.tasks)}", **(given | {"archived_days": 0.0} | options))  # type: ignore[arg-type]  # of many types
         for number in range(chance.randrange(3)):
             task.artifact(f"data {number}")
         if chance.random() < 0.5:

@@ -170,7 +170,7 @@ class Soak:
         self._wait_for(lambda: all(self.cluster.jobs().values()), "all passes to end")
         for _ in range(2):
             name = self._start()
-            self._wait_for(lambda name=name: self._code_of(name) is not None, f"{name} to end")  # type: ignore[misc] -- binds the name
+            self._wait_for(lambda name=name: self._code_of(name) is not None, f"{name} to end")  # type: ignore[misc]  # binds the name
             if self._code_of(name) != 0:
                 raise WrongError(f"{name}, which nothing disturbed, ended with exit code {self._code_of(name)}")
         deleted = self._last_of(name).summary.get("deleted")

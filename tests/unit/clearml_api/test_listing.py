@@ -138,7 +138,7 @@ def test_documents_without_a_time_are_found_while_others_leave() -> None:
             del server.documents[:3]
         return Pages._has_a_time(pages, start)
 
-    pages._has_a_time = has_a_time  # type: ignore[method-assign] -- counts calls
+    pages._has_a_time = has_a_time  # type: ignore[method-assign]  # counts calls
     found = {entry.id for page in pages.without_a_time(9_999) for entry in page}
     assert found >= {one["id"] for one in server.timeless}
 

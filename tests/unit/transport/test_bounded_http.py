@@ -29,7 +29,7 @@ def test_proxies_and_certificates_are_those_that_the_environment_had(monkeypatch
         monkeypatch.delenv(name)
     assert sent_with(http) == before
     assert before["verify"] == "/own/authority.pem"
-    assert ("https" in dict(before["proxies"])) is not bool(no_proxy)  # type: ignore[call-overload] -- a mapping of any kind
+    assert ("https" in dict(before["proxies"])) is not bool(no_proxy)  # type: ignore[call-overload]  # a mapping of any kind
 
 
 def test_a_login_in_netrc_does_not_replace_the_token(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
