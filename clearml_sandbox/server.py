@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from threading import Lock, Semaphore, Thread
 from typing import Any, Self
 
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from werkzeug.serving import LISTEN_QUEUE, BaseWSGIServer, WSGIRequestHandler, make_server
 
 from clearml_sandbox.api import app as api
 from clearml_sandbox.fileserver import app as fileserver
@@ -23,6 +23,15 @@ _EVERYWHERE = {"", "0.0.0.0"}  # noqa: S104 -- what to look for, not where to li
 OWN = "/_sandbox/"
 """Below it are the sandbox's own paths."""
 _VERSION = re.compile(r"^/(?:v[\d.]+/)?")
+
+
+class ListenError(OSError):
+    """A server can't listen where it should."""
+
+    def __init__(self, service: str, why: str) -> None:
+        """``service`` is `api` or `files`."""
+        super().__init__(f"the {service} server can't listen: {why}")
+        self.service, self.why = service, why
 
 
 @dataclass(frozen=True)
@@ -145,7 +154,10 @@ class Sandbox:
         work: Work | None = None,
         at_once: int = 4,
     ) -> None:
-        """Bind the ports (0: any free one); `latency` is in seconds, added to each request.
+        """Listen on the ports (0: any free one); `latency` is in seconds, added to each request.
+
+        A client that connects from here on is kept waiting until `start`: ports that were tried first and bound again would
+        refuse it in between. ListenError where a port can't be had.
 
         `api_url` and `files_url` are the addresses that clients know, where they are not those of the ports: the files' URIs
         name them, as a real server's do. `work` adds to each request the time that a real server would be at work on it, on
@@ -165,15 +177,19 @@ class Sandbox:
         self._host = host
         known = HOST if host in _EVERYWHERE else host
         self._files = self._serve(files_port, "files", fileserver.make(self.store, auth=files_auth, allow_batch=allow_batch))
-        self.files_url = files_url or f"http://{known}:{self._files.server_port}"
-        self._api = self._serve(api_port, "api", api.make(self.store, self.files_url, max_api_version))
-        self.api_url = api_url or f"http://{known}:{self._api.server_port}"
+        self.files_url = files_url or f"http://{known}:{self._files.port}"
+        try:
+            self._api = self._serve(api_port, "api", api.make(self.store, self.files_url, max_api_version))
+        except ListenError:
+            self._files.server_close()
+            raise
+        self.api_url = api_url or f"http://{known}:{self._api.port}"
         self.load(world or World(datetime.now(UTC)).as_dict())
 
     @property
     def ports(self) -> tuple[int, int]:
         """Where the API server and the fileserver listen; the addresses that clients know may have others."""
-        return self._api.server_port, self._files.server_port
+        return self._api.port, self._files.port
 
     def __enter__(self) -> Self:
         """Start to serve."""
@@ -225,7 +241,15 @@ class Sandbox:
 
     # -- serving
     def _serve(self, port: int, service: str, app: Any) -> BaseWSGIServer:
-        server = make_server(self._host, port, self._around(service, app), threaded=True, request_handler=_Handler)
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        try:
+            listening = socket.create_server((self._host, port), family=family, backlog=LISTEN_QUEUE)
+        except (OSError, UnicodeError) as error:
+            raise ListenError(service, str(getattr(error, "strerror", None) or error).partition(" (while")[0]) from None
+        with listening:  # the server has a copy of it; where it should bind by itself and can't, it ends the process
+            around = self._around(service, app)
+            fd = listening.fileno()
+            server = make_server(self._host, port, around, threaded=True, request_handler=_Handler, fd=fd)
         server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         server.connections = set()  # type: ignore[attr-defined]
         return server

@@ -4,16 +4,14 @@ import argparse
 import gc
 import json
 import signal
-import socket
 from collections.abc import Callable
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from threading import Event
 
 from cleanup_job.errors import SettingsError
-from clearml_sandbox.server import HOST, Fault, Request, Sandbox
+from clearml_sandbox.server import HOST, Fault, ListenError, Request, Sandbox
 from clearml_sandbox.worlds.seed import seeded_world
 
 
@@ -69,22 +67,7 @@ def run(options: argparse.Namespace) -> int:
     ended = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    _see_that_it_can_listen(options)
-    sandbox = Sandbox(
-        host=options.host,
-        api_url=options.api_url.rstrip("/"),
-        files_url=options.files_url.rstrip("/"),
-        api_port=options.api_port,
-        files_port=options.files_port,
-        latency=options.latency_ms / 1000,
-        key=options.key,
-        secret=options.secret,
-        fault=_faults(options) if options.error_rate else None,
-        allow_batch=not options.no_batch,
-        files_auth=not options.no_files_auth,
-        max_api_version=options.api_version,
-        log_bodies=False,
-    )
+    sandbox = _listening(options)
     _load(sandbox, options)
     gc.freeze()  # the world is never garbage, and searching it again and again would delay answers
     with sandbox:
@@ -93,18 +76,27 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _see_that_it_can_listen(options: argparse.Namespace) -> None:
-    with ExitStack() as both:
-        for flag, port in (("--api-port", options.api_port), ("--files-port", options.files_port)):
-            family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-            try:
-                both.enter_context(socket.create_server((options.host, port), family=family))
-            except (OSError, UnicodeError) as error:
-                why = str(getattr(error, "strerror", None) or error).partition(" (while")[0]
-                message = (
-                    f"can't listen on --host {options.host} {flag} {port}: {why}. Choose another port, or 0 for a free one."
-                )
-                raise SettingsError(message) from None
+def _listening(options: argparse.Namespace) -> Sandbox:
+    try:
+        return Sandbox(
+            host=options.host,
+            api_url=options.api_url.rstrip("/"),
+            files_url=options.files_url.rstrip("/"),
+            api_port=options.api_port,
+            files_port=options.files_port,
+            latency=options.latency_ms / 1000,
+            key=options.key,
+            secret=options.secret,
+            fault=_faults(options) if options.error_rate else None,
+            allow_batch=not options.no_batch,
+            files_auth=not options.no_files_auth,
+            max_api_version=options.api_version,
+            log_bodies=False,
+        )
+    except ListenError as error:
+        flag = f"--{error.service}-port"
+        where = f"--host {options.host} {flag} {getattr(options, f'{error.service}_port')}"
+        raise SettingsError(f"can't listen on {where}: {error.why}. Choose another port, or 0 for a free one.") from None
 
 
 def _load(sandbox: Sandbox, options: argparse.Namespace) -> None:

@@ -49,7 +49,7 @@ class Pair:
 
     def files(self, paths: list[str]) -> Any:
         """What both fileservers answer to a deletion."""
-        ports = [server._files.server_port for server in (self.endless, self.sandbox)]
+        ports = [server._files.port for server in (self.endless, self.sandbox)]
         answers = [self._post(f"http://127.0.0.1:{port}/delete_many", {"files": paths}) for port in ports]
         assert answers[0] == answers[1]
         return answers[0]

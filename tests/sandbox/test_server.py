@@ -1,7 +1,9 @@
 """The sandbox's own promises: its log, its faults, its command."""
 
+import argparse
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,7 +15,8 @@ from http.client import HTTPConnection, HTTPException
 import pytest
 import requests
 
-from clearml_sandbox.server import Fault, Request, Sandbox
+from cleanup_job.cli import sandbox as command
+from clearml_sandbox.server import Fault, ListenError, Request, Sandbox
 
 
 def token(sandbox: Sandbox) -> str:
@@ -164,3 +167,38 @@ def test_a_server_that_stops_ends_its_connections() -> None:
 def test_a_new_server_has_the_queues_of_one_that_was_just_installed() -> None:
     with Sandbox() as sandbox:
         assert [queue["name"] for queue in sandbox.store.queues.values()] == ["default", "services"]
+
+
+def test_a_port_that_accepts_a_client_once_never_refuses_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for the port sends its request at the first connection: one that was only tried, and freed, would refuse it."""
+    listening: list[int] = []
+    real = socket.socket.listen
+
+    def listen(one: socket.socket, *backlog: int) -> None:
+        real(one, *backlog)
+        listening.append(one.getsockname()[1])
+
+    monkeypatch.setattr(socket.socket, "listen", listen)
+    sandbox = command._listening(_options("--api-port", "0", "--files-port", "0"))
+    assert sorted(listening) == sorted(sandbox.ports)
+    early = HTTPConnection("127.0.0.1", sandbox.ports[0], timeout=30)
+    early.connect()
+    with sandbox:
+        early.request("GET", "/_sandbox/ready")
+        assert json.loads(early.getresponse().read()) == {"ready": True}
+    early.close()
+
+
+def test_no_port_is_kept_by_a_sandbox_that_could_not_start() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy, socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+        free.close()
+        with pytest.raises(ListenError, match="the api server can't listen: Address already in use"):
+            Sandbox(files_port=port, api_port=busy.getsockname()[1])
+        socket.create_server(("127.0.0.1", port)).close()
+
+
+def _options(*flags: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return parser.parse_args(flags)
