@@ -15,6 +15,8 @@ RUN_TAG = "clearml-cleanup"
 DELETED_PREFIX = "__DELETED__"
 """What the server puts before the id of a record that was deleted, where other records name it."""
 ACTIVE = frozenset({"in_progress", "queued"})
+ARCHIVED_BY = "clearml-cleanup"
+"""The ``status_reason`` of a task that a policy has archived."""
 LEFT_TAG = "tasks left"
 """On a run that its budget or deadline ended: the next pass is due at once."""
 
@@ -38,6 +40,11 @@ class Task:
     last_update: datetime | None = None
     last_change: datetime | None = None
     input_models: tuple[ModelId, ...] = ()
+    started: datetime | None = None
+    completed: datetime | None = None
+    last_changed_by: str = ""
+    """The id of the user who changed its record last; empty if the server does not say."""
+    status_reason: str = ""
 
     @property
     def archived(self) -> bool:
