@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import isfinite
-from typing import Final
+from typing import Any, Final
 
 from cleanup_job.clearml_api import documents
 from cleanup_job.clearml_api.listed_documents import Malformed, page
@@ -19,7 +19,15 @@ READINGS = 10
 """How often a listing begins anew, because tasks went away while it was read, before that is an error."""
 CALL = "tasks.get_all"
 
-_Entry = documents.ScoredEntry | Malformed
+
+class _ScoredEntry(documents.TaskEntry, frozen=True, kw_only=True):
+    """A task with the summary of one metric."""
+
+    last_metrics: Any = None
+    """By the hash of the title and that of the series, as far as these are there."""
+
+
+_Entry = _ScoredEntry | Malformed
 _Page = Callable[[int, int], list[_Entry]]
 """Reads a page by its number and size."""
 
@@ -61,7 +69,7 @@ class BestTasks(TaskReader):
             return _value(entry, (*metric.split("."), bound))
 
         def read(number: int, size: int) -> list[_Entry]:
-            found = page(self._ask_raw(CALL, {**body, "page": number, "page_size": size}), "tasks", documents.ScoredEntry)
+            found = page(self._ask_raw(CALL, {**body, "page": number, "page_size": size}), "tasks", _ScoredEntry)
             numbers = [one for one in map(value, found) if isinstance(one, float)]
             if any((later > one) if highest else (later < one) for one, later in pairwise(numbers)):
                 message = f"{CALL}: the server ignores the order by last_metrics.{metric}.{bound}"

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from sys import intern
 from typing import Annotated, Any, ClassVar, Literal
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from cleanup_job.clearml_api.answer_json import DECODING_ERRORS, decoded
 from cleanup_job.clearml_api.capabilities import LAST_CHANGED_BY, REPORT_ASSETS, REPORTS
@@ -207,14 +207,9 @@ class TaskEntry(ModelsOf, frozen=True, kw_only=True):
         )
 
 
-class ScoredEntry(TaskEntry, frozen=True, kw_only=True):
-    """A task with the summary of one metric."""
+class ArtifactEntry(Struct, frozen=True):
+    """An entry of ``execution.artifacts``."""
 
-    last_metrics: Any = None
-    """By the hash of the title and that of the series, as far as these are there."""
-
-
-class _Artifact(Struct, frozen=True):
     uri: str = ""
     mode: Literal["input", "output"] = "output"
     content_size: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
@@ -230,7 +225,7 @@ class _Artifact(Struct, frozen=True):
 
 
 class _Execution(Struct, frozen=True):
-    artifacts: tuple[_Artifact, ...]
+    artifacts: tuple[ArtifactEntry, ...]
 
 
 class DetailEntry(TaskEntry, frozen=True, kw_only=True):
@@ -343,23 +338,6 @@ class Contents(Struct, frozen=True, kw_only=True):
     def archived(self) -> int:
         """Archived tasks; some may come or go between the server's counts."""
         return max(0, self.tasks - self.non_archived_tasks) + max(0, self.reports - self.non_archived_reports)
-
-
-class _ArtifactsNow(Struct, frozen=True):
-    artifacts: list[Raw]
-
-
-class OutputsNow(Struct, frozen=True):
-    """A task right before its artifacts are changed: each as the server gives it, so that no field of it is lost."""
-
-    status: Status
-    execution: _ArtifactsNow
-
-
-class ArtifactNow(_Artifact, frozen=True, kw_only=True):
-    """One of them; its key must be readable."""
-
-    key: Text
 
 
 def _text(found: Maybe) -> str:

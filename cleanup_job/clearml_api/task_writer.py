@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from msgspec import Raw
 
-from cleanup_job.clearml_api import documents
 from cleanup_job.clearml_api.answer_json import DECODING_ERRORS, decoded
+from cleanup_job.clearml_api.artifacts_now import OutputsNow, without
 from cleanup_job.clearml_api.capabilities import UPDATE_TAGS
 from cleanup_job.clearml_api.deletion_answers import Archived, Failed, entries, not_deleted
 from cleanup_job.clearml_api.listed_documents import raw_documents
@@ -119,7 +119,7 @@ class TaskWriter(RecordDeleter):
 
     def _remove_artifacts(self, task: TaskId, gone: Collection[Artifact]) -> bool:
         now = self._artifacts_now(task)
-        rest = None if now is None else _without(now, gone)
+        rest = None if now is None else without(now, gone)
         if now is None or rest is None:
             return False
         if len(rest) == len(now):
@@ -135,7 +135,7 @@ class TaskWriter(RecordDeleter):
             found = [raw for raw, entry in raw_documents(data, "tasks") if entry.id in wanted]
             if len(found) == 1:
                 try:
-                    now = decoded(found[0], documents.OutputsNow)
+                    now = decoded(found[0], OutputsNow)
                 except DECODING_ERRORS:
                     return None
                 return None if now.status in ACTIVE else now.execution.artifacts
@@ -175,20 +175,3 @@ def _why_not(task: Task | Unreadable | None) -> str:
     if task.status in ACTIVE | PUBLISHED:
         return f"its status is {task.status}"
     return ""
-
-
-def _without(now: Sequence[Raw], gone: Collection[Artifact]) -> list[Raw] | None:
-    """The rest of a list of artifacts; None if it can't be told, or if one that is to go was changed meanwhile."""
-    by_place = {(one.key, one.mode): one for one in gone}
-    rest: list[Raw] = []
-    for raw in now:
-        try:
-            artifact = decoded(raw, documents.ArtifactNow).artifact()
-        except DECODING_ERRORS:
-            return None
-        known = by_place.get((artifact.key, artifact.mode))
-        if known is None:
-            rest.append(raw)
-        elif known != artifact:
-            return None
-    return rest
