@@ -125,7 +125,7 @@ class Lifecycle:
         if stage is Stage.DELETE:
             grace = max(policy.archived_for, self.archived_for)
             archived_at = self.archived_at(task)
-            moment = max(moment, archived_at + grace) if archived_at is not None else moment
+            moment = max(moment, archived_at + grace) if grace and archived_at is not None else moment
         return moment
 
     def _wished(self, task: Task, policy: LifecyclePolicy, since: datetime, moment: datetime) -> datetime:
