@@ -111,9 +111,9 @@ class Storage(Protocol):
 
 
 class Audit(Protocol):
-    """Keeps what is deleted: called right before each deletion, and after it. Safe to use from many threads.
+    """Keeps what is deleted or changed: called right before each deletion or change, and after it. Safe to use from many threads.
 
-    Each method raises ``AuditError`` if its lines could not be written. Nothing is deleted then.
+    Each method raises ``AuditError`` if its lines could not be written. Nothing is deleted or changed then.
     """
 
     @property
@@ -126,8 +126,15 @@ class Audit(Protocol):
     def before(self, planned: Sequence[tuple[Deletion, TaskOutcome, Sequence[str]]]) -> None:
         """Take what is deleted next, each task with the outcome that is planned for it, and why it may be deleted."""
 
+    def before_stage(self, planned: Sequence[tuple[Task, TaskOutcome, Sequence[str], Sequence[str]]]) -> None:
+        """Take what policies do next, apart from deletion: archive, slim, announce.
+
+        Each task as it was read last, with the outcome that is planned for it (its verdict and stage say what is done), why it
+        may be done, one text for each rule, and the URIs of what is removed with it.
+        """
+
     def after(self, outcomes: Iterable[TaskOutcome]) -> None:
-        """Take what became of it."""
+        """Take what became of tasks that ``before`` or ``before_stage`` took."""
 
     def before_project(self, project: Project) -> None:
         """Take an emptied project that is deleted next."""
