@@ -16,7 +16,7 @@ from cleanup_job.planning.records import Scored
 FIRST_PAGE = 50
 """Tasks on the first page: few are wanted as a rule."""
 READINGS = 10
-"""How often a listing begins anew, because tasks went away while it was read, before that is an error."""
+"""How often a listing begins again, because tasks went away while it was read, before that is an error."""
 CALL = "tasks.get_all"
 
 
@@ -96,7 +96,7 @@ class _Pages:
     """The pages of one listing by offset, so read that nothing is skipped if tasks are deleted meanwhile.
 
     Each page begins with the last task of the one before it, or earlier. If that is not there, tasks before it are gone, and
-    others may have been skipped: the listing begins anew, and gives what it has not given yet.
+    others may have been skipped: the listing begins again, and gives what it has not given yet.
     """
 
     page: _Page
@@ -108,7 +108,7 @@ class _Pages:
         """Yield what each page has that was not given before; no page without any.
 
         Raises:
-            AnswerError: a task's id can't be read, or the listing began anew too often.
+            AnswerError: a task's id can't be read, or the listing began again too often.
         """
         for _ in range(READINGS):
             whole = yield from self._once()
@@ -139,13 +139,16 @@ class _Pages:
 
 
 def _next_page(start: int) -> tuple[int, int]:
-    """The number and size of a large page that begins at an offset, or as little before it as possible."""
-    size = min(range(PAGE_CAP, PAGE_CAP // 2, -1), key=lambda size: start % size)
+    """The number and size of the page that has the task at an offset and the most behind it.
+
+    Among that many sizes there is one that has more than this task left: for offsets below the least common multiple of all.
+    """
+    size = max(range(PAGE_CAP, PAGE_CAP // 2, -1), key=lambda size: size - start % size)
     return start // size, size
 
 
 def _value(entry: _Entry, path: Sequence[str]) -> float | _Missing | None:
-    """The value by which a task was ordered; None if that is no finite number, or can't be known."""
+    """The value by which a task was ordered; None if that is not a finite number, or can't be known."""
     if isinstance(entry, Malformed):
         return None
     found = entry.last_metrics
