@@ -42,11 +42,12 @@ _MISSING: Final = _Missing()
 class BestTasks(TaskReader):
     """Reads the tasks of a project, the best ones first."""
 
-    def best_tasks(self, project: str, metric: str, *, highest: bool) -> Iterator[list[Scored]]:
+    def best_tasks(self, project: str, metric: str, *, highest: bool, hidden: bool = False) -> Iterator[list[Scored]]:
         """Pages of the tasks of one project, without its sub-projects, the best value of a metric first.
 
         By the server's own order: the largest value that each task ever reported, descending, or the smallest, ascending; tasks
-        with equal values by id. Archived ones are among them; those tagged ``hidden`` are not. Values that are not numbers come
+        with equal values by id. Archived ones are among them; those tagged ``hidden`` are not, unless
+        that is asked for. Values that are not numbers come
         before or behind all others, depending on the direction, and tasks without the metric last: the iterator ends with the
         page that has the first of these. A task may be gone, or have another value, by the time that it is looked at.
 
@@ -54,6 +55,7 @@ class BestTasks(TaskReader):
             project: The project's id.
             metric: ``<MD5 of the title>.<MD5 of the series>``, as ``planning.metric_key`` gives it.
             highest: Whether the highest value is the best, or the lowest.
+            hidden: Whether hidden tasks are listed, too.
 
         Raises:
             AnswerError: an answer can't be read, the server ignores the order, or tasks go away faster than they can be listed.
@@ -63,6 +65,7 @@ class BestTasks(TaskReader):
             "project": [project],
             "order_by": [f"{'-' * highest}last_metrics.{metric}.{bound}", "id"],
             "only_fields": [*self._task_fields, f"last_metrics.{metric}"],
+            **({"search_hidden": True} if hidden else {}),
         }
 
         def value(entry: _Entry) -> float | _Missing | None:
