@@ -39,6 +39,8 @@ from cleanup_job.settings.sources import DEFAULT
 if TYPE_CHECKING:  # it is slow to import
     from prometheus_client import CollectorRegistry
 
+    from cleanup_job.report.message import Message
+
 
 class Output(RunOutput[Report], Observer, Protocol):
     """Shows a pass, and all that surrounds it, to people or programs."""
@@ -285,6 +287,11 @@ class PassJob(Job[Report]):
         from cleanup_job.report.metrics import of_report  # noqa: PLC0415 -- prometheus_client is slow to import
 
         return of_report(self._report)
+
+    def _message(self, sender: str) -> "Message":
+        from cleanup_job.report.message import of_report  # noqa: PLC0415 -- only runs that tell someone need it
+
+        return of_report(self._report, sender)
 
     def _explain_failure(self, error: str) -> None:
         self._plan.discard()
