@@ -17,10 +17,11 @@ from apprise.manager_plugins import NotificationManager
 
 from cleanup_job.errors import CleanupError
 from cleanup_job.redaction import MASK, redacted
+from cleanup_job.report.formatting import middle
 from cleanup_job.report.message import Message
 
 SETTING = "CLEANUP_NOTIFY"
-SHOWN = 300
+SHOWN = 500
 """Characters of a reason that are shown."""
 _SHORTEST = 4
 """Characters of the shortest part of a URL that is taken for a secret."""
@@ -155,7 +156,7 @@ def _without_secrets(address: Address, reasons: list[str]) -> str:
     text = redacted("; ".join(" ".join(reason.split()).rstrip(".") for reason in dict.fromkeys(reasons)))
     for secret in sorted(_secrets(address.url), key=len, reverse=True):
         text = text.replace(secret, MASK)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    return middle(text, SHOWN)  # libraries say what they did first, and the cause last
 
 
 def _secrets(url: str) -> Iterator[str]:
