@@ -95,7 +95,7 @@ def send(address: Address, message: Message) -> None:
         body_format=apprise.NotifyFormat.TEXT if plain else apprise.NotifyFormat.MARKDOWN,
     )
     if not sent:
-        why = _without_secrets(address, reasons) or "no reason is known"
+        why = without_secrets(address, reasons) or "no reason is known"
         raise MessageError(f"{address}: the message was not taken: {why}")
 
 
@@ -152,7 +152,8 @@ def _listen() -> _Reasons:
     return _reasons
 
 
-def _without_secrets(address: Address, reasons: list[str]) -> str:
+def without_secrets(address: Address, reasons: list[str]) -> str:
+    """What apprise said, without what may be a secret of the address."""
     text = redacted("; ".join(" ".join(reason.split()).rstrip(".") for reason in dict.fromkeys(reasons)))
     for secret in sorted(_secrets(address.url), key=len, reverse=True):
         text = text.replace(secret, MASK)
