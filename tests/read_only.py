@@ -46,7 +46,7 @@ class Reading:
         transport = ApiClient(ServerAccess(sandbox.api_url, sandbox.key, sandbox.secret, timeout=30, retry=retry))
         server = ClearMLServer(transport, wanted.run.page_size, before_deletion=_refuse)
         files = FileServer(sandbox.files_url, (), transport.token, timeout=30, retry=retry, before_deletion=_refuse)
-        return cls(server, Stores((files,)), wanted, rules_now(server, wanted.filters, lambda _: None, at=at))
+        return cls(server, Stores((files,)), wanted, rules_now(server, wanted, lambda _: None, at=at))
 
     def explain(self, *ids: str) -> list[Explained]:
         explainer = Explainer(self.server, self.stores, self.settings, self.known, warn=lambda _: None)

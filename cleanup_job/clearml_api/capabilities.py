@@ -13,6 +13,7 @@ T = TypeVar("T")
 Version = tuple[int, int]
 
 UPDATE_TAGS = "tasks.update_tags"
+LAST_CHANGED_BY = "last_changed_by of tasks"
 HYPERPARAMS = "parameters in sections, and the type service, of tasks"
 MODEL_EVENTS = "model_events of events.*"
 ALL_PLOTS = "last_iters_per_task_metric of events.get_multi_task_plots"
@@ -32,6 +33,7 @@ SINCE: dict[str, Version] = {
     REPORT_ASSETS: (2, 24),
     ALL_PLOTS: (2, 26),
     UPDATE_TAGS: (2, 27),
+    LAST_CHANGED_BY: (2, 27),  # it is not in the schema: the source that has the tags has it
     ANY_METRICS: (2, 28),
 }
 """The version that introduced each. With an older server, the job does without it."""

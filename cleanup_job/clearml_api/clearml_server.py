@@ -1,13 +1,16 @@
 """ClearML Server as a pass needs it: what ``passes.ports.Server`` asks for, by subject in the modules beside this one."""
 
 from datetime import timedelta
+from functools import cached_property
 
+from cleanup_job.clearml_api.best_tasks import BestTasks
+from cleanup_job.clearml_api.current_user import current_user
 from cleanup_job.clearml_api.model_reader import ModelReader
-from cleanup_job.clearml_api.record_deleter import RecordDeleter
+from cleanup_job.clearml_api.task_writer import TaskWriter
 
 
-class ClearMLServer(RecordDeleter, ModelReader):
-    """The server's records: reading and deletion. Safe to use from many threads."""
+class ClearMLServer(TaskWriter, BestTasks, ModelReader):
+    """The server's records: reading, changes and deletion. Safe to use from many threads."""
 
     def probe(self) -> None:
         """Check that the server answers, by a call that has nothing to do with any particular task.
@@ -16,6 +19,18 @@ class ClearMLServer(RecordDeleter, ModelReader):
             UnreachableError: it gives no usable answer, after all tries.
         """
         self.newest()
+
+    def me(self) -> str:
+        """The id of the user whose key the job has, asked for once; empty if the server doesn't say.
+
+        Raises:
+            UnreachableError: no usable answer, after all tries.
+        """
+        return self._me
+
+    @cached_property
+    def _me(self) -> str:
+        return current_user(self._client)[0]
 
     @property
     def clock_ahead(self) -> timedelta | None:

@@ -1,4 +1,4 @@
-"""What the server says about records that it was asked to delete. An entry that can't be read means: not deleted."""
+"""What the server says about records that it was asked to delete or archive. An entry that can't be read means: not done."""
 
 from collections.abc import Iterator, Mapping
 from typing import Literal, TypeVar
@@ -17,6 +17,13 @@ class Succeeded(Struct, frozen=True):
     id: str
     deleted: Literal[True] = True
     deleted_models: Raw = Raw(b"null")
+
+
+class Archived(Struct, frozen=True):
+    """A record that was archived."""
+
+    id: str
+    archived: Literal[True]
 
 
 class _Error(Struct, frozen=True):

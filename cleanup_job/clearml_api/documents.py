@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from cleanup_job.clearml_api.answer_json import DECODING_ERRORS, decoded
-from cleanup_job.clearml_api.capabilities import REPORT_ASSETS, REPORTS
+from cleanup_job.clearml_api.capabilities import LAST_CHANGED_BY, REPORT_ASSETS, REPORTS
 from cleanup_job.planning.claim import ClaimScope
 from cleanup_job.planning.paths import ModelId, TaskId
 from cleanup_job.planning.records import Artifact, Claimant, Detail, Listed, Model, Project, Task
@@ -33,8 +33,12 @@ Status = Literal[
 TASK_FIELDS = [
     *("id", "name", "status", "type", "user", "project", "parent", "company", "tags", "system_tags"),
     *("created", "status_changed", "last_update", "last_change", "models.input"),
+    *("started", "completed", "status_reason"),
 ]
-DETAIL_FIELDS = [*TASK_FIELDS, "execution.artifacts", "models.output", "runtime"]
+AUTHOR_FIELDS = {LAST_CHANGED_BY: "last_changed_by"}
+"""What every listing of tasks asks for beside ``TASK_FIELDS`` where the server has it."""
+DETAIL_FIELDS = ["execution.artifacts", "models.output", "runtime"]
+"""What is read beside the fields of a listing."""
 CLAIM_FIELDS = ["id", "last_update", "system_tags", "execution.artifacts", "models.output", "output.destination"]
 REPORT_FIELDS = {REPORTS: "report", REPORT_ASSETS: "report_assets"}
 """Fields of a task that only some servers have: elsewhere it is an error to ask for them (400/14, recording
@@ -145,7 +149,10 @@ class PlaceOf(Entry, frozen=True, kw_only=True):
 
 
 class TaskEntry(ModelsOf, frozen=True, kw_only=True):
-    """A task with ``TASK_FIELDS``."""
+    """A task with ``TASK_FIELDS`` and ``AUTHOR_FIELDS``.
+
+    A task is not unreadable for what only policies look at: ``started`` and the fields after it.
+    """
 
     TIMES: ClassVar[tuple[str, ...]] = ("created", "status_changed", "last_update", "last_change")
     name: str
@@ -160,6 +167,10 @@ class TaskEntry(ModelsOf, frozen=True, kw_only=True):
     project: Maybe = UNSET
     parent: Maybe = UNSET
     status_changed: MaybeTime = UNSET
+    started: Any = None
+    completed: Any = None
+    last_changed_by: Any = ""
+    status_reason: Any = ""
 
     def __post_init__(self) -> None:
         """Check the times, as for every entry.
@@ -189,21 +200,36 @@ class TaskEntry(ModelsOf, frozen=True, kw_only=True):
             last_update=utc(self.last_update),
             last_change=utc(self.last_change),
             input_models=self.input_models,
+            started=_sane_time(self.started),
+            completed=_sane_time(self.completed),
+            last_changed_by=intern(_any_text(self.last_changed_by)),
+            status_reason=intern(_any_text(self.status_reason)),
         )
 
 
-class _Artifact(Struct, frozen=True):
+class ArtifactEntry(Struct, frozen=True):
+    """An entry of ``execution.artifacts``."""
+
     uri: str = ""
     mode: Literal["input", "output"] = "output"
     content_size: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    key: Any = ""
+    type: Any = ""
+    hash: Any = ""
+
+    def artifact(self) -> Artifact:
+        """The entry as a record."""
+        size = None if isinstance(self.content_size, UnsetType) else self.content_size
+        key, kind, digest = map(_any_text, (self.key, self.type, self.hash))
+        return Artifact(self.uri, self.mode, size, key, intern(kind), digest)
 
 
 class _Execution(Struct, frozen=True):
-    artifacts: tuple[_Artifact, ...]
+    artifacts: tuple[ArtifactEntry, ...]
 
 
 class DetailEntry(TaskEntry, frozen=True, kw_only=True):
-    """A task with what its record says about its outputs: ``DETAIL_FIELDS``."""
+    """A task with what its record says about its outputs: ``DETAIL_FIELDS`` beside those of a listing."""
 
     execution: _Execution
     report: str | None = ""
@@ -213,10 +239,8 @@ class DetailEntry(TaskEntry, frozen=True, kw_only=True):
 
     def detail(self) -> Detail:
         """The document as a record."""
-        named = (one for one in self.execution.artifacts if one.uri)
-        sizes = ((one, None if isinstance(one.content_size, UnsetType) else one.content_size) for one in named)
         outputs = tuple(Listed(one.name, ModelId(one.model)) for one in self.models.output)
-        artifacts = tuple(Artifact(one.uri, one.mode, size) for one, size in sizes)
+        artifacts = tuple(one.artifact() for one in self.execution.artifacts if one.uri)
         return Detail(self.task(), artifacts, outputs, self._assets(), self._uses_datasets())
 
     def _uses_datasets(self) -> bool:
@@ -318,6 +342,16 @@ class Contents(Struct, frozen=True, kw_only=True):
 
 def _text(found: Maybe) -> str:
     return "" if isinstance(found, UnsetType) else found
+
+
+def _any_text(found: Any) -> str:
+    return found if isinstance(found, str) else ""
+
+
+def _sane_time(found: Any) -> datetime | None:
+    """A time that nothing but policies look at: one that makes no sense counts as none."""
+    time = when(found)
+    return time if time is not None and FIRST_YEAR <= time.year <= LAST_YEAR else None
 
 
 def utc(time: MaybeTime) -> datetime | None:

@@ -30,6 +30,10 @@ class TaskReader(ApiReader):
         """``page_size``: records that a listing call returns, at most 500."""
         super().__init__(client, page_size)
         self._report_fields = [field for what, field in documents.REPORT_FIELDS.items() if self._capabilities.has(what)]
+        self._task_fields = [
+            *documents.TASK_FIELDS,
+            *(field for what, field in documents.AUTHOR_FIELDS.items() if self._capabilities.has(what)),
+        ]
         self._assets_field = [field for field in self._report_fields if field != documents.REPORT]
         self._malformed_projects: set[str] = set()
         few_tries: Call = self.with_few_tries._listings.in_turn  # noqa: SLF001 -- its own
@@ -66,7 +70,18 @@ class TaskReader(ApiReader):
         Raises:
             AnswerError: an answer can't be read, or the server ignores the order or the bounds of ``last_update``.
         """
-        body: dict[str, Any] = {"system_tags": ["archived"], "only_fields": documents.TASK_FIELDS}
+        yield from self._listed({"system_tags": ["archived"]}, query, share)
+
+    def tasks_of(self, query: Query) -> Iterator[Task | Unreadable]:
+        """Like ``archived_tasks``, but archived or not.
+
+        Raises:
+            AnswerError: an answer can't be read, or the server ignores the order or the bounds of ``last_update``.
+        """
+        yield from self._listed({}, query)
+
+    def _listed(self, body: dict[str, Any], query: Query, share: Share = ALONE) -> Iterator[Task | Unreadable]:
+        body = {**body, "only_fields": self._task_fields}
         filters = {"status": query.statuses, "type": query.types, "user": query.users}
         body |= {name: list(values) for name, values in filters.items() if values}
         if query.projects and len(query.projects) <= PAGE_CAP:
@@ -82,7 +97,7 @@ class TaskReader(ApiReader):
         Raises:
             AnswerError: an answer can't be read, or the server ignores the order or the bounds of ``last_update``.
         """
-        fields = [*documents.TASK_FIELDS, "execution.artifacts", *self._assets_field]
+        fields = [*self._task_fields, "execution.artifacts", *self._assets_field]
         body = {"search_hidden": True, "only_fields": fields}
         for entry in NewestFirst(self._listings, body, documents.DetailEntry).read():
             task = self._task(entry)
@@ -93,7 +108,7 @@ class TaskReader(ApiReader):
 
     def tasks(self, ids: Iterable[TaskId]) -> dict[TaskId, Task | Unreadable]:
         """These tasks as they are now, without those that no longer exist."""
-        found = self._tasks_by_id(ids, documents.TASK_FIELDS, documents.TaskEntry)
+        found = self._tasks_by_id(ids, self._task_fields, documents.TaskEntry)
         return {TaskId(entry.id): self._task(entry) for entry in found}
 
     def existing(self, ids: Iterable[TaskId]) -> frozenset[TaskId]:
@@ -128,7 +143,8 @@ class TaskReader(ApiReader):
     def details(self, ids: Iterable[TaskId]) -> dict[TaskId, Detail | Unreadable]:
         """What the records of these tasks say about their outputs."""
         found: dict[TaskId, Detail | Unreadable] = {}
-        for entry in self._tasks_by_id(ids, [*documents.DETAIL_FIELDS, *self._report_fields], documents.DetailEntry):
+        fields = [*self._task_fields, *documents.DETAIL_FIELDS, *self._report_fields]
+        for entry in self._tasks_by_id(ids, fields, documents.DetailEntry):
             task = self._task(entry)
             if isinstance(task, Unreadable):
                 found[task.id] = task
@@ -165,7 +181,7 @@ class TaskReader(ApiReader):
 
     def children(self, tasks: Iterable[TaskId]) -> Iterator[Task | Unreadable]:
         """All tasks whose parent is one of these."""
-        body = {"search_hidden": True, "only_fields": documents.TASK_FIELDS}
+        body = {"search_hidden": True, "only_fields": self._task_fields}
         found = self._with_values("tasks", "parent", tasks, body, documents.TaskEntry, lambda entry: (entry.parent,))
         for parent, entry in found:
             task = self._task(entry)

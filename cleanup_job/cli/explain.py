@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     found = access(options)
     settings, server, warn = found.settings, found.parts.server, warn_once()
     with progress("Reading all models and tasks, to see who needs what") as shown:
-        known = rules_now(server, settings.filters, warn)
+        known = rules_now(server, settings, warn)
         explainer = Explainer(
             server,
             found.parts.stores,

@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
         raise SettingsError(f"--days {options.days}: give a number of days from 0 to {LONGEST}")
     found = access(options)
     with progress("Reading archived tasks") as shown:
-        known = rules_now(found.parts.server, found.settings.filters, warn)
+        known = rules_now(found.parts.server, found.settings, warn)
         forecast = Forecaster(found.parts.server, known, shown).read(options.days)
     if options.output == "json":
         server = found.settings.connection.api_host

@@ -123,7 +123,7 @@ def _read(settings: Settings, report: UsageReport) -> None:
     server, places = wiring.sweep_places(settings, wiring.log_in(settings, warn), _refuse_to_delete)
     refuse_twice(place for _, place in places)
     with _progress() as progress:
-        survey = Survey(server, settings.filters, places, note, progress)
+        survey = Survey(server, settings, places, note, progress)
         report.usage = survey.usage
         survey.run()
     report.projects, report.users, report.finished = survey.projects, survey.users, datetime.now(UTC)

@@ -6,6 +6,7 @@ from cleanup_job.passes.claim_index import ClaimIndex
 from cleanup_job.passes.ports import Server, Storage
 from cleanup_job.planning.policy import Policy, shared_folders
 from cleanup_job.planning.selection import Rules
+from cleanup_job.settings.filters import RelatedSettings
 from cleanup_job.settings.model import Settings
 
 
@@ -20,6 +21,15 @@ def claim_index(server: Server, storage: Storage, settings: Settings, stopped: C
     )
 
 
+def related_of(settings: Settings) -> RelatedSettings:
+    """What else is looked at: models with a tag that a policy names are kept, too."""
+    document, related = settings.policies.document, settings.related
+    if document is None:
+        return related
+    tags = dict.fromkeys((*related.keep_model_tags, *sorted(document.model_tags)))
+    return related.model_copy(update={"keep_model_tags": tuple(tags)})
+
+
 def policy_of(settings: Settings, storage: Storage, rules: Rules, projects: Mapping[str, str]) -> Policy:
     """What the settings allow; ``projects``: names by id."""
     return Policy(
@@ -29,5 +39,5 @@ def policy_of(settings: Settings, storage: Storage, rules: Rules, projects: Mapp
         by_file=storage.by_file,
         lists=storage.lists,
         shared=shared_folders(projects.values()),
-        keep_model_tags=frozenset(settings.related.keep_model_tags),
+        keep_model_tags=frozenset(related_of(settings).keep_model_tags),
     )

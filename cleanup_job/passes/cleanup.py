@@ -11,13 +11,12 @@ import sys
 import time
 from collections.abc import Callable, Collection, Container, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 
 from cleanup_job.errors import LeaseLostError, SettingsError, StoppedError
 from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes.auditing import Auditing
 from cleanup_job.passes.batch import Batches
-from cleanup_job.passes.by_settings import claim_index, policy_of
+from cleanup_job.passes.by_settings import claim_index, policy_of, related_of
 from cleanup_job.passes.claim_index import ClaimIndex
 from cleanup_job.passes.file_results import FileResults
 from cleanup_job.passes.in_hand import InHand
@@ -31,14 +30,14 @@ from cleanup_job.passes.projects import ProjectDeletion
 from cleanup_job.passes.rate import Rate
 from cleanup_job.passes.reading import Reader
 from cleanup_job.passes.remembers import Remembers
-from cleanup_job.passes.rules_now import clock_of
+from cleanup_job.passes.rules_now import clock_of, known_to, lifecycle_of
 from cleanup_job.passes.scheduler import Scheduler
 from cleanup_job.passes.stream import Stream
 from cleanup_job.passes.windows import Windows
 from cleanup_job.planning import contradictions
 from cleanup_job.planning.backlog import Backlog
 from cleanup_job.planning.deleted_so_far import DeletedSoFar
-from cleanup_job.planning.filters import Known, needed_by
+from cleanup_job.planning.filters import needed_by
 from cleanup_job.planning.outcome import Report, TaskOutcome
 from cleanup_job.planning.outcome_builder import OutcomeBuilder
 from cleanup_job.planning.paths import TaskId
@@ -202,10 +201,19 @@ class Pass:
 
     def _rules(self, projects: dict[str, str]) -> Rules:
         server, report = self._server, self._report
-        known = Known(projects, cache(server.users), server.tag_exists, server.has_tasks)
+        known = known_to(server, projects)
         now = report.started - report.clock_ahead
         filters, chosen = self._settings.filters, self._chosen
-        rules = resolve(filters, now, known, self._warn, cutoff=report.cutoff, own=self._own, chosen=chosen)
+        rules = resolve(
+            filters,
+            now,
+            known,
+            self._warn,
+            cutoff=report.cutoff,
+            own=self._own,
+            chosen=chosen,
+            lifecycle=lifecycle_of(server, self._settings, known, now, self._warn),
+        )
         if found := contradictions.of_rules(filters, rules, known):
             if not self._own.filters_edited:
                 raise SettingsError(found)
@@ -218,7 +226,7 @@ class Pass:
             rules,
             claims,
             split=self._split,
-            related=self._settings.related,
+            related=related_of(self._settings),
             share=part,
             stopped=self._time_to_stop,
             in_work=in_work,
@@ -233,7 +241,8 @@ class Pass:
     # -- plan and delete
     def _stream(self, rules: Rules, claims: ClaimIndex, names: dict[str, str], counted: int | None) -> Stream:
         run = self._settings.run
-        outcomes, backlog = OutcomeBuilder(names, rules.rule_of, run.dry_run), Backlog(self._deleted)
+        outcomes = OutcomeBuilder(names, rules.rule_of, run.dry_run, rules.policy_of)
+        backlog = Backlog(self._deleted)
 
         def keep(kept: Kept) -> None:
             if kept.task.id:

@@ -1,6 +1,6 @@
 """What a pass needs around it, as protocols: ClearML Server, the stores, and its observers."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -10,6 +10,7 @@ from cleanup_job.planning.orphans import Entry, FoundFolder
 from cleanup_job.planning.outcome import TaskOutcome
 from cleanup_job.planning.paths import LinkedFile, Locate, Location, ModelId, OwnedPath, TaskId
 from cleanup_job.planning.records import (
+    Artifact,
     Claimant,
     Deleted,
     Detail,
@@ -17,8 +18,10 @@ from cleanup_job.planning.records import (
     Listed,
     Model,
     NotDeleted,
+    NotDone,
     Project,
     Removed,
+    Scored,
     Task,
     Unreadable,
 )
@@ -39,9 +42,23 @@ class RulesServer(Protocol):
     def users(self) -> dict[str, str]: ...
     def tag_exists(self, tag: str) -> bool: ...
     def has_tasks(self, user: str) -> bool: ...
+    def me(self) -> str: ...
 
 
-class Server(RulesServer, Protocol):
+class LifecycleServer(Protocol):
+    """ClearML Server, asked for what policies do to tasks beside deleting them."""
+
+    def check_lifecycle(self) -> None: ...
+    def me(self) -> str: ...
+    def tasks_of(self, query: Query) -> Iterator[Task | Unreadable]: ...
+    def best_tasks(self, project: str, metric: str, *, highest: bool) -> Iterator[list[Scored]]: ...
+    def archive_tasks(self, ids: Sequence[TaskId], *, message: str) -> dict[TaskId, NotDone]: ...
+    def change_tags(self, ids: Sequence[TaskId], *, add: Collection[str] = (), remove: Collection[str] = ()) -> None: ...
+    def remove_artifacts(self, task: TaskId, gone: Collection[Artifact]) -> bool: ...
+    def clear_log(self, task: TaskId) -> None: ...
+
+
+class Server(RulesServer, LifecycleServer, Protocol):
     """ClearML Server, as `clearml_api/` offers it."""
 
     @property

@@ -9,8 +9,10 @@ from cleanup_job.passes.ports import RulesServer
 from cleanup_job.planning import clock
 from cleanup_job.planning.clock import Clock
 from cleanup_job.planning.filters import Known
+from cleanup_job.planning.lifecycle.fate import Lifecycle
 from cleanup_job.planning.selection import Rules, resolve
 from cleanup_job.settings.filters import FilterSettings
+from cleanup_job.settings.model import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +26,48 @@ class RulesNow:
     """Names by id."""
 
 
-def rules_now(
-    server: RulesServer, filters: FilterSettings, warn: Callable[[str], None], *, at: datetime | None = None
-) -> RulesNow:
+def rules_now(server: RulesServer, settings: Settings, warn: Callable[[str], None], *, at: datetime | None = None) -> RulesNow:
     """Resolve the rules; ``at``: for another moment than this one.
 
     Raises:
         SettingsError: a filter that protects names what does not exist.
         CleanupError: the server gives no usable answer.
     """
-    projects = server.projects()
+    projects, filters = server.projects(), settings.filters
     now = at or _now(server, warn)
-    known = Known(projects, cache(server.users), server.tag_exists, server.has_tasks)
+    known = known_to(server, projects)
     cutoff = now - timedelta(days=filters.delete_threshold_days)
-    return RulesNow(resolve(filters, now, known, warn, cutoff=cutoff), now, projects)
+    lifecycle = lifecycle_of(server, settings, known, now, warn)
+    return RulesNow(resolve(filters, now, known, warn, cutoff=cutoff, lifecycle=lifecycle), now, projects)
+
+
+def known_to(server: RulesServer, projects: Mapping[str, str]) -> Known:
+    """What the server knows of the names in filters and policies; each user's name is read once, if at all."""
+    return Known(projects, cache(server.users), server.tag_exists, server.has_tasks)
+
+
+def lifecycle_of(
+    server: RulesServer, settings: Settings, known: Known, now: datetime, warn: Callable[[str], None]
+) -> Lifecycle | None:
+    """The policies at a moment; None if there are none.
+
+    Raises:
+        SettingsError: what a policy names does not exist.
+        CleanupError: the server gives no usable answer.
+    """
+    document, filters = settings.policies.document, settings.filters
+    if document is None:
+        return None
+    shortest = FilterSettings.model_fields["delete_threshold_days"].default
+    is_set = filters.delete_threshold_days != shortest
+    return Lifecycle(
+        document.resolved(known, warn),
+        now,
+        server.me(),
+        floor=now - timedelta(days=filters.delete_threshold_days) if is_set else None,
+        archived_for=timedelta(days=filters.archived_for_days),
+        slims=filters.force_delete,
+    )
 
 
 def clock_of(server: RulesServer) -> Clock:

@@ -23,7 +23,7 @@ from cleanup_job.planning.paths import Location, TaskFolder, TaskId, unquoted
 from cleanup_job.planning.records import Detail, Model, Task, Unreadable
 from cleanup_job.planning.selection import Rules
 from cleanup_job.planning.usage import Kind, Measured, Owner, Space, Usage, measured
-from cleanup_job.settings.filters import FilterSettings
+from cleanup_job.settings.model import Settings
 
 CHUNK = 500
 """Tasks, or parts of folders, that are looked up together."""
@@ -69,7 +69,7 @@ class Survey:
     def __init__(
         self,
         server: UsageServer,
-        filters: FilterSettings,
+        settings: Settings,
         places: Places,
         warn: Callable[[str], None],
         progress: Callable[[str], None] = lambda _: None,
@@ -78,13 +78,13 @@ class Survey:
 
         Args:
             server: Where the records are.
-            filters: Which tasks a pass may delete.
+            settings: They decide which tasks a pass may delete.
             places: What to list, each with its store; none may lie in another one.
             warn: Called with what people have to know.
             progress: Called now and then with what is being read.
         """
         self._server = server
-        self._filters = filters
+        self._settings = settings
         self._addresses = Addresses(places)
         self._places = places
         self._warn = warn
@@ -103,7 +103,7 @@ class Survey:
         Raises:
             CleanupError: the server or a store gives no usable answer, or a filter names what does not exist.
         """
-        found = rules_now(self._server, self._filters, self._warn)
+        found = rules_now(self._server, self._settings, self._warn)
         self.usage.now, self.projects = found.now, dict(found.projects)
         self._rules = (found.rules,) if found.rules.force_delete else (found.rules, replace(found.rules, force_delete=True))
         self.users = self._users()

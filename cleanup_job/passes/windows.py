@@ -150,7 +150,10 @@ class Windows:
         steps = self._sort_out(window, tasks, reached)
         outside = self._consumers.look_up(window, tasks) | self._pipelines.controllers_outside
         is_step = {step.id for step in steps} | self._pipelines.hidden_steps
-        window.tasks = {task: Selected.of(record, is_step=task in is_step) for task, record in tasks.items()}
+        window.tasks = {
+            task: Selected.of(record, is_step=task in is_step, policy=self._rules.policy_of(record))
+            for task, record in tasks.items()
+        }
         for holder, since in outside.items():
             if not self._share.owns(since):
                 window.elsewhere.add(holder)

@@ -11,6 +11,7 @@ from enum import StrEnum
 from threading import Lock
 
 from cleanup_job.exit_codes import StopReason
+from cleanup_job.planning.lifecycle.policy import Stage
 from cleanup_job.planning.paths import TaskId
 
 EXAMPLES = 100
@@ -36,8 +37,20 @@ class Verdict(StrEnum):
     NOT_OURS = "not_ours"
     GONE_ALREADY = "gone_already"
     """Its record was deleted by someone else while the pass ran: another release, or a person."""
+    ARCHIVED = "archived"
+    WOULD_ARCHIVE = "would_archive"
+    """In a dry run, as the two below."""
+    SLIMMED = "slimmed"
+    """Outputs of it were removed; its record is kept."""
+    WOULD_SLIM = "would_slim"
+    NOTICED = "noticed"
+    """It got the tag that announces its next stage."""
+    WOULD_NOTICE = "would_notice"
 
 
+NOTICES = frozenset({Verdict.NOTICED, Verdict.WOULD_NOTICE})
+STAGED = NOTICES | {Verdict.ARCHIVED, Verdict.WOULD_ARCHIVE, Verdict.SLIMMED, Verdict.WOULD_SLIM}
+"""That a policy did something with a task, or in a dry run would, apart from its deletion."""
 GONE = frozenset({Verdict.DELETED, Verdict.WOULD_DELETE})
 """That the pass deleted a task, or in a dry run would."""
 
@@ -63,6 +76,7 @@ class Reason(StrEnum):
     UNREACHABLE = "unreachable"
     NOT_AUDITED = "not_audited"
     NOT_SELECTED = "not_selected"
+    RESTORED = "restored"
 
 
 REASON_TEXTS = {
@@ -84,6 +98,7 @@ REASON_TEXTS = {
     Reason.UNREACHABLE: "was left when the server could not be reached",
     Reason.NOT_AUDITED: "is one whose lines in the audit log could not be written",
     Reason.NOT_SELECTED: "was asked for by its ID, and is not one that your settings allow to delete",
+    Reason.RESTORED: "was restored from the archive after a policy had archived or announced something",
 }
 
 
@@ -129,6 +144,12 @@ class TaskOutcome:
     """The moment from which its age counts; None if unknown."""
     digest: str = ""
     """Of the record of a task that is deleted, and of those of its models (`deletion.digest_of`)."""
+    policy: str = ""
+    """The name of the policy that counts for it; empty if there are none."""
+    stage: Stage | None = None
+    """What of its policy was done, announced, or failed; None without policies, and for what is kept."""
+    due: datetime | None = None
+    """Of a notice: the moment that is announced."""
 
 
 @dataclass(slots=True)
@@ -167,6 +188,27 @@ class ReasonSum:
     failed: int = 0
     """Those of them that could not be deleted, or not be read."""
     examples: list[TaskOutcome] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class StageSum:
+    """What one policy did with tasks in one stage; counts are of tasks unless they say otherwise."""
+
+    stage: Stage
+    policy: str
+    done: int = 0
+    """In a dry run, those with which it would be done."""
+    failed: int = 0
+    models: int = 0
+    files: int = 0
+    bytes: int = 0
+    """Of known sizes."""
+    noticed: int = 0
+    """Those for which it was announced."""
+    soonest: datetime | None = None
+    """The earliest moment that was announced."""
+    examples: list[TaskOutcome] = field(default_factory=list)
+    """The first ones, announced or done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +289,10 @@ class Report:
     """Where its audit log is; empty if it keeps none."""
     audit_hash: str = ""
     """The hash of the last line there."""
+    stages: dict[tuple[str, str], StageSum] = field(default_factory=dict)
+    """With policies: what they did, by stage and policy. What was deleted is in ``projects``, too."""
+    policies: str = ""
+    """The digest of the file with policies; empty if there is none."""
     left_out: list[LeftOut] = field(default_factory=list)
     """In a dry run: archived tasks that the settings leave out."""
     clock_ahead: timedelta = timedelta()
@@ -260,6 +306,20 @@ class Report:
 
     def add(self, outcome: TaskOutcome) -> None:
         """Count one task in."""
+        if outcome.stage is not None and (outcome.policy or outcome.verdict in STAGED):
+            self._add_stage(outcome.stage, outcome)
+        if outcome.verdict not in STAGED:
+            self._add_to_its_project(outcome)
+        if outcome.reason is not None:
+            entry = self.reasons.setdefault(outcome.reason, ReasonSum(outcome.reason))
+            entry.count += 1
+            entry.failed += outcome.verdict is Verdict.FAILED
+            if len(entry.examples) < EXAMPLES:
+                entry.examples.append(outcome)
+        for address, files in outcome.unknown_stores:
+            self.unknown_stores[address] += files
+
+    def _add_to_its_project(self, outcome: TaskOutcome) -> None:
         row = self.projects.setdefault(outcome.project_id, ProjectSum(outcome.project))
         row.files += outcome.files
         row.bytes += outcome.bytes
@@ -283,14 +343,21 @@ class Report:
             row.gone_already += 1
         else:
             row.not_ours += 1
-        if outcome.reason is not None:
-            entry = self.reasons.setdefault(outcome.reason, ReasonSum(outcome.reason))
-            entry.count += 1
+
+    def _add_stage(self, stage: Stage, outcome: TaskOutcome) -> None:
+        entry = self.stages.setdefault((stage.value, outcome.policy), StageSum(stage, outcome.policy))
+        if outcome.verdict in NOTICES:
+            entry.noticed += 1
+            entry.soonest = min((one for one in (entry.soonest, outcome.due) if one is not None), default=None)
+        elif outcome.verdict in GONE | STAGED:
+            entry.done += 1
+        else:
             entry.failed += outcome.verdict is Verdict.FAILED
-            if len(entry.examples) < EXAMPLES:
-                entry.examples.append(outcome)
-        for address, files in outcome.unknown_stores:
-            self.unknown_stores[address] += files
+        entry.models += outcome.models
+        entry.files += outcome.files
+        entry.bytes += outcome.bytes
+        if outcome.verdict in GONE | STAGED and len(entry.examples) < EXAMPLES:
+            entry.examples.append(outcome)
 
     def warn(self, text: str) -> None:
         """Note something that people should look at. Safe to call from many threads."""

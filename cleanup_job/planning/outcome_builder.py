@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cleanup_job.planning.deletion import Deletion, digest_of
-from cleanup_job.planning.outcome import Reason, TaskOutcome, Verdict
+from cleanup_job.planning.lifecycle.policy import Stage
+from cleanup_job.planning.outcome import GONE, Reason, TaskOutcome, Verdict
 from cleanup_job.planning.plan import Kept
 from cleanup_job.planning.records import Task, Unreadable
 from cleanup_job.planning.selection import Selected
 
 _OF_REASON = {Reason.PUBLIC: Verdict.NOT_OURS, Reason.SERVER_ERROR: Verdict.FAILED}
+_AT_A_STAGE = GONE | {Verdict.FAILED}
 DELETED_BY_OTHERS = "its record was deleted by someone else in the meantime"
 
 
@@ -21,6 +23,8 @@ class OutcomeBuilder:
     projects: Mapping[str, str]
     rule_of: Callable[[Task | Selected | Unreadable], str] = field(default=lambda _: "")
     dry_run: bool = False
+    policy_of: Callable[[Task | Selected | Unreadable], str] = field(default=lambda _: "")
+    """Gives the name of the policy that counts for a task; empty if there is none."""
 
     def of(
         self,
@@ -35,6 +39,8 @@ class OutcomeBuilder:
         known: dict[str, Any] = {}
         if not isinstance(task, Unreadable):
             known = {"user": task.user, "status": task.status, "active": task.active}
+        if policy := self.policy_of(task):
+            known |= {"policy": policy, "stage": Stage.DELETE if verdict in _AT_A_STAGE else None}
         return TaskOutcome(
             task.id,
             task.name,
@@ -44,8 +50,7 @@ class OutcomeBuilder:
             reason,
             detail,
             rule=self.rule_of(task),
-            **known,
-            **more,
+            **(known | more),
         )
 
     def deleted(self, deletion: Deletion) -> TaskOutcome:

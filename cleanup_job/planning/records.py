@@ -15,6 +15,8 @@ RUN_TAG = "clearml-cleanup"
 DELETED_PREFIX = "__DELETED__"
 """What the server puts before the id of a record that was deleted, where other records name it."""
 ACTIVE = frozenset({"in_progress", "queued"})
+ARCHIVED_BY = "clearml-cleanup"
+"""The ``status_reason`` of a task that a policy has archived."""
 LEFT_TAG = "tasks left"
 """On a run that its budget or deadline ended: the next pass is due at once."""
 
@@ -38,6 +40,13 @@ class Task:
     last_update: datetime | None = None
     last_change: datetime | None = None
     input_models: tuple[ModelId, ...] = ()
+    started: datetime | None = field(default=None, repr=False)
+    completed: datetime | None = field(default=None, repr=False)
+    """Of the last run; each None if the record has none, or none that can be read."""
+    last_changed_by: str = field(default="", repr=False)
+    """The id of the user who made the last change; empty if the record, or an older server, doesn't say."""
+    status_reason: str = field(default="", repr=False)
+    """The reason that was given when its status was last changed, or it was archived or restored; empty if none was given."""
 
     @property
     def archived(self) -> bool:
@@ -81,6 +90,19 @@ class Artifact:
     uri: str
     mode: str
     size: int | None = None
+    key: str = ""
+    """Its name. No two artifacts of a task have the same key and mode."""
+    type: str = ""
+    hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A task with its value of a metric."""
+
+    task: Task | Unreadable
+    value: float | None
+    """None if it has none, or one that is not a finite number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +230,15 @@ class NotDeleted:
     def not_ours(self) -> bool:
         """A public example, or one that this key may not write."""
         return self.status == 403  # noqa: PLR2004 -- HTTP's Forbidden
+
+
+@dataclass(frozen=True, slots=True)
+class NotDone:
+    """A task was not changed; ``status`` and ``subcode`` are ClearML's, or 0 if the server was not asked to change it."""
+
+    status: int
+    subcode: int
+    message: str
 
 
 @dataclass(frozen=True, slots=True)

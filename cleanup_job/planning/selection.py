@@ -5,7 +5,7 @@ else. So each record is judged here by its own fields, when it is listed and aga
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Protocol, Self
@@ -22,6 +22,8 @@ from cleanup_job.planning.filters import (
     threshold_of,
     variable,
 )
+from cleanup_job.planning.lifecycle.fate import Lifecycle, Step
+from cleanup_job.planning.lifecycle.policy import Stage
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import ACTIVE, RUN_TAG, Task, Unreadable
 
@@ -56,9 +58,11 @@ class Selected:
     status: str = ""
     active: datetime | None = None
     """For reports."""
+    policy: str = ""
+    """The name of the policy that counts for it; empty if there are none."""
 
     @classmethod
-    def of(cls, task: Task, *, is_step: bool = False) -> Self:
+    def of(cls, task: Task, *, is_step: bool = False, policy: str = "") -> Self:
         """From the whole record."""
         return cls(
             task.id,
@@ -71,6 +75,7 @@ class Selected:
             task.user,
             task.status,
             task.active,
+            policy,
         )
 
 
@@ -154,11 +159,13 @@ class Rules:
     own: OwnTasks = OwnTasks()
     chosen: Chosen | None = None
     """The only tasks that may be deleted, if they were chosen by their ids."""
+    lifecycle: Lifecycle | None = None
+    """The policies, if there is a file with policies: each task has to be allowed by its own, too."""
 
     @property
     def finds_nothing(self) -> bool:
-        """Whether no task can match: a filter has no names left."""
-        return any(not one.ids for one in self.only)
+        """Whether no task can match: a filter has no names left, or no policy deletes."""
+        return any(not one.ids for one in self.only) or (self.lifecycle is not None and not self.lifecycle.deletes)
 
     @property
     def projects(self) -> tuple[str, ...]:
@@ -186,11 +193,10 @@ class Rules:
         """
         with_controller = is_step and self.include_pipeline_steps
         return (
-            task.id not in self.own.never
-            and (self.chosen is None or task.id in self.chosen.digests)
+            self._is_open_to_rules(task)
             and self.is_put_away(task, with_controller=with_controller)
             and self.is_old_enough(task, since or task.active)
-            and self.grace_is_over(task, archived_at or task.last_change)
+            and self._may_go_by_now(task, archived_at or task.last_change, since or task.active)
             and (self.is_own_run(task) or self._is_selected(task))
             and not self._is_excluded(task)
         )
@@ -209,25 +215,38 @@ class Rules:
         for one in self.keep:
             if one.matches(task):
                 return one.words(task)
-        by_project = bool(self.thresholds) or any(one.by_project for one in self.keep)
-        if by_project and self.is_new_project(task.project):
+        if self._keeps_by_project and self.is_new_project(task.project):
             return (
                 "its project did not exist, or could not be read, when the pass began, so it is unknown whether a rule keeps it"
             )
         threshold = self.threshold(task)
         if threshold is not None and threshold.cutoff is None:
             return f"{threshold.text!r} in {variable(RULES)}"
-        return ""
+        return self.lifecycle.keeps(task) if self.lifecycle is not None and not self.is_own_run(task) else ""
+
+    @property
+    def _keeps_by_project(self) -> bool:
+        by_policy = self.lifecycle is not None and self.lifecycle.by_project
+        return by_policy or bool(self.thresholds) or any(one.by_project for one in self.keep)
 
     def rule_of(self, task: Task | Selected | Unreadable) -> str:
         """The threshold rule that a task's age was measured by; empty for the general threshold."""
         threshold = self.threshold(task)
         return threshold.text if threshold is not None else ""
 
+    def policy_of(self, task: Task | Selected | Unreadable) -> str:
+        """The name of the policy that counts for a task; empty if there are none, or if that can't be known."""
+        if isinstance(task, Task):
+            policy = self.lifecycle.file.of(task) if self.lifecycle is not None else None
+            return policy.name if policy is not None else ""
+        return task.policy if isinstance(task, Selected) else ""
+
     def cutoff_of(self, task: Task) -> datetime:
         """The moment before which a task is old enough: by the threshold rule of its project, or by the general one."""
         threshold = self.threshold(task)
-        return (threshold.cutoff if threshold is not None else None) or self.cutoff
+        by_policy = self.lifecycle is not None and not self.is_own_run(task)
+        rest = self.lifecycle.now if self.lifecycle is not None and by_policy else self.cutoff
+        return (threshold.cutoff if threshold is not None else None) or rest
 
     def is_step(self, task: Task) -> bool:
         """Whether a task is a step if its parent is a controller. A clone of a controller also has that as its parent."""
@@ -243,6 +262,39 @@ class Rules:
     def is_old_enough(self, task: Task, since: datetime | None) -> bool:
         """Whether it is past its threshold. What is never deleted counts by the general one, so that it is reported as kept."""
         return since is not None and since < self.cutoff_of(task)
+
+    def _is_open_to_rules(self, task: Task) -> bool:
+        """Whether rules decide at all: it is not the job's own, and one of those that were chosen, if any were."""
+        return task.id not in self.own.never and (self.chosen is None or task.id in self.chosen.digests)
+
+    def _may_go_by_now(self, task: Task, archived_at: datetime | None, since: datetime | None) -> bool:
+        return self.grace_is_over(task, archived_at) and self.is_due(task, archived_at, since)
+
+    def is_due(self, task: Task, archived_at: datetime | None, since: datetime | None) -> bool:
+        """Whether its policy deletes it by now, if there are policies; they don't apply to the job's own runs."""
+        if self.lifecycle is None or self.is_own_run(task):
+            return True
+        as_archived = replace(task, last_change=archived_at)
+        if not task.archived:  # a step of a pipeline that is deleted with its controller
+            as_archived = replace(as_archived, system_tags=(*task.system_tags, "archived"))
+        return self.lifecycle.allows(as_archived, Stage.DELETE, since)
+
+    def step(self, task: Task) -> Step | None:
+        """What its policy does with a task now, apart from deletion; None for nothing, and if the settings leave it out."""
+        if self.lifecycle is None or not self.has_policies(task):
+            return None
+        return self.lifecycle.put_right(task) if self.keeps(task) else self.lifecycle.step(task)
+
+    def has_policies(self, task: Task) -> bool:
+        """Whether policies may change a task, by everything but them."""
+        return (
+            self._is_open_to_rules(task)
+            and not task.public
+            and RUN_TAG not in task.tags
+            and (self.include_hidden or "hidden" not in task.system_tags)
+            and all(one.matches(task) for one in self.only)
+            and not self._is_excluded(task)
+        )
 
     def grace_is_over(self, task: Task, archived_at: datetime | None) -> bool:
         """Whether it has been in the archive for long enough, if it is there."""
@@ -276,6 +328,7 @@ def resolve(  # noqa: PLR0913 -- the settings, and what they are measured by
     cutoff: datetime,
     own: OwnTasks | None = None,
     chosen: Chosen | None = None,
+    lifecycle: Lifecycle | None = None,
 ) -> Rules:
     """The rules of a pass.
 
@@ -287,6 +340,7 @@ def resolve(  # noqa: PLR0913 -- the settings, and what they are measured by
         cutoff: The moment before which tasks are old enough, unless a threshold rule has another one.
         own: The job's own tasks.
         chosen: The only tasks that may be deleted; None if it may be any.
+        lifecycle: The policies, if there are any.
 
     Raises:
         SettingsError: a project, user or tag that an exclusion, a keep rule or a threshold names matches nothing.
@@ -306,6 +360,7 @@ def resolve(  # noqa: PLR0913 -- the settings, and what they are measured by
         pipeline_projects=frozenset(i for i, name in known.projects.items() if ".pipelines" in name.split("/")),
         own=own or OwnTasks(),
         chosen=chosen,
+        lifecycle=lifecycle,
     )
 
 

@@ -26,6 +26,7 @@ from cleanup_job.settings.metrics import MetricsSettings
 from cleanup_job.settings.mistakes import meant
 from cleanup_job.settings.notify import NotifySettings
 from cleanup_job.settings.output import OutputSettings
+from cleanup_job.settings.policies import PolicySettings
 from cleanup_job.settings.scopes import Edit, Scope
 from cleanup_job.settings.service_task import ScheduleSettings, ServiceTaskSettings
 from cleanup_job.settings.sweep import SweepSettings
@@ -41,6 +42,7 @@ class Settings(BaseSettings):
     connection: ConnectionSettings
     filters: FilterSettings
     related: RelatedSettings
+    policies: PolicySettings
     limits: LimitSettings
     files: FileSettings
     run: RunSettings
@@ -103,6 +105,16 @@ class Settings(BaseSettings):
             raise ValueError(message)
         if shards > 1 and self.service_task.task_mode == "agent":
             message = f"CLEANUP_TASK_MODE=agent, but CLEANUP_SHARDS={shards}: an agent runs a pass alone. Unset one of the two."
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _has_its_policies(self) -> Self:
+        if self.policies.policies and self.service_task.task_mode == "agent":
+            message = (
+                f"CLEANUP_TASK_MODE=agent, but CLEANUP_POLICIES={self.policies.policies}: an agent has no such file. Run "
+                "passes with policies in pods (CLEANUP_TASK_MODE=pod), or unset CLEANUP_POLICIES."
+            )
             raise ValueError(message)
         return self
 

@@ -12,7 +12,7 @@ from cleanup_job.passes.usage import Places, Survey
 from cleanup_job.planning.paths import Location
 from cleanup_job.planning.usage import Space
 from cleanup_job.retry import Retry
-from cleanup_job.settings.filters import FilterSettings
+from cleanup_job.settings.sources import load
 from cleanup_job.storage.mounted_folders import SCHEME, MountedFolders
 from clearml_sandbox.server import Sandbox
 
@@ -30,7 +30,8 @@ def survey(
     """One survey; without a list for ``warnings`` there must be none."""
     found: list[str] = []
     transport = ApiClient(ServerAccess(sandbox.api_url, sandbox.key, sandbox.secret, retry=Retry(3, wait=0), timeout=20))
-    done = Survey(ClearMLServer(transport, page_size), FilterSettings(**filters), places, found.append)
+    wanted, _ = load({name: value for name, value in filters.items() if value != ()}, sandbox.environment())
+    done = Survey(ClearMLServer(transport, page_size), wanted, places, found.append)
     done.run()
     if warnings is None:
         assert not found
