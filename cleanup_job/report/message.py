@@ -4,13 +4,16 @@ Services cut what is too long for them, so both forms have at most ``LONGEST`` c
 ones first. Nothing in a name is markup, and no name calls anyone: in chats, ``@`` and a word would.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
 from cleanup_job.exit_codes import is_failure, meaning
-from cleanup_job.planning.outcome import REASON_TEXTS, ProjectSum, ReasonSum, Report, TaskOutcome
+from cleanup_job.planning.lifecycle.policy import Stage
+from cleanup_job.planning.outcome import NOTICES, REASON_TEXTS, ProjectSum, ReasonSum, Report, StageSum, TaskOutcome
 from cleanup_job.planning.sweep_outcome import SweepReport
 from cleanup_job.report.formatting import at_least, counted, duration, middle, moment, plain, size
 from cleanup_job.report.markdown import escaped, link_target
@@ -43,6 +46,8 @@ PROJECTS = 8
 OTHERS = 5
 """Kept reasons, stores, settings and warnings with a line of their own."""
 
+_PAST = {Stage.ARCHIVE: "archived", Stage.SLIM: "slimmed", Stage.DELETE: "deleted"}
+
 Kind = Literal["failure", "warning", "success", "info"]
 Line = Callable[["_Style"], str]
 
@@ -59,9 +64,11 @@ class Message:
 
 def of_report(report: Report, sender: str) -> Message:
     """The message of a pass; ``sender`` names its release."""
-    blocks = [_facts(report, sender), *_about_end(report), *_failed(report), _projects(report), _kept(report), _remarks(report)]
+    first = [_facts(report, sender), *_about_end(report), *_failed(report), *_announced(report), *_by_policy(report)]
     what = meaning(report.exit_code) if report.exit_code else _done(report)
-    kind: Kind = "failure" if is_failure(report.exit_code) else "warning" if report.warned else "success"
+    noticed = any(entry.noticed for entry in report.stages.values())
+    kind: Kind = "failure" if is_failure(report.exit_code) else "warning" if report.warned or noticed else "success"
+    blocks = [*first, _projects(report), _kept(report), _remarks(report)]
     return _made(_title(report.server, what, dry_run=report.dry_run), blocks, kind)
 
 
@@ -171,8 +178,21 @@ def _title(server: str, what: str, *, dry_run: bool = False) -> str:
 
 
 def _done(report: Report) -> str:
-    number = report.total().tasks
-    return f"{counted(number, 'task')} {'would be ' if report.dry_run else ''}deleted" if number else "nothing to delete"
+    """What became of how many tasks: ``4 tasks deleted, 2 archived, 3 announced``."""
+    of_stage = Counter[Stage]()
+    for entry in report.stages.values():
+        of_stage[entry.stage] += entry.done
+    counts = {
+        "deleted": report.total().tasks,
+        "archived": of_stage[Stage.ARCHIVE],
+        "slimmed": of_stage[Stage.SLIM],
+        "announced": sum(entry.noticed for entry in report.stages.values()),
+    }
+    (first, number), *others = [pair for pair in counts.items() if pair[1]] or [("", 0)]
+    if not number:
+        return "nothing to delete" if not report.policies else "nothing to do"
+    would = "would be " if report.dry_run else ""
+    return ", ".join([f"{counted(number, 'task')} {would}{first}", *(f"{count:,} {name}" for name, count in others)])
 
 
 def _origin(server: str, sender: str, code: int) -> Iterator[Line]:
@@ -205,13 +225,7 @@ def _about_end(report: Report) -> Iterator[list[Line]]:
 def _failed(report: Report) -> Iterator[list[Line]]:
     for entry in by_weight(report):
         if entry.failed:
-            examples = [outcome for outcome in entry.examples if outcome.reason is entry.reason][:EXAMPLES]
-            more = entry.count - len(examples)
-            yield [
-                _heading(f"{_of_reason(entry)}:"),
-                *(_example(report, outcome) for outcome in examples),
-                *([_item(f"and {more:,} more")] if more else []),
-            ]
+            yield _with_examples(report, f"{_of_reason(entry)}:", entry.count, entry.examples)
 
 
 def _of_reason(entry: ReasonSum) -> str:
@@ -221,9 +235,45 @@ def _of_reason(entry: ReasonSum) -> str:
 
 
 def _example(report: Report, outcome: TaskOutcome) -> Line:
-    detail = f": {_short(outcome.detail)}" if outcome.detail else ""
+    due = f" on {outcome.due:%Y-%m-%d}" if outcome.due and outcome.verdict in NOTICES else ""
+    detail = f"{due}: {_short(outcome.detail)}" if outcome.detail else due
     address = link(report, outcome.task, outcome.project_id)
     return _linked(outcome.name or outcome.task, address, f" in {_short(outcome.project, NAME) or 'no project'}{detail}")
+
+
+def _announced(report: Report) -> Iterator[list[Line]]:
+    """What will be done next, and when: the soonest first."""
+    noticed = [entry for entry in report.stages.values() if entry.noticed and entry.soonest is not None]
+    for entry in sorted(noticed, key=lambda entry: (entry.soonest, entry.policy)):
+        examples = [outcome for outcome in entry.examples if outcome.verdict in NOTICES and outcome.due is not None]
+        examples.sort(key=lambda outcome: outcome.due or datetime.max.replace(tzinfo=UTC))
+        will = "would be announced to be" if report.dry_run else "will be"
+        what = f"{counted(entry.noticed, 'task')} {will} {_PAST[entry.stage]} by policy {_short(entry.policy, NAME)}"
+        yield _with_examples(report, f"{what}, the first on {entry.soonest:%Y-%m-%d}:", entry.noticed, examples)
+
+
+def _by_policy(report: Report) -> Iterator[list[Line]]:
+    """What was done now. What was deleted is listed by project."""
+    would = "would be " if report.dry_run else ""
+    for entry in sorted(report.stages.values(), key=lambda entry: (list(Stage).index(entry.stage), entry.policy)):
+        if entry.done:
+            by = f"by policy {_short(entry.policy, NAME)}{_freed(entry)}"
+            what = f"{counted(entry.done, 'task')} {would}{_PAST[entry.stage]} {by}"
+            examples = [outcome for outcome in entry.examples if outcome.verdict not in NOTICES]
+            deleted = entry.stage is Stage.DELETE
+            yield [_item(f"{what}.")] if deleted else _with_examples(report, f"{what}:", entry.done, examples)
+
+
+def _freed(entry: StageSum) -> str:
+    if entry.stage is Stage.ARCHIVE:
+        return ""
+    return f", with {counted(entry.models, 'model')} and {counted(entry.files, 'file')} ({size(entry.bytes)})"
+
+
+def _with_examples(report: Report, what: str, number: int, examples: list[TaskOutcome]) -> list[Line]:
+    shown = [_example(report, outcome) for outcome in examples[:EXAMPLES]]
+    more = number - len(shown)
+    return [_heading(what), *shown, *([_item(f"and {more:,} more")] if more else [])]
 
 
 def _projects(report: Report) -> list[Line]:

@@ -8,6 +8,7 @@ from hypothesis import example, given
 from markdown_it import MarkdownIt
 
 from cleanup_job.exit_codes import StopReason
+from cleanup_job.planning.lifecycle.policy import Stage
 from cleanup_job.planning.outcome import LeftOut, Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.sweep_outcome import Orphan, OrphanVerdict, Sum, SweepReport
@@ -186,3 +187,48 @@ def test_a_run_that_did_not_begin() -> None:
     assert made.text.splitlines()[0] == "No pass ran."
     assert "Error: CLEANUP_WORKERS=0: use 1 or more." in made.text
     assert of_error("e", 2, "", SENDER, what="sweep").title == "ClearML Cleanup: wrong settings or credentials, or refused"
+
+
+# -- policies
+def staged(*, dry_run: bool = False) -> Report:
+    made = Report("1.0", dry_run, MOMENT, MOMENT, "http://api:8008", "https://web", finished=MOMENT, policies="digest")
+
+    def add(number: int, verdict: Verdict, stage: Stage, due: datetime | None = None, **more: int) -> None:
+        task = TaskId(f"{number:032x}")
+        made.add(TaskOutcome(task, f"run {number}", "play", "p", verdict, policy="playground", stage=stage, due=due, **more))
+
+    for number in range(5):
+        add(number, Verdict.NOTICED, Stage.DELETE, datetime(2026, 12, 20 - number, tzinfo=UTC))
+    add(10, Verdict.NOTICED, Stage.ARCHIVE, datetime(2026, 12, 3, tzinfo=UTC))
+    add(11, Verdict.ARCHIVED, Stage.ARCHIVE)
+    add(12, Verdict.SLIMMED, Stage.SLIM, models=2, files=30, bytes=3 << 20)
+    add(13, Verdict.DELETED, Stage.DELETE, models=1, files=4, bytes=5)
+    return made
+
+
+def test_what_policies_did_and_what_they_will_do_and_when() -> None:
+    made = of(staged())
+    assert made.title == "ClearML Cleanup on api: 1 task deleted, 1 archived, 1 slimmed, 6 announced"
+    assert made.kind == "warning", "someone may want to keep a task that was announced"
+    blocks = made.text.split("\n\n")[1:]
+    link = "https://web/projects/p/experiments"
+    assert blocks[:4] == [
+        "1 task will be archived by policy playground, the first on 2026-12-03:\n"
+        + f"- run 10 ({link}/{10:032x}/output/execution) in play on 2026-12-03",
+        "5 tasks will be deleted by policy playground, the first on 2026-12-16:\n"
+        + "\n".join(f"- run {n} ({link}/{n:032x}/output/execution) in play on 2026-12-{20 - n}" for n in (4, 3, 2))
+        + "\n- and 2 more",
+        f"1 task archived by policy playground:\n- run 11 ({link}/{11:032x}/output/execution) in play",
+        "1 task slimmed by policy playground, with 2 models and 30 files (3.0 MiB):\n"
+        + f"- run 12 ({link}/{12:032x}/output/execution) in play",
+    ]
+    assert blocks[4] == "- 1 task deleted by policy playground, with 1 model and 4 files (5 B)."
+
+
+def test_a_dry_run_with_policies() -> None:
+    made = of(staged(dry_run=True))
+    assert made.title == "ClearML Cleanup on api (dry run): 1 task would be deleted, 1 archived, 1 slimmed, 6 announced"
+    assert "5 tasks would be announced to be deleted by policy playground, the first on 2026-12-16:" in made.text
+    assert "1 task would be archived by policy playground:" in made.text
+    idle = Report("1.0", True, MOMENT, MOMENT, "http://api:8008", finished=MOMENT, policies="digest")
+    assert of(idle).title == "ClearML Cleanup on api (dry run): nothing to do"
