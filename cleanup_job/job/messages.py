@@ -51,7 +51,7 @@ def check(settings: Settings) -> None:
 
 
 def is_wanted(settings: Settings, code: int, *, noticed: bool = False) -> bool:
-    """Whether a run that ended with this exit code is to be told of; ``noticed``: it announced, archived or slimmed."""
+    """Whether to send a message of a run that ended with this exit code; ``noticed``: it announced, archived or slimmed."""
     when = settings.notify.notify_when
     asked = "always" in when or ("failure" in when and is_failure(code)) or ("notices" in when and noticed)
     return bool(settings.notify.notify) and asked

@@ -12,7 +12,7 @@ When = Literal["failure", "notices", "always"]
 
 
 class NotifySettings(Group):
-    """Who is told of a pass or sweep, in words. It decides nothing of what is deleted."""
+    """Who gets a summary of a pass or sweep. It decides nothing of what is deleted."""
 
     heading: ClassVar = "Messages"
     scope: ClassVar = Scope.POD

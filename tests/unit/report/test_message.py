@@ -206,21 +206,22 @@ def staged(*, dry_run: bool = False) -> Report:
     return made
 
 
+def item(number: int) -> str:
+    return f"- run {number} (https://web/projects/p/experiments/{number:032x}/output/execution) in play"
+
+
 def test_what_policies_did_and_what_they_will_do_and_when() -> None:
     made = of(staged())
     assert made.title == "ClearML Cleanup on api: 1 task deleted, 1 archived, 1 slimmed, 6 announced"
     assert made.kind == "warning", "someone may want to keep a task that was announced"
     blocks = made.text.split("\n\n")[1:]
-    link = "https://web/projects/p/experiments"
     assert blocks[:4] == [
-        "1 task will be archived by policy playground, the first on 2026-12-03:\n"
-        + f"- run 10 ({link}/{10:032x}/output/execution) in play on 2026-12-03",
+        f"1 task will be archived by policy playground, the first on 2026-12-03:\n{item(10)} on 2026-12-03",
         "5 tasks will be deleted by policy playground, the first on 2026-12-16:\n"
-        + "\n".join(f"- run {n} ({link}/{n:032x}/output/execution) in play on 2026-12-{20 - n}" for n in (4, 3, 2))
+        + "\n".join(f"{item(n)} on 2026-12-{20 - n}" for n in (4, 3, 2))
         + "\n- and 2 more",
-        f"1 task archived by policy playground:\n- run 11 ({link}/{11:032x}/output/execution) in play",
-        "1 task slimmed by policy playground, with 2 models and 30 files (3.0 MiB):\n"
-        + f"- run 12 ({link}/{12:032x}/output/execution) in play",
+        f"1 task archived by policy playground:\n{item(11)}",
+        f"1 task slimmed by policy playground, with 2 models and 30 files (3.0 MiB):\n{item(12)}",
     ]
     assert blocks[4] == "- 1 task deleted by policy playground, with 1 model and 4 files (5 B)."
 
