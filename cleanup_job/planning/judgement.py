@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cleanup_job.planning.filters import RULES, ActiveFilter, Effect, variable
-from cleanup_job.planning.records import ACTIVE, Task
-from cleanup_job.planning.selection import DRAFT, Rules
+from cleanup_job.planning.records import ACTIVE, DRAFT, Task
+from cleanup_job.planning.selection import Rules
 
 CUTOFF = "CLEANUP_DELETE_THRESHOLD_DAYS"
 GRACE = "CLEANUP_ARCHIVED_FOR_DAYS"
