@@ -26,7 +26,7 @@ class Event:
     when: datetime
     """The first moment at which a pass does it."""
     policy: str = ""
-    """The name of the policy that counts; empty if there are none."""
+    """The name of the policy that counts; empty if there are none, and for the job's own runs."""
     announced: date | None = None
     """The date for which it is announced, or will be; None without a notice."""
     noticed: datetime | None = None
@@ -77,7 +77,7 @@ def turning_points(rules: Rules, task: Task, now: datetime) -> Iterator[datetime
 
 
 def selected_from(rules: Rules, task: Task, now: datetime) -> datetime | None:
-    """The first moment from which rules select a task that does not change, whether it is past or not; None if they never do."""
+    """The first moment from which rules select a task that does not change, past or not; None if they never do."""
     moments = sorted(turning_points(rules, task, now))
     return next((moment for moment in moments if rules_at(rules, now, moment).selects(task)), None)
 
@@ -96,7 +96,8 @@ def course(rules: Rules, task: Task, now: datetime) -> tuple[Event, ...]:
 
 
 def _events(rules: Rules, task: Task, now: datetime) -> Iterator[Event]:
-    noticed, at, policy = _noticed(task), now, rules.policy_of(task)
+    noticed, at = _noticed(task), now
+    policy = "" if rules.is_own_run(task) else rules.policy_of(task)
     for _ in range(MOST):
         found = _next(rules, task, now, at)
         if found is None:

@@ -13,8 +13,8 @@ def due(rules: Rules, task: Task, now: datetime) -> datetime | None:
 
     Only time passes until then: the task, the settings and the projects stay as they are; but where its policy has a notice,
     passes do their work each night, so that it is announced. What other records need may keep the task, or files of it, for
-    longer. Held to ``Rules.selects`` by a test: rules that were resolved at a moment select the task if and only if it is due at
-    that moment.
+    longer. Held to ``Rules.selects`` by a test: rules that were resolved at a moment select the task if and only if it is due
+    at that moment.
 
     Args:
         rules: As they were resolved at ``now``.
