@@ -20,7 +20,7 @@ from cleanup_job.planning.lifecycle.marks import (
     tag,
 )
 from cleanup_job.planning.lifecycle.policy import ARCHIVABLE, ENDED, LifecyclePolicy, PolicyFile, Stage
-from cleanup_job.planning.records import ARCHIVED_BY, Task
+from cleanup_job.planning.records import ARCHIVED_BY, DRAFT, Task
 
 RESTORED = f"it was restored from the archive; remove its tag {ARCHIVED}=… to let policies apply to it again"
 _SOON = timedelta.resolution
@@ -63,8 +63,10 @@ class Lifecycle:
     """Tasks whose age counts from later than this are too young to be slimmed or deleted, by the settings."""
     archived_for: timedelta = timedelta()
     """How long tasks have to be in the archive by the settings; a policy can only ask for longer."""
+    floors: tuple[tuple[frozenset[str], datetime], ...] = ()
+    """The same for some projects, by their ids: the first one that has a task's project counts, beside ``floor``."""
     slims: bool = True
-    """Whether the settings allow to slim."""
+    """Whether the settings allow to slim, and to delete what is not a draft."""
 
     @property
     def deletes(self) -> bool:
@@ -78,8 +80,9 @@ class Lifecycle:
 
     def at(self, now: datetime) -> "Lifecycle":
         """The same policies at another moment."""
-        floor = self.floor and self.floor + (now - self.now)
-        return replace(self, now=now, floor=floor)
+        passed = now - self.now
+        floors = tuple((projects, floor + passed) for projects, floor in self.floors)
+        return replace(self, now=now, floor=self.floor and self.floor + passed, floors=floors)
 
     # -- what keeps a task
     def keeps(self, task: Task) -> str:
@@ -123,8 +126,8 @@ class Lifecycle:
         if policy is None or after is None or since is None or not is_plausible(since):
             return None
         moment = self._wished(task, policy, since, since + after) + _SOON
-        if stage is not Stage.ARCHIVE and self.floor is not None:
-            moment = max(moment, since + (self.now - self.floor) + _SOON)
+        if stage is not Stage.ARCHIVE:
+            moment = max([moment, *(since + (self.now - floor) + _SOON for floor in self.floors_of(task))])
         if stage is Stage.DELETE:
             grace = max(policy.archived_for, self.archived_for)
             archived_at = self.archived_at(task)
@@ -132,6 +135,11 @@ class Lifecycle:
                 return None
             moment = max(moment, archived_at + grace) if grace and archived_at is not None else moment
         return moment
+
+    def floors_of(self, task: Task) -> list[datetime]:
+        """The moments of the settings from before which its age has to count for it to be slimmed or deleted."""
+        of_project = next((floor for projects, floor in self.floors if task.project in projects), None)
+        return [floor for floor in (self.floor, of_project) if floor is not None]
 
     def _wished(self, task: Task, policy: LifecyclePolicy, since: datetime, moment: datetime) -> datetime:
         """The moment of a policy, as far as the task's owner may move it."""
@@ -181,7 +189,7 @@ class Lifecycle:
         if stage is Stage.ARCHIVE:
             return not task.archived and task.status in ARCHIVABLE
         if stage is Stage.DELETE:
-            return task.archived
+            return task.archived and (self.slims or task.status == DRAFT)
         slim = policy.slim
         if slim is None or not self.slims or task.status not in ENDED or not (task.archived or slim.also_not_archived):
             return False
