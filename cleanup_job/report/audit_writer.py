@@ -363,4 +363,4 @@ def _stages(report: Report) -> dict[str, Any]:
     for entry in report.stages.values():
         done[entry.stage.value] += entry.done
         noticed += entry.noticed
-    return {"policies": report.policies or None, "stages": dict(done), "noticed": noticed}
+    return {"policies": report.policies, "stages": dict(done), "noticed": noticed}
