@@ -11,8 +11,7 @@ from cleanup_job.job.pass_job import Output, PassJob
 from cleanup_job.job.plans import PlanFile
 from cleanup_job.passes.batch import CHUNK
 from cleanup_job.passes.cleanup import Stop
-from cleanup_job.planning.lifecycle.policy import Stage
-from cleanup_job.planning.outcome import GONE, NOTICES, STAGED, Report, TaskOutcome
+from cleanup_job.planning.outcome import GONE, STAGED, Report, TaskOutcome
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.selection import Chosen
 from cleanup_job.report import stages
@@ -105,24 +104,18 @@ def is_to_be_approved(planned: Report) -> bool:
 
 
 class Approvable:
-    """The tasks that a plan would delete, each with the digest of its record, and what policies would do with others.
-
-    Only this is remembered of them.
-    """
+    """The tasks that a plan would delete or change, each with the digest of what would be done. Only this is remembered."""
 
     def __init__(self) -> None:
         """None yet."""
         self._digests: dict[TaskId, str | None] = {}
-        self._steps: dict[TaskId, tuple[Stage, bool]] = {}
 
     def add(self, outcome: TaskOutcome) -> None:
         """Note a task if it would be deleted, or if its policy would do something else with it."""
-        if outcome.verdict in GONE:
+        if outcome.verdict in GONE | STAGED:
             self._digests[outcome.task] = outcome.digest
-        elif outcome.verdict in STAGED and outcome.stage is not None:
-            self._steps[outcome.task] = (outcome.stage, outcome.verdict in NOTICES)
 
     @property
     def chosen(self) -> Chosen:
         """These tasks and no others, each only as long as it is unchanged."""
-        return Chosen(self._digests, self._steps)
+        return Chosen(self._digests)

@@ -91,13 +91,11 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Tasks that were chosen by their ids: they alone may be deleted or changed, still judged by all rules."""
+    """Tasks that were chosen by their ids: they alone may be deleted, still judged by all rules."""
 
     digests: Mapping[TaskId, str | None]
-    """For each that may be deleted the digest (`deletion.digest_of`) with which it was approved: it is deleted only if it still
-    has that; None if any will do."""
-    steps: Mapping[TaskId, tuple[Stage, bool]] = field(default_factory=dict)
-    """For each that its policy may change otherwise, the stage that was approved, and whether that is only announced."""
+    """For each the digest (`deletion.digest_of`) with which it was approved: it is deleted only if it still has that; None if
+    any will do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,16 +281,12 @@ class Rules:
         """What its policy does with a task now, apart from deletion; None for nothing, and if the settings leave it out."""
         if self.lifecycle is None or not self.has_policies(task):
             return None
-        step = self.lifecycle.put_right(task) if self.keeps(task) else self.lifecycle.step(task)
-        if self.chosen is None or step is None:
-            return step
-        return step if self.chosen.steps.get(task.id) == (step.stage, step.announced is not None) else None
+        return self.lifecycle.put_right(task) if self.keeps(task) else self.lifecycle.step(task)
 
     def has_policies(self, task: Task) -> bool:
         """Whether policies may change a task, by everything but them."""
         return (
-            task.id not in self.own.never
-            and (self.chosen is None or task.id in self.chosen.steps)
+            self._is_open_to_rules(task)
             and not task.public
             and RUN_TAG not in task.tags
             and (self.include_hidden or "hidden" not in task.system_tags)

@@ -14,17 +14,16 @@ from cleanup_job.planning.paths import TaskId
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 A, B, C, D = (TaskId(letter * 32) for letter in "abcd")
 DELETED = TaskOutcome(A, "t", "p", "p", Verdict.WOULD_DELETE, digest="1f")
-ARCHIVED = TaskOutcome(B, "t", "p", "p", Verdict.WOULD_ARCHIVE, policy="all", stage=Stage.ARCHIVE)
-NOTICED = TaskOutcome(C, "t", "p", "p", Verdict.WOULD_NOTICE, policy="all", stage=Stage.DELETE)
-KEPT = TaskOutcome(D, "t", "p", "p", Verdict.KEPT, policy="all")
+ARCHIVED = TaskOutcome(B, "t", "p", "p", Verdict.WOULD_ARCHIVE, policy="all", stage=Stage.ARCHIVE, digest="2f")
+NOTICED = TaskOutcome(C, "t", "p", "p", Verdict.WOULD_NOTICE, policy="all", stage=Stage.DELETE, digest="3f")
+KEPT = TaskOutcome(D, "t", "p", "p", Verdict.KEPT, policy="all", digest="4f")
 
 
-def test_a_task_is_approved_for_what_the_plan_does_with_it_and_for_nothing_else() -> None:
+def test_a_task_is_approved_with_the_digest_of_what_the_plan_does_with_it() -> None:
     found = Approvable()
     for outcome in (DELETED, ARCHIVED, NOTICED, KEPT):
         found.add(outcome)
-    assert found.chosen.digests == {A: "1f"}
-    assert found.chosen.steps == {B: (Stage.ARCHIVE, False), C: (Stage.DELETE, True)}
+    assert found.chosen.digests == {A: "1f", B: "2f", C: "3f"}
 
 
 @pytest.mark.parametrize(

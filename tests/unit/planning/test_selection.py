@@ -8,11 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cleanup_job.planning.filters import Known
-from cleanup_job.planning.lifecycle.fate import Lifecycle
-from cleanup_job.planning.lifecycle.policy import LifecyclePolicy, PolicyFile, Stage
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import RUN_TAG, Task
-from cleanup_job.planning.selection import Chosen, OwnTasks, Query, Rules, Selected, resolve, unchanged
+from cleanup_job.planning.selection import OwnTasks, Query, Rules, Selected, resolve, unchanged
 from cleanup_job.settings.filters import FilterSettings
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -327,30 +325,3 @@ def test_what_the_pass_itself_changed_is_no_change(parent: str) -> None:
         {"parent": "q"},
     ):
         assert not unchanged(before, replace(touched, **fields), planned=planned)
-
-
-@pytest.mark.parametrize(
-    ("approved", "happens"),
-    [
-        (None, True),
-        (Chosen({}), False),
-        (Chosen({TaskId("t1"): None}), False),
-        (Chosen({}, {TaskId("t1"): (Stage.SLIM, False)}), False),
-        (Chosen({}, {TaskId("t1"): (Stage.ARCHIVE, True)}), False),
-        (Chosen({}, {TaskId("t2"): (Stage.ARCHIVE, False)}), False),
-        (Chosen({}, {TaskId("t1"): (Stage.ARCHIVE, False)}), True),
-    ],
-)
-def test_of_chosen_tasks_a_policy_does_only_what_was_approved(approved: Chosen | None, happens: bool) -> None:
-    file = PolicyFile((LifecyclePolicy("all", archive=timedelta(days=14)),))
-    found = replace(rules(), lifecycle=Lifecycle(file, NOW), chosen=approved)
-    step = found.step(task(system_tags=()))
-    assert (step is not None and step.stage is Stage.ARCHIVE) is happens
-
-
-def test_a_task_that_was_approved_to_be_archived_is_not_deleted() -> None:
-    file = PolicyFile((LifecyclePolicy("all", archive=timedelta(days=14), delete=timedelta(days=30)),))
-    lifecycle = Lifecycle(file, NOW)
-    assert replace(rules(), lifecycle=lifecycle).allows(task())
-    approved = Chosen({}, {TaskId("t1"): (Stage.ARCHIVE, False)})
-    assert not replace(rules(), lifecycle=lifecycle, chosen=approved).allows(task())
