@@ -120,9 +120,10 @@ class Storage(Protocol):
 
 
 class Audit(Protocol):
-    """Keeps what is deleted or changed: called right before each deletion or change, and after it. Safe to use from many threads.
+    """Keeps what is deleted or changed: called right before each deletion or change, and after it.
 
-    Each method raises ``AuditError`` if its lines could not be written. Nothing is deleted or changed then.
+    Safe to use from many threads. Each method raises ``AuditError`` if its lines could not be written: nothing of that is
+    deleted or changed then.
     """
 
     @property
