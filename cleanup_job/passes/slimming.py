@@ -124,7 +124,8 @@ class Slimming:
     def _plan(self, server: Server, ids: Sequence[TaskId], steps: Steps) -> list[Slimmed | Kept]:
         """What is removed from these tasks, and why others are kept.
 
-        Their records are read last, right before they are changed. A model that was made since its task's events were read is seen then.
+        Their records are read last, right before they are changed. A model that was made since its task's events were read is
+        seen then.
         """
         events = self._read_events(server, ids)
         look = self.planner.look(server, (), ids)
