@@ -27,6 +27,10 @@ from cleanup_job.planning.records import Detail, Model, Removed, Task
 from cleanup_job.planning.slimming import File, Slimmed, Wrote, count, plan_slim, why_left_alone
 from cleanup_job.transport.splitting import Splitting
 
+LOST = (
+    "{path}: neither this nor another reading of its address is there. If its file is gone, "
+    "CLEANUP_MISSING_FILES=delete_record takes it out of the record; if it is there under another name, remove it first"
+)
 NOTHING = Removed()
 Owner = TypeVar("Owner", TaskId, ModelId)
 Steps = Mapping[TaskId, tuple[Task, Step]]
@@ -57,6 +61,8 @@ class Slimming:
     auditing: Auditing | None = None
     """Writes down what is removed; None in a dry run, and without ``CLEANUP_AUDIT``."""
     phases: Phases = field(default_factory=Phases)
+    keep_missing: bool = True
+    """Whether an entry stays whose file is not there, but may be there under another name (``CLEANUP_MISSING_FILES``)."""
     go_on: Callable[[], None] = lambda: None
     """Called before the first file is deleted: raises a ``StoppedError`` if it may not be."""
 
@@ -197,10 +203,17 @@ class Slimming:
         with self.phases.phase("files"):
             removed = self.storage.delete((file for plan in left for file in plan.files), ())
         with self.phases.phase("records"):
-            errors = records.remove([plan.without(plan.failed(removed)) for plan in left])
-            whole = [plan for plan in left if plan.task.id not in errors and not plan.failed(removed)]
-            errors |= records.tag_after(whole)
+            errors = records.remove([self._confirmed(plan, removed) for plan in left])
+            errors |= records.tag_after([plan for plan in left if plan.task.id not in errors and self._is_whole(plan, removed)])
         done += [self._ended(plan, removed, errors.get(plan.task.id, "")) for plan in left]
+
+    def _confirmed(self, plan: Slimmed, removed: Removed) -> Slimmed:
+        """What may leave the records by what the stores say."""
+        without = plan.without(plan.failed(removed))
+        return without.without_lost(removed) if self.keep_missing else without
+
+    def _is_whole(self, plan: Slimmed, removed: Removed) -> bool:
+        return not plan.failed(removed) and not (self.keep_missing and plan.lost(removed))
 
     def _ended(self, plan: Slimmed, removed: Removed, error: str) -> TaskOutcome:
         """The outcome of a task, by what the stores say; ``error``: what could not be changed in its record."""
@@ -208,6 +221,8 @@ class Slimming:
         if failed := [file for file in plan.files if file in removed.failed]:
             detail = "; ".join(f"{file.path}: {removed.failed[file]}" for file in failed[:3])
             return self._outcome(plan.task, Verdict.FAILED, Reason.FILE_ERROR, detail, **counts)
+        if self.keep_missing and (lost := plan.lost(removed)):
+            return self._outcome(plan.task, Verdict.KEPT, Reason.FILES_NOT_FOUND, LOST.format(path=lost[0].path), **counts)
         if error:
             return self._outcome(plan.task, Verdict.FAILED, Reason.RECORD_ERROR, error, **counts)
         verdict = Verdict.WOULD_SLIM if self.outcomes.dry_run else Verdict.SLIMMED

@@ -64,6 +64,7 @@ def slim(
         outcomes=outcomes,
         split=planner.split,
         auditing=Auditing(audit, policy, {}, planner.split, outcomes) if audit is not None else None,
+        keep_missing=wanted.files.missing_files == "keep_record",
         go_on=stop.go_on,
     )
     steps = [(task, step) for task in server.tasks_of(rules.query()) if isinstance(task, Task) and (step := rules.step(task))]

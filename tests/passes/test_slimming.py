@@ -284,6 +284,31 @@ def test_killed_at_every_request_it_converges(sandbox: Sandbox, tmp_path: Path, 
             assert any("slimmed" in tag for tag in record(sandbox, task.id)["tags"]), f"request {n}"
 
 
+@pytest.mark.parametrize("name", ["exp #1", "näme 100%"])
+def test_names_of_any_kind(sandbox: Sandbox, tmp_path: Path, name: str) -> None:
+    """Where ClearML's SDK can have meant several paths, each is looked at."""
+    world = World(NOW)
+    task = full(world, name, project=f"{name}/sub")
+    sandbox.load(world.as_dict())
+    found = slim(sandbox, policies(tmp_path))[TaskId(task.id)]
+    assert (found.verdict, found.files, found.models, found.files_missing) == (Verdict.SLIMMED, 9, 2, 0)
+    assert (paths(sandbox, task.id), keys(record(sandbox, task.id))) == (["models/last.pt"], [])
+
+
+def test_a_file_that_may_be_there_under_another_name_keeps_its_entry(sandbox: Sandbox, tmp_path: Path) -> None:
+    world = World(NOW)
+    task = full(world, "näme")
+    sandbox.load(world.as_dict())
+    lost = next(path for path in sandbox.state()["files"] if path.endswith("/data.bin"))
+    sandbox.store.files.remove(lost)
+    found = slim(sandbox, policies(tmp_path))[TaskId(task.id)]
+    assert (found.verdict, found.reason, found.files) == (Verdict.KEPT, Reason.FILES_NOT_FOUND, 8)
+    assert "CLEANUP_MISSING_FILES=delete_record" in found.detail
+    assert (keys(record(sandbox, task.id)), models(sandbox, task)) == (["data"], ["last"])
+    assert slim(sandbox, policies(tmp_path), missing_files="delete_record")[TaskId(task.id)].verdict is Verdict.SLIMMED
+    assert keys(record(sandbox, task.id)) == []
+
+
 # -- afterwards
 @pytest.mark.parametrize("name", ["exp one", "exp #1 äöü 100%"])
 @pytest.mark.parametrize("remove", ["debug_samples, plots", "debug_samples, plots, artifacts, checkpoints, console"])

@@ -16,11 +16,11 @@ from cleanup_job.planning.protection import Protection
 from cleanup_job.planning.records import Artifact, Detail, Model, Removed, Size, Task, Unreadable
 from cleanup_job.planning.slimming import (
     BESIDE,
-    DOUBTFUL,
     EXTERNAL,
     NAMED_TWICE,
     SAME_KEY,
     UNKNOWN_STORE,
+    UNUSABLE,
     Counts,
     Slimmed,
     Wrote,
@@ -117,18 +117,36 @@ def test_inputs_and_links_stay_and_so_do_files_that_are_named_there() -> None:
     upward = artifact("upward", uri=f"{folder(A)}/artifacts/../x")
     plan = planned(wrote([used, artifact("out", "shared"), link, beside, unknown, upward]))
     assert not plan.outputs
-    assert {why for _, why in plan.kept} == {NAMED_TWICE, EXTERNAL, BESIDE, UNKNOWN_STORE, DOUBTFUL}
+    assert {why for _, why in plan.kept} == {NAMED_TWICE, EXTERNAL, BESIDE, UNKNOWN_STORE, UNUSABLE}
 
 
-def test_an_address_that_can_be_read_in_two_ways_stays() -> None:
-    def quoted(uri: str) -> Location:
-        path = uri.removeprefix("http://files/")
-        return Location("files", path, (f"{path}?",), doubtful="#" in uri)
+def in_two_ways(uri: str) -> Location:
+    """Each address can mean another file, too; the SDK can have meant that one where there is a ``#``."""
+    path = uri.removeprefix("http://files/")
+    return Location("files", path, (f"{path}?",), doubtful="#" in uri)
 
-    found = wrote([artifact("a"), artifact("b", "b#")])
-    plan = planned(found, guard=Protection(locate=quoted))
-    assert files(plan) == {"artifacts/a"}
-    assert plan.kept == {(Kind.ARTIFACTS, DOUBTFUL): 1}
+
+def test_all_places_that_the_sdk_can_have_meant_are_looked_at() -> None:
+    plan = planned(wrote([artifact("a"), artifact("b", "b#")]), guard=Protection(locate=in_two_ways))
+    assert files(plan) == {"artifacts/a", "artifacts/b#", "artifacts/b#?"}
+    assert count(plan, Removed()) == Counts(2, 14)
+
+
+def test_what_was_at_none_of_these_places_is_lost() -> None:
+    found = wrote([artifact("a"), artifact("b", "b#")], debug_samples=[image("1#")])
+    plan = planned(found, guard=Protection(locate=in_two_ways))
+    one, *others = sorted(file for file in plan.files if "b" in file.rest)
+    assert plan.lost(Removed(missing=frozenset({one}))) == []
+    gone = Removed(missing=frozenset(plan.files))
+    assert (plan.lost(gone), [one.key for one in plan.without_lost(gone).artifacts]) == ([one], ["a"])
+    assert count(plan, gone) == Counts(files_missing=3)
+    assert count(plan, Removed(missing=frozenset({one}))) == Counts(3, 14, 1)
+    assert others
+
+
+def test_one_of_these_places_that_is_claimed_keeps_all() -> None:
+    guard = Protection(claims={A: (Claim("other", B, f"{folder(A)}/artifacts/b#?"),)}, locate=in_two_ways)
+    assert planned(wrote([artifact("b", "b#")]), guard=guard).kept == {(Kind.ARTIFACTS, NAMED_TWICE): 1}
 
 
 def test_two_artifacts_of_one_name_stay() -> None:
