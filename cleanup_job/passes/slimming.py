@@ -15,7 +15,6 @@ from cleanup_job.passes.phases import Phases
 from cleanup_job.passes.planner import Planner
 from cleanup_job.passes.ports import Server, Storage
 from cleanup_job.passes.slimmed_records import SlimmedRecords
-from cleanup_job.planning.deletion import Deletion
 from cleanup_job.planning.lifecycle.fate import Lifecycle, Step
 from cleanup_job.planning.lifecycle.policy import Stage, duration_text
 from cleanup_job.planning.outcome import Reason, TaskOutcome, Verdict
@@ -188,8 +187,8 @@ class Slimming:
         if self.auditing is None:
             return plans, []
         with self.phases.phase("audit"):
-            planned = [(_as_deletion(plan), self._ended(plan, NOTHING, ""), _why(plan)) for plan in plans if plan.removes]
-            refused, _ = self.auditing.announce(planned)
+            planned = [(plan.task, self._ended(plan, NOTHING, ""), _why(plan), plan.uris) for plan in plans if plan.removes]
+            refused = self.auditing.before_stage(planned)
         missing = {outcome.task for outcome in refused}
         return [plan for plan in plans if plan.task.id not in missing], refused
 
@@ -246,22 +245,6 @@ def _wrote(detail: Detail, models: Sequence[Model], events: _Events) -> Wrote:
         events.debug_samples.get(task, ()),
         events.plots.get(task, ()),
         {model.id: events.of_models.get(model.id, ()) for model in models},
-    )
-
-
-def _as_deletion(plan: Slimmed) -> Deletion:
-    """What the audit log takes: the same as of a task that is deleted."""
-    counts = count(plan, NOTHING)
-    return Deletion(
-        task=plan.task,
-        unit=(plan.task.id,),
-        paths=plan.files,
-        models=plan.models,
-        kept_models=plan.kept_models,
-        files=counts.files,
-        bytes=counts.bytes,
-        unsized=counts.unsized,
-        protected=plan.protected,
     )
 
 

@@ -100,6 +100,11 @@ class Slimmed:
         return tuple(sorted({file for output in self.outputs for file in output.files}))
 
     @property
+    def uris(self) -> tuple[str, ...]:
+        """The addresses of these files, as records and events have them."""
+        return tuple(dict.fromkeys(uri for output in self.outputs for uri in output.uris))
+
+    @property
     def artifacts(self) -> tuple[Artifact, ...]:
         """Those to take out of the record once their files are gone."""
         return tuple(output.artifact for output in self.outputs if output.artifact is not None)

@@ -9,9 +9,8 @@ import pytest
 
 from cleanup_job.errors import AnswerError
 from cleanup_job.passes.ports import Audit
-from cleanup_job.planning.deletion import Deletion
 from cleanup_job.planning.lifecycle.policy import Stage
-from cleanup_job.planning.outcome import Reason, TaskOutcome, Verdict
+from cleanup_job.planning.outcome import Reason, Verdict
 from cleanup_job.planning.paths import TaskId
 from clearml_sandbox.server import Fault, Request, Sandbox
 from clearml_sandbox.store import now
@@ -334,7 +333,7 @@ class Notes(Audit):
     def record(self, task: TaskId, record: bytes) -> None:
         self.lines.append(("record", (task, record)))
 
-    def before(self, planned: Any) -> None:
+    def before_stage(self, planned: Any) -> None:
         self.lines += [("before", one) for one in planned]
 
     def after(self, outcomes: Any) -> None:
@@ -347,17 +346,9 @@ def test_the_audit_log_has_it_before(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.load(world.as_dict())
     audit = Notes()
     slim(sandbox, policies(tmp_path, "artifacts, checkpoints"), audit=audit)
-    (_, (copied, _)), (_, (deletion, planned, why)), (_, done) = audit.lines
-    assert isinstance(deletion, Deletion)
-    assert isinstance(planned, TaskOutcome)
-    assert copied == deletion.task.id == task.id != empty.id
-    assert [path.path.partition(f".{task.id}/")[2] for path in deletion.paths] == [
-        "artifacts/data/data.bin",
-        "artifacts/metrics csv/metrics csv.bin",
-        "models/first.pt",
-        "models/second.pt",
-    ]
-    assert [model.uri.rpartition("/")[2] for model in deletion.models] == ["first.pt", "second.pt"]
+    (_, (copied, _)), (_, (audited, planned, why, uris)), (_, done) = audit.lines
+    assert copied == audited.id == task.id != empty.id
+    assert [uri.rpartition("/")[2] for uri in uris] == ["data.bin", "metrics%20csv.bin", "first.pt", "second.pt"]
     assert (planned.verdict, planned.stage, planned.policy) == (Verdict.SLIMMED, Stage.SLIM, "all")
     assert why == ["policy 'all' slims it after 10d"]
     assert done == planned
