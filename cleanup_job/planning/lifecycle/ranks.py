@@ -63,12 +63,15 @@ class Leaders:
         self._worst: float | None = None
         """The worst value that is among the best."""
         self._ids: set[TaskId] = set()
+        self.has_values = False
+        """Whether any task has the metric, of whichever policy."""
 
     def add(self, found: Scored) -> bool:
         """Take the next task; whether others behind it can still be among the best."""
         task, value = found.task, found.value
         if value is None:
             return True
+        self.has_values = True
         if len(self._ids) >= self._best.count and not self._is_as_good(value):
             return False
         if isinstance(task, Task) and ranked(self._file, task) is self._policy:
