@@ -48,8 +48,8 @@ class RankReader:
         self._policies: dict[Place, LifecyclePolicy] = {}
         """Where tasks were found, each with the policy."""
 
-    def read(self, me: str = "") -> Ranks:
-        """Read all; ``me`` is the id of the job's own user. Without a policy that ranks, nothing is read.
+    def read(self) -> Ranks:
+        """Read all.
 
         Raises:
             SettingsError: no task has reported a metric.
@@ -61,7 +61,7 @@ class RankReader:
         if not self._list(Query(projects=tuple(sorted(projects or ())), hidden=self._hidden)):
             return Ranks()
         last = {place: newest.boundary for place, newest in self._last.items()}
-        return Ranks(last, self._all_best(last), self._newest, me)
+        return Ranks(last, self._all_best(last), self._newest)
 
     def _projects(self) -> Collection[str] | None:
         """The projects in which tasks can have a place; None: all."""

@@ -175,7 +175,7 @@ def file_of(rules: Sequence[Rule]) -> PolicyFile:
     )
 
 
-@settings(few, max_examples=300)
+@settings(few, max_examples=150)
 @given(many_runs(30, odd=True), some_rules(), st.sampled_from([1, 2, 5, 50]), st.randoms(use_true_random=False))
 def test_what_is_kept_is_what_the_oracle_keeps(runs: list[Run], rules: list[Rule], page: int, random: object) -> None:
     random.shuffle(runs)  # type: ignore[attr-defined]  # a random.Random

@@ -209,24 +209,36 @@ def test_more_equal_tasks_than_are_remembered_are_all_kept(
 
 
 # -- what is not known
-def test_a_task_that_was_reported_to_since_is_kept_unless_the_job_itself_wrote(sandbox: Sandbox, world: World) -> None:
-    scored(world, 5.0), scored(world, 4.0)
+def test_a_task_that_was_reported_to_since_is_kept(sandbox: Sandbox, world: World) -> None:
+    for value in (5.0, 4.0):
+        scored(world, value)
     plain = scored(world, 1.0)
     sandbox.load(world.as_dict())
     file, server = file_of(Keep(best=(BEST,))), connected(sandbox)
-    me = server.me()
-    found = RankReader(server, file).read(me)
+    found = RankReader(server, file).read()
 
-    def why(task: TaskBuilder) -> str:
-        now = server.tasks([TaskId(task.id)])[TaskId(task.id)]
+    def why() -> str:
+        now = server.tasks([TaskId(plain.id)])[TaskId(plain.id)]
         assert isinstance(now, Task)
         return found.kept(file.policies[0], now)
 
-    assert not why(plain)
-    sandbox.store.tasks.change(plain.id, last_update=world.days_ago(0), last_changed_by="f" * 32)
-    assert why(plain).endswith("as far as is known: it was updated since")
-    sandbox.store.tasks.change(plain.id, last_changed_by=me)
-    assert not why(plain)
+    assert not why()
+    sandbox.store.tasks.change(plain.id, last_change=world.days_ago(0), tags=["new"])
+    assert not why()
+    sandbox.store.tasks.change(plain.id, last_update=world.days_ago(0))
+    assert why().endswith("as far as is known: it was updated since")
+
+
+def test_what_the_pass_itself_writes_to_a_task_does_not_keep_it(
+    sandbox: Sandbox, world: World, policies: Callable[..., str]
+) -> None:
+    scored(world, 5.0)
+    plain = scored(world, 1.0)
+    plain.lists_model(scored(world, 4.0, archived=False, project="other").model("of another"))
+    sandbox.load(world.as_dict())
+    done = clean(sandbox, policies=policies("{best: [{metric: validation/accuracy}]}"))
+    assert [body["task"] for body in sent(sandbox, "tasks.edit")] == [plain.id]
+    assert done.watcher.deleted == {plain.id}
 
 
 def test_tasks_of_a_project_that_came_later_are_kept(sandbox: Sandbox, world: World) -> None:
