@@ -212,7 +212,7 @@ class Pass:
             cutoff=report.cutoff,
             own=self._own,
             chosen=chosen,
-            lifecycle=lifecycle_of(server, self._settings, known, now, self._warn),
+            lifecycle=lifecycle_of(server, self._settings, known, now, self._warn, self._time_to_stop),
         )
         if found := contradictions.of_rules(filters, rules, known):
             if not self._own.filters_edited:

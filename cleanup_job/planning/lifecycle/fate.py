@@ -16,6 +16,7 @@ from cleanup_job.planning.lifecycle.marks import (
     begins,
     ends,
     first_date_from,
+    is_plausible,
     tag,
 )
 from cleanup_job.planning.lifecycle.policy import ARCHIVABLE, ENDED, LifecyclePolicy, PolicyFile, Stage
@@ -92,9 +93,11 @@ class Lifecycle:
         return self._kept_by_its_owner(task) or self._kept_by(policy, task)
 
     def _kept_by_its_owner(self, task: Task) -> str:
-        wish = OwnersWish.of(task.tags, self.file.tag_names)
-        if wish.malformed:
-            return f"its own tag {wish.malformed!r}, which can't be read; write ttl=14d or expires=2026-12-31"
+        names = self.file.tag_names
+        wish = OwnersWish.of(task.tags, names)
+        if wish.malformed and names is not None:
+            known = f"{names.keep}, {names.ttl}=14d or {names.expires}=2026-12-31"
+            return f"its own tag {wish.malformed!r}, which can't be read; write {known}"
         return f"its own tag {wish.keep!r}" if wish.keep else ""
 
     def _kept_by(self, policy: LifecyclePolicy, task: Task) -> str:
@@ -107,7 +110,7 @@ class Lifecycle:
 
     def is_restored(self, task: Task) -> bool:
         """Whether it was taken out of the archive after the job knew it there: it is left alone then."""
-        return not task.archived and Marks.of(task.tags).archived is not None
+        return not task.archived and bool(_named(task, ARCHIVED))
 
     # -- when
     def due(self, task: Task, stage: Stage, since: datetime | None = None) -> datetime | None:
@@ -120,7 +123,7 @@ class Lifecycle:
         """
         policy, since = self.file.of(task), since or task.active
         after = policy.after(stage) if policy is not None else None
-        if policy is None or after is None or since is None:
+        if policy is None or after is None or since is None or not is_plausible(since):
             return None
         moment = self._wished(task, policy, since, since + after) + _SOON
         if stage is not Stage.ARCHIVE:
@@ -128,6 +131,8 @@ class Lifecycle:
         if stage is Stage.DELETE:
             grace = max(policy.archived_for, self.archived_for)
             archived_at = self.archived_at(task)
+            if grace and task.archived and (archived_at is None or not is_plausible(archived_at)):
+                return None
             moment = max(moment, archived_at + grace) if grace and archived_at is not None else moment
         return moment
 
@@ -227,9 +232,9 @@ class Lifecycle:
         return bool(policy.notice) and self.now >= due - policy.notice and self.announced(task, stage) is None
 
     def put_right(self, task: Task, of_stage: Stage | None = None) -> Step | None:
-        """Take back announcements of other stages than one; note an archiving that a killed pass did not come to note."""
+        """Take back announcements that don't count, or of other stages; note an archiving that a killed pass could not note."""
         policy, marks = self.file.of(task), Marks.of(task.tags)
-        stale = marks.notices and (of_stage is None or marks.notice is None or marks.notice[0] is not of_stage)
+        stale = marks.notices and (of_stage is None or self.announced(task, of_stage) is None)
         killed = task.archived and task.status_reason == ARCHIVED_BY and marks.archived is None
         if policy is None or not (stale or killed):
             return None
@@ -249,7 +254,8 @@ class Lifecycle:
         """A change of its tags that keeps what they say of the archive right, and drops other notices unless told otherwise."""
         old = [] if keep_notices else [*Marks.of(task.tags).notices]
         new = [*add]
-        if task.archived and task.last_change is not None and not self.is_own_change(task):
+        is_noted = self.is_own_change(task) and Marks.of(task.tags).archived is not None
+        if task.archived and task.last_change is not None and not is_noted:
             new.append(tag(ARCHIVED, task.last_change.date()))
             old += _named(task, ARCHIVED)
         return _change(task, new, old)
