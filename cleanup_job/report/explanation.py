@@ -9,6 +9,7 @@ from rich.text import Text
 
 from cleanup_job.planning.explanation import Explained, Files, Holder, ModelFate, Need, Place, Remains, State
 from cleanup_job.planning.judgement import moment
+from cleanup_job.planning.lifecycle.policy import Stage
 from cleanup_job.planning.outcome import GONE, NOTICES, REASON_TEXTS, STAGED, Reason, TaskOutcome, Verdict
 from cleanup_job.planning.records import Task, Unreadable
 from cleanup_job.report.explanation_document import Link
@@ -73,10 +74,8 @@ def _verdict(one: Explained) -> Text:
     outcome = one.outcome
     if outcome is None:
         return Text(f"What a pass would do is not known. {plain(one.trouble)}".rstrip(), "red")
-    if outcome.verdict in GONE:
-        return Text(f"A pass deletes it now, with {_with(outcome)}.", "green")
-    if outcome.verdict in STAGED:
-        return Text(f"A pass {_staged(outcome)} now.", "green")
+    if outcome.verdict in GONE | STAGED:
+        return Text(f"A pass {_done(outcome)} now{f', with {_with(outcome)}' if outcome.verdict in GONE else ''}.", "green")
     if outcome.verdict is Verdict.GONE_ALREADY:
         return Text("It was deleted by someone else right now.", "yellow")
     if outcome.reason is Reason.NOT_SELECTED or outcome.reason is None:
@@ -86,11 +85,11 @@ def _verdict(one: Explained) -> Text:
     return Text(f"{doing}: it {REASON_TEXTS[outcome.reason]}{detail}.", "yellow")
 
 
-def _staged(outcome: TaskOutcome) -> str:
+def _done(outcome: TaskOutcome) -> str:
     if outcome.verdict in NOTICES:
-        day = f", for {outcome.due:%Y-%m-%d}" if outcome.due is not None else ""
-        return f"announces {outcome.stage or 'nothing'}{day},"
-    return f"slims it, by {_with(outcome)}," if outcome.verdict in {Verdict.SLIMMED, Verdict.WOULD_SLIM} else "archives it"
+        day = f" for {outcome.due:%Y-%m-%d}" if outcome.due is not None else ""
+        return f"announces its next stage{f' ({outcome.stage})' if outcome.stage else ''}{day}"
+    return {Stage.ARCHIVE: "archives it", Stage.SLIM: "slims it"}.get(outcome.stage or Stage.DELETE, "deletes it")
 
 
 def _with(outcome: TaskOutcome) -> str:
@@ -161,12 +160,19 @@ def _due(one: Explained, now: datetime) -> Iterator[Text]:
         if one.outcome is not None and one.outcome.verdict not in GONE and ago >= timedelta():
             yield Text("by the rules alone: something else keeps it, see above", "dim")
     else:
-        goes = one.outcome is not None and one.outcome.verdict in GONE
-        yield Text("now, with its controller" if goes else "never, as long as a rule says no that does not depend on time")
+        yield Text(_no_due(one))
     if one.due_if_archived is not None:
         then = max(one.due_if_archived, now)
         when = "at once" if then == now else f"{moment(then)}, in {days(then - now)}"
         yield Text(f"if someone archives it now: {when}")
+
+
+def _no_due(one: Explained) -> str:
+    if one.outcome is not None and one.outcome.verdict in GONE:
+        return "now, with its controller"
+    if one.outlook is not None and any(event.stage is Stage.DELETE for event in one.outlook.events):
+        return "not as long as it is not archived, which its policy does: see its stages"
+    return "never, as long as a rule says no that does not depend on time"
 
 
 def _files(files: Files) -> Iterator[Text]:

@@ -29,7 +29,9 @@ def policy_lines(one: Outlook) -> Iterator[Text]:
     yield from (Text(f"its owner asks for {plain(wish)}") for wish in one.wishes)
     yield from (Text(f"keeps {plain(rule)}", "dim") for rule in one.keep_rules)
     if one.archived_at is not None and one.archived_for:
-        yield Text(f"in the archive since {moment(one.archived_at)}; deleted after {duration_text(one.archived_for)} there", "dim")
+        yield Text(
+            f"in the archive since {moment(one.archived_at)}; deleted after {duration_text(one.archived_for)} there", "dim"
+        )
     if one.slimmed is not None:
         yield Text(f"slimmed on {one.slimmed}", "dim")
     if one.floor is not None:
@@ -50,7 +52,9 @@ def _notice(event: Event, now: datetime) -> str:
     if event.announced is None or event.noticed is None:
         return ""
     if event.noticed <= now:
-        return f"; announced for {event.announced}" if event.noticed < now else f"; a pass announces it now for {event.announced}"
+        return (
+            f"; announced for {event.announced}" if event.noticed < now else f"; a pass announces it now for {event.announced}"
+        )
     return f"; announced from {event.noticed.astimezone(UTC).date()} on"
 
 
