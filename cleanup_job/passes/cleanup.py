@@ -356,10 +356,12 @@ class Pass:
 
     def _delete_emptied_projects(self, touched: Collection[str], names: Mapping[str, str]) -> None:
         """Delete the projects that this pass emptied."""
+        policies = self._settings.policies.document
+        must_exist = policies.must_exist() if policies is not None else ()
         deletion = ProjectDeletion(
             server=self._server,
             dry_run=self._settings.run.dry_run,
-            needed_by=lambda without: needed_by(self._settings.filters, names, without),
+            needed_by=lambda without: needed_by(self._settings.filters, names, without, must_exist),
             warn=self._warn,
             audit=self._audit,
         )
