@@ -283,7 +283,14 @@ class Rules:
         """What its policy does with a task now, apart from deletion; None for nothing, and if the settings leave it out."""
         if self.lifecycle is None or not self.has_policies(task):
             return None
-        return self.lifecycle.put_right(task) if self.keeps(task) else self.lifecycle.step(task)
+        step = self.lifecycle.put_right(task) if self.keeps(task) else self.lifecycle.step(task)
+        return step if step is not None and self._permits(task, step) else None
+
+    def _permits(self, task: Task, step: Step) -> bool:
+        """Whether a threshold of its project, and a plan that was approved, allow a step."""
+        approved = self.chosen.digests.get(task.id) if self.chosen is not None else None
+        is_late_enough = step.stage is not Stage.SLIM or not step.is_now or self.is_old_enough(task, task.active)
+        return is_late_enough and (approved is None or approved == step.digest(task))
 
     def has_policies(self, task: Task) -> bool:
         """Whether policies may change a task, by everything but them."""
