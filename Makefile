@@ -283,18 +283,18 @@ soak: $(INSTALLED) $(PUSHGATEWAY) ## passes on a cluster under trouble, while th
 
 lock: $(INSTALLED) ## pin what we build and test with, with hashes
 	@echo "== locks"
-	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --extra otlp --extra dev --universal --python-version 3.11 \
+	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --extra otlp --extra notify --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header -o requirements/dev.txt
 	@# What is tested is what runs: the images get no version that the tests' own packages don't go with.
 	@# OpenTelemetry's exporter is small enough for every image: the chart's `metrics.otlp` needs no other one.
-	@$(BIN)/uv pip compile --quiet pyproject.toml --extra otlp --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	@$(BIN)/uv pip compile --quiet pyproject.toml --extra otlp --extra notify --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --constraint requirements/dev.txt -o requirements/runtime.txt
-	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --extra otlp --universal --python-version 3.11 --generate-hashes \
+	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --extra otlp --extra notify --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --constraint requirements/dev.txt -o requirements/sandbox.txt
 	@# Without what no command of the images imports.
-	@$(BIN)/uv pip compile --quiet pyproject.toml --extra otlp --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	@$(BIN)/uv pip compile --quiet pyproject.toml --extra otlp --extra notify --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --constraint requirements/dev.txt --excludes requirements/not-in-image.txt -o requirements/image.txt
-	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --extra otlp --universal --python-version 3.11 --generate-hashes \
+	@$(BIN)/uv pip compile --quiet pyproject.toml --extra sandbox --extra otlp --extra notify --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --constraint requirements/dev.txt --excludes requirements/not-in-image.txt \
 	  -o requirements/image-sandbox.txt
 	@printf 'hatchling\neditables\n' | $(BIN)/uv pip compile --quiet - --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

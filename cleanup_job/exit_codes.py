@@ -88,6 +88,11 @@ BY_REQUEST = frozenset({StopReason.SIGTERM, StopReason.SIGINT, StopReason.ABORTE
 """Someone asked the pass to stop: it is not a failure."""
 
 
+def is_failure(code: int) -> bool:
+    """Whether someone should look at a run with this exit code: not one that was asked to stop, as when a node is drained."""
+    return code not in {ExitCode.DONE, ExitCode.SIGINT, ExitCode.SIGTERM}
+
+
 def meaning(code: int) -> str:
     """An exit code in words. A container may end with a code that is not ours, for example 137."""
     return next((known.text for known in ExitCode if known == code), "unknown")

@@ -45,6 +45,7 @@ def read_settings(
     redaction.hide_all(environ)
     settings, origins = load(flags, environ, (ClearMLConf(clearml_conf.parse), DerivedAddresses()), parameters)
     redaction.hide_password(settings.metrics.pushgateway)
+    redaction.hide(*(url.get_secret_value() for url in settings.notify.notify))
     keys = settings.connection
     redaction.hide_login(keys.access_key.get_secret_value(), keys.secret_key.get_secret_value())
     return settings, origins

@@ -2,6 +2,8 @@
 
 from typing import Any, Literal, get_args, get_origin
 
+from pydantic import SecretStr
+
 from cleanup_job.settings.model import TABLE, Entry
 
 HEAD = """# Settings
@@ -26,6 +28,8 @@ def kind(annotation: Any) -> str:
         return " or ".join(f"`{choice}`" for choice in get_args(annotation))
     if get_origin(annotation) is tuple:
         inner = get_args(annotation)[0]
+        if inner is SecretStr:
+            return "list, with blanks between (secret)"
         return "list" if get_origin(inner) is not Literal else "list of " + ", ".join(f"`{c}`" for c in get_args(inner))
     found = [arg for arg in get_args(annotation) if arg is not type(None)]
     if found and get_origin(annotation) is not None:
@@ -52,6 +56,8 @@ def default(value: Any) -> str:
     """A default, as a user would write it."""
     if value is None or value == ():
         return "none"
+    if isinstance(value, tuple):
+        return f"`{','.join(value)}`"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 

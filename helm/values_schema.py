@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from cleanup_job.settings.model import names, schema_of
+from cleanup_job.settings.model import TABLE, names, schema_of
 from cleanup_job.settings.scopes import Scope
 
 Schema = dict[str, Any]
@@ -205,6 +205,13 @@ def values() -> Schema:
         ),
         lease=section(enabled=BOOLEAN, create=BOOLEAN),
         events=section(enabled=BOOLEAN),
+        notify=section(
+            urls={"type": "array", "items": {"type": "string", "pattern": r"^[A-Za-z][A-Za-z0-9+.-]*://\S+$"}},
+            existingSecret=DNS_NAME,
+            existingSecretKey=SECRET_KEY,
+            when={"type": "array", "items": one_of(*TABLE["notify_when"].choices)},
+            ports={"type": "array", "items": PORT, "minItems": 1},
+        ),
         metrics=section(
             pushgateway=section(url=ADDRESS, existingSecret=DNS_NAME, existingSecretKey=SECRET_KEY, verifyCertificate=VERIFY),
             otlp=section(endpoint=ADDRESS),

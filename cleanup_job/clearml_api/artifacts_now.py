@@ -27,7 +27,7 @@ class _ArtifactNow(ArtifactEntry, frozen=True, kw_only=True):
 
 
 def without(now: Sequence[Raw], gone: Collection[Artifact]) -> list[Raw] | None:
-    """The rest of a list of artifacts; None if it can't be told, or if one that is to go was changed meanwhile."""
+    """The rest of a list of artifacts; None if it can't be known, or if one that is to go was changed meanwhile."""
     by_place = {(one.key, one.mode): one for one in gone}
     rest: list[Raw] = []
     for raw in now:

@@ -16,7 +16,7 @@ from cleanup_job.planning.records import Scored
 FIRST_PAGE = 50
 """Tasks on the first page: few are wanted as a rule."""
 READINGS = 10
-"""How often a listing begins anew, because tasks went away while it was read, before that is an error."""
+"""How often a listing begins again, because tasks went away while it was read, before that is an error."""
 CALL = "tasks.get_all"
 
 
@@ -42,11 +42,12 @@ _MISSING: Final = _Missing()
 class BestTasks(TaskReader):
     """Reads the tasks of a project, the best ones first."""
 
-    def best_tasks(self, project: str, metric: str, *, highest: bool) -> Iterator[list[Scored]]:
+    def best_tasks(self, project: str, metric: str, *, highest: bool, hidden: bool = False) -> Iterator[list[Scored]]:
         """Pages of the tasks of one project, without its sub-projects, the best value of a metric first.
 
         By the server's own order: the largest value that each task ever reported, descending, or the smallest, ascending; tasks
-        with equal values by id. Archived ones are among them; those tagged ``hidden`` are not. Values that are not numbers come
+        with equal values by id. Archived ones are among them; those tagged ``hidden`` are not, unless
+        that is asked for. Values that are not numbers come
         before or behind all others, depending on the direction, and tasks without the metric last: the iterator ends with the
         page that has the first of these. A task may be gone, or have another value, by the time that it is looked at.
 
@@ -54,6 +55,7 @@ class BestTasks(TaskReader):
             project: The project's id.
             metric: ``<MD5 of the title>.<MD5 of the series>``, as ``planning.metric_key`` gives it.
             highest: Whether the highest value is the best, or the lowest.
+            hidden: Whether hidden tasks are listed, too.
 
         Raises:
             AnswerError: an answer can't be read, the server ignores the order, or tasks go away faster than they can be listed.
@@ -63,6 +65,7 @@ class BestTasks(TaskReader):
             "project": [project],
             "order_by": [f"{'-' * highest}last_metrics.{metric}.{bound}", "id"],
             "only_fields": [*self._task_fields, f"last_metrics.{metric}"],
+            **({"search_hidden": True} if hidden else {}),
         }
 
         def value(entry: _Entry) -> float | _Missing | None:
@@ -93,7 +96,7 @@ class _Pages:
     """The pages of one listing by offset, so read that nothing is skipped if tasks are deleted meanwhile.
 
     Each page begins with the last task of the one before it, or earlier. If that is not there, tasks before it are gone, and
-    others may have been skipped: the listing begins anew, and gives what it has not given yet.
+    others may have been skipped: the listing begins again, and gives what it has not given yet.
     """
 
     page: _Page
@@ -105,7 +108,7 @@ class _Pages:
         """Yield what each page has that was not given before; no page without any.
 
         Raises:
-            AnswerError: a task's id can't be read, or the listing began anew too often.
+            AnswerError: a task's id can't be read, or the listing began again too often.
         """
         for _ in range(READINGS):
             whole = yield from self._once()
@@ -136,13 +139,16 @@ class _Pages:
 
 
 def _next_page(start: int) -> tuple[int, int]:
-    """The number and size of a large page that begins at an offset, or as little before it as possible."""
-    size = min(range(PAGE_CAP, PAGE_CAP // 2, -1), key=lambda size: start % size)
+    """The number and size of the page that has the task at an offset and the most behind it.
+
+    Among that many sizes there is one that has more than this task left: for offsets below the least common multiple of all.
+    """
+    size = max(range(PAGE_CAP, PAGE_CAP // 2, -1), key=lambda size: size - start % size)
     return start // size, size
 
 
 def _value(entry: _Entry, path: Sequence[str]) -> float | _Missing | None:
-    """The value by which a task was ordered; None if that is no finite number, or can't be known."""
+    """The value by which a task was ordered; None if that is not a finite number, or can't be known."""
     if isinstance(entry, Malformed):
         return None
     found = entry.last_metrics

@@ -2,6 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import ClassVar
+
+from msgspec import UNSET
 
 from cleanup_job.clearml_api import documents, event_files
 from cleanup_job.clearml_api.api_reader import ApiReader
@@ -10,6 +14,13 @@ from cleanup_job.clearml_api.listed_documents import Malformed
 from cleanup_job.clearml_api.listing import PAGE_CAP, chunks
 from cleanup_job.planning.paths import ModelId, TaskId
 from cleanup_job.planning.records import Model, Unreadable
+
+
+class _CreatedOf(documents.Entry, frozen=True, kw_only=True):
+    """A model with the time when it was made."""
+
+    TIMES: ClassVar[tuple[str, ...]] = ("created",)
+    created: documents.MaybeTime = UNSET
 
 
 class ModelReader(ApiReader):
@@ -52,6 +63,17 @@ class ModelReader(ApiReader):
         for task, entry in entries:
             found[TaskId(task)].append(entry.model())
         return dict(found)
+
+    def models_created(self, ids: Iterable[ModelId]) -> dict[ModelId, datetime]:
+        """When these models were made; without those that no longer exist, or whose record does not say it."""
+        found: dict[ModelId, datetime] = {}
+        for chunk in chunks(sorted(set(ids) - {""})):
+            body = {"id": chunk, "only_fields": ["id", "created"], "page": 0, "page_size": PAGE_CAP}
+            for entry in self._one_page("models", body, _CreatedOf):
+                created = None if isinstance(entry, Malformed) else documents.utc(entry.created)
+                if entry.id in chunk and created is not None:
+                    found[ModelId(entry.id)] = created
+        return found
 
     def users_of(self, models: Iterable[ModelId]) -> dict[ModelId, frozenset[TaskId]]:
         """For each of these models, the tasks that have it as an input; an empty id for a task whose id can't be read."""

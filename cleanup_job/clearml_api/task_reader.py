@@ -10,6 +10,7 @@ from cleanup_job.clearml_api.api_client import ApiClient
 from cleanup_job.clearml_api.api_reader import ApiReader
 from cleanup_job.clearml_api.datasets import Ancestors
 from cleanup_job.clearml_api.deletion_answers import MISSING_TASK
+from cleanup_job.clearml_api.event_pages import IMAGES, PLOTS
 from cleanup_job.clearml_api.listed_documents import Malformed, raw_documents
 from cleanup_job.clearml_api.listing import PAGE_CAP, Call, chunks
 from cleanup_job.clearml_api.makers import makers_of
@@ -155,6 +156,16 @@ class TaskReader(ApiReader):
     def event_files(self, tasks: Sequence[TaskId]) -> Iterator[tuple[TaskId, str | Unreadable]]:
         """The files of these tasks' debug samples and plots, each with its task; or what can't be read of its events."""
         for owner, found in event_files.uris(self._ask, self._capabilities, tasks):
+            yield TaskId(owner), found
+
+    def debug_samples(self, tasks: Sequence[TaskId]) -> Iterator[tuple[TaskId, str | Unreadable]]:
+        """The same of debug samples alone."""
+        for owner, found in event_files.uris(self._ask, self._capabilities, tasks, kinds=(IMAGES,)):
+            yield TaskId(owner), found
+
+    def plot_images(self, tasks: Sequence[TaskId]) -> Iterator[tuple[TaskId, str | Unreadable]]:
+        """The same of plots alone."""
+        for owner, found in event_files.uris(self._ask, self._capabilities, tasks, kinds=(PLOTS,)):
             yield TaskId(owner), found
 
     # -- what depends on other tasks

@@ -23,7 +23,8 @@ from cleanup_job.planning.records import ACTIVE, ARCHIVED_BY, Artifact, NotDone,
 from cleanup_job.retry import TransientError
 
 T = TypeVar("T")
-PUBLISHED = frozenset({"published", "publishing"})
+ARCHIVABLE = frozenset({"created", "completed", "failed", "stopped"})
+"""The statuses in which a task may be archived: not at work, and not published."""
 
 
 class TaskWriter(RecordDeleter):
@@ -39,7 +40,7 @@ class TaskWriter(RecordDeleter):
             have = ".".join(map(str, self._client.version))
             message = (
                 f"CLEANUP_POLICIES needs ClearML Server 1.13 or newer (API 2.27), and this one has API {have}: it can't add a "
-                "tag without writing all others, which may lose one that somebody sets at that moment. "
+                "tag without writing all others, which may lose one that someone sets at that moment. "
                 "Upgrade ClearML Server, or unset CLEANUP_POLICIES."
             )
             raise SettingsError(message)
@@ -48,7 +49,7 @@ class TaskWriter(RecordDeleter):
         """Archive tasks, with the reason ``ARCHIVED_BY`` (recording ``state_lifecycle``); gives those that were not archived.
 
         Archiving stops a run and takes a task out of its queue (recording ``state_archive``). So all are read right before, and
-        those at work, published or archived already are refused.
+        those in another status than ``ARCHIVABLE``, or archived already, are refused.
 
         Args:
             ids: The tasks. Without any, nothing is sent.
@@ -172,6 +173,6 @@ def _why_not(task: Task | Unreadable | None) -> str:
         return f"its record can't be read ({task.field})"
     if task.archived:
         return "" if task.status_reason == ARCHIVED_BY else "it was archived meanwhile"
-    if task.status in ACTIVE | PUBLISHED:
+    if task.status not in ARCHIVABLE:
         return f"its status is {task.status}"
     return ""

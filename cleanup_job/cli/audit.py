@@ -89,4 +89,4 @@ def _sum(looked: Looked) -> dict[str, Any]:
         "deletions": looked.deletions,
         "confirmed": looked.confirmed,
         "sha256": looked.hash,
-    }
+    } | ({"changes": looked.changes} if looked.changes else {})

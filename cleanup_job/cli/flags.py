@@ -60,6 +60,8 @@ def _default(value: Any) -> str:
             return str(value).lower()
         case float():
             return f"{value:.10g}"
+        case tuple():
+            return ",".join(value)
         case _:
             return str(value)
 

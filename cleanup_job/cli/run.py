@@ -11,7 +11,7 @@ from cleanup_job.cli.streams import watched
 from cleanup_job.cli.terminal import is_watched, output_for, say, warn
 from cleanup_job.errors import CleanupError
 from cleanup_job.exit_codes import ExitCode
-from cleanup_job.job import metrics, pod
+from cleanup_job.job import messages, metrics, pod
 from cleanup_job.job.pass_job import PassJob
 from cleanup_job.passes.stop import Stop
 from cleanup_job.settings.model import Settings
@@ -82,6 +82,7 @@ def _on_terminal(
 
 
 def explain(error: str, code: ExitCode, flags: Mapping[str, Any] | None = None) -> None:
-    """Explain in the termination message, in an Event and in metrics why no pass ran."""
+    """Explain in the termination message, an Event, metrics and messages why no pass ran."""
     pod.explain_failure(error, warn)
     metrics.send_failure(code, warn, flags=flags)
+    messages.send_failure(error, code, warn, flags=flags)

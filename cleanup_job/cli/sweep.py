@@ -14,7 +14,7 @@ from cleanup_job.cli.streams import watched
 from cleanup_job.cli.terminal import LEVELS, warn
 from cleanup_job.errors import CleanupError
 from cleanup_job.exit_codes import ExitCode
-from cleanup_job.job import metrics, pod
+from cleanup_job.job import messages, metrics, pod
 from cleanup_job.job.sweep_job import SweepJob
 from cleanup_job.passes.stop import Stop
 from cleanup_job.planning.sweep_outcome import Orphan, SweepReport
@@ -51,9 +51,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def explain(error: str, code: ExitCode, flags: Mapping[str, Any] | None = None) -> None:
-    """Explain in the termination message and in metrics why no sweep ran."""
+    """Explain in the termination message, metrics and messages why no sweep ran."""
     pod.write_termination_message(f"error: {error}")
     metrics.send_failure(code, warn, sweep=True, flags=flags)
+    messages.send_failure(error, code, warn, sweep=True, flags=flags)
 
 
 class _Output:

@@ -1,1 +1,1 @@
-"""The only package that sends metrics: to a Pushgateway, and by OTLP."""
+"""The only package that sends metrics, to a Pushgateway and by OTLP, and messages, through apprise."""

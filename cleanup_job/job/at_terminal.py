@@ -71,7 +71,7 @@ class PassAtTerminal(PassJob):
         self._report.stopped_by, self._report.left_is_least = StopReason.SIGINT, True
         self._close()
         self._publish()
-        self._send_metrics()
+        self._send()
         self._output.finished(self._report)
         self._leave(ExitCode.SIGINT)
 
@@ -92,8 +92,8 @@ class Plan(PassAtTerminal):
     def _publish(self) -> None:
         """Keep it for who approves it, without a word to Kubernetes."""
 
-    def _send_metrics(self) -> None:
-        """Send none: it is not the pass."""
+    def _send(self) -> None:
+        """Send nothing: it is not the pass."""
 
 
 def is_to_be_approved(planned: Report) -> bool:

@@ -6,12 +6,13 @@ What differs is the work, when it counts as done in part, and what is published 
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
 from cleanup_job.errors import CleanupError, LeaseHeldError
 from cleanup_job.exit_codes import ExitCode, StopReason
-from cleanup_job.job import metrics, pod
+from cleanup_job.job import messages, metrics, pod
 from cleanup_job.passes.stop import Stop
 from cleanup_job.report import json_lines, k8s_event
 from cleanup_job.service_task.schedule import Skipped
@@ -19,6 +20,8 @@ from cleanup_job.settings.model import Settings
 
 if TYPE_CHECKING:  # it is slow to import
     from prometheus_client import CollectorRegistry
+
+    from cleanup_job.report.message import Message
 
 
 class RunReport(Protocol):
@@ -61,6 +64,7 @@ class Job(ABC, Generic[ReportT]):
         skipped: Skipped | None = None
         try:
             metrics.check(self._settings)
+            messages.check(self._settings)
             self._check()
             with self._signals(), self._output:
                 self._look_back()
@@ -69,16 +73,17 @@ class Job(ABC, Generic[ReportT]):
             self._note_error(error)
         except Exception as error:
             # The traceback goes to the log; Kubernetes should show something, too.
-            self._explain_failure(f"unexpected error: {type(error).__name__}: {error}")
+            self._report.error = f"unexpected error: {type(error).__name__}: {error}"
+            self._explain_failure(self._report.error)
             self._report.finished, self._report.exit_code = datetime.now(UTC), ExitCode.UNEXPECTED
-            self._send_metrics()
+            self._send()
             raise
         if skipped is not None:
             return self._end_without_pass(skipped)
         if self._report.finished is None:
             self._close()
         self._publish()
-        self._send_metrics()
+        self._send()
         self._output.finished(self._report)
         return self._report.exit_code
 
@@ -87,6 +92,8 @@ class Job(ABC, Generic[ReportT]):
         if skipped.not_done is not None:
             event = k8s_event.of_run_before(f"{skipped.not_done.text}. Now: {skipped.text}", pod.NAME)
             pod.leave_event(self._settings.cluster.cronjob, self._settings.cluster.lease_namespace, event, self._warn)
+            said = partial(messages.of_failure, event.message, skipped.exit_code, self._settings.connection.api_host)
+            messages.begin(self._settings, skipped.exit_code, said, self._warn)()
         return skipped.exit_code
 
     def _work_within_lease(self) -> Skipped | None:
@@ -149,9 +156,19 @@ class Job(ABC, Generic[ReportT]):
     def _metrics(self) -> "CollectorRegistry":
         """The run as metrics."""
 
-    def _send_metrics(self) -> None:
-        """Send them to where the settings say."""
+    @abstractmethod
+    def _message(self, sender: str) -> "Message":
+        """The run as a message from this sender."""
+
+    def _has_notices(self) -> bool:
+        """Whether it announced, archived or slimmed anything."""
+        return False
+
+    def _send(self) -> None:
+        """Send its message and its metrics to where the settings say, at the same time."""
+        sent = messages.begin(self._settings, self._report.exit_code, self._message, self._warn, noticed=self._has_notices())
         metrics.send(self._settings, self._metrics, self._warn)
+        sent()
 
     @abstractmethod
     def _explain_failure(self, error: str) -> None:

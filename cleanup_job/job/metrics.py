@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cleanup_job.cluster.connection import POD_NAMESPACE
 from cleanup_job.errors import CleanupError, SettingsError
 from cleanup_job.settings.model import TABLE, Settings
-from cleanup_job.settings.sources import load
+from cleanup_job.settings.sources import only
 
 if TYPE_CHECKING:  # it is slow to import, and most runs on a terminal don't need it
     from prometheus_client import CollectorRegistry
@@ -25,7 +25,7 @@ RELEASE, NAMESPACE = "clearml-cleanup", "default"
 """What is said of a run outside of Kubernetes."""
 PROTOCOL = "http/protobuf"
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-_NEEDED = ("pushgateway", "pushgateway_verify_certificate", "otlp_endpoint", "release", "lease_namespace", "shards", "shard")
+NEEDED = ("pushgateway", "pushgateway_verify_certificate", "otlp_endpoint", "release", "lease_namespace", "shards", "shard")
 """The settings that decide where metrics go, and under which labels."""
 
 
@@ -83,11 +83,8 @@ def send_failure(
     environ: Mapping[str, str] = os.environ,
 ) -> None:
     """Send how a run ended that did not begin. Its settings may be wrong: only those are read that say where to send it."""
-    variables = {TABLE[name].env for name in _NEEDED}
-    required = {entry.env: "http://any" for entry in TABLE.values() if entry.field.is_required()}
-    given = {name: value for name, value in (flags or {}).items() if name in _NEEDED}
     with suppress(SettingsError):  # wrong itself: the run has said so
-        settings, _ = load(given, required | {name: value for name, value in environ.items() if name in variables})
+        settings = only(NEEDED, flags or {}, environ)
 
         def metrics() -> "CollectorRegistry":
             from cleanup_job.report.metrics import of_failure  # noqa: PLC0415 -- see above

@@ -20,6 +20,7 @@ from cleanup_job.passes.observers import Observers
 from cleanup_job.passes.ports import Observer, Server
 from cleanup_job.passes.stop import Stop
 from cleanup_job.planning import contradictions
+from cleanup_job.planning.lifecycle.policy import Stage
 from cleanup_job.planning.outcome import Report
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.selection import Chosen, OwnTasks
@@ -39,6 +40,8 @@ from cleanup_job.settings.sources import DEFAULT
 
 if TYPE_CHECKING:  # it is slow to import
     from prometheus_client import CollectorRegistry
+
+    from cleanup_job.report.message import Message
 
 
 class Output(RunOutput[Report], Observer, Protocol):
@@ -286,6 +289,14 @@ class PassJob(Job[Report]):
         from cleanup_job.report.metrics import of_report  # noqa: PLC0415 -- prometheus_client is slow to import
 
         return of_report(self._report)
+
+    def _has_notices(self) -> bool:
+        return any(entry.noticed or (entry.done and entry.stage is not Stage.DELETE) for entry in self._report.stages.values())
+
+    def _message(self, sender: str) -> "Message":
+        from cleanup_job.report.message import of_report  # noqa: PLC0415 -- only runs that tell someone need it
+
+        return of_report(self._report, sender)
 
     def _explain_failure(self, error: str) -> None:
         self._plan.discard()

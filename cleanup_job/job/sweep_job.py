@@ -20,6 +20,8 @@ from cleanup_job.settings.model import Settings
 if TYPE_CHECKING:  # it is slow to import
     from prometheus_client import CollectorRegistry
 
+    from cleanup_job.report.message import Message
+
 
 class SweepOutput(RunOutput[SweepReport], Protocol):
     """Shows a sweep to people or programs."""
@@ -73,6 +75,11 @@ class SweepJob(Job[SweepReport]):
         from cleanup_job.report.metrics import of_sweep  # noqa: PLC0415 -- prometheus_client is slow to import
 
         return of_sweep(self._report)
+
+    def _message(self, sender: str) -> "Message":
+        from cleanup_job.report.message import of_sweep  # noqa: PLC0415 -- only runs that tell someone need it
+
+        return of_sweep(self._report, sender)
 
     def _explain_failure(self, error: str) -> None:
         pod.write_termination_message(f"error: {error}")

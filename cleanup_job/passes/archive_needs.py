@@ -22,7 +22,7 @@ from cleanup_job.transport.splitting import Splitting
 Record = Task | Unreadable
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class ArchiveNeeds:
     """Looks up in bulk what must not be archived. For one thread."""
 
@@ -33,9 +33,9 @@ class ArchiveNeeds:
     keep_model_tags: Collection[str] = ()
     """Models with one of these tags are needed, as published ones are."""
     dry_run: bool = False
-    _kept: set[TaskId] = field(default_factory=set)
+    _kept: set[TaskId] = field(default_factory=set, init=False)
     """In a dry run, those that were due and are not archived. All others that were due before would be archived by now."""
-    _built_on: dict[TaskId, set[TaskId]] | None = None
+    _built_on: dict[TaskId, set[TaskId]] | None = field(default=None, init=False)
     """For each dataset version, those that can't be read without it; read when the first version is found."""
 
     def find(self, tasks: Sequence[Task]) -> dict[TaskId, Kept]:

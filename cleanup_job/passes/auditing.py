@@ -38,19 +38,30 @@ class Auditing:
             AuditError: the log could not be written: none of them may be deleted.
             CleanupError: the server gives no usable answer.
         """
-        missing = self._copy_records([deletion.task.id for deletion in deletions]) if self.audit.records else {}
+        return self.announce([(deletion, self.outcomes.deleted(deletion), self._why(deletion.task)) for deletion in deletions])
+
+    def announce(
+        self, planned: Sequence[tuple[Deletion, TaskOutcome, Sequence[str]]]
+    ) -> tuple[list[TaskOutcome], tuple[Deletion, ...]]:
+        """The same for what is deleted of tasks, each with the outcome that is planned for it, and why.
+
+        Raises:
+            AuditError: the log could not be written: none of it may be deleted.
+            CleanupError: the server gives no usable answer.
+        """
+        missing = self._copy_records([deletion.task.id for deletion, _, _ in planned]) if self.audit.records else {}
         kept: list[TaskOutcome] = []
-        announced: list[Deletion] = []
-        for deletion in deletions:
+        announced: list[tuple[Deletion, TaskOutcome, Sequence[str]]] = []
+        for deletion, outcome, why in planned:
             culprit = next((task for task in deletion.unit if task in missing), None)
             if culprit is None:
-                announced.append(deletion)
+                announced.append((deletion, outcome, why))
                 continue
             detail = NO_RECORD.format(why=missing[culprit])
-            kept.append(self.outcomes.of(deletion.task, Verdict.FAILED, Reason.NOT_AUDITED, detail))
+            kept.append(self.outcomes.of(deletion.task, Verdict.FAILED, Reason.NOT_AUDITED, detail, stage=outcome.stage))
         if announced:
-            self.audit.before([(deletion, self.outcomes.deleted(deletion), self._why(deletion.task)) for deletion in announced])
-        return kept, tuple(announced)
+            self.audit.before(announced)
+        return kept, tuple(deletion for deletion, _, _ in announced)
 
     def _why(self, task: Task) -> list[str]:
         """What each rule says of a task, as far as it allows the deletion; a step of a pipeline goes with its controller."""

@@ -10,8 +10,9 @@ this one.
 import sys
 import time
 from collections.abc import Collection, Container, Mapping
+from functools import cache
 
-from cleanup_job.errors import SettingsError
+from cleanup_job.errors import SettingsError, StoppedError
 from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes.archive_needs import ArchiveNeeds
 from cleanup_job.passes.auditing import Auditing
@@ -20,7 +21,7 @@ from cleanup_job.passes.by_settings import claim_index, policy_of, related_of
 from cleanup_job.passes.claim_index import ClaimIndex
 from cleanup_job.passes.file_results import FileResults
 from cleanup_job.passes.left_out import note_left_out
-from cleanup_job.passes.lifecycle import NotSlimmed, Stages, due_now
+from cleanup_job.passes.lifecycle import Stages, due_now
 from cleanup_job.passes.limits import Counted, Counting, refusal
 from cleanup_job.passes.observers import Observers
 from cleanup_job.passes.others import Others
@@ -33,6 +34,7 @@ from cleanup_job.passes.reading import Reader
 from cleanup_job.passes.remembers import Remembers
 from cleanup_job.passes.rules_now import clock_of, known_to, lifecycle_of
 from cleanup_job.passes.scheduler import Scheduler
+from cleanup_job.passes.slimming import Slimming
 from cleanup_job.passes.stop import Stop
 from cleanup_job.passes.stream import Stream
 from cleanup_job.passes.task_changes import TaskChanges
@@ -132,7 +134,7 @@ class Pass:
             raise stream.error
         if stream.selected and self._settings.related.delete_empty_projects and not self._stop.reason:
             self._delete_emptied_projects(stream.touched, names)
-        stages = self._do_stages(rules, names, budget)
+        stages = self._do_stages(rules, names, stream.backlog, budget)
         if stream.selected or (stages is not None and stages.found):
             for warning in self._storage.warnings():
                 self._warn(warning)
@@ -162,7 +164,7 @@ class Pass:
             cutoff=report.cutoff,
             own=self._own,
             chosen=chosen,
-            lifecycle=lifecycle_of(server, self._settings, known, now, self._warn),
+            lifecycle=lifecycle_of(server, self._settings, known, now, self._warn, self._time_to_stop),
         )
         if found := contradictions.of_rules(filters, rules, known):
             if not self._own.filters_edited:
@@ -267,7 +269,7 @@ class Pass:
             note_left_out(report, self._server, rules, self._time_to_stop, self._warn)
 
     # -- policies
-    def _do_stages(self, rules: Rules, names: Mapping[str, str], budget: int) -> Stages | None:
+    def _do_stages(self, rules: Rules, names: Mapping[str, str], backlog: Backlog, budget: int) -> Stages | None:
         """What policies do beside deleting; None if there are none."""
         lifecycle, run = rules.lifecycle, self._settings.run
         if lifecycle is None:
@@ -280,15 +282,10 @@ class Pass:
             split=self._split,
             others=others,
             needs=ArchiveNeeds(
-                server=self._server,
-                rules=rules,
-                split=self._split,
-                others=others,
-                keep_model_tags=related_of(self._settings).keep_model_tags,
-                dry_run=run.dry_run,
+                self._server, rules, self._split, others, related_of(self._settings).keep_model_tags, run.dry_run
             ),
-            changes=TaskChanges(self._split, outcomes, lifecycle, run.dry_run),
-            slimming=NotSlimmed(),
+            changes=TaskChanges(self._split, outcomes, lifecycle, run.dry_run, self._audit),
+            slimming=cache(lambda: self._slimming(rules, names, backlog, outcomes)),
             outcomes=outcomes,
             note=self._note,
             told=self._unreadable,
@@ -309,6 +306,27 @@ class Pass:
             report.stopped_by = self._stop.reason or report.stopped_by or StopReason.MAX_TASKS
         return stages
 
+    def _slimming(self, rules: Rules, names: Mapping[str, str], backlog: Backlog, outcomes: OutcomeBuilder) -> Slimming:
+        """What slims tasks: made for the first one, since it has to know what other records need."""
+        if rules.lifecycle is None:
+            message = "slimming without policies"
+            raise RuntimeError(message)
+        self._claims.read()
+        if self._time_to_stop():  # what others need may not be known in full
+            raise StoppedError(StopReason.SIGTERM.text)
+        policy = self._policy(rules, names, self._claims)
+        return Slimming(
+            storage=self._storage,
+            policy=policy,
+            lifecycle=rules.lifecycle,
+            planner=self._planner(policy, self._claims, backlog),
+            outcomes=outcomes,
+            split=self._split,
+            auditing=self._auditing(policy, backlog, outcomes),
+            phases=self._phases,
+            go_on=self._stop.go_on,
+        )
+
     def _policy(self, rules: Rules, names: Mapping[str, str], claims: ClaimIndex) -> Policy:
         """What the settings allow, and what the stores can do: they are made ready for the first deletion."""
         if not self._settings.run.dry_run:
@@ -318,31 +336,37 @@ class Pass:
 
     def _batches(self, policy: Policy, claims: ClaimIndex, backlog: Backlog, outcomes: OutcomeBuilder) -> Batches:
         """Put the parts together that take batches through the pass."""
-        dry_run, related = self._settings.run.dry_run, self._settings.related
-        every = dry_run and related.delete_empty_projects
         return Batches(
             storage=self._storage,
             policy=policy,
             tasks=backlog.tasks,
-            planner=Planner(
-                reader=Reader(storage=self._storage, policy=policy, claims=claims, split=self._split, made=backlog.made),
-                storage=self._storage,
-                policy=policy,
-                tasks=backlog.tasks,
-                claims=claims,
-                split=self._split,
-                deleted=self._deleted,
-                remembers=Remembers(claims=claims, deleted=self._deleted, dry_run=dry_run, every=every),
-            ),
+            planner=self._planner(policy, claims, backlog),
             files=FileResults(outcomes=outcomes, settings=self._settings.files),
             outcomes=outcomes,
             split=self._split,
             warn=self._warn,
             phases=self._phases,
-            auditing=Auditing(self._audit, policy, backlog.tasks, self._split, outcomes) if self._audit is not None else None,
+            auditing=self._auditing(policy, backlog, outcomes),
             go_on=self._stop.go_on,
             in_hand=self._stop.in_hand,
         )
+
+    def _planner(self, policy: Policy, claims: ClaimIndex, backlog: Backlog) -> Planner:
+        dry_run = self._settings.run.dry_run
+        every = dry_run and self._settings.related.delete_empty_projects
+        return Planner(
+            reader=Reader(storage=self._storage, policy=policy, claims=claims, split=self._split, made=backlog.made),
+            storage=self._storage,
+            policy=policy,
+            tasks=backlog.tasks,
+            claims=claims,
+            split=self._split,
+            deleted=self._deleted,
+            remembers=Remembers(claims=claims, deleted=self._deleted, dry_run=dry_run, every=every),
+        )
+
+    def _auditing(self, policy: Policy, backlog: Backlog, outcomes: OutcomeBuilder) -> Auditing | None:
+        return Auditing(self._audit, policy, backlog.tasks, self._split, outcomes) if self._audit is not None else None
 
     def _time_to_stop(self) -> bool:
         deadline = self._settings.limits.deadline_seconds

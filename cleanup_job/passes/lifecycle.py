@@ -9,7 +9,6 @@ It comes after the deletion of a pass, so that nothing is archived and deleted i
 import time
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from cleanup_job.errors import AnswerError, AuditError, CleanupError, LeaseHeldError, StoppedError
 from cleanup_job.exit_codes import StopReason
@@ -20,6 +19,7 @@ from cleanup_job.passes.others import Others
 from cleanup_job.passes.phases import Phases
 from cleanup_job.passes.ports import Server
 from cleanup_job.passes.rate import Rate
+from cleanup_job.passes.slimming import Slimming
 from cleanup_job.passes.task_changes import Steps, TaskChanges
 from cleanup_job.passes.windows import CHANGED
 from cleanup_job.planning.lifecycle.fate import RESTORED, Step
@@ -60,26 +60,6 @@ def due_now(server: Server, rules: Rules, others: Others, stopped: Callable[[], 
             yield record, step
 
 
-class Slims(Protocol):
-    """Slims tasks, or in a dry run says what would become of them."""
-
-    def slim(self, steps: Steps, outcomes: list[TaskOutcome] | None = None) -> list[TaskOutcome]:
-        """Slim some tasks, at most ``CHUNK``, that were read again right before; ``outcomes`` gets each as soon as it is known.
-
-        Raises:
-            CleanupError: the server gives no usable answer, or the pass has to end.
-        """
-        ...
-
-
-class NotSlimmed:
-    """Leaves tasks that are to be slimmed as they are."""
-
-    def slim(self, steps: Steps, outcomes: list[TaskOutcome] | None = None) -> list[TaskOutcome]:  # noqa: ARG002 -- as ``Slims``
-        """Nothing becomes of them."""
-        return outcomes if outcomes is not None else []
-
-
 @dataclass(slots=True, kw_only=True)
 class Stages:
     """Where a pass is with what its policies do beside deleting. For the thread that runs it alone."""
@@ -90,7 +70,8 @@ class Stages:
     others: Others
     needs: ArchiveNeeds
     changes: TaskChanges
-    slimming: Slims
+    slimming: Callable[[], Slimming]
+    """Called when there is a task to slim."""
     outcomes: OutcomeBuilder
     note: Callable[[TaskOutcome], None]
     """Gets what became of each task with which something was to be done."""
@@ -223,7 +204,7 @@ class Stages:
             outcomes += self.changes.announce([one for one in ready if one[1].announced is not None])
             outcomes += self.changes.archive([one for one in ready if one[1].stage is Stage.ARCHIVE and one[1].is_now])
         if slims := [one for one in ready if one[1].stage is Stage.SLIM and one[1].is_now]:
-            self.slimming.slim(slims, outcomes)
+            self.slimming().slim(slims, outcomes)
 
     def _look_again(self, chunk: Steps, outcomes: list[TaskOutcome]) -> list[tuple[Task, Step]]:
         """Read tasks once more, right before they are changed; gives those with which the same is to be done as before."""

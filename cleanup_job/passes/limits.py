@@ -140,9 +140,7 @@ def refusal(limits: LimitSettings, counted: Counted | None, names: Mapping[str, 
     what = "; ".join(text for text, _ in found)
     higher = " and ".join(dict.fromkeys(way_out for _, way_out in found))
     nothing = "nothing was deleted or changed" if counted.staged else "nothing was deleted"
-    return RefusedError(
-        f"{what}: {nothing}. If that is what you want, set {higher} for one pass; a dry run lists them."
-    )
+    return RefusedError(f"{what}: {nothing}. If that is what you want, set {higher} for one pass; a dry run lists them.")
 
 
 _Found = list[tuple[str, str]]

@@ -30,7 +30,7 @@ LOOKS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class Look:
     """A last look at some tasks, and at who else needs what they made."""
 
     details: Mapping[TaskId, Detail | Unreadable]
@@ -41,6 +41,7 @@ class _Look:
     children: frozenset[TaskId]
 
     def models_made_by(self, task: TaskId) -> frozenset[ModelId]:
+        """The ids of a task's own models."""
         return frozenset(model.id for model in self.models.get(task, ()))
 
 
@@ -48,7 +49,7 @@ class _Look:
 class _Settled:
     """The look that counts, with the outputs, read again if they, or claims on them, had changed."""
 
-    look: _Look
+    look: Look
     ids: Sequence[TaskId]
     """The tasks that are still there."""
     outputs: Mapping[TaskId, Outputs]
@@ -103,7 +104,7 @@ class Planner:
             listed=look.listed,
             changing=settled.changing,
             published_children=look.children,
-            unreadable=self._unreadable(look, ids),
+            unreadable=self.unreadable(look, ids),
         )
         return batch, look.details
 
@@ -112,7 +113,7 @@ class Planner:
         ids = [task for unit in units for task in unit if task in read.outputs]
         outputs, made = dict(read.outputs), dict(read.models)
         for _ in range(LOOKS):
-            look = self._look(server, units, ids)
+            look = self.look(server, units, ids)
             apart = self._apart(look, ids)
             again = [task for task in ids if _has_changed(outputs[task], apart[task], look.models_made_by(task), made[task])]
             if not again:
@@ -123,11 +124,11 @@ class Planner:
             ids = [task for task in ids if task not in again or task in fresh.outputs]
         return _Settled(look, ids, outputs, apart, frozenset(again))
 
-    def _apart(self, look: _Look, ids: Sequence[TaskId]) -> dict[TaskId, frozenset[str]]:
+    def _apart(self, look: Look, ids: Sequence[TaskId]) -> dict[TaskId, frozenset[str]]:
         """For each task the ``KINDS`` in which its single files have to be known, by the claims on them."""
         return {task: kinds_apart(task, look.guard.claims.get(task, ()), self.policy) for task in ids}
 
-    def _look(self, server: Server, units: Sequence[Unit], ids: Sequence[TaskId]) -> _Look:
+    def look(self, server: Server, units: Sequence[Unit], ids: Sequence[TaskId]) -> Look:
         """Read the models that these tasks made, then who else needs these or their files, then the tasks once more."""
         self._catch_up()
         models = server.models_of(ids) if ids else {}
@@ -143,7 +144,7 @@ class Planner:
         details = server.details(ids)
         guard = protection(own, references, _units_of(units), self.deleted, self.storage.locate)
         listed = _existing_outputs(server, details, {model.id for model in own})
-        return _Look(details, models, references, guard, listed, children)
+        return Look(details, models, references, guard, listed, children)
 
     def _catch_up(self) -> None:
         """Read the claims that came since. A failure of that is not a single task's, so it ends the pass."""
@@ -159,7 +160,7 @@ class Planner:
         now = {model.id: model for model in server.models(asked)} if asked else {}
         return {task: _as_now(found, now) for task, found in claims.items()}
 
-    def _guard_links(self, look: _Look, units: Sequence[Unit], outputs: Iterable[Outputs]) -> Protection:
+    def _guard_links(self, look: Look, units: Sequence[Unit], outputs: Iterable[Outputs]) -> Protection:
         """The same protection, with the claims on files that these tasks only link to if such files may be deleted."""
         links = {link.path for found in outputs for link in found.linked if link.store in self.policy.links}
         if not links:
@@ -168,7 +169,7 @@ class Planner:
         own = [model for made in look.models.values() for model in made]
         return protection(own, references, _units_of(units), self.deleted, self.storage.locate)
 
-    def _unreadable(self, look: _Look, ids: Sequence[TaskId]) -> dict[TaskId, Unreadable]:
+    def unreadable(self, look: Look, ids: Sequence[TaskId]) -> dict[TaskId, Unreadable]:
         """Tasks of which something can't be read: the record, a model, who uses that, or a record that may need their files."""
         found = {task: one for task, one in look.details.items() if isinstance(one, Unreadable)}
         for task in ids:
@@ -183,7 +184,7 @@ def _has_changed(found: Outputs, apart: frozenset[str], models: frozenset[ModelI
     return bool(apart & found.forgotten) or models != models_before
 
 
-def _unreadable_model(look: _Look, task: TaskId) -> str:
+def _unreadable_model(look: Look, task: TaskId) -> str:
     """What can't be read of a task's models or of the tasks that use them; empty if there is nothing."""
     models = look.models.get(task, ())
     for model in models:

@@ -30,7 +30,14 @@ from cleanup_job.planning.sharding import Share
 from cleanup_job.planning.sweep_outcome import Orphan
 
 
-class RulesServer(Protocol):
+class RankServer(Protocol):
+    """ClearML Server, asked for the last and the best tasks."""
+
+    def tasks_of(self, query: Query, share: Share = ...) -> Iterator[Task | Unreadable]: ...
+    def best_tasks(self, project: str, metric: str, *, highest: bool, hidden: bool = False) -> Iterator[list[Scored]]: ...
+
+
+class RulesServer(RankServer, Protocol):
     """ClearML Server, asked for all that decides which tasks the settings select."""
 
     @property
@@ -50,8 +57,6 @@ class LifecycleServer(Protocol):
 
     def check_lifecycle(self) -> None: ...
     def me(self) -> str: ...
-    def tasks_of(self, query: Query, share: Share) -> Iterator[Task | Unreadable]: ...
-    def best_tasks(self, project: str, metric: str, *, highest: bool) -> Iterator[list[Scored]]: ...
     def archive_tasks(self, ids: Sequence[TaskId], *, message: str) -> dict[TaskId, NotDone]: ...
     def change_tags(self, ids: Sequence[TaskId], *, add: Collection[str] = (), remove: Collection[str] = ()) -> None: ...
     def remove_artifacts(self, task: TaskId, gone: Collection[Artifact]) -> bool: ...
@@ -83,6 +88,9 @@ class Server(RulesServer, LifecycleServer, Protocol):
     def delete_project(self, project: str) -> None: ...
     def dataset_ancestors(self) -> Iterator[tuple[TaskId, frozenset[TaskId]]]: ...
     def event_files(self, tasks: Sequence[TaskId]) -> Iterator[tuple[TaskId, str | Unreadable]]: ...
+    def debug_samples(self, tasks: Sequence[TaskId]) -> Iterator[tuple[TaskId, str | Unreadable]]: ...
+    def plot_images(self, tasks: Sequence[TaskId]) -> Iterator[tuple[TaskId, str | Unreadable]]: ...
+    def models_created(self, ids: Iterable[ModelId]) -> dict[ModelId, datetime]: ...
     def model_event_files(self, models: Sequence[ModelId]) -> Iterator[tuple[ModelId, str | Unreadable]]: ...
     def delete_tasks(
         self, ids: Sequence[TaskId], *, force: bool, keep_models: bool = False
@@ -111,9 +119,9 @@ class Storage(Protocol):
 
 
 class Audit(Protocol):
-    """Keeps what is deleted: called right before each deletion, and after it. Safe to use from many threads.
+    """Keeps what is deleted or changed: called right before each deletion or change, and after it. Safe to use from many threads.
 
-    Each method raises ``AuditError`` if its lines could not be written. Nothing is deleted then.
+    Each method raises ``AuditError`` if its lines could not be written. Nothing is deleted or changed then.
     """
 
     @property
@@ -126,8 +134,15 @@ class Audit(Protocol):
     def before(self, planned: Sequence[tuple[Deletion, TaskOutcome, Sequence[str]]]) -> None:
         """Take what is deleted next, each task with the outcome that is planned for it, and why it may be deleted."""
 
+    def before_stage(self, planned: Sequence[tuple[Task, TaskOutcome, Sequence[str], Sequence[str]]]) -> None:
+        """Take what policies do next, apart from deletion: archive, slim, announce.
+
+        Each task as it was read last, with the outcome that is planned for it (its verdict and stage say what is done), why it
+        may be done, one text for each rule, and the URIs of what is removed with it.
+        """
+
     def after(self, outcomes: Iterable[TaskOutcome]) -> None:
-        """Take what became of it."""
+        """Take what became of tasks that ``before`` or ``before_stage`` took."""
 
     def before_project(self, project: Project) -> None:
         """Take an emptied project that is deleted next."""

@@ -1,15 +1,17 @@
 """By which clock ages count, and what the rules are at this moment, for passes and for commands that tell of them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
 from cleanup_job.passes.ports import RulesServer
+from cleanup_job.passes.ranks import RankReader
 from cleanup_job.planning import clock
 from cleanup_job.planning.clock import Clock
-from cleanup_job.planning.filters import Known
+from cleanup_job.planning.filters import PROJECTS, Known, resolved
 from cleanup_job.planning.lifecycle.fate import Lifecycle
+from cleanup_job.planning.lifecycle.policy import PolicyFile
 from cleanup_job.planning.selection import Rules, resolve
 from cleanup_job.settings.filters import FilterSettings
 from cleanup_job.settings.model import Settings
@@ -46,10 +48,17 @@ def known_to(server: RulesServer, projects: Mapping[str, str]) -> Known:
     return Known(projects, cache(server.users), server.tag_exists, server.has_tasks)
 
 
-def lifecycle_of(
-    server: RulesServer, settings: Settings, known: Known, now: datetime, warn: Callable[[str], None]
+def lifecycle_of(  # noqa: PLR0913, PLR0917 -- as `resolve`
+    server: RulesServer,
+    settings: Settings,
+    known: Known,
+    now: datetime,
+    warn: Callable[[str], None],
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Lifecycle | None:
-    """The policies at a moment; None if there are none.
+    """The policies at a moment; None if there are none. What they keep as the last or the best of a project is read.
+
+    Once ``stopped`` says so, what is not read by then counts as kept.
 
     Raises:
         SettingsError: what a policy names does not exist.
@@ -60,14 +69,26 @@ def lifecycle_of(
         return None
     shortest = FilterSettings.model_fields["delete_threshold_days"].default
     is_set = filters.delete_threshold_days != shortest
+    file, me = document.resolved(known, warn), server.me()
     return Lifecycle(
-        document.resolved(known, warn),
+        _with_ranks(server, filters, known, file, me, stopped),
         now,
-        server.me(),
+        me,
         floor=now - timedelta(days=filters.delete_threshold_days) if is_set else None,
         archived_for=timedelta(days=filters.archived_for_days),
         slims=filters.force_delete,
     )
+
+
+def _with_ranks(  # noqa: PLR0913, PLR0917 -- as `lifecycle_of`
+    server: RulesServer, filters: FilterSettings, known: Known, file: PolicyFile, me: str, stopped: Callable[[], bool]
+) -> PolicyFile:
+    if not any(policy.keep.is_ranked for policy in file.policies):
+        return file
+    only = resolved("projects", filters.projects, PROJECTS, known, lambda _: None) if filters.projects else None
+    hidden = filters.include_hidden or filters.include_pipeline_steps
+    ranks = RankReader(server, file, projects=only, hidden=hidden, stopped=stopped).read(me)
+    return replace(file, kept_by_rank=ranks.kept)
 
 
 def clock_of(server: RulesServer) -> Clock:

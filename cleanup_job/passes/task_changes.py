@@ -7,7 +7,7 @@ from functools import partial
 from typing import TypeVar
 
 from cleanup_job.errors import AnswerError
-from cleanup_job.passes.ports import Server
+from cleanup_job.passes.ports import Audit, Server
 from cleanup_job.planning.lifecycle.fate import Lifecycle, Step, TagChange
 from cleanup_job.planning.lifecycle.marks import begins
 from cleanup_job.planning.lifecycle.policy import Stage
@@ -30,6 +30,8 @@ class TaskChanges:
     outcomes: OutcomeBuilder
     lifecycle: Lifecycle
     dry_run: bool = False
+    audit: Audit | None = None
+    """Gets what is archived and announced before it is; None without ``CLEANUP_AUDIT``. A dry run writes nothing there."""
 
     def archive(self, steps: Steps) -> list[TaskOutcome]:
         """Archive tasks, and note the date on them.
@@ -38,6 +40,9 @@ class TaskChanges:
         """
         if self.dry_run:
             return [self._done(task, step, Verdict.WOULD_ARCHIVE) for task, step in steps]
+        return self._audited(steps, Verdict.ARCHIVED, self._archive)
+
+    def _archive(self, steps: Steps) -> list[TaskOutcome]:
         refused: dict[TaskId, NotDone | Exception] = {}
         for policy, ids in _grouped((step.policy.name, task.id) for task, step in steps).items():
             message = f"archived by the policy {policy!r} (CLEANUP_POLICIES)"
@@ -59,12 +64,29 @@ class TaskChanges:
 
     def announce(self, steps: Steps) -> list[TaskOutcome]:
         """Put the notices of stages to come on tasks."""
-        verdict = Verdict.WOULD_NOTICE if self.dry_run else Verdict.NOTICED
-        failed = {} if self.dry_run else self._change([(task.id, step.tags) for task, step in steps])
+        if self.dry_run:
+            return [self._done(task, step, Verdict.WOULD_NOTICE) for task, step in steps]
+        return self._audited(steps, Verdict.NOTICED, self._announce)
+
+    def _announce(self, steps: Steps) -> list[TaskOutcome]:
+        failed = self._change([(task.id, step.tags) for task, step in steps])
         return [
-            self._not_done(task, step, failed[task.id]) if task.id in failed else self._done(task, step, verdict)
+            self._not_done(task, step, failed[task.id]) if task.id in failed else self._done(task, step, Verdict.NOTICED)
             for task, step in steps
         ]
+
+    def _audited(self, steps: Steps, verdict: Verdict, change: Callable[[Steps], list[TaskOutcome]]) -> list[TaskOutcome]:
+        """Change tasks between the lines of the audit log, if there is one, and say what became of them.
+
+        Raises:
+            AuditError: the log could not be written. Before the change, none of them is changed.
+        """
+        if self.audit is None or not steps:
+            return change(steps)
+        self.audit.before_stage([(task, self._done(task, step, verdict), [_why(step)], ()) for task, step in steps])
+        outcomes = change(steps)
+        self.audit.after(outcomes)
+        return outcomes
 
     def put_right(self, steps: Steps) -> list[TaskOutcome]:
         """Change tags that are not true any more; gives the outcomes of those alone with which that failed."""
@@ -111,6 +133,11 @@ def _grouped(pairs: Iterable[tuple[Key, TaskId]]) -> dict[Key, list[TaskId]]:
     for key, one in pairs:
         groups[key].append(one)
     return groups
+
+
+def _why(step: Step) -> str:
+    """The rule by which a stage comes, for the audit log."""
+    return f"policy {step.policy.name!r} wants the stage {step.stage} from {step.due} on"
 
 
 def _archive(server: Server, tasks: Sequence[TaskId], *, message: str) -> dict[TaskId, NotDone]:

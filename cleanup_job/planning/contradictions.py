@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cleanup_job.planning.filters import FILTERS, PROJECTS, RULES, Effect, Known, variable
-from cleanup_job.planning.selection import DRAFT, Rules
+from cleanup_job.planning.records import DRAFT
+from cleanup_job.planning.selection import Rules
 
 Ids = Mapping[str, frozenset[str]]
 """What each filter that is set stands for."""

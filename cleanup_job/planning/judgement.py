@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cleanup_job.planning.filters import RULES, ActiveFilter, Effect, variable
-from cleanup_job.planning.records import ACTIVE, Task
-from cleanup_job.planning.selection import DRAFT, Rules
+from cleanup_job.planning.lifecycle.fate import Lifecycle
+from cleanup_job.planning.lifecycle.marks import begins
+from cleanup_job.planning.lifecycle.policy import LifecyclePolicy, Stage, duration_text
+from cleanup_job.planning.records import ACTIVE, DRAFT, Task
+from cleanup_job.planning.selection import Rules
 
 CUTOFF = "CLEANUP_DELETE_THRESHOLD_DAYS"
 GRACE = "CLEANUP_ARCHIVED_FOR_DAYS"
 FORCE = "CLEANUP_FORCE_DELETE"
 HIDDEN = "CLEANUP_INCLUDE_HIDDEN"
 STEPS = "CLEANUP_INCLUDE_PIPELINE_STEPS"
+POLICIES = "CLEANUP_POLICIES"
 _VERBS = {
     Effect.ONLY: ("is selected by", "is not selected by"),
     Effect.EXCLUDE: ("is not left out by", "is left out by"),
@@ -65,6 +69,8 @@ def _judged(rules: Rules, task: Task) -> Iterator[Judgement]:
         yield Judgement("", allows=False, text="is a public example, which belongs to the server")
     yield from (_filtered(rules, one, task) for one in rules.keep)
     yield from _by_threshold_rule(rules, task)
+    if rules.lifecycle is not None and not rules.is_own_run(task):
+        yield from _by_policies(rules, rules.lifecycle, task)
 
 
 def _by_threshold_rule(rules: Rules, task: Task) -> Iterator[Judgement]:
@@ -76,6 +82,35 @@ def _by_threshold_rule(rules: Rules, task: Task) -> Iterator[Judgement]:
         yield Judgement(
             variable(RULES), allows=False, text="is in a project that is new: which threshold it has is not known yet"
         )
+
+
+def _by_policies(rules: Rules, life: Lifecycle, task: Task) -> Iterator[Judgement]:
+    policy = life.file.of(task)
+    if life.by_project and rules.is_new_project(task.project):
+        yield Judgement(POLICIES, allows=False, text="is in a project that is new: which policy counts for it is not known yet")
+    if policy is None:
+        yield Judgement(POLICIES, allows=False, text="is matched by no policy, so it is left alone")
+        return
+    if kept := life.keeps(task):
+        yield Judgement(POLICIES, allows=False, text=f"is kept: {kept}")
+    due = life.due(task, Stage.DELETE)
+    if due is None:
+        never = "which deletes nothing" if policy.delete is None else "and of an unknown age"
+        yield Judgement(POLICIES, allows=False, text=f"is matched by policy {policy.name!r}, {never}")
+        return
+    allows = due <= life.now
+    verb = "is due since" if allows else "is not due before"
+    yield Judgement(POLICIES, allows=allows, text=f"{verb} {moment(due)} (policy {policy.name!r})")
+    if policy.notice:
+        yield _notice(life, policy, task)
+
+
+def _notice(life: Lifecycle, policy: LifecyclePolicy, task: Task) -> Judgement:
+    day = life.announced(task, Stage.DELETE)
+    if day is None:
+        text = f"is not announced yet, which policy {policy.name!r} does {duration_text(policy.notice)} before"
+        return Judgement(POLICIES, allows=False, text=text)
+    return Judgement(POLICIES, allows=begins(day) <= life.now, text=f"is announced for {day} (policy {policy.name!r})")
 
 
 def _put_away(rules: Rules, task: Task) -> Judgement:
@@ -92,12 +127,21 @@ def _put_away(rules: Rules, task: Task) -> Judgement:
 def _age(rules: Rules, task: Task) -> Judgement:
     threshold = rules.threshold(task)
     by_rule = threshold is not None and threshold.cutoff is not None
-    cutoff = threshold.cutoff if threshold is not None and threshold.cutoff is not None else rules.cutoff
+    life = None if rules.is_own_run(task) else rules.lifecycle
+    if life is not None and not by_rule and life.floor is None:
+        known = task.active is not None and task.active < life.now
+        return Judgement("", known, f"was last active {moment(task.active)}{'' if known else ', which is not past'}")
+    cutoff = threshold.cutoff if threshold is not None and threshold.cutoff is not None else _least_age(rules, life)
     setting = variable(RULES) if by_rule else CUTOFF
     by = "last reported" if task.status in ACTIVE else "was last active"
     of = f" ({threshold.text!r} in {setting})" if by_rule and threshold is not None else f" ({setting})"
-    allows = rules.is_old_enough(task, task.active)
+    allows = task.active is not None and task.active < cutoff
     return Judgement(setting, allows, f"{by} {moment(task.active)}, {'' if allows else 'not '}before {moment(cutoff)}{of}")
+
+
+def _least_age(rules: Rules, life: Lifecycle | None) -> datetime:
+    """The general threshold; with policies, that by which the settings narrow them."""
+    return rules.cutoff if life is None or life.floor is None else life.floor
 
 
 def _grace(rules: Rules, before: datetime, task: Task) -> Judgement:

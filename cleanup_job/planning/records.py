@@ -15,6 +15,8 @@ RUN_TAG = "clearml-cleanup"
 DELETED_PREFIX = "__DELETED__"
 """What the server puts before the id of a record that was deleted, where other records name it."""
 ACTIVE = frozenset({"in_progress", "queued"})
+DRAFT = "created"
+"""The status of a task that never ran."""
 ARCHIVED_BY = "clearml-cleanup"
 """The ``status_reason`` of a task that a policy has archived."""
 LEFT_TAG = "tasks left"

@@ -25,9 +25,7 @@ from cleanup_job.planning.filters import (
 from cleanup_job.planning.lifecycle.fate import Lifecycle, Step
 from cleanup_job.planning.lifecycle.policy import Stage
 from cleanup_job.planning.paths import TaskId
-from cleanup_job.planning.records import ACTIVE, RUN_TAG, Task, Unreadable
-
-DRAFT = "created"
+from cleanup_job.planning.records import ACTIVE, DRAFT, RUN_TAG, Task, Unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,13 +282,8 @@ class Rules:
         if self.lifecycle is None or not self.has_policies(task):
             return None
         step = self.lifecycle.put_right(task) if self.keeps(task) else self.lifecycle.step(task)
-        return step if step is not None and self._permits(task, step) else None
-
-    def _permits(self, task: Task, step: Step) -> bool:
-        """Whether a threshold of its project, and a plan that was approved, allow a step."""
         approved = self.chosen.digests.get(task.id) if self.chosen is not None else None
-        is_late_enough = step.stage is not Stage.SLIM or not step.is_now or self.is_old_enough(task, task.active)
-        return is_late_enough and (approved is None or approved == step.digest(task))
+        return step if step is not None and approved in {None, step.digest(task)} else None
 
     def has_policies(self, task: Task) -> bool:
         """Whether policies may change a task, by everything but them."""
@@ -353,6 +346,8 @@ def resolve(  # noqa: PLR0913 -- the settings, and what they are measured by
         SettingsError: a project, user or tag that an exclusion, a keep rule or a threshold names matches nothing.
     """
     found = active(filters, known, warn)
+    thresholds = tuple(_resolved_threshold(rule, now, known) for rule in filters.threshold_rules)
+    floors = tuple((one.projects, one.cutoff) for one in thresholds if one.cutoff is not None)
     return Rules(
         cutoff=cutoff,
         archived_before=now - timedelta(days=filters.archived_for_days) if filters.archived_for_days else None,
@@ -360,14 +355,14 @@ def resolve(  # noqa: PLR0913 -- the settings, and what they are measured by
         only=found[Effect.ONLY],
         exclude=found[Effect.EXCLUDE],
         keep=found[Effect.KEEP],
-        thresholds=tuple(_resolved_threshold(rule, now, known) for rule in filters.threshold_rules),
+        thresholds=thresholds,
         include_hidden=filters.include_hidden,
         include_pipeline_steps=filters.include_pipeline_steps,
         known_projects=frozenset(known.projects),
         pipeline_projects=frozenset(i for i, name in known.projects.items() if ".pipelines" in name.split("/")),
         own=own or OwnTasks(),
         chosen=chosen,
-        lifecycle=lifecycle,
+        lifecycle=lifecycle and replace(lifecycle, floors=floors),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
 
@@ -13,17 +14,20 @@ Log = tuple[str, Callable[[], Iterator[bytes]]]
 """A log's name, and what reads its lines."""
 DELETE = frozenset({"delete", "delete_project", "delete_orphan"})
 """Events of lines that say what is going to be deleted."""
+STAGES = MappingProxyType({"archive": "archived", "slim": "slimmed", "notice": "noticed"})
+"""Events of lines that say what a policy is going to do apart from deletion, each with that of the line from after it."""
+BEFORE = DELETE | STAGES.keys()
 
 
 @dataclass(slots=True)
 class Found:
-    """What a log says of one deletion."""
+    """What a log says of one deletion, or of one change by a policy."""
 
     log: str
     begin: Line
     """The first line of the log: who, from where, with which settings."""
     delete: Line
-    """The line from before the deletion."""
+    """The line from before it."""
     result: Line | None = None
     """The line from after it; None if the run was ended before it could say, or the line is missing."""
     record: Mapping[str, Any] | None = None
@@ -31,7 +35,7 @@ class Found:
 
     @property
     def verdict(self) -> str:
-        """What became of it: ``deleted``, ``failed`` and so on; ``unconfirmed`` if the log does not say."""
+        """What became of it: ``deleted``, ``archived``, ``failed`` and so on; ``unconfirmed`` if the log does not say."""
         return str(self.result["verdict"]) if self.result is not None else "unconfirmed"
 
     def as_document(self) -> dict[str, Any]:
@@ -63,9 +67,11 @@ class Looked:
     """The hash of its last line."""
     begin: Line = field(default_factory=dict)
     deletions: int = 0
-    """Deletions that it announces, and ..."""
+    """Deletions that it announces."""
+    changes: int = 0
+    """Changes by policies that it announces: tasks that are archived, slimmed or get a notice."""
     confirmed: int = 0
-    """... those of which it says what became of them."""
+    """Those of all these of which it says what became of them."""
     found: list[Found] = field(default_factory=list)
 
 
@@ -87,7 +93,7 @@ class Wanted:
         return bool(self.tasks or self.files or self.projects)
 
     def has(self, line: Line) -> bool:
-        """Whether a line about a deletion is about one of these."""
+        """Whether a line from before a deletion or change is about one of these."""
         if line["event"] == "delete_project":
             return not self.projects.isdisjoint({line["project"], line["project_id"]})
         return line["task"] in self.tasks or any(_names(line, file) for file in self.files)
@@ -130,7 +136,7 @@ class _Looking:
         if event == "record":
             if self.wanted.records and key in self.wanted.tasks:
                 self.records[key] = line["record"]
-        elif event in DELETE:
+        elif event in BEFORE:
             if self.wanted.has(line):
                 self.announced[key] = Found(self.looked.log, self.looked.begin, line, record=self.records.pop(key, None))
                 self.looked.found.append(self.announced[key])
@@ -158,6 +164,7 @@ def _count(looked: Looked, link: Link) -> None:
     if link.number == 1:
         looked.begin = link.fields
     looked.deletions += event in DELETE
+    looked.changes += event in STAGES
     looked.confirmed += "verdict" in link.fields
     looked.ended = event == "end"
 
@@ -169,7 +176,15 @@ def _names(line: Line, wanted: str) -> bool:
     paths = (*line.get("paths", ()), *line.get("linked", ()))
     if any(_is_path(path, way) for path in paths for way in ways):
         return True
+    if any(_is_uri(uri, way) for uri in line.get("uris", ()) for way in ways):
+        return True
     return any(model["uri"] in {wanted, redacted(wanted)} for model in line.get("models", ()))
+
+
+def _is_uri(uri: str, way: str) -> bool:
+    """Whether a way to a file is a URI, without its scheme, ends it, or leads below it."""
+    whole = f"/{uri.partition('://')[2].strip('/')}"
+    return any(one.endswith(way) or way.startswith(f"{one}/") for one in (whole, unquote(whole)))
 
 
 def _is_path(path: Line, way: str) -> bool:

@@ -6,8 +6,8 @@ from typing import Any
 from cleanup_job.report.audit_log import Found, Looked
 from cleanup_job.report.formatting import at_least, counted, moment
 
-_KINDS = {"delete": "task", "delete_project": "project", "delete_orphan": "folder"}
-"""What a line before a deletion is about."""
+_KINDS = {"delete_project": "project", "delete_orphan": "folder"}
+"""What a line from before is about, if it is not a task."""
 
 
 def state(looked: Looked) -> str:
@@ -16,7 +16,8 @@ def state(looked: Looked) -> str:
     if looked.problem:
         return f"CHANGED. {lines}, then {looked.problem}. Nothing from there on can be relied on."
     deletions = counted(looked.deletions, "deletion") if looked.deletions else "no deletions"
-    unconfirmed = looked.deletions - looked.confirmed
+    deletions += f", {counted(looked.changes, 'change')} by policies" if looked.changes else ""
+    unconfirmed = looked.deletions + looked.changes - looked.confirmed
     without = f", {unconfirmed:,} without a result" if unconfirmed > 0 else ""
     text = f"{lines}, {deletions}{without}. Last hash: {looked.hash or 'none'}"
     if looked.torn:
@@ -27,15 +28,21 @@ def state(looked: Looked) -> str:
 
 
 def facts(found: Found) -> Iterator[tuple[str, str]]:
-    """What a log says of one deletion, each with its name."""
+    """What a log says of one deletion or change, each with its name."""
     line, begin = found.delete, found.begin
-    yield _KINDS[str(line["event"])], _name(line)
+    yield _KINDS.get(str(line["event"]), "task"), _name(line)
     yield "result", _result(found)
     yield "when", moment(str(line["time"]))
     yield "by", f"{_who(begin)}, server {begin['server']}"
+    if policy := line.get("policy"):
+        yield "policy", policy
+    if line["event"] == "notice" and line["due"]:
+        yield "notice", f"{line['stage']} from {str(line['due'])[:10]} on"
     yield "why", _why(line, dict(begin["settings"]))
     for path in (*line.get("paths", ()), *line.get("linked", ())):
         yield "files", _path(path)
+    for uri in line.get("uris", ()):
+        yield "removes", uri
     for model in line.get("models", ()):
         yield "model", f"{model['model']} {model['uri']}"
 

@@ -3,6 +3,7 @@
 The lines are described in docs/audit.md. A log that failed once is not written to again: its chain would have a gap.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
@@ -14,12 +15,14 @@ import msgspec
 
 from cleanup_job.errors import AnswerError, AuditError
 from cleanup_job.planning.deletion import Deletion
-from cleanup_job.planning.outcome import Report, TaskOutcome
+from cleanup_job.planning.lifecycle.policy import Stage
+from cleanup_job.planning.outcome import NOTICES, Report, TaskOutcome
 from cleanup_job.planning.paths import LinkedFile, OwnedPath, PartOfFolder, TaskFile, TaskId
-from cleanup_job.planning.records import Model, Project
+from cleanup_job.planning.records import Model, Project, Task
 from cleanup_job.planning.sweep_outcome import Orphan, SweepReport
 from cleanup_job.redaction import cleaned
 from cleanup_job.report.audit_chain import Chain, hash_of_settings
+from cleanup_job.report.audit_log import STAGES
 
 SCHEMA = 1
 """Raised when a field is removed or changes its meaning; new fields don't raise it."""
@@ -83,6 +86,8 @@ class AuditLog:
     _turns: Lock = field(default_factory=Lock, init=False)
     """For large records: as objects, several at the same time would take much memory."""
     _failure: AuditError | None = field(default=None, init=False)
+    _at_a_stage: dict[TaskId, str] = field(default_factory=dict, init=False)
+    """The event of the line from before, for each task that a policy is changing right now."""
 
     def begin(self, run: str, who: Who, started: datetime, settings: Sequence[tuple[str, str]]) -> None:
         """Write the first line: who deletes, from where, with which settings. ``run`` is what runs: ``pass`` or ``sweep``.
@@ -118,13 +123,26 @@ class AuditLog:
         what = f"the lines of {len(planned)} task{'' if len(planned) == 1 else 's'}"
         self._write(what, (_deletion(*one) for one in planned), lasting=True)
 
+    def before_stage(self, planned: Sequence[tuple[Task, TaskOutcome, Sequence[str], Sequence[str]]]) -> None:
+        """Write what policies do as soon as this returns, apart from deletion.
+
+        Each task comes with the outcome that is planned for it, why it may be done, and the URIs of what is removed with it.
+
+        Raises:
+            AuditError: it could not be written: nothing of it may be done.
+        """
+        what = f"the lines of {len(planned)} task{'' if len(planned) == 1 else 's'}"
+        self._at_a_stage |= {task.id: _event(outcome) for task, outcome, *_ in planned}
+        self._write(what, (_stage(*one) for one in planned), lasting=True)
+
     def after(self, outcomes: Iterable[TaskOutcome]) -> None:
         """Write what became of these tasks.
 
         Raises:
             AuditError: it could not be written.
         """
-        self._write("what became of some tasks", (_line("deleted", **_result(outcome)) for outcome in outcomes))
+        events = ((STAGES.get(self._at_a_stage.pop(outcome.task, ""), "deleted"), outcome) for outcome in outcomes)
+        self._write("what became of some tasks", (_line(event, **_result(outcome)) for event, outcome in events))
 
     def before_project(self, project: Project) -> None:
         """Write that an emptied project is deleted as soon as this returns.
@@ -230,15 +248,11 @@ def _filled(fields: Mapping[str, Any]) -> dict[str, Any]:
 def _deletion(deletion: Deletion, outcome: TaskOutcome, why: Sequence[str]) -> dict[str, Any]:
     task = deletion.task
     shown = {
-        "name": task.name,
-        "project": outcome.project,
-        "type": task.type,
-        "user": task.user,
-        "tags": task.tags,
-        "system_tags": task.system_tags,
+        **_shown(task, outcome),
         "protected": deletion.protected,
         "external": deletion.external,
-        "setting": "threshold_rules" if outcome.rule else "delete_threshold_days",
+        "setting": "policies" if outcome.policy else "threshold_rules" if outcome.rule else "delete_threshold_days",
+        **({"policy": outcome.policy} if outcome.policy else {}),
         "rule": outcome.rule or None,
         "why": why,
     }
@@ -261,6 +275,42 @@ def _deletion(deletion: Deletion, outcome: TaskOutcome, why: Sequence[str]) -> d
         external_count=deletion.external_count,
         together_with=[other for other in deletion.unit if other != task.id],
     )
+
+
+def _event(outcome: TaskOutcome) -> str:
+    """What is done with a task at its stage; a notice of any stage only announces it."""
+    if outcome.stage is None or outcome.stage is Stage.DELETE or outcome.verdict in NOTICES:
+        return "notice"
+    return outcome.stage.value
+
+
+def _stage(task: Task, outcome: TaskOutcome, why: Sequence[str], uris: Sequence[str]) -> dict[str, Any]:
+    shown = {**_shown(task, outcome), "policy": outcome.policy, "rule": outcome.rule or None, "why": why, "uris": uris}
+    return _line(
+        _event(outcome),
+        task=task.id,
+        **cleaned(shown),
+        project_id=task.project,
+        status=task.status,
+        active=_time(task.active) if task.active else None,
+        stage=outcome.stage.value if outcome.stage else None,
+        due=_time(outcome.due) if outcome.due else None,
+        files=outcome.files,
+        bytes=outcome.bytes,
+        unsized=outcome.unsized,
+    )
+
+
+def _shown(task: Task, outcome: TaskOutcome) -> dict[str, Any]:
+    """What lines from before say of a task; secrets are to be masked."""
+    return {
+        "name": task.name,
+        "project": outcome.project,
+        "type": task.type,
+        "user": task.user,
+        "tags": task.tags,
+        "system_tags": task.system_tags,
+    }
 
 
 def _path(path: OwnedPath | LinkedFile) -> dict[str, Any]:
@@ -302,4 +352,15 @@ def _total(report: Report) -> dict[str, Any]:
         "bytes": total.bytes,
         "unsized": total.unsized,
         "failed": total.failed,
-    }
+    } | _stages(report)
+
+
+def _stages(report: Report) -> dict[str, Any]:
+    """With policies, the digest of their file, and how many tasks each stage was carried out on, or announced for."""
+    if not report.policies and not report.stages:
+        return {}
+    done, noticed = Counter[str](), 0
+    for entry in report.stages.values():
+        done[entry.stage.value] += entry.done
+        noticed += entry.noticed
+    return {"policies": report.policies or None, "stages": dict(done), "noticed": noticed}

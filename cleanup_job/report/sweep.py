@@ -10,13 +10,14 @@ from cleanup_job.planning.sweep_outcome import Orphan, OrphanVerdict, Sum, Sweep
 from cleanup_job.report.formatting import counted, plain, size
 from cleanup_job.report.json_lines import Line, line
 
-_VERDICT_TEXTS = {
+VERDICT_TEXTS = {
     OrphanVerdict.FOUND: "no record",
     OrphanVerdict.DELETED: "deleted",
     OrphanVerdict.YOUNG: "no record, but within the grace period",
     OrphanVerdict.ODD: "no record, but not exactly a task folder: never deleted",
     OrphanVerdict.FAILED: "could not be deleted",
 }
+"""What became of an orphan, in words."""
 
 
 def orphan_line(orphan: Orphan, level: str = "info") -> Line:
@@ -69,7 +70,7 @@ def print_sum(report: SweepReport, console: Console) -> None:
     console.print(Text(f"{counted(report.folders, 'task folder')}, {report.known:,} known to {plain(report.server)}.", "bold"))
     for verdict, total in sorted(report.sums.items()):
         what = f"{counted(total.folders, 'folder')} with {counted(total.files, 'file')} ({size(total.bytes)})"
-        console.print(Text(f"{what}: {_VERDICT_TEXTS[verdict]}"))
+        console.print(Text(f"{what}: {VERDICT_TEXTS[verdict]}"))
     if OrphanVerdict.FOUND in report.sums and not report.delete:
         console.print(Text("Nothing was deleted. To delete these folders, add --delete."))
     if report.error:

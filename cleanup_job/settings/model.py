@@ -24,6 +24,7 @@ from cleanup_job.settings.filters import FilterSettings, RelatedSettings
 from cleanup_job.settings.limits import FileSettings, LimitSettings, RunSettings
 from cleanup_job.settings.metrics import MetricsSettings
 from cleanup_job.settings.mistakes import meant
+from cleanup_job.settings.notify import NotifySettings
 from cleanup_job.settings.output import OutputSettings
 from cleanup_job.settings.policies import PolicySettings
 from cleanup_job.settings.scopes import Edit, Scope
@@ -50,6 +51,7 @@ class Settings(BaseSettings):
     output: OutputSettings
     audit: AuditSettings
     metrics: MetricsSettings
+    notify: NotifySettings
     sweep: SweepSettings
     schedule: ScheduleSettings
 
@@ -178,7 +180,7 @@ class Entry:
     @property
     def is_list(self) -> bool:
         """Whether it is a list."""
-        return bool(self.default == ())
+        return isinstance(self.default, tuple)
 
     @property
     def choices(self) -> tuple[str, ...]:

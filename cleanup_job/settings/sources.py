@@ -146,6 +146,19 @@ def load(
     return settings, origins
 
 
+def only(names: Iterable[str], flags: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
+    """Settings of which only these are read, and all others are at their defaults: for a run whose settings may be wrong.
+
+    Raises:
+        SettingsError: one of these is wrong.
+    """
+    read = set(names)
+    variables = {TABLE[name].env for name in read}
+    required = {entry.env: "http://any" for entry in TABLE.values() if entry.field.is_required()}
+    given = {name: value for name, value in flags.items() if name in read}
+    return load(given, required | {name: value for name, value in environ.items() if name in variables})[0]
+
+
 def _values(sources: Iterable[Source]) -> dict[str, Given]:
     """For each setting the value that counts, and how an error names its place."""
     found: dict[str, Given] = {}

@@ -26,6 +26,9 @@ PATTERNS = {
     TASK_ID: "use the id of a task: letters, digits, `-` and `_`",
 }
 """What to do about a value that doesn't match a pattern."""
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+_JOINED = re.compile(r",$|,[A-Za-z][A-Za-z0-9+.-]*://")
+_URLS = "write scheme://…, and blanks or lines between several"
 _LIST = 'write a,b or ["a", "b"]'
 _HTTP = "use http://host:port or https://host, without user, query or fragment"
 _PUSH = (
@@ -52,6 +55,21 @@ def as_list(value: object) -> tuple[str, ...]:
     items = tuple(item.strip() if isinstance(item, str) else item for item in value)
     if not items or any(not isinstance(item, str) or not item for item in items):
         message = f"the list has an empty item; {_LIST}, or unset it"
+        raise ValueError(message)
+    return items
+
+
+def urls(value: object) -> tuple[str, ...]:
+    """Several URLs, with blanks or lines between them: in one of them a comma may be part of it."""
+    if not isinstance(value, str):
+        message = f"not a text; {_URLS}"
+        raise ValueError(message)  # noqa: TRY004 -- as above
+    items = tuple(value.split())
+    if any(not _URL.fullmatch(item) for item in items):
+        message = f"one of its parts is not a URL; {_URLS}"
+        raise ValueError(message)
+    if any(_JOINED.search(item) for item in items):
+        message = f"two of its URLs are joined by a comma; {_URLS}"
         raise ValueError(message)
     return items
 

@@ -33,8 +33,9 @@ PARAMETERS: dict[str, dict[str, Version]] = {
     "tasks.delete": {"include_pipeline_steps": (2, 30)},
 }
 """The same of parameters: one that a server doesn't know it drops without a word."""
-FIELDS: dict[str, Version] = {"report": (2, 23), "report_assets": (2, 24)}
-"""The same of a task's fields: to ask for one that there is not is an error."""
+FIELDS: dict[str, Version] = {"report": (2, 23), "report_assets": (2, 24), "last_changed_by": (2, 27)}
+"""The same of a task's fields: to ask for one that there is not is an error. It is not known which version before 2.27 was the
+first one with ``last_changed_by``."""
 LOCKED: Version = (2, 30)
 """Up to this version a published task was not deleted without force: its models were, then its events were refused."""
 BY_TIME: Version = (2, 15)

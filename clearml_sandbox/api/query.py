@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import islice
+from math import isnan
 from operator import itemgetter
 from typing import Any
 
@@ -108,9 +109,11 @@ def _sort(found: list[Document], order: Any, kind: Kind) -> None:
 
 
 def _rank(pair: tuple[Any, Document]) -> tuple[int, float, str]:
-    """Numbers after texts: a field may hold either."""
+    """Numbers before texts, and what is not a number before all numbers, as MongoDB compares: a field may hold any of them."""
     value = pair[0]
-    return (1, value, "") if isinstance(value, int | float) else (0, 0, str(value))
+    if isinstance(value, int | float):
+        return (0, 0, "") if isnan(value) else (1, value, "")
+    return (2, 0, str(value))
 
 
 def _page(call: Call, found: list[Document]) -> tuple[list[Document], Document]:

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-from clearml_sandbox.store import Document
+from clearml_sandbox.store import Document, api_time
 from clearml_sandbox.worlds.records import metric_key, path_part, scalar_summary, task_folder
 
 if TYPE_CHECKING:
@@ -146,11 +146,29 @@ class TaskBuilder:
         summaries = self.document["last_metrics"].setdefault(metric_key(metric), {})
         summaries[metric_key(variant)] = scalar_summary(metric, variant, values)
 
+    def console(self, *lines: str) -> None:
+        """Lines of its console."""
+        for number, line in enumerate(lines):
+            milliseconds = self._noted("log", "", number)
+            log = {"type": "log", "task": self.id, "level": "info", "msg": line, "worker": "w", "timestamp": milliseconds}
+            self.world.events.append(log)
+
+    def ran(self, seconds: float) -> "TaskBuilder":
+        """Its last run took so long: it began that much before it ended."""
+        ended = datetime.fromisoformat(self.document["completed"])
+        self.document |= {"started": api_time(ended - timedelta(seconds=seconds)), "active_duration": int(seconds)}
+        return self
+
+    def _noted(self, event_type: str, metric: str, later: int) -> int:
+        """When an event came, in milliseconds since 1970, as its record tells it."""
+        stats = self.document["metric_stats"].setdefault(metric_key(metric), {"metric": metric, "event_stats_by_type": {}})
+        milliseconds = self._seconds * 1000 + later
+        stats["event_stats_by_type"][event_type] = {"last_update": milliseconds}
+        return milliseconds
+
     def _event(self, event_type: str, metric: str, variant: str, iteration: int, **fields: Any) -> None:
         document = self.document
-        stats = document["metric_stats"].setdefault(metric_key(metric), {"metric": metric, "event_stats_by_type": {}})
-        milliseconds = self._seconds * 1000 + iteration
-        stats["event_stats_by_type"][event_type] = {"last_update": milliseconds}
+        milliseconds = self._noted(event_type, metric, iteration)
         document["last_iteration"] = max(document["last_iteration"], iteration)
         event = {"type": event_type, "task": self.id, "metric": metric, "variant": variant, "iter": iteration}
         self.world.events.append({**event, **fields, "timestamp": milliseconds})

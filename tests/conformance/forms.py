@@ -2,7 +2,7 @@
 
 A form is an endpoint with all that decides how the server reads the request: the names of the fields, the operators of ranges,
 whether there is one tag or more, flags, order and paging. Values that are only data are left out, and so are the names in
-``only_fields``: each of these is a form of its own.
+``only_fields``: each of these is a form of its own. Which metric it is does not decide either.
 """
 
 import re
@@ -13,6 +13,7 @@ from typing import Any
 
 TABLE = Path(__file__).with_name("forms.toml")
 _DATE = re.compile(r"(>=|<=|>|<)?\d{4}-\d\d-\d\d[T ].*")
+_METRIC = re.compile(r"last_metrics\.[0-9a-f]{32}\.[0-9a-f]{32}")
 _DATA = frozenset({"hyperparams", "configuration", "script", "container", "execution", "requirements", "runtime", "metadata"})
 """Fields whose content is stored as it is."""
 
@@ -33,14 +34,14 @@ def forms(call: str, body: object) -> Iterator[str]:
     yield " ".join([call, *(f"{name}={_shape(name, body[name])}" for name in sorted(body) if name != "only_fields")])
     service = call.partition(".")[0]
     for name in body.get("only_fields") or ():
-        yield f"{service} only_fields={name}"
+        yield f"{service} only_fields={_METRIC.sub('last_metrics.MD5.MD5', name)}"
 
 
 def _shape(name: str, value: Any) -> str:  # noqa: PLR0911 -- one for each kind of value
     if name in _DATA and isinstance(value, Mapping):
         return "{…}"
     if name == "order_by":
-        return ",".join(value) if isinstance(value, list) else str(value)
+        return _METRIC.sub("last_metrics.MD5.MD5", ",".join(value) if isinstance(value, list) else str(value))
     if isinstance(value, bool):
         return str(value).lower()
     if value is None:

@@ -42,6 +42,11 @@ def test_each_form_is_recorded_where_the_table_says_so() -> None:
             {"models": {"output": [{"name": "a", "model": "b"}]}},
             "tasks.edit models={output=[{model=text name=text}]}",
         ),
+        (
+            "tasks.get_all",
+            {"order_by": [f"-last_metrics.{'a' * 32}.{'b' * 32}.max_value", "id"]},
+            "tasks.get_all order_by=-last_metrics.MD5.MD5.max_value,id",
+        ),
         ("events.add_batch", "{}\n{}", "events.add_batch lines"),
     ],
 )

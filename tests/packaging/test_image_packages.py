@@ -14,6 +14,8 @@ from packaging.utils import canonicalize_name
 
 from clearml_sandbox.server import Sandbox
 from clearml_sandbox.worlds.builder import World
+from tests.unit.exporters.mailbox import mailbox
+from tests.unit.exporters.receiver import receiver
 
 ROOT = Path(__file__).resolve().parents[2]
 # Imports go as they would, but for what is in another package or file than the image has.
@@ -95,8 +97,12 @@ def test_commands_miss_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
     ]
     switches = {"CLEANUP_TASK": "true", "CLEANUP_DELETE_THRESHOLD_DAYS": "30", "CLEANUP_FORCE_DELETE": "true"}
     environment = sandbox.environment() | switches | {"HOME": str(tmp_path)}
-    done = in_the_image(COMMANDS, json.dumps(commands, default=str), **environment)
-    assert done.returncode == 0, done.stderr + done.stdout
+    with receiver() as hook, mailbox() as post:
+        mail = f"mailto://127.0.0.1:{post.port}?from=a@example.com&to=b@example.com"
+        notify = {"CLEANUP_NOTIFY": f"json://127.0.0.1:{hook.port} {mail}", "CLEANUP_NOTIFY_WHEN": "always"}
+        done = in_the_image(COMMANDS, json.dumps(commands, default=str), **environment, **notify)
+        assert done.returncode == 0, done.stderr + done.stdout
+        assert len(hook.got) == len(post.got) == 3, "a dry run, a sweep and a pass"
     assert list(sandbox.store.tasks.keys() & {task["id"] for task in world.as_dict()["tasks"]}) == [living.id]
     assert len(list(tmp_path.glob("report.*"))) == 5
     assert "events.add_batch" in {request.call for request in sandbox.requests}
@@ -111,7 +117,7 @@ def test_the_calls_of_the_cluster_are_there() -> None:
 
 
 def test_what_is_left_out_is_not_found() -> None:
-    modules = ("markdown_it", "kubernetes.aio", "kubernetes.client.api.apps_v1_api", "clearml.task", "sqlite3")
+    modules = ("markdown_it", "kubernetes.aio", "kubernetes.client.api.apps_v1_api", "clearml.task", "sqlite3", "apprise.cli")
     program = """
 for name in sys.argv[2:]:
     try:

@@ -16,14 +16,23 @@ LOCKS = {
     "agent.txt": ["clearml-agent"],
     "build.txt": PYPROJECT["build-system"]["requires"],
     "docs.txt": PROJECT["optional-dependencies"]["docs"],
-    "image.txt": [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["otlp"]],
+    "image.txt": [
+        *PROJECT["dependencies"],
+        *PROJECT["optional-dependencies"]["otlp"],
+        *PROJECT["optional-dependencies"]["notify"],
+    ],
     "image-sandbox.txt": [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["sandbox"]],
-    "runtime.txt": [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["otlp"]],
+    "runtime.txt": [
+        *PROJECT["dependencies"],
+        *PROJECT["optional-dependencies"]["otlp"],
+        *PROJECT["optional-dependencies"]["notify"],
+    ],
     "sandbox.txt": [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["sandbox"]],
     "dev.txt": [
         *PROJECT["dependencies"],
         *PROJECT["optional-dependencies"]["sandbox"],
         *PROJECT["optional-dependencies"]["otlp"],
+        *PROJECT["optional-dependencies"]["notify"],
         *PROJECT["optional-dependencies"]["dev"],
     ],
 }

@@ -1,6 +1,6 @@
 """Nights over one sandbox: its clock is moved, and each night is one pass."""
 
-from collections.abc import Iterator
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Self
@@ -55,6 +55,18 @@ class Nights:
             self.later(days)
         raise AssertionError("the nights don't come to an end")
 
+    def everything(self) -> Document:
+        """All that is there, records with all their fields."""
+        store = self.sandbox.store
+        return deepcopy(
+            {
+                "tasks": dict(store.tasks),
+                "models": dict(store.models),
+                "events": store.events,
+                "files": self.sandbox.state()["files"],
+            }
+        )
+
     def task(self, task: str) -> Document:
         """Its record."""
         return self.sandbox.store.tasks[task]
@@ -73,7 +85,7 @@ class Nights:
 
 
 @pytest.fixture
-def nights(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nights]:
+def nights(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nights:
     """Nights whose moment is the sandbox's, too."""
     made = Nights(sandbox, tmp_path)
 
@@ -83,4 +95,4 @@ def nights(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             return made.now.astimezone(tz)
 
     monkeypatch.setattr(clearml_sandbox.store, "datetime", Clock)
-    yield made
+    return made

@@ -11,7 +11,7 @@ from cleanup_job.passes.ports import Audit
 from cleanup_job.planning.deletion import Deletion
 from cleanup_job.planning.outcome import Reason, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
-from cleanup_job.planning.records import Project
+from cleanup_job.planning.records import Project, Task
 from clearml_sandbox.server import Fault, Request, Sandbox
 from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, Watcher, clean, state
@@ -40,6 +40,9 @@ class Notes(Audit):
 
     def before(self, planned: Sequence[tuple[Deletion, TaskOutcome, Sequence[str]]]) -> None:
         self._tell("before", [deletion.task.id for deletion, *_ in planned])
+
+    def before_stage(self, planned: Sequence[tuple[Task, TaskOutcome, Sequence[str], Sequence[str]]]) -> None:
+        self._tell("before_stage", [task.id for task, *_ in planned])
 
     def after(self, outcomes: Iterable[TaskOutcome]) -> None:
         self._tell("after", [outcome.task for outcome in outcomes])

@@ -20,7 +20,9 @@ policies:
 """
 
 
-def task(world: World, name: str = "experiment", days_old: float = 20, *, archived: bool = False, **more: object) -> TaskBuilder:
+def task(
+    world: World, name: str = "experiment", days_old: float = 20, *, archived: bool = False, **more: object
+) -> TaskBuilder:
     """A task of somebody else than the job's own user."""
     return world.task(name, days_old=days_old, archived=archived, **{"user": "Ada", **more})
 
@@ -31,17 +33,15 @@ def test_a_task_past_its_age_is_archived_with_the_date_and_nothing_is_deleted(ni
     old.artifact("data")
     old.model("weights")
     nights.load(world, ARCHIVE)
-    before, of_young = nights.sandbox.state(), dict(nights.task(young.id))
+    before, of_young = nights.everything(), dict(nights.task(young.id))
     done = nights.night()
     assert nights.is_archived(old.id)
     assert nights.marks(old.id) == ["cleanup:archived=2026-11-01"]
     assert nights.task(old.id)["status_reason"] == "clearml-cleanup"
     assert "'lab'" in nights.task(old.id)["status_message"]
     assert nights.task(young.id) == of_young
-    after = nights.sandbox.state()
-    assert {name: after[name] for name in ("models", "files", "events")} == {
-        name: before[name] for name in ("models", "files", "events")
-    }
+    after = nights.everything()
+    assert {**after, "tasks": None} == {**before, "tasks": None}
     outcome = done.watcher.outcomes[old.id]
     assert (outcome.verdict, outcome.policy, outcome.stage) == (Verdict.ARCHIVED, "lab", "archive")
     assert list(done.watcher.outcomes) == [old.id]
@@ -53,9 +53,9 @@ def test_a_second_pass_changes_nothing(nights: Nights) -> None:
     task(world)
     nights.load(world, ARCHIVE)
     nights.night()
-    before = nights.sandbox.state()
+    before = nights.everything()
     assert not nights.night().watcher.outcomes
-    assert nights.sandbox.state() == before
+    assert nights.everything() == before
 
 
 def test_a_dry_run_says_the_same_and_changes_nothing(nights: Nights) -> None:
@@ -64,9 +64,9 @@ def test_a_dry_run_says_the_same_and_changes_nothing(nights: Nights) -> None:
         task(world, days_old=20 + n)
     task(world, archived=True, days_old=26)
     nights.load(world, WHOLE)
-    before = nights.sandbox.state()
+    before = nights.everything()
     would = nights.night(dry_run=True)
-    assert nights.sandbox.state() == before
+    assert nights.everything() == before
     did = nights.night()
     pairs = {Verdict.WOULD_NOTICE: Verdict.NOTICED, Verdict.WOULD_ARCHIVE: Verdict.ARCHIVED}
     assert {i: (pairs[one.verdict], one.due) for i, one in would.watcher.outcomes.items()} == {
@@ -148,11 +148,11 @@ def test_a_restored_task_is_left_alone_and_reported(nights: Nights) -> None:
     nights.night()
     nights.later(2)
     nights.change(one.id, system_tags=[])
-    before = nights.sandbox.state()
+    before = nights.everything()
     done = nights.later(30).night()
     assert done.watcher.kept == {one.id: Reason.RESTORED}
     assert "cleanup:archived=" in done.watcher.outcomes[one.id].detail
-    assert nights.sandbox.state() == before
+    assert nights.everything() == before
 
 
 def test_a_keep_rule_keeps_and_is_reported_only_where_something_would_be_due(nights: Nights) -> None:
@@ -161,12 +161,12 @@ def test_a_keep_rule_keeps_and_is_reported_only_where_something_would_be_due(nig
     soon = task(world, tags=["gold"], days_old=8)
     archived = task(world, tags=["gold"], archived=True, days_old=90)
     nights.load(world, WHOLE.replace("notice", "keep: {tags: [gold]}\n    notice"))
-    before = nights.sandbox.state()
+    before = nights.everything()
     done = nights.night()
     assert done.watcher.kept == dict.fromkeys((one.id, soon.id, archived.id), Reason.KEEP_RULE)
     assert young.id not in done.watcher.outcomes
     assert "'gold'" in done.watcher.outcomes[one.id].detail
-    assert nights.sandbox.state() == before
+    assert nights.everything() == before
 
 
 def test_a_task_kept_from_deletion_by_a_keep_rule_is_reported_once(nights: Nights) -> None:
@@ -184,9 +184,9 @@ def test_never_archived(nights: Nights, status: str) -> None:
     task(world, public=True)
     task(world, project="elsewhere")
     nights.load(world, ARCHIVE)
-    before = nights.sandbox.state()
+    before = nights.everything()
     assert not nights.night().watcher.outcomes
-    assert nights.sandbox.state() == before
+    assert nights.everything() == before
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "stopped", "created"])
@@ -204,11 +204,11 @@ def test_settings_narrow_what_is_archived(nights: Nights) -> None:
     task(world, name="other", user="Bob")
     kept = task(world, tags=["gold"])
     nights.load(world, ARCHIVE)
-    before = nights.sandbox.state()
+    before = nights.everything()
     filters = {"users": ["Ada"], "exclude_tags": ["mine"], "keep_tags": ["gold"]}
     done = nights.night(filters=filters)
     assert done.watcher.kept == {kept.id: Reason.KEEP_RULE}
-    assert nights.sandbox.state() == before
+    assert nights.everything() == before
 
 
 def test_drafts_alone_may_be_deleted_and_all_may_be_archived(nights: Nights) -> None:

@@ -161,6 +161,25 @@ def test_scalars_leave_statistics_but_no_files(world: World) -> None:
     assert not world.stored
 
 
+def test_lines_of_a_console_are_events_like_the_recorded_ones(world: World) -> None:
+    task = world.task("talks", days_old=0)
+    task.console("line 0", "line 1")
+
+    moment = 1795348800000
+    line = {"type": "log", "task": task.id, "level": "info", "msg": "line 0", "worker": "w", "timestamp": moment}
+    assert world.events == [line, {**line, "msg": "line 1", "timestamp": moment + 1}]
+    told = {"metric": "", "event_stats_by_type": {"log": {"last_update": moment + 1}}}
+    assert task.document["metric_stats"] == {"d41d8cd98f00b204e9800998ecf8427e": told}
+    assert task.document["last_iteration"] == 0
+
+
+def test_a_run_may_be_short(world: World) -> None:
+    task = world.task("short").ran(90).document
+
+    assert task["completed"] == "2026-09-23T12:00:00.287000+00:00"
+    assert (task["started"], task["active_duration"]) == ("2026-09-23T11:58:30.287000+00:00", 90)
+
+
 def test_models_and_those_who_use_them(world: World) -> None:
     maker, user = world.task("maker", user="Research"), world.task("user")
     model = maker.model("weights", ready=True)

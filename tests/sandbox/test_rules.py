@@ -50,6 +50,23 @@ def test_archiving_a_running_task_stops_it_without_completing_it(sandbox: Sandbo
     assert "completed" not in sandbox.store.tasks["a"]
 
 
+def test_of_a_metric_numbers_come_before_texts_and_what_is_none_before_both(sandbox: Sandbox) -> None:
+    """As MongoDB compares; a task without it comes last either way."""
+    path = f"last_metrics.{'a' * 32}.{'b' * 32}.value"
+    values = {"n": 1, "t": "0.5", "x": float("nan"), "m": -2.5, "none": ...}
+    sandbox.load(
+        {
+            "tasks": [
+                task(key, last_metrics={"a" * 32: {"b" * 32: {"value": value}}} if value is not ... else {})
+                for key, value in values.items()
+            ]
+        }
+    )
+    for order, keys in ((path, "xmnt"), (f"-{path}", "tnmx")):
+        found = ask(sandbox, "tasks.get_all", order_by=[order, "id"], only_fields=["id"])["tasks"]
+        assert [one["id"] for one in found] == [*keys, "none"]
+
+
 def test_without_batches_the_fileserver_has_no_delete_many() -> None:
     with Sandbox({"files": [{"path": "a/b", "size": 1}]}, allow_batch=False) as sandbox:
         head = {"Authorization": f"Bearer {ask(sandbox, 'auth.login')['token']}"}

@@ -17,10 +17,11 @@ from cleanup_job.planning.lifecycle.marks import (
     begins,
     ends,
     first_date_from,
+    is_plausible,
     tag,
 )
 from cleanup_job.planning.lifecycle.policy import ARCHIVABLE, ENDED, LifecyclePolicy, PolicyFile, Stage
-from cleanup_job.planning.records import ARCHIVED_BY, Task
+from cleanup_job.planning.records import ARCHIVED_BY, DRAFT, Task
 
 RESTORED = f"it was restored from the archive; remove its tag {ARCHIVED}=… to let policies apply to it again"
 _SOON = timedelta.resolution
@@ -73,8 +74,10 @@ class Lifecycle:
     """Tasks whose age counts from later than this are too young to be slimmed or deleted, by the settings."""
     archived_for: timedelta = timedelta()
     """How long tasks have to be in the archive by the settings; a policy can only ask for longer."""
+    floors: tuple[tuple[frozenset[str], datetime], ...] = ()
+    """The same for some projects, by their ids: the first one that has a task's project counts, beside ``floor``."""
     slims: bool = True
-    """Whether the settings allow to slim."""
+    """Whether the settings allow to slim, and to delete what is not a draft."""
 
     @property
     def deletes(self) -> bool:
@@ -88,8 +91,9 @@ class Lifecycle:
 
     def at(self, now: datetime) -> "Lifecycle":
         """The same policies at another moment."""
-        floor = self.floor and self.floor + (now - self.now)
-        return replace(self, now=now, floor=floor)
+        passed = now - self.now
+        floors = tuple((projects, floor + passed) for projects, floor in self.floors)
+        return replace(self, now=now, floor=self.floor and self.floor + passed, floors=floors)
 
     # -- what keeps a task
     def keeps(self, task: Task) -> str:
@@ -100,9 +104,11 @@ class Lifecycle:
         return self._kept_by_its_owner(task) or self._kept_by(policy, task)
 
     def _kept_by_its_owner(self, task: Task) -> str:
-        wish = OwnersWish.of(task.tags, self.file.tag_names)
-        if wish.malformed:
-            return f"its own tag {wish.malformed!r}, which can't be read; write ttl=14d or expires=2026-12-31"
+        names = self.file.tag_names
+        wish = OwnersWish.of(task.tags, names)
+        if wish.malformed and names is not None:
+            known = f"{names.keep}, {names.ttl}=14d or {names.expires}=2026-12-31"
+            return f"its own tag {wish.malformed!r}, which can't be read; write {known}"
         return f"its own tag {wish.keep!r}" if wish.keep else ""
 
     def _kept_by(self, policy: LifecyclePolicy, task: Task) -> str:
@@ -115,7 +121,7 @@ class Lifecycle:
 
     def is_restored(self, task: Task) -> bool:
         """Whether it was taken out of the archive after the job knew it there: it is left alone then."""
-        return not task.archived and Marks.of(task.tags).archived is not None
+        return not task.archived and bool(_named(task, ARCHIVED))
 
     # -- when
     def due(self, task: Task, stage: Stage, since: datetime | None = None) -> datetime | None:
@@ -128,16 +134,23 @@ class Lifecycle:
         """
         policy, since = self.file.of(task), since or task.active
         after = policy.after(stage) if policy is not None else None
-        if policy is None or after is None or since is None:
+        if policy is None or after is None or since is None or not is_plausible(since):
             return None
         moment = self._wished(task, policy, since, since + after) + _SOON
-        if stage is not Stage.ARCHIVE and self.floor is not None:
-            moment = max(moment, since + (self.now - self.floor) + _SOON)
+        if stage is not Stage.ARCHIVE:
+            moment = max([moment, *(since + (self.now - floor) + _SOON for floor in self.floors_of(task))])
         if stage is Stage.DELETE:
             grace = max(policy.archived_for, self.archived_for)
             archived_at = self.archived_at(task)
+            if grace and task.archived and (archived_at is None or not is_plausible(archived_at)):
+                return None
             moment = max(moment, archived_at + grace) if grace and archived_at is not None else moment
         return moment
+
+    def floors_of(self, task: Task) -> list[datetime]:
+        """The moments of the settings from before which its age has to count for it to be slimmed or deleted."""
+        of_project = next((floor for projects, floor in self.floors if task.project in projects), None)
+        return [floor for floor in (self.floor, of_project) if floor is not None]
 
     def _wished(self, task: Task, policy: LifecyclePolicy, since: datetime, moment: datetime) -> datetime:
         """The moment of a policy, as far as the task's owner may move it."""
@@ -187,7 +200,7 @@ class Lifecycle:
         if stage is Stage.ARCHIVE:
             return not task.archived and task.status in ARCHIVABLE
         if stage is Stage.DELETE:
-            return task.archived
+            return task.archived and (self.slims or task.status == DRAFT)
         slim = policy.slim
         if slim is None or not self.slims or task.status not in ENDED or not (task.archived or slim.also_not_archived):
             return False
@@ -239,9 +252,9 @@ class Lifecycle:
         return bool(policy.notice) and self.now >= due - policy.notice and self.announced(task, stage) is None
 
     def put_right(self, task: Task, of_stage: Stage | None = None) -> Step | None:
-        """Take back announcements of other stages than one; note an archiving that a killed pass did not come to note."""
+        """Take back announcements that don't count, or of other stages; note an archiving that a killed pass could not note."""
         policy, marks = self.file.of(task), Marks.of(task.tags)
-        stale = marks.notices and (of_stage is None or marks.notice is None or marks.notice[0] is not of_stage)
+        stale = marks.notices and (of_stage is None or self.announced(task, of_stage) is None)
         killed = task.archived and task.status_reason == ARCHIVED_BY and marks.archived is None
         if policy is None or not (stale or killed):
             return None
@@ -261,7 +274,7 @@ class Lifecycle:
         """A change of its tags that keeps what they say of the archive right, and drops other notices unless told otherwise."""
         old = [] if keep_notices else [*Marks.of(task.tags).notices]
         new = [*add]
-        is_noted = Marks.of(task.tags).archived is not None and self.is_own_change(task)
+        is_noted = self.is_own_change(task) and Marks.of(task.tags).archived is not None
         if task.archived and task.last_change is not None and not is_noted:
             new.append(tag(ARCHIVED, task.last_change.date()))
             old += _named(task, ARCHIVED)

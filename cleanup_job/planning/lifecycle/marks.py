@@ -17,13 +17,19 @@ SLIMMED = f"{PREFIX}slimmed"
 NOTICES = MappingProxyType({Stage.ARCHIVE: f"{PREFIX}archives", Stage.SLIM: f"{PREFIX}slims", Stage.DELETE: f"{PREFIX}deletes"})
 """The tag that announces each stage."""
 DAY = timedelta(days=1)
-_LAST_YEAR = 9000
-"""Later dates are not meant, and would have no day after them."""
+_YEARS = range(1970, 9000)
+"""Other years are not meant, and what is reckoned with them could leave the calendar."""
+
+
+def is_plausible(moment: datetime) -> bool:
+    """Whether a time can be reckoned with: others are mistakes in a record."""
+    return moment.year in _YEARS
 
 
 def _date(text: str) -> date:
+    """A date, written in full: ``fromisoformat`` takes a week for its Monday, too."""
     found = date.fromisoformat(text)
-    if found.year > _LAST_YEAR:
+    if found.year not in _YEARS or found.isoformat() != text:
         raise ValueError(text)
     return found
 
@@ -87,6 +93,14 @@ class Marks:
         )
 
 
+def _lifetime(text: str) -> timedelta:
+    """What ``ttl=`` says. Zero is none: it means "for ever" in other programs."""
+    found = duration(text)
+    if not found:
+        raise ValueError(text)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class OwnersWish:
     """What the owner of a task asks for with its tags."""
@@ -98,7 +112,7 @@ class OwnersWish:
     expires: datetime | None = None
     """The end of the latest of its ``expires`` dates."""
     malformed: str = ""
-    """A tag of these names that can't be read; empty if there is none."""
+    """A tag that seems to be one of these, but can't be read; empty if there is none."""
 
     @classmethod
     def of(cls, tags: Iterable[str], names: TagNames | None) -> "OwnersWish":
@@ -111,9 +125,11 @@ class OwnersWish:
             key, _, value = one.partition("=")
             try:
                 if key == names.ttl:
-                    lifetimes.append(duration(value))
+                    lifetimes.append(_lifetime(value))
                 elif key == names.expires:
                     dates.append(_date(value))
+                elif one != names.keep and key.strip().casefold() in names.folded:
+                    malformed = malformed or one
             except ValueError:
                 malformed = malformed or one
         return cls(

@@ -49,7 +49,7 @@ class Match:
     """Ids."""
     types: frozenset[str] | None = None
     tags: tuple[str, ...] | None = None
-    """Patterns: one of them has to match a tag. ``*`` and ``?`` stand for any text and any character."""
+    """Patterns: one of them has to match a tag. ``*`` and ``?`` stand for any text and any character, all else for itself."""
     name: str | None = None
     """A pattern of the same kind, for the whole name."""
     ran_less_than: timedelta | None = None
@@ -62,8 +62,8 @@ class Match:
             and _in(task.status, self.statuses)
             and _in(task.user, self.users)
             and _in(task.type, self.types)
-            and (self.tags is None or any(tag_matches(tag, self.tags) for tag in task.tags))
-            and (self.name is None or fnmatchcase(task.name, self.name))
+            and (self.tags is None or any(is_meant(tag, self.tags) for tag in task.tags))
+            and (self.name is None or is_meant(task.name, (self.name,)))
             and (self.ran_less_than is None or _ran_less_than(task, self.ran_less_than))
         )
 
@@ -72,17 +72,23 @@ def _in(value: str, allowed: frozenset[str] | None) -> bool:
     return allowed is None or value in allowed
 
 
-def tag_matches(tag: str, patterns: tuple[str, ...]) -> bool:
-    """Whether a tag is one of these, or matches one with ``*`` or ``?``; case counts."""
-    return any(tag == pattern or fnmatchcase(tag, pattern) for pattern in patterns)
+def is_meant(text: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a text matches one of these, in which ``*`` and ``?`` alone have a meaning of their own; case counts."""
+    return any(fnmatchcase(text, pattern.replace("[", "[[]")) for pattern in patterns)
+
+
+def is_kept(text: str, patterns: tuple[str, ...]) -> bool:
+    """The same for what is kept: who means a set of characters by ``[...]`` keeps these, too."""
+    return is_meant(text, patterns) or any(fnmatchcase(text, pattern) for pattern in patterns)
 
 
 def _ran_less_than(task: Task, limit: timedelta) -> bool:
     """Whether a task that has ended ran for a shorter time, from its start to its end, as far as that is known."""
-    ended = task.completed or task.status_changed
-    if task.status in ACTIVE or task.started is None or ended is None:
+    # Of a run that was resumed, `completed` can be the end of the first part, and `started` is its beginning.
+    ends = [moment for moment in (task.completed, task.status_changed) if moment is not None]
+    if task.status in ACTIVE or task.started is None or not ends:
         return False
-    return timedelta() <= ended - task.started < limit
+    return timedelta() <= max(ends) - task.started < limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +127,7 @@ class Keep:
 
     def has_tag(self, tag: str) -> bool:
         """Whether tasks with a tag are kept."""
-        return tag_matches(tag, self.tags)
+        return is_kept(tag, self.tags)
 
     @property
     def is_ranked(self) -> bool:
@@ -151,9 +157,9 @@ class Slim:
 
     def removes_artifact(self, name: str) -> bool:
         """Whether an artifact with this name may be removed."""
-        if Kind.ARTIFACTS not in self.remove or tag_matches(name, self.artifacts_except):
+        if Kind.ARTIFACTS not in self.remove or is_kept(name, self.artifacts_except):
             return False
-        return not self.artifacts_only or tag_matches(name, self.artifacts_only)
+        return not self.artifacts_only or is_meant(name, self.artifacts_only)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +206,11 @@ class TagNames:
     """With a duration: ``ttl=14d``."""
     expires: str = "expires"
     """With a date: ``expires=2026-12-31``."""
+
+    @property
+    def folded(self) -> frozenset[str]:
+        """All of them in the form that tells which of them a tag in another spelling means."""
+        return frozenset(name.casefold() for name in (self.keep, self.ttl, self.expires))
 
 
 Ranked = Callable[[LifecyclePolicy, Task], str]

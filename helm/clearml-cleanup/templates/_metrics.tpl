@@ -38,10 +38,6 @@
   value: {{ . | quote }}
 {{- end }}
 {{- end }}
-- name: CLEANUP_LEASE_NAMESPACE
-  valueFrom:
-    fieldRef:
-      fieldPath: metadata.namespace
 {{- end -}}
 
 {{- /* The ports at which metrics are received, as a JSON list. */ -}}

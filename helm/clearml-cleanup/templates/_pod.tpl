@@ -78,13 +78,24 @@
     fieldRef:
       fieldPath: metadata.labels['batch.kubernetes.io/job-name']
 {{- end }}
-{{- $sends := include "clearml-cleanup.sendsMetrics" $root }}
+{{- $metrics := include "clearml-cleanup.sendsMetrics" $root }}
+{{- $notify := include "clearml-cleanup.notifySecret" $root }}
+{{- $sends := or $metrics $notify }}
 {{- if and (not .alone) (or $sends (and $values.clearml.task.enabled (not .sweep))) }}
 - name: CLEANUP_RELEASE
   value: {{ $root.Release.Name | quote }}
 {{- end }}
-{{- if and $sends (not .alone) }}
+{{- if and $metrics (not .alone) }}
 {{- include "clearml-cleanup.metricsEnv" $root | trim | nindent 0 }}
+{{- end }}
+{{- if and $notify (not .alone) }}
+{{- include "clearml-cleanup.notifyEnv" $root | trim | nindent 0 }}
+{{- end }}
+{{- if and $sends (not .alone) }}
+- name: CLEANUP_LEASE_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
 {{- end }}
 {{- end -}}
 

@@ -19,6 +19,7 @@ from cleanup_job.job.life_cycle import Job
 from cleanup_job.passes.stop import Stop
 from cleanup_job.service_task.schedule import Skipped
 from cleanup_job.settings.metrics import MetricsSettings
+from cleanup_job.settings.notify import NotifySettings
 
 Work = Callable[["Made"], Skipped | None]
 
@@ -52,7 +53,8 @@ class Made(Job[Ending]):
     def __init__(self, work: Work, failures: bool) -> None:
         self.shown, self.ending, self.stop = Shown(), Ending(), Stop()
         self.sent: list[int] = []
-        super().__init__(SimpleNamespace(metrics=MetricsSettings()), self.ending, self.shown, self.stop)
+        settings = SimpleNamespace(metrics=MetricsSettings(), notify=NotifySettings())
+        super().__init__(settings, self.ending, self.shown, self.stop)
         self._does, self._failures = work, failures
 
     def _work(self, *, holds_lease: bool) -> Skipped | None:  # noqa: ARG002 -- the interface
@@ -67,7 +69,10 @@ class Made(Job[Ending]):
     def _metrics(self) -> Any:
         raise NotImplementedError
 
-    def _send_metrics(self) -> None:
+    def _message(self, sender: str) -> Any:
+        raise NotImplementedError
+
+    def _send(self) -> None:
         self.sent.append(self.ending.exit_code)
 
     def _explain_failure(self, error: str) -> None:

@@ -8,9 +8,13 @@ from hypothesis import strategies as st
 
 from cleanup_job.planning.filters import FILTERS, ActiveFilter, Effect
 from cleanup_job.planning.judgement import judge
+from cleanup_job.planning.lifecycle.fate import Lifecycle
+from cleanup_job.planning.lifecycle.policy import Keep, LifecyclePolicy, Match, PolicyFile
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import RUN_TAG, Task
 from cleanup_job.planning.selection import Chosen, OwnTasks, Rules, Threshold
+from tests.unit.planning import random_policies
+from tests.unit.planning.random_policies import DAY
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 IDS = ["a", "b", "c"]
@@ -77,6 +81,41 @@ def rules(draw: st.DrawFn) -> Rules:
 def test_a_task_may_be_deleted_if_every_rule_allows_it(some: Rules, task: Task) -> None:
     said = judge(some, task)
     assert all(one.allows for one in said) is some.selects(task), said
+
+
+@given(random_policies.lifecycles(), random_policies.tasks(), random_policies.filter_settings)
+def test_so_it_is_with_policies(life: Lifecycle, task: Task, settings: dict[str, object]) -> None:
+    some = random_policies.rules(life, **settings)
+    said = judge(some, task)
+    assert all(one.allows for one in said) is some.selects(task), said
+
+
+@pytest.mark.parametrize(
+    ("fields", "tags", "said"),
+    [
+        ({"delete": DAY}, (), [(True, "is due since 2026-10-22 12:00 UTC (policy 'p')")]),
+        ({"delete": 40 * DAY}, (), [(False, "is not due before 2026-11-30 12:00 UTC (policy 'p')")]),
+        ({"delete": DAY, "keep": Keep(tags=("gold",))}, ("gold",), [
+            (False, "is kept by the tag 'gold' is in keep.tags of policy 'p'"), (True, "is due since 2026-10-22 12:00 UTC (policy 'p')"),
+        ]),
+        ({"archive": DAY}, (), [(False, "is matched by policy 'p', which deletes nothing")]),
+        ({"delete": DAY, "match": Match(types=frozenset())}, (), [(False, "is matched by no policy, so it is left alone")]),
+        ({"delete": DAY, "notice": 7 * DAY}, (), [
+            (True, "is due since 2026-10-22 12:00 UTC (policy 'p')"),
+            (False, "is not announced yet, which policy 'p' does 7d before"),
+        ]),
+        ({"delete": DAY, "notice": 7 * DAY}, ("cleanup:deletes=2026-11-03",), [
+            (True, "is due since 2026-10-22 12:00 UTC (policy 'p')"),
+            (False, "is announced for 2026-11-03 (policy 'p')"),
+        ]),
+    ],
+)  # fmt: skip
+def test_policies_say_what_they_go_by(fields: dict[str, object], tags: tuple[str, ...], said: list[tuple[bool, str]]) -> None:
+    life = Lifecycle(PolicyFile((LifecyclePolicy("p", **fields),)), NOW, "job")
+    times = {"status_changed": NOW - 11 * DAY, "last_change": NOW - 11 * DAY, "last_changed_by": "job"}
+    task = Task(TaskId("a"), "t", "completed", tags=tags, system_tags=("archived",), **times)
+    some = Rules(NOW - 30 * DAY, force_delete=True, lifecycle=life)
+    assert [(one.allows, one.text) for one in judge(some, task) if one.setting == "CLEANUP_POLICIES"] == said
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import io
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,10 +13,12 @@ import pytest
 
 from cleanup_job.errors import AnswerError, AuditError
 from cleanup_job.planning.deletion import Deletion
-from cleanup_job.planning.outcome import Report, TaskOutcome, Verdict
+from cleanup_job.planning.lifecycle.policy import Stage
+from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import LinkedFile, ModelId, PartOfFolder, TaskFile, TaskFolder, TaskId
 from cleanup_job.planning.records import Model, Project, Task
 from cleanup_job.report.audit_log import Wanted, find, look
+from cleanup_job.report.audit_text import facts
 from cleanup_job.report.audit_writer import LARGE, PIECE, AuditLog, Who
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -104,6 +106,93 @@ def test_lines_before_a_deletion_last_and_those_after_it_need_not() -> None:
     assert [(one.verdict, one.record) for one in looked.found] == [
         ("deleted", {"id": "x", "hyperparams": {"Args": {"lr": {"value": "0.1"}}}})
     ]
+
+
+def at_a_stage(verdict: Verdict, stage: Stage, **more: Any) -> tuple[Task, TaskOutcome, list[str], list[str]]:
+    task = Task(ONE, "exp #1 token=abcdefgh", "completed", user="u2", project="p", tags=("cleanup:archived=2026-10-01",))
+    outcome = TaskOutcome(ONE, "exp", "lab", "p", verdict, policy="playground", stage=stage, **more)
+    return task, outcome, ["is past 14d (archive.after)"], []
+
+
+STAGED = {
+    "archive": at_a_stage(Verdict.ARCHIVED, Stage.ARCHIVE),
+    "slim": at_a_stage(Verdict.SLIMMED, Stage.SLIM, files=1, bytes=7),
+    "notice": at_a_stage(Verdict.NOTICED, Stage.DELETE, due=datetime(2026, 12, 5, tzinfo=UTC)),
+}
+
+
+@pytest.mark.parametrize(("event", "after"), [("archive", "archived"), ("slim", "slimmed"), ("notice", "noticed")])
+def test_what_policies_do_has_a_line_before_and_one_after(event: str, after: str) -> None:
+    place = Memory()
+    log = begun(place)
+    task, outcome, why, _ = STAGED[event]
+    uri = f"http://files:8081/lab/exp.{ONE}/artifacts/a%20b.pkl"
+    log.before_stage([(task, outcome, why, [uri, "s3://bucket/x?sig=secretsecret"])])
+    log.after([outcome])
+    log.after([planned()[1]])
+    _, before, done, other = place.lines
+    assert [lasting for _, lasting in place.calls] == [True, True, False, False]
+    assert (before["event"], done["event"], other["event"]) == (event, after, "deleted")
+    assert (before["policy"], before["stage"], before["why"]) == ("playground", outcome.stage, why)
+    assert before["tags"] == ["cleanup:archived=2026-10-01"]
+    assert before["uris"] == [uri, "s3://bucket/x"]
+    assert b"abcdefgh" not in place.data
+    looked = look(place.log(), Wanted(frozenset({ONE}), files=(f"lab/exp.{ONE}/artifacts/a b.pkl",)))
+    assert (looked.deletions, looked.changes, looked.problem) == (0, 1, "")
+    (found,) = looked.found
+    assert found.verdict == outcome.verdict
+    shown = list(facts(found))
+    assert ("policy", "playground") in shown
+    assert ("removes", uri) in shown
+    assert (("notice", "delete from 2026-12-05 on") in shown) is (event == "notice")
+
+
+def test_a_task_that_is_kept_at_its_stage_has_the_line_of_that_stage() -> None:
+    place = Memory()
+    log = begun(place)
+    task, outcome, why, uris = STAGED["slim"]
+    log.before_stage([(task, outcome, why, uris)])
+    log.after([TaskOutcome(ONE, "exp", "lab", "p", Verdict.KEPT, Reason.CHANGED)])
+    assert [(line["event"], line.get("verdict")) for line in place.lines[1:]] == [("slim", None), ("slimmed", "kept")]
+
+
+@pytest.mark.parametrize(
+    ("file", "is_found"),
+    [
+        (f"http://files:8081/lab/exp.{ONE}/artifacts/a%20b.pkl", True),
+        (f"lab/exp.{ONE}/artifacts/a b.pkl", True),
+        (f"lab/exp.{ONE}/artifacts/a b.pkl.bak", False),
+        (f"http://files:8081/lab/exp.{ONE}/metrics/loss/1.png", True),
+        (f"http://files:8081/lab/exp.{ONE}/metrics2/1.png", False),
+    ],
+)
+def test_a_file_that_slimming_removed_is_found_by_its_uri_or_path(file: str, is_found: bool) -> None:
+    place = Memory()
+    task, outcome, why, _ = STAGED["slim"]
+    folder = f"http://files:8081/lab/exp.{ONE}"
+    begun(place).before_stage([(task, outcome, why, [f"{folder}/artifacts/a%20b.pkl", f"{folder}/metrics"])])
+    assert bool(look(place.log(), Wanted(files=(file,))).found) is is_found
+
+
+def test_the_last_line_sums_up_what_policies_did() -> None:
+    place = Memory()
+    report = Report("1.0", False, NOW, NOW, policies="1f2e")
+    for _, outcome, *_ in STAGED.values():
+        report.add(outcome)
+    begun(place).end(report, "")
+    last = place.lines[-1]
+    assert (last["policies"], last["stages"], last["noticed"]) == ("1f2e", {"archive": 1, "slim": 1, "delete": 0}, 1)
+
+
+def test_without_policies_no_line_says_anything_of_them() -> None:
+    place = Memory()
+    log = begun(place)
+    log.before([planned()])
+    log.end(Report("1.0", False, NOW, NOW), "")
+    assert all({"policy", "policies", "stages", "noticed"}.isdisjoint(line) for line in place.lines)
+    deletion, outcome, why = planned(OTHER)
+    log.before([(deletion, replace(outcome, policy="playground", stage=Stage.DELETE), why)])
+    assert (place.lines[-1]["setting"], place.lines[-1]["policy"]) == ("policies", "playground")
 
 
 def test_lines_of_any_length_are_written_in_pieces() -> None:

@@ -218,8 +218,8 @@ def test_a_shard_that_could_do_too_much_does_not_start(variables: dict[str, str]
 
 def test_secrets_are_marked_by_field_and_by_type() -> None:
     secret = names(lambda entry: entry.secret)
-    assert secret == ("access_key", "secret_key")
-    assert secret == names(lambda entry: entry.field.annotation is SecretStr)
+    assert secret == ("access_key", "secret_key", "notify")
+    assert secret == names(lambda entry: entry.field.annotation in {SecretStr, tuple[SecretStr, ...]})
 
 
 def test_a_sweep_has_its_own_settings_the_connection_and_what_any_request_needs() -> None:
@@ -243,6 +243,8 @@ def test_a_sweep_has_its_own_settings_the_connection_and_what_any_request_needs(
         "pushgateway",
         "pushgateway_verify_certificate",
         "otlp_endpoint",
+        "notify",
+        "notify_when",
     }
 
 
