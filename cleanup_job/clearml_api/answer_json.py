@@ -13,7 +13,7 @@ DEEPEST = 100
 DECODING_ERRORS = (msgspec.DecodeError, ValueError, RecursionError)
 """What decoding raises if JSON is malformed, has another shape, or is nested too deeply."""
 _NOT_FINITE = re.compile(rb'"(?:[^"\\]++|\\.)*+"|NaN|-?Infinity', re.DOTALL)
-"""A number that is not finite; or a text, in which such words are no number."""
+"""A number that is not finite; or a text, in which such words are not numbers."""
 _MARK = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
 
 

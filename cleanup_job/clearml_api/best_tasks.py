@@ -81,9 +81,7 @@ class BestTasks(TaskReader):
             return _value(entry, (*metric.split("."), bound))
 
         def read(number: int, size: int) -> list[_Entry]:
-            paged = {**body, "page": number, "page_size": size}
-            answer = self._client.ask(CALL, paged, dict[str, Raw], few_tries=self._few_tries, nan_as_null=True)
-            found = page(answer, "tasks", _ScoredEntry)
+            found = page(self._ask_metrics({**body, "page": number, "page_size": size}), "tasks", _ScoredEntry)
             numbers = [one for one in map(value, found) if isinstance(one, float)]
             if any((later > one) if highest else (later < one) for one, later in pairwise(numbers)):
                 message = f"{CALL}: the server ignores the order by last_metrics.{metric}.{bound}"
@@ -112,9 +110,13 @@ class BestTasks(TaskReader):
         """
         fields = ["id", f"last_metrics.{metric}"]
         body = {"search_hidden": True, "only_fields": fields, "order_by": [f"-last_metrics.{metric}.max_value", "id"]}
-        found = page(self._ask_raw(CALL, {**body, "page": 0, "page_size": 10}), "tasks", _Metrics)
+        found = page(self._ask_metrics({**body, "page": 0, "page_size": 10}), "tasks", _Metrics)
         path = (*metric.split("."), "max_value")
         return any(not isinstance(_value(entry, path), _Missing) for entry in found)
+
+    def _ask_metrics(self, body: dict[str, Any]) -> dict[str, Raw]:
+        """An answer with values of a metric, among which may be NaN."""
+        return self._client.ask(CALL, body, dict[str, Raw], few_tries=self._few_tries, nan_as_null=True)
 
 
 @dataclass

@@ -251,3 +251,13 @@ def test_a_listing_that_never_stands_still_is_refused(
     sandbox.fault = delete_the_best
     with pytest.raises(AnswerError, match="go away faster"):
         read(server, world)
+
+
+@pytest.mark.parametrize(("value", "exists"), [(None, False), (0.5, True), (float("nan"), True), (float("inf"), True)])
+def test_a_metric_exists_if_any_task_has_it_whatever_its_value(
+    sandbox: Sandbox, server: ClearMLServer, world: World, value: float | None, *, exists: bool
+) -> None:
+    scored(world)
+    scored(world, value, hidden=True)
+    sandbox.load(world.as_dict())
+    assert server.metric_exists(METRIC) is exists
