@@ -1,5 +1,6 @@
 """The file with policies."""
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -33,3 +34,13 @@ class PolicySettings(Group):
     def document(self) -> PolicyDocument | None:
         """What the file says; None if there is none. It is read each time."""
         return read(Path(self.policies)) if self.policies is not None else None
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the file as it is now; empty if there is none."""
+        if self.policies is None:
+            return ""
+        try:
+            return sha256(Path(self.policies).read_bytes()).hexdigest()
+        except OSError:  # it was there when it was read: whoever reads it again says why it can't be read
+            return ""
