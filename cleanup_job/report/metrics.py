@@ -63,7 +63,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         PASS + "kept_tasks": Metric("Selected tasks that the last pass kept, by reason.", "reason"),
         PASS + "failed_tasks": Metric("Selected tasks that the last pass could not delete, by reason.", "reason"),
         PASS + "stage_tasks": Metric("Tasks that the last pass archived, slimmed or deleted by policies.", "stage"),
-        PASS + "stage_freed_bytes": Metric("Sizes of the files that policies removed in the last pass, as far as known.", "stage"),
+        PASS + "stage_freed_bytes": Metric("Sizes of the files that policies removed in the last pass.", "stage"),
         PASS + "noticed_tasks": Metric("Tasks for which policies announced their next stage in the last pass.", "stage"),
         PASS + "would_stage_tasks": Metric(
             "Tasks that the last pass, a dry run, would have archived, slimmed or deleted by policies.", "stage"

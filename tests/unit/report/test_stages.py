@@ -12,7 +12,7 @@ from rich.console import Console
 from cleanup_job.planning.lifecycle.policy import Stage
 from cleanup_job.planning.outcome import NOTICES, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
-from cleanup_job.report import document, files, json_lines, k8s_event, listing, stages, table, termination_message
+from cleanup_job.report import document, files, json_lines, k8s_event, listing, plots, stages, table, termination_message
 from cleanup_job.report.phrases import headline
 from tests.unit.report.example_report import MOMENT, SOON, of_policies, report
 
@@ -116,6 +116,18 @@ def test_a_termination_message_with_many_policies_is_whole_and_keeps_the_sums() 
     fields = json.loads(text)
     assert (fields["stages"], fields["archived"], fields["unknown_stores_count"]) == (50, 50, 2)
     assert isinstance(fields["unknown_stores"], list), "the stores need no room"
+
+
+def test_a_run_in_clearml_has_a_table_and_sums_of_them() -> None:
+    events = {(event["metric"], event["variant"]): event for event in plots.result(of_policies())}
+    assert [events["Summary", name]["value"] for name in ("archived", "slimmed", "announced", "bytes slimmed")] == [
+        30, 12, 5, 12 << 30,
+    ]  # fmt: skip
+    table = json.loads(events["Result", "policies"]["plot_str"])["data"][0]["cells"]["values"]
+    assert [list(row) for row in zip(*table, strict=True)][1] == [
+        "slim", "playground", "12", "0", "24", "12.0 GiB", "1", "",
+    ]  # fmt: skip
+    assert ("Result", "policies") not in {(event["metric"], event["variant"]) for event in plots.result(report())}
 
 
 FORMS: dict[str, Callable[[Report], str]] = {
