@@ -1,6 +1,7 @@
 """Slims tasks of a sandbox, as a pass does it, with everything real around it."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,14 @@ def policies(folder: Path, remove: str = ALL, more: str = "", delete: str = "") 
 
 
 def slim(
-    sandbox: Sandbox, file: str, *, attempts: int = 4, audit: Audit | None = None, between: Any = None, **settings: Any
+    sandbox: Sandbox,
+    file: str,
+    *,
+    attempts: int = 4,
+    audit: Audit | None = None,
+    between: Any = None,
+    now: datetime = NOW,
+    **settings: Any,
 ) -> dict[TaskId, TaskOutcome]:
     """Slim all that is due; ``between`` is called after the tasks were read, and before they are read again."""
     given = {"force_delete": True, "request_timeout_seconds": 30, "policies": file, **settings}
@@ -47,7 +55,7 @@ def slim(
     stop = Stop()
     files = FileServer(sandbox.files_url, (), transport.token, timeout=30, retry=retry, before_deletion=stop.before_deletion)
     server = ClearMLServer(transport, wanted.run.page_size, before_deletion=stop.before_deletion)
-    doing = Pass(server, Stores((files,)), wanted, Report("test", wanted.run.dry_run, NOW, NOW), Watcher(), stop)
+    doing = Pass(server, Stores((files,)), wanted, Report("test", wanted.run.dry_run, now, now), Watcher(), stop)
     doing.set_clock()
     names = server.projects()
     rules = doing._rules(names)
