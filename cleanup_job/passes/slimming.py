@@ -3,7 +3,7 @@
 A task without the tag is found again, so whatever ended a pass before that, the next one does the rest.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -16,7 +16,7 @@ from cleanup_job.passes.planner import Planner
 from cleanup_job.passes.ports import Server, Storage
 from cleanup_job.passes.slimmed_records import SlimmedRecords
 from cleanup_job.planning.lifecycle.fate import Lifecycle, Step
-from cleanup_job.planning.lifecycle.policy import Stage, duration_text
+from cleanup_job.planning.lifecycle.policy import Kind, Stage, duration_text
 from cleanup_job.planning.outcome import Reason, TaskOutcome, Verdict
 from cleanup_job.planning.outcome_builder import OutcomeBuilder
 from cleanup_job.planning.paths import ModelId, TaskId
@@ -251,4 +251,11 @@ def _wrote(detail: Detail, models: Sequence[Model], events: _Events) -> Wrote:
 def _why(plan: Slimmed) -> list[str]:
     slim = plan.policy.slim
     after = duration_text(slim.after) if slim is not None else ""
-    return [f"policy {plan.policy.name!r} slims it after {after}"]
+    counts = Counter(output.kind for output in plan.outputs)
+    removes = [f"{counts[kind]:,} of {kind.value}" for kind in Kind if counts[kind]]
+    removes += ["its console"] if plan.clears_log else []
+    names = "; ".join(sorted(f"artifact {artifact.key!r}" for artifact in plan.artifacts))
+    return [
+        f"is slimmed after {after} by policy {plan.policy.name!r}",
+        f"loses {', '.join(removes)}" + (f": {names}" if names else ""),
+    ]
