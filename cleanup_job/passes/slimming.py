@@ -1,6 +1,6 @@
 """Slims tasks: the files of chosen outputs go first, then what their records say of these, and then they get a tag.
 
-A task without the tag is found again, so whatever ended a pass before that, the next one does the rest.
+A task without the tag is found again: if a pass ends before that, the next one does the rest.
 """
 
 from collections import Counter, defaultdict
