@@ -104,7 +104,7 @@ def test_of_equally_old_tasks_all_are_kept(sandbox: Sandbox, world: World) -> No
     assert kept(sandbox, file_of(Keep(last=1)), world).keys() == ids(tied)
 
 
-def test_examples_and_own_runs_take_nobodys_place(sandbox: Sandbox, world: World) -> None:
+def test_examples_and_own_runs_take_no_place(sandbox: Sandbox, world: World) -> None:
     for days in (30, 31):
         scored(world, 9.0, days_old=days, public=True)
         scored(world, 9.0, days_old=days, tags=[RUN_TAG])
