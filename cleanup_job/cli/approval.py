@@ -16,7 +16,7 @@ from cleanup_job.cli.text_output import PlanOutput, Shown, TextOutput
 from cleanup_job.exit_codes import ExitCode
 from cleanup_job.job.at_terminal import Approvable, PassAtTerminal, Plan, is_to_be_approved, settings_of_plan
 from cleanup_job.job.plans import PlanFile
-from cleanup_job.passes.cleanup import Stop
+from cleanup_job.passes.stop import Stop
 from cleanup_job.planning.outcome import Report, TaskOutcome
 from cleanup_job.planning.selection import Chosen
 from cleanup_job.report import stages

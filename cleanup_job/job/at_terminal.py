@@ -10,7 +10,7 @@ from cleanup_job.job import pod
 from cleanup_job.job.pass_job import Output, PassJob
 from cleanup_job.job.plans import PlanFile
 from cleanup_job.passes.batch import CHUNK
-from cleanup_job.passes.cleanup import Stop
+from cleanup_job.passes.stop import Stop
 from cleanup_job.planning.outcome import GONE, STAGED, Report, TaskOutcome
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.selection import Chosen
