@@ -14,7 +14,7 @@ from cleanup_job.cli.streams import watched
 from cleanup_job.cli.terminal import say
 from cleanup_job.cli.text_output import PlanOutput, Shown, TextOutput
 from cleanup_job.exit_codes import ExitCode
-from cleanup_job.job.at_terminal import Approvable, PassAtTerminal, Plan, is_to_be_approved, settings_of_plan
+from cleanup_job.job.at_terminal import Approvable, PassAtTerminal, Plan, changes, is_to_be_approved, settings_of_plan
 from cleanup_job.job.plans import PlanFile
 from cleanup_job.passes.stop import Stop
 from cleanup_job.planning.outcome import Report, TaskOutcome
@@ -54,7 +54,7 @@ class AtTerminal:
         if not is_to_be_approved(planned):
             return planned.exit_code
         if not _approved(question(planned)):
-            say("Nothing was deleted.")
+            say("Nothing was deleted." if not changes(planned) else "Nothing was deleted or changed.")
             return ExitCode.DONE
         shown = Shown(every_task=self.every_task, head=False, told=frozenset(planned.warnings))
         return self._pass(shown, approvable.chosen)
@@ -103,7 +103,10 @@ def question(planned: Report) -> str:
     what = [counted(total.tasks, "task"), counted(total.models, "model"), counted(total.files, "file")]
     known = f" ({at_least(total.bytes, total.unsized)})" if total.files else ""
     emptied = f" and {counted(len(planned.emptied), 'emptied project')}" if planned.emptied else ""
-    return f"Delete {', '.join(what)}{known}{emptied} on {plain(planned.server)} ? [y/N] "
+    also = [f"{verb} {counted(number, 'task')}" for verb, number in changes(planned).items()]
+    delete = [f"delete {', '.join(what)}{known}{emptied}"] if total.tasks else []
+    text = "; ".join([*delete, *([", ".join(also)] if also else [])])
+    return f"{text[0].upper()}{text[1:]} on {plain(planned.server)} ? [y/N] "
 
 
 def _approved(text: str) -> bool:
