@@ -1,6 +1,5 @@
 """A pass that someone started on a terminal and watches: whose key it has, Ctrl-C, and a plan before it."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -12,10 +11,10 @@ from cleanup_job.job.pass_job import Output, PassJob
 from cleanup_job.job.plans import PlanFile
 from cleanup_job.passes.batch import CHUNK
 from cleanup_job.passes.stop import Stop
-from cleanup_job.planning.lifecycle.policy import Stage
 from cleanup_job.planning.outcome import GONE, STAGED, Report, TaskOutcome
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.selection import Chosen
+from cleanup_job.report import stages
 from cleanup_job.settings.model import TABLE, Settings
 from cleanup_job.settings.sources import DEFAULT
 
@@ -99,23 +98,13 @@ class Plan(PassAtTerminal):
 
 
 def is_to_be_approved(planned: Report) -> bool:
-    """Whether there is something to delete, or to change by policies, by a plan that ended as it should."""
+    """Whether there is something to delete, or for policies to do, by a plan that ended as it should."""
     ended_well = not planned.error and planned.stopped_by in {None, StopReason.MAX_TASKS, StopReason.DEADLINE}
-    return ended_well and bool(planned.total().tasks or changes(planned))
-
-
-def changes(planned: Report) -> dict[str, int]:
-    """What policies would do beside deleting, by verbs: each with the number of tasks, if there is any."""
-    found: Counter[str] = Counter()
-    for entry in planned.stages.values():
-        found["announce"] += entry.noticed
-        if entry.stage is not Stage.DELETE:
-            found[entry.stage.value] += entry.done
-    return {verb: found[verb] for verb in ("archive", "slim", "announce") if found[verb]}
+    return ended_well and bool(planned.total().tasks or stages.sums(planned).any)
 
 
 class Approvable:
-    """The tasks that a plan would delete or change, each with the digest of its record. Only this is remembered of them."""
+    """The tasks that a plan would delete or change, each with the digest of what would be done. Only this is remembered."""
 
     def __init__(self) -> None:
         """None yet."""

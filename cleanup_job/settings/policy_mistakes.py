@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 from cleanup_job.settings.mistakes import meant
 from cleanup_job.settings.policy_document import FIELDS
 
-_MAPPINGS = ("Keep", "TaskTags", "TaskTags]")
+_MAPPINGS = ("Keep", "Keep]", "TaskTags", "TaskTags]")
 """How pydantic's names end for what can be a mapping or a single value."""
 _LONGEST = 60
 """Characters of a value that a message has."""
