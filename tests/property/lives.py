@@ -46,7 +46,7 @@ ODD_TAGS = (
     *("Keep", "keep=yes", " keep", "ttl", "ttl=0d", "ttl=soon", "TTL=3d", "ttl= 3d", "expires=31.12.2026", "expires=2026-W50"),
     *("cleanup:archived", "cleanup:archived=", "cleanup:archived=yesterday", "cleanup:Archived=2026-10-20"),
     *("cleanup:deletes=2026-W40", "cleanup:deletes=2026-10-32", "cleanup:deletes=20261001", "cleanup:slims"),
-    *("cleanup:slimmed=", "cleanup:archives=２０２６-10-30", RUN_TAG),
+    *("cleanup:slimmed=", "cleanup:archives=\uff12\uff10\uff12\uff16-10-30", RUN_TAG),
 )
 OWNER = (("ttl=10d",), ("ttl=9w",), ("ttl=45m",), ("expires=2026-12-20",), ("expires=2026-10-20",), ("ttl=10d", "ttl=60d"))
 """Tags by which an owner asks for a lifetime."""

@@ -216,7 +216,7 @@ def test_policies_that_are_equal_to_the_settings_of_today_select_the_same(record
 
 def equal_policies(settings: Document) -> PolicyFile:
     """What the settings of today say, as policies: one for each threshold rule, and one for all other tasks."""
-    only = {name: frozenset(settings[name]) for name in ("types", "statuses") if name in settings}
+    only: dict[str, Any] = {name: frozenset(settings[name]) for name in ("types", "statuses") if name in settings}
     only |= {"users": frozenset({ADA})} if "users" in settings else {}
     only |= {"tags": tuple(settings["tags"])} if "tags" in settings else {}
     within = _in(settings["projects"]) if "projects" in settings else None
@@ -235,15 +235,12 @@ def equal_policies(settings: Document) -> PolicyFile:
     for rule in settings.get("threshold_rules", ()):
         project, days = rule.split("=")
         here = _in([project])
-        match = Match(projects=here, **only) if within is None else Match(projects=here & within, **only)
-        delete = None if days == "never" else float(days) * DAY
-        found.append(
-            LifecyclePolicy(rule, Match(projects=here), Keep(all=True))
-            if delete is None
-            else _deletes(rule, match, delete, grace)
-        )
-        if delete is not None:  # a task that the filters leave out must not fall to the policies behind
-            found.append(LifecyclePolicy(f"{rule}, left out", Match(projects=here)))
+        match = Match(projects=here if within is None else here & within, **only)
+        if days == "never":
+            found.append(LifecyclePolicy(rule, Match(projects=here), Keep(all=True)))
+            continue
+        found.append(_deletes(rule, match, float(days) * DAY, grace))
+        found.append(LifecyclePolicy(f"{rule}, left out", Match(projects=here)))  # it must not fall to the policies behind
     threshold = settings.get("delete_threshold_days", 30.0) * DAY
     found.append(_deletes("all", Match(projects=within, **only), threshold, grace))
     return PolicyFile(tuple(found))
