@@ -8,8 +8,9 @@ from typing import Any
 from cleanup_job.clearml_api.api_client import ApiClient
 from cleanup_job.clearml_api.clearml_server import ClearMLServer
 from cleanup_job.clearml_api.session import ServerAccess
-from cleanup_job.passes.cleanup import Pass, Stop
+from cleanup_job.passes.cleanup import Pass
 from cleanup_job.passes.ports import Audit, Observer
+from cleanup_job.passes.stop import Stop
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.selection import Chosen, OwnTasks
@@ -82,6 +83,7 @@ def clean(
     attempts: int = 4,
     audit: Audit | None = None,
     watcher: Watcher | None = None,
+    now: datetime = NOW,
     stores: Callable[[Retry, Callable[[], None]], Sequence[Store]] = lambda *_: (),
     **settings: Any,
 ) -> Done:
@@ -98,7 +100,7 @@ def clean(
     prefixes = wanted.files.files_url_prefixes
     files = FileServer(sandbox.files_url, prefixes, transport.token, timeout=timeout, retry=retry, before_deletion=gate)
     watcher = watcher or Watcher()
-    report = Report("test", wanted.run.dry_run, NOW, NOW - timedelta(days=wanted.filters.delete_threshold_days))
+    report = Report("test", wanted.run.dry_run, now, now - timedelta(days=wanted.filters.delete_threshold_days))
     server = ClearMLServer(transport, wanted.run.page_size, before_deletion=gate)
     places = Stores((files, *stores(retry, gate)))
     try:

@@ -73,15 +73,15 @@ class TaskReader(ApiReader):
         """
         yield from self._listed({"system_tags": ["archived"]}, query, share)
 
-    def tasks_of(self, query: Query) -> Iterator[Task | Unreadable]:
+    def tasks_of(self, query: Query, share: Share = ALONE) -> Iterator[Task | Unreadable]:
         """Like ``archived_tasks``, but archived or not.
 
         Raises:
             AnswerError: an answer can't be read, or the server ignores the order or the bounds of ``last_update``.
         """
-        yield from self._listed({}, query)
+        yield from self._listed({}, query, share)
 
-    def _listed(self, body: dict[str, Any], query: Query, share: Share = ALONE) -> Iterator[Task | Unreadable]:
+    def _listed(self, body: dict[str, Any], query: Query, share: Share) -> Iterator[Task | Unreadable]:
         body = {**body, "only_fields": self._task_fields}
         filters = {"status": query.statuses, "type": query.types, "user": query.users}
         body |= {name: list(values) for name, values in filters.items() if values}

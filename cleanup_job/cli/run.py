@@ -13,7 +13,7 @@ from cleanup_job.errors import CleanupError
 from cleanup_job.exit_codes import ExitCode
 from cleanup_job.job import messages, metrics, pod
 from cleanup_job.job.pass_job import PassJob
-from cleanup_job.passes.cleanup import Stop
+from cleanup_job.passes.stop import Stop
 from cleanup_job.settings.model import Settings
 
 EXAMPLES = (

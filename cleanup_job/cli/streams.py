@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from cleanup_job.exit_codes import StopReason
 
 if TYPE_CHECKING:  # `--help` doesn't wait for what a pass needs
-    from cleanup_job.passes.cleanup import Stop
+    from cleanup_job.passes.stop import Stop
 
 
 class OutputError(Exception):

@@ -16,7 +16,7 @@ from cleanup_job.errors import CleanupError
 from cleanup_job.exit_codes import ExitCode
 from cleanup_job.job import messages, metrics, pod
 from cleanup_job.job.sweep_job import SweepJob
-from cleanup_job.passes.cleanup import Stop
+from cleanup_job.passes.stop import Stop
 from cleanup_job.planning.sweep_outcome import Orphan, SweepReport
 from cleanup_job.report import json_lines
 from cleanup_job.report.formatting import plain

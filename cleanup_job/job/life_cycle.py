@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 from cleanup_job.errors import CleanupError, LeaseHeldError
 from cleanup_job.exit_codes import ExitCode, StopReason
 from cleanup_job.job import messages, metrics, pod
-from cleanup_job.passes.cleanup import Stop
+from cleanup_job.passes.stop import Stop
 from cleanup_job.report import json_lines, k8s_event
 from cleanup_job.service_task.schedule import Skipped
 from cleanup_job.settings.model import Settings

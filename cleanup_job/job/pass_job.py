@@ -15,9 +15,10 @@ from cleanup_job.job.audited import audited
 from cleanup_job.job.life_cycle import Job, RunOutput
 from cleanup_job.job.plans import PlanFile
 from cleanup_job.job.report_files import ReportFiles
-from cleanup_job.passes.cleanup import Pass, Stop
+from cleanup_job.passes.cleanup import Pass
 from cleanup_job.passes.observers import Observers
 from cleanup_job.passes.ports import Observer, Server
+from cleanup_job.passes.stop import Stop
 from cleanup_job.planning import contradictions
 from cleanup_job.planning.lifecycle.policy import Stage
 from cleanup_job.planning.outcome import Report
@@ -322,6 +323,7 @@ def _new_report(settings: Settings) -> Report:
     )
     report.shards = settings.run.shards
     report.shard = settings.run.shard if settings.run.shards > 1 else None
+    report.policies = settings.policies.digest
     _update(report, settings)
     return report
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from cleanup_job.errors import SettingsError
 from cleanup_job.exit_codes import ExitCode, StopReason
-from cleanup_job.passes.cleanup import PATIENCE, Stop
 from cleanup_job.passes.scheduler import LISTENS
+from cleanup_job.passes.stop import PATIENCE, Stop
 from cleanup_job.redaction import redacted
 from cleanup_job.report import k8s_event
 from cleanup_job.report.termination_message import MOST_BYTES

@@ -10,7 +10,7 @@ from cleanup_job.errors import SettingsError
 from cleanup_job.job import pod
 from cleanup_job.job.audited import audited
 from cleanup_job.job.life_cycle import Job, RunOutput
-from cleanup_job.passes.cleanup import Stop
+from cleanup_job.passes.stop import Stop
 from cleanup_job.passes.sweep import Sweep, SweepOptions
 from cleanup_job.planning.sweep_outcome import Orphan, SweepReport
 from cleanup_job.report import json_lines

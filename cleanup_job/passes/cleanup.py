@@ -9,20 +9,22 @@ this one.
 
 import sys
 import time
-from collections.abc import Callable, Collection, Container, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Container, Mapping
+from functools import cache
 
-from cleanup_job.errors import LeaseLostError, SettingsError, StoppedError
+from cleanup_job.errors import SettingsError, StoppedError
 from cleanup_job.exit_codes import StopReason
+from cleanup_job.passes.archive_needs import ArchiveNeeds
 from cleanup_job.passes.auditing import Auditing
 from cleanup_job.passes.batch import Batches
 from cleanup_job.passes.by_settings import claim_index, policy_of, related_of
 from cleanup_job.passes.claim_index import ClaimIndex
 from cleanup_job.passes.file_results import FileResults
-from cleanup_job.passes.in_hand import InHand
 from cleanup_job.passes.left_out import note_left_out
+from cleanup_job.passes.lifecycle import Stages, due_now
 from cleanup_job.passes.limits import Counted, Counting, refusal
 from cleanup_job.passes.observers import Observers
+from cleanup_job.passes.others import Others
 from cleanup_job.passes.phases import Phases
 from cleanup_job.passes.planner import Planner
 from cleanup_job.passes.ports import Audit, Observer, Server, Storage
@@ -32,13 +34,16 @@ from cleanup_job.passes.reading import Reader
 from cleanup_job.passes.remembers import Remembers
 from cleanup_job.passes.rules_now import clock_of, known_to, lifecycle_of
 from cleanup_job.passes.scheduler import Scheduler
+from cleanup_job.passes.slimming import Slimming
+from cleanup_job.passes.stop import Stop
 from cleanup_job.passes.stream import Stream
+from cleanup_job.passes.task_changes import TaskChanges
 from cleanup_job.passes.windows import Windows
 from cleanup_job.planning import contradictions
 from cleanup_job.planning.backlog import Backlog
 from cleanup_job.planning.deleted_so_far import DeletedSoFar
 from cleanup_job.planning.filters import needed_by
-from cleanup_job.planning.outcome import Report, TaskOutcome
+from cleanup_job.planning.outcome import Reason, Report, TaskOutcome
 from cleanup_job.planning.outcome_builder import OutcomeBuilder
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.plan import Kept
@@ -47,66 +52,6 @@ from cleanup_job.planning.selection import Chosen, OwnTasks, Query, Rules, resol
 from cleanup_job.planning.sharding import ALONE, Share, share
 from cleanup_job.settings.model import Settings
 from cleanup_job.transport.splitting import Splitting
-
-PATIENCE = 5.0
-"""Seconds for which requests on their way are waited for when a pass has to end at once."""
-
-
-@dataclass(slots=True)
-class Stop:
-    """Asks a pass to end after the batches in progress. Signals and several threads may ask."""
-
-    reason: StopReason | None = None
-    """Why it is to end; None while it may continue."""
-    holds_lease: Callable[[], bool] = field(default=lambda: True)
-    """Whether no other pass can have begun by now."""
-    lost: str = "The lease was lost: another pass may have begun, so this one deletes nothing more."
-    """How it lost its lease, if it did."""
-    in_hand: InHand = field(default_factory=InHand)
-    """The batches in progress."""
-    _interrupted: bool = False
-    """Whether someone who watches it asked."""
-    _insisted: float | None = None
-    """When that was asked again."""
-
-    def ask(self, reason: StopReason) -> None:
-        """Ask it to end. The first reason counts; of two at the same moment, either."""
-        self.reason = self.reason or reason
-
-    def interrupt(self) -> None:
-        """Ask it to end for someone who waits: nothing begins to be deleted from now on, even if it is planned."""
-        self._interrupted = True
-        self.ask(StopReason.SIGINT)
-
-    def insist(self) -> None:
-        """Ask it once more: no request that deletes is sent from now on, and what is on its way is waited for only briefly."""
-        self._insisted = self._insisted or time.monotonic()
-
-    def patience(self) -> float | None:
-        """Seconds for which batches in progress are still waited for; None as long as no one insists."""
-        return None if self._insisted is None else max(0.0, self._insisted + PATIENCE - time.monotonic())
-
-    def go_on(self) -> None:
-        """Called before a few tasks are planned, and before their deletion begins: who presses Ctrl-C waits for neither.
-
-        Raises:
-            StoppedError: it was interrupted.
-        """
-        if self._interrupted:
-            raise StoppedError(StopReason.SIGINT.text)
-
-    def before_deletion(self) -> None:
-        """Called before each request that deletes: a pass that lost its lease, or has to end at once, sends no more of them.
-
-        Raises:
-            LeaseLostError: the lease was lost.
-            StoppedError: it has to end at once.
-        """
-        if self._insisted is not None:
-            raise StoppedError(StopReason.SIGINT.text)
-        if not self.holds_lease():
-            self.ask(StopReason.LEASE)
-            raise LeaseLostError(self.lost)
 
 
 class Pass:
@@ -142,6 +87,8 @@ class Pass:
         self._report = report
         self._observers = Observers(observer)
         self._deleted = DeletedSoFar()
+        self._unreadable: set[TaskId] = set()
+        """Tasks of which it was said that they can't be read."""
         self._stop = stop
         self._began = time.monotonic()
         self._rate = Rate(settings.limits.tasks_per_second(settings.run.shards))
@@ -176,20 +123,23 @@ class Pass:
             found = self._count(rules, self._claims)
         counted = None if found is None else found.tasks
         refused = refusal(self._settings.limits, found, names)
-        if refused is not None and not self._settings.run.dry_run:
-            self._report.selected = self._report.left = counted or 0
+        if refused is not None and found is not None and not self._settings.run.dry_run:
+            self._report.selected = self._report.left = found.tasks + found.staged
             self._report.counted = True
             raise refused
         stream = self._stream(rules, self._claims, names, counted)
-        self._work(stream)
+        budget = self._work(stream)
         self._note_what_is_left(stream, rules, counted)
         if stream.error is not None:
             raise stream.error
-        if stream.selected:
-            if self._settings.related.delete_empty_projects and not self._stop.reason:
-                self._delete_emptied_projects(stream.touched, names)
+        if stream.selected and self._settings.related.delete_empty_projects and not self._stop.reason:
+            self._delete_emptied_projects(stream.touched, names)
+        stages = self._do_stages(rules, names, stream.backlog, budget)
+        if stream.selected or (stages is not None and stages.found):
             for warning in self._storage.warnings():
                 self._warn(warning)
+        if stages is not None and stages.error is not None:
+            raise stages.error
         if refused is not None:
             raise refused
 
@@ -201,6 +151,8 @@ class Pass:
 
     def _rules(self, projects: dict[str, str]) -> Rules:
         server, report = self._server, self._report
+        if self._settings.policies.document is not None:
+            server.check_lifecycle()
         known = known_to(server, projects)
         now = report.started - report.clock_ahead
         filters, chosen = self._settings.filters, self._chosen
@@ -236,7 +188,8 @@ class Pass:
         """What is to be deleted, by all shards together; None if there is no limit to compare it with."""
         counting = Counting(self._server, self._split, self._storage.locate, self._time_to_stop)
         everything = Query(hidden=rules.query().hidden)
-        return counting.count(self._settings.limits, self._windows(rules, claims, ALONE).to_delete(), everything)
+        due = due_now(self._server, rules, Others(self._server, rules, self._split), self._time_to_stop)
+        return counting.count(self._settings.limits, self._windows(rules, claims, ALONE).to_delete(), everything, due)
 
     # -- plan and delete
     def _stream(self, rules: Rules, claims: ClaimIndex, names: dict[str, str], counted: int | None) -> Stream:
@@ -276,10 +229,10 @@ class Pass:
             return len(rules.chosen.digests)
         return counted if counted is not None else self._server.archived_count(rules.projects)
 
-    def _work(self, stream: Stream) -> None:
-        """Plan and delete in batches that overlap as far as references between their tasks allow."""
+    def _work(self, stream: Stream) -> int:
+        """Plan and delete in batches that overlap as far as references between their tasks allow; gives the budget's rest."""
         limit, run = self._settings.limits.max_tasks, self._settings.run
-        Scheduler(
+        scheduler = Scheduler(
             order=stream.backlog.order,
             reads=stream.reads,
             add=stream.add,
@@ -292,7 +245,9 @@ class Pass:
             workers=run.workers,
             batch_size=run.batch_size,
             budget=sys.maxsize if limit is None else share(limit, run.shard or 0, run.shards),
-        ).run()
+        )
+        scheduler.run()
+        return scheduler.budget
 
     def _note_what_is_left(self, stream: Stream, rules: Rules, counted: int | None) -> None:
         """Note what the pass did not come to; at least so much if its listing was not read to the end."""
@@ -313,6 +268,66 @@ class Pass:
         if self._settings.run.dry_run and not self._settings.run.shard:
             note_left_out(report, self._server, rules, self._time_to_stop, self._warn)
 
+    # -- policies
+    def _do_stages(self, rules: Rules, names: Mapping[str, str], backlog: Backlog, budget: int) -> Stages | None:
+        """What policies do beside deleting; None if there are none."""
+        lifecycle, run = rules.lifecycle, self._settings.run
+        if lifecycle is None:
+            return None
+        outcomes = OutcomeBuilder(names, rules.rule_of, run.dry_run, rules.policy_of)
+        others = Others(self._server, rules, self._split)
+        stages = Stages(
+            server=self._server,
+            rules=rules,
+            split=self._split,
+            others=others,
+            needs=ArchiveNeeds(
+                self._server, rules, self._split, others, related_of(self._settings).keep_model_tags, run.dry_run
+            ),
+            changes=TaskChanges(self._split, outcomes, lifecycle, run.dry_run, self._audit),
+            slimming=cache(lambda: self._slimming(rules, names, backlog, outcomes)),
+            outcomes=outcomes,
+            note=self._note,
+            told=self._unreadable,
+            stop=self._stop.ask,
+            stopped=self._time_to_stop,
+            go_on=self._stop.go_on,
+            phases=self._phases,
+            rate=self._rate,
+            share=Share(run.shard or 0, run.shards),
+            budget=budget,
+        )
+        if not self._stop.reason:
+            stages.run()
+        report = self._report
+        report.selected, report.left = report.selected + stages.found, report.left + stages.left
+        report.left_is_least = report.left_is_least or not stages.ended
+        if report.unfinished:
+            report.stopped_by = self._stop.reason or report.stopped_by or StopReason.MAX_TASKS
+        return stages
+
+    def _slimming(self, rules: Rules, names: Mapping[str, str], backlog: Backlog, outcomes: OutcomeBuilder) -> Slimming:
+        """What slims tasks: made for the first one, since it has to know what other records need."""
+        if rules.lifecycle is None:
+            message = "slimming without policies"
+            raise RuntimeError(message)
+        self._claims.read()
+        if self._time_to_stop():  # what others need may not be known in full
+            raise StoppedError(StopReason.SIGTERM.text)
+        policy = self._policy(rules, names, self._claims)
+        return Slimming(
+            storage=self._storage,
+            policy=policy,
+            lifecycle=rules.lifecycle,
+            planner=self._planner(policy, self._claims, backlog),
+            outcomes=outcomes,
+            split=self._split,
+            auditing=self._auditing(policy, backlog, outcomes),
+            phases=self._phases,
+            keep_missing=self._settings.files.missing_files == "keep_record",
+            go_on=self._stop.go_on,
+        )
+
     def _policy(self, rules: Rules, names: Mapping[str, str], claims: ClaimIndex) -> Policy:
         """What the settings allow, and what the stores can do: they are made ready for the first deletion."""
         if not self._settings.run.dry_run:
@@ -322,31 +337,37 @@ class Pass:
 
     def _batches(self, policy: Policy, claims: ClaimIndex, backlog: Backlog, outcomes: OutcomeBuilder) -> Batches:
         """Put the parts together that take batches through the pass."""
-        dry_run, related = self._settings.run.dry_run, self._settings.related
-        every = dry_run and related.delete_empty_projects
         return Batches(
             storage=self._storage,
             policy=policy,
             tasks=backlog.tasks,
-            planner=Planner(
-                reader=Reader(storage=self._storage, policy=policy, claims=claims, split=self._split, made=backlog.made),
-                storage=self._storage,
-                policy=policy,
-                tasks=backlog.tasks,
-                claims=claims,
-                split=self._split,
-                deleted=self._deleted,
-                remembers=Remembers(claims=claims, deleted=self._deleted, dry_run=dry_run, every=every),
-            ),
+            planner=self._planner(policy, claims, backlog),
             files=FileResults(outcomes=outcomes, settings=self._settings.files),
             outcomes=outcomes,
             split=self._split,
             warn=self._warn,
             phases=self._phases,
-            auditing=Auditing(self._audit, policy, backlog.tasks, self._split, outcomes) if self._audit is not None else None,
+            auditing=self._auditing(policy, backlog, outcomes),
             go_on=self._stop.go_on,
             in_hand=self._stop.in_hand,
         )
+
+    def _planner(self, policy: Policy, claims: ClaimIndex, backlog: Backlog) -> Planner:
+        dry_run = self._settings.run.dry_run
+        every = dry_run and self._settings.related.delete_empty_projects
+        return Planner(
+            reader=Reader(storage=self._storage, policy=policy, claims=claims, split=self._split, made=backlog.made),
+            storage=self._storage,
+            policy=policy,
+            tasks=backlog.tasks,
+            claims=claims,
+            split=self._split,
+            deleted=self._deleted,
+            remembers=Remembers(claims=claims, deleted=self._deleted, dry_run=dry_run, every=every),
+        )
+
+    def _auditing(self, policy: Policy, backlog: Backlog, outcomes: OutcomeBuilder) -> Auditing | None:
+        return Auditing(self._audit, policy, backlog.tasks, self._split, outcomes) if self._audit is not None else None
 
     def _time_to_stop(self) -> bool:
         deadline = self._settings.limits.deadline_seconds
@@ -356,10 +377,12 @@ class Pass:
 
     def _delete_emptied_projects(self, touched: Collection[str], names: Mapping[str, str]) -> None:
         """Delete the projects that this pass emptied."""
+        policies = self._settings.policies.document
+        must_exist = policies.must_exist() if policies is not None else ()
         deletion = ProjectDeletion(
             server=self._server,
             dry_run=self._settings.run.dry_run,
-            needed_by=lambda without: needed_by(self._settings.filters, names, without),
+            needed_by=lambda without: needed_by(self._settings.filters, names, without, must_exist),
             warn=self._warn,
             audit=self._audit,
         )
@@ -374,5 +397,7 @@ class Pass:
         self._observers.warning(text)
 
     def _note(self, outcome: TaskOutcome) -> None:
+        if outcome.reason is Reason.UNREADABLE:
+            self._unreadable.add(outcome.task)
         self._report.add(outcome)
         self._observers.outcome(outcome)

@@ -13,13 +13,14 @@ from typing import Any
 from cleanup_job.errors import AnswerError, RefusedError, SettingsError
 from cleanup_job.passes.by_settings import claim_index, policy_of
 from cleanup_job.passes.claim_index import ClaimIndex
-from cleanup_job.passes.cleanup import Pass, Stop
+from cleanup_job.passes.cleanup import Pass
 from cleanup_job.passes.others import Others
 from cleanup_job.passes.planner import Planner
 from cleanup_job.passes.ports import Observer, Server, Storage, SweepStorage
 from cleanup_job.passes.reading import Reader
 from cleanup_job.passes.remembers import Remembers
 from cleanup_job.passes.rules_now import RulesNow
+from cleanup_job.passes.stop import Stop
 from cleanup_job.passes.windows import Windows
 from cleanup_job.planning import explanation
 from cleanup_job.planning.deleted_so_far import DeletedSoFar
@@ -29,6 +30,7 @@ from cleanup_job.planning.explanation import Explained, Holder, ModelFate, Need,
 from cleanup_job.planning.facts import Batch
 from cleanup_job.planning.judgement import judge
 from cleanup_job.planning.outcome import GONE, Report, TaskOutcome
+from cleanup_job.planning.outlook import outlook
 from cleanup_job.planning.paths import Location, TaskId
 from cleanup_job.planning.policy import Policy
 from cleanup_job.planning.records import Size, Task, Unreadable
@@ -299,6 +301,7 @@ class Explainer:
             owner=self._owner(record.user),
             judgements=judge(rules, record),
             due=due(rules, record, now),
+            outlook=outlook(rules, record, now),
             due_if_archived=explanation.due_if_archived(rules, record, now),
             holders=tuple(seen.holders),
             counts=seen.counts,

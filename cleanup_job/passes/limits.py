@@ -7,9 +7,13 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from types import MappingProxyType
 
 from cleanup_job.errors import RefusedError
 from cleanup_job.passes.ports import Server
+from cleanup_job.planning.lifecycle.fate import Step
+from cleanup_job.planning.lifecycle.policy import Slim, Stage
 from cleanup_job.planning.outputs import Outputs
 from cleanup_job.planning.paths import Locate, TaskId
 from cleanup_job.planning.records import Detail, Task
@@ -17,6 +21,9 @@ from cleanup_job.planning.selection import Query
 from cleanup_job.planning.sharding import ALONE
 from cleanup_job.settings.limits import SMALL_PROJECT, LimitSettings
 from cleanup_job.transport.splitting import Splitting
+
+PAGE = 500
+"""Tasks that are slimmed whose records are read together."""
 
 
 @dataclass(slots=True)
@@ -28,12 +35,21 @@ class Counted:
     archived: Counter[str] = field(default_factory=Counter)
     """All archived tasks, in the same way."""
     bytes: int = 0
-    """Of the files of these tasks, as far as their records have sizes."""
+    """Of the files that may be deleted with these tasks or from others, as far as records have sizes."""
+    slimmed: Counter[str] = field(default_factory=Counter)
+    """Tasks that policies may slim, in the same way."""
+    put_away: int = 0
+    """Tasks that policies may archive."""
 
     @property
     def tasks(self) -> int:
         """All tasks that may be deleted."""
         return self.by_project.total()
+
+    @property
+    def staged(self) -> int:
+        """All tasks that may be archived or slimmed."""
+        return self.slimmed.total() + self.put_away
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +61,20 @@ class Counting:
     locate: Locate
     stopped: Callable[[], bool]
 
-    def count(self, limits: LimitSettings, to_delete: Iterable[Sequence[Task]], everything: Query) -> Counted | None:
+    def count(
+        self,
+        limits: LimitSettings,
+        to_delete: Iterable[Sequence[Task]],
+        everything: Query,
+        due: Iterable[tuple[Task, Step]] = (),
+    ) -> Counted | None:
         """Count what may be deleted; None if there is no limit to compare it with, or the pass has to end.
 
         Args:
             limits: The limits.
             to_delete: The tasks that may be deleted, some at a time.
             everything: The listing of all archived tasks.
+            due: What policies are to archive and slim.
 
         Raises:
             CleanupError: the server gives no usable answer.
@@ -63,9 +86,19 @@ class Counting:
             counted.by_project.update(task.project for task in tasks)
             if limits.refuse_above_bytes is not None and tasks:
                 counted.bytes += self._bytes([task.id for task in tasks])
+        self._count_due(limits, due, counted)
         if limits.refuse_above_percent is not None:
             counted.archived = self._by_project(everything)
         return None if self.stopped() else counted
+
+    def _count_due(self, limits: LimitSettings, due: Iterable[tuple[Task, Step]], counted: Counted) -> None:
+        rest = iter(due)
+        while some := list(islice(rest, PAGE)):
+            slims = {task.id: step.policy.slim for task, step in some if step.stage is Stage.SLIM}
+            counted.slimmed.update(task.project for task, _ in some if task.id in slims)
+            counted.put_away += len(some) - len(slims)
+            if limits.refuse_above_bytes is not None and slims:
+                counted.bytes += self._bytes(list(slims), slims)
 
     def _by_project(self, query: Query) -> Counter[str]:
         found: Counter[str] = Counter()
@@ -75,18 +108,20 @@ class Counting:
             found[record.project] += 1
         return found
 
-    def _bytes(self, ids: Sequence[TaskId]) -> int:
+    def _bytes(self, ids: Sequence[TaskId], slims: Mapping[TaskId, Slim | None] = MappingProxyType({})) -> int:
         """The files that are in the folders of these tasks, as far as their records name them with a size.
 
-        A task that can't be read has none here, and is not deleted either.
+        Of a task that is slimmed, those count that may be removed. A task that can't be read has none here, and is not deleted
+        either.
         """
         found, _ = self.split.each("reading", ids, lambda server, some: server.details(some))
-        return sum(self._bytes_of(detail) for some in found for detail in some.values() if isinstance(detail, Detail))
+        details = [detail for some in found for detail in some.values() if isinstance(detail, Detail)]
+        return sum(self._bytes_of(detail, slims.get(detail.task.id)) for detail in details)
 
-    def _bytes_of(self, detail: Detail) -> int:
+    def _bytes_of(self, detail: Detail, slim: Slim | None) -> int:
         outputs = Outputs(detail.task.id, self.locate)
         for artifact in detail.artifacts:
-            if artifact.mode == "output":
+            if artifact.mode == "output" and (slim is None or slim.removes_artifact(artifact.key)):
                 outputs.add(artifact.uri, artifact.size)
         return outputs.bytes
 
@@ -104,9 +139,8 @@ def refusal(limits: LimitSettings, counted: Counted | None, names: Mapping[str, 
         return None
     what = "; ".join(text for text, _ in found)
     higher = " and ".join(dict.fromkeys(way_out for _, way_out in found))
-    return RefusedError(
-        f"{what}: nothing was deleted. If that is what you want, set {higher} for one pass; a dry run lists them."
-    )
+    nothing = "nothing was deleted or changed" if counted.staged else "nothing was deleted"
+    return RefusedError(f"{what}: {nothing}. If that is what you want, set {higher} for one pass; a dry run lists them.")
 
 
 _Found = list[tuple[str, str]]
@@ -114,31 +148,35 @@ _Found = list[tuple[str, str]]
 
 
 def _too_many(limit: int | None, counted: Counted) -> _Found:
-    if limit is None or counted.tasks <= limit:
+    tasks = counted.tasks + counted.staged
+    if limit is None or tasks <= limit:
         return []
-    what = f"{counted.tasks} tasks are to be deleted, more than CLEANUP_REFUSE_ABOVE={limit} allows"
-    return [(what, f"CLEANUP_REFUSE_ABOVE={counted.tasks} or higher")]
+    parts = f" or changed ({counted.slimmed.total()} slimmed, {counted.put_away} archived)" if counted.staged else ""
+    what = f"{tasks} tasks are to be deleted{parts}, more than CLEANUP_REFUSE_ABOVE={limit} allows"
+    return [(what, f"CLEANUP_REFUSE_ABOVE={tasks} or higher")]
 
 
 def _too_large_a_part(limit: float | None, counted: Counted, names: Mapping[str, str]) -> _Found:
     if limit is None:
         return []
+    some = counted.by_project + counted.slimmed
     parts = {
         project: part
         for project, all_of_it in counted.archived.items()
-        if all_of_it >= SMALL_PROJECT and (part := _percent(counted.by_project[project], all_of_it)) > limit
+        if all_of_it >= SMALL_PROJECT and (part := _percent(some[project], all_of_it)) > limit
     }
-    allowed = f"more than CLEANUP_REFUSE_ABOVE_PERCENT={limit:g} allows"
-    whole = _percent(counted.tasks, counted.archived.total())
+    done = "deleted or slimmed" if counted.slimmed else "deleted"
+    allowed = f"are to be {done}, more than CLEANUP_REFUSE_ABOVE_PERCENT={limit:g} allows"
+    whole = _percent(some.total(), counted.archived.total())
     if whole > limit:
-        what = f"{counted.tasks} of {counted.archived.total()} archived tasks ({whole:.1f} %) are to be deleted, {allowed}"
+        what = f"{some.total()} of {counted.archived.total()} archived tasks ({whole:.1f} %) {allowed}"
     elif parts:
-        largest = max(parts, key=lambda project: (parts[project], counted.by_project[project], project))
+        largest = max(parts, key=lambda project: (parts[project], some[project], project))
         others = len(parts) - 1
         more = f" (and of {others} other project{'s' * (others > 1)})" if others else ""
         what = (
-            f"{counted.by_project[largest]} of {counted.archived[largest]} archived tasks ({parts[largest]:.1f} %) in project "
-            f"{names.get(largest, largest)!r}{more} are to be deleted, {allowed}"
+            f"{some[largest]} of {counted.archived[largest]} archived tasks ({parts[largest]:.1f} %) in project "
+            f"{names.get(largest, largest)!r}{more} {allowed}"
         )
     else:
         return []

@@ -33,8 +33,9 @@ from cleanup_job.planning.sweep_outcome import Orphan
 class RankServer(Protocol):
     """ClearML Server, asked for the last and the best tasks."""
 
-    def tasks_of(self, query: Query) -> Iterator[Task | Unreadable]: ...
+    def tasks_of(self, query: Query, share: Share = ...) -> Iterator[Task | Unreadable]: ...
     def best_tasks(self, project: str, metric: str, *, highest: bool, hidden: bool = False) -> Iterator[list[Scored]]: ...
+    def metric_exists(self, metric: str) -> bool: ...
 
 
 class RulesServer(RankServer, Protocol):
@@ -52,12 +53,11 @@ class RulesServer(RankServer, Protocol):
     def me(self) -> str: ...
 
 
-class LifecycleServer(Protocol):
+class LifecycleServer(RankServer, Protocol):
     """ClearML Server, asked for what policies do to tasks beside deleting them."""
 
     def check_lifecycle(self) -> None: ...
     def me(self) -> str: ...
-    def tasks_of(self, query: Query) -> Iterator[Task | Unreadable]: ...
     def archive_tasks(self, ids: Sequence[TaskId], *, message: str) -> dict[TaskId, NotDone]: ...
     def change_tags(self, ids: Sequence[TaskId], *, add: Collection[str] = (), remove: Collection[str] = ()) -> None: ...
     def remove_artifacts(self, task: TaskId, gone: Collection[Artifact]) -> bool: ...
@@ -120,9 +120,10 @@ class Storage(Protocol):
 
 
 class Audit(Protocol):
-    """Keeps what is deleted or changed: called right before each deletion or change, and after it. Safe to use from many threads.
+    """Keeps what is deleted or changed: called right before each deletion or change, and after it.
 
-    Each method raises ``AuditError`` if its lines could not be written. Nothing is deleted or changed then.
+    Safe to use from many threads. Each method raises ``AuditError`` if its lines could not be written: nothing of that is
+    deleted or changed then.
     """
 
     @property

@@ -243,6 +243,9 @@ class Windows:
         """Note why a task that was chosen is not selected."""
         if self._rules.chosen is None or record.id not in self._rules.chosen.digests:
             return
+        step = self._rules.step(record)
+        if step is not None and step.stage is not None:  # the policies come to it later in the pass
+            return
         kept = Kept(record, Reason.NOT_SELECTED, "; ".join(one.text for one in judge(self._rules, record) if not one.allows))
         if self._rules.include_pipeline_steps and record.parent and self._rules.is_step(record):
             self._may_go_along[record.id] = kept

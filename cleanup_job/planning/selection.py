@@ -281,7 +281,9 @@ class Rules:
         """What its policy does with a task now, apart from deletion; None for nothing, and if the settings leave it out."""
         if self.lifecycle is None or not self.has_policies(task):
             return None
-        return self.lifecycle.put_right(task) if self.keeps(task) else self.lifecycle.step(task)
+        step = self.lifecycle.put_right(task) if self.keeps(task) else self.lifecycle.step(task)
+        approved = self.chosen.digests.get(task.id) if self.chosen is not None else None
+        return step if step is not None and approved in {None, step.digest(task)} else None
 
     def has_policies(self, task: Task) -> bool:
         """Whether policies may change a task, by everything but them."""

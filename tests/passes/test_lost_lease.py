@@ -3,7 +3,7 @@
 import pytest
 
 from cleanup_job.clearml_api.event_files import AHEAD
-from cleanup_job.passes.cleanup import Stop
+from cleanup_job.passes.stop import Stop
 from clearml_sandbox.server import Request, Sandbox
 from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, clean, state

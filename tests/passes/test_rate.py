@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes import cleanup
-from cleanup_job.passes.cleanup import Stop
 from cleanup_job.passes.rate import BURST, Rate
+from cleanup_job.passes.stop import Stop
 from clearml_sandbox.server import Fault, Request, Sandbox
 from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, clean

@@ -9,7 +9,7 @@ from cleanup_job.cluster import lease
 from cleanup_job.cluster.lease_record import Part
 from cleanup_job.errors import RefusedError, SettingsError
 from cleanup_job.job import pod
-from cleanup_job.passes.cleanup import Stop
+from cleanup_job.passes.stop import Stop
 from cleanup_job.planning.outcome import Reason, Verdict
 from cleanup_job.planning.sharding import Share, share
 from cleanup_job.settings.sources import load

@@ -11,7 +11,7 @@ from cleanup_job.clearml_api.api_client import ApiClient
 from cleanup_job.clearml_api.session import ServerAccess
 from cleanup_job.errors import AnswerError, CleanupError, SettingsError, UnreachableError
 from cleanup_job.exit_codes import StopReason
-from cleanup_job.passes.cleanup import Stop
+from cleanup_job.passes.stop import Stop
 from cleanup_job.planning.outcome import Reason
 from cleanup_job.retry import Retry
 from cleanup_job.storage.fileserver import FileServer

@@ -6,7 +6,7 @@ import pytest
 
 from cleanup_job.errors import LeaseHeldError, SettingsError
 from cleanup_job.exit_codes import StopReason
-from cleanup_job.passes.cleanup import Stop
+from cleanup_job.passes.stop import Stop
 from cleanup_job.planning.outcome import Reason
 from cleanup_job.planning.selection import OwnTasks
 from clearml_sandbox.server import Fault, Request, Sandbox

@@ -6,6 +6,7 @@ Pure: no I/O. What the settings' own filters say comes on top of it (``planning/
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from hashlib import blake2b
 
 from cleanup_job.planning.lifecycle.marks import (
     ARCHIVED,
@@ -48,6 +49,16 @@ class Step:
     """The date that is announced; None if it is done now."""
     tags: TagChange = TagChange()
     """Of a notice, or what puts tags right. What is done now gets ``Lifecycle.tags_before`` and ``tags_after``."""
+
+    @property
+    def is_now(self) -> bool:
+        """Whether the stage itself comes now: more than tags change."""
+        return self.stage is not None and self.announced is None
+
+    def digest(self, task: Task) -> str:
+        """A digest of what is done, and of the record that it is done with, in hexadecimal digits: for what was approved."""
+        record = (task.name, task.last_update, task.status, task.status_changed, task.tags, task.system_tags, task.project)
+        return blake2b(repr((record, self.policy.name, self.stage, self.is_now)).encode(), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +213,17 @@ class Lifecycle:
 
         The earliest comes first; deletion before slimming once both are due.
         """
+        return [] if self.keeps(task) or self.is_restored(task) else self._possible(task)
+
+    def is_near(self, task: Task) -> bool:
+        """Whether a stage has come, or its notice would have, apart from what ``keeps`` and ``is_restored`` say."""
+        policy, possible = self.file.of(task), self._possible(task)
+        return policy is not None and any(due - policy.notice <= self.now for due, _ in possible)
+
+    def _possible(self, task: Task) -> list[tuple[datetime, Stage]]:
+        """What ``coming`` gives for a task that nothing keeps."""
         policy = self.file.of(task)
-        if policy is None or self.keeps(task) or self.is_restored(task):
+        if policy is None:
             return []
         found = [
             (due, stage)

@@ -16,7 +16,7 @@ from cleanup_job.errors import LeaseHeldError, LeaseLostError, SettingsError, Un
 from cleanup_job.exit_codes import StopReason
 from cleanup_job.job import pod
 from cleanup_job.job.life_cycle import Job
-from cleanup_job.passes.cleanup import Stop
+from cleanup_job.passes.stop import Stop
 from cleanup_job.service_task.schedule import Skipped
 from cleanup_job.settings.metrics import MetricsSettings
 from cleanup_job.settings.notify import NotifySettings
