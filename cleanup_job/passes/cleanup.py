@@ -43,6 +43,7 @@ from cleanup_job.planning import contradictions
 from cleanup_job.planning.backlog import Backlog
 from cleanup_job.planning.deleted_so_far import DeletedSoFar
 from cleanup_job.planning.filters import needed_by
+from cleanup_job.planning.lifecycle.fate import Lifecycle
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome
 from cleanup_job.planning.outcome_builder import OutcomeBuilder
 from cleanup_job.planning.paths import TaskId
@@ -132,14 +133,11 @@ class Pass:
         self._note_what_is_left(stream, rules, counted)
         if stream.error is not None:
             raise stream.error
-        if stream.selected and self._settings.related.delete_empty_projects and not self._stop.reason:
+        if stream.selected:
             self._delete_emptied_projects(stream.touched, names)
-        stages = self._do_stages(rules, names, stream.backlog, budget)
-        if stream.selected or (stages is not None and stages.found):
-            for warning in self._storage.warnings():
-                self._warn(warning)
-        if stages is not None and stages.error is not None:
-            raise stages.error
+        changed = self._do_stages(rules, names, stream.backlog, budget)
+        for warning in self._storage.warnings() if stream.selected or changed else ():
+            self._warn(warning)
         if refused is not None:
             raise refused
 
@@ -269,11 +267,11 @@ class Pass:
             note_left_out(report, self._server, rules, self._time_to_stop, self._warn)
 
     # -- policies
-    def _do_stages(self, rules: Rules, names: Mapping[str, str], backlog: Backlog, budget: int) -> Stages | None:
-        """What policies do beside deleting; None if there are none."""
+    def _do_stages(self, rules: Rules, names: Mapping[str, str], backlog: Backlog, budget: int) -> int:
+        """Do what policies do beside deleting; gives the number of tasks that were found for it."""
         lifecycle, run = rules.lifecycle, self._settings.run
         if lifecycle is None:
-            return None
+            return 0
         outcomes = OutcomeBuilder(names, rules.rule_of, run.dry_run, rules.policy_of)
         others = Others(self._server, rules, self._split)
         stages = Stages(
@@ -285,7 +283,7 @@ class Pass:
                 self._server, rules, self._split, others, related_of(self._settings).keep_model_tags, run.dry_run
             ),
             changes=TaskChanges(self._split, outcomes, lifecycle, run.dry_run, self._audit),
-            slimming=cache(lambda: self._slimming(rules, names, backlog, outcomes)),
+            slimming=cache(lambda: self._slimming(rules, lifecycle, names, backlog, outcomes)),
             outcomes=outcomes,
             note=self._note,
             told=self._unreadable,
@@ -304,13 +302,14 @@ class Pass:
         report.left_is_least = report.left_is_least or not stages.ended
         if report.unfinished:
             report.stopped_by = self._stop.reason or report.stopped_by or StopReason.MAX_TASKS
-        return stages
+        if stages.error is not None:
+            raise stages.error
+        return stages.found
 
-    def _slimming(self, rules: Rules, names: Mapping[str, str], backlog: Backlog, outcomes: OutcomeBuilder) -> Slimming:
+    def _slimming(  # noqa: PLR0913, PLR0917 -- all that is around it
+        self, rules: Rules, lifecycle: Lifecycle, names: Mapping[str, str], backlog: Backlog, outcomes: OutcomeBuilder
+    ) -> Slimming:
         """What slims tasks: made for the first one, since it has to know what other records need."""
-        if rules.lifecycle is None:
-            message = "slimming without policies"
-            raise RuntimeError(message)
         self._claims.read()
         if self._time_to_stop():  # what others need may not be known in full
             raise StoppedError(StopReason.SIGTERM.text)
@@ -318,7 +317,7 @@ class Pass:
         return Slimming(
             storage=self._storage,
             policy=policy,
-            lifecycle=rules.lifecycle,
+            lifecycle=lifecycle,
             planner=self._planner(policy, self._claims, backlog),
             outcomes=outcomes,
             split=self._split,
@@ -375,7 +374,9 @@ class Pass:
         return bool(self._stop.reason)
 
     def _delete_emptied_projects(self, touched: Collection[str], names: Mapping[str, str]) -> None:
-        """Delete the projects that this pass emptied."""
+        """Delete the projects that this pass emptied, if that is wanted and the pass goes on."""
+        if not self._settings.related.delete_empty_projects or self._stop.reason:
+            return
         deletion = ProjectDeletion(
             server=self._server,
             dry_run=self._settings.run.dry_run,
