@@ -1,6 +1,6 @@
 """One pass: read the claims, then select window by window, plan, delete files, delete records, report.
 
-    settings -> claims -> select, newest first -> plan -> look again -> delete files -> delete records -> report
+    settings -> claims -> select, newest first -> plan -> look again -> delete files -> delete records -> policies -> report
 
 While one window is worked on in batches, the next one is read. Each batch is read, checked again, and deleted: files first,
 records last. A record that is there says that there may be files, so the next pass finds the rest, no matter what interrupted
@@ -122,10 +122,10 @@ class Pass:
                 self._warn_of_stores()
             rules = self._rules(names)
             found = self._count(rules, self._claims)
-        counted = None if found is None else found.tasks
+        counted = found and found.tasks
         refused = refusal(self._settings.limits, found, names)
-        if refused is not None and found is not None and not self._settings.run.dry_run:
-            self._report.selected = self._report.left = found.tasks + found.staged
+        if refused is not None and not self._settings.run.dry_run:
+            self._report.selected = self._report.left = found.tasks + found.staged if found is not None else 0
             self._report.counted = True
             raise refused
         stream = self._stream(rules, self._claims, names, counted)
@@ -266,7 +266,6 @@ class Pass:
         if self._settings.run.dry_run and not self._settings.run.shard:
             note_left_out(report, self._server, rules, self._time_to_stop, self._warn)
 
-    # -- policies
     def _do_stages(self, rules: Rules, names: Mapping[str, str], backlog: Backlog, budget: int) -> int:
         """Do what policies do beside deleting; gives the number of tasks that were found for it."""
         lifecycle, run = rules.lifecycle, self._settings.run
@@ -299,17 +298,17 @@ class Pass:
             stages.run()
         report = self._report
         report.selected, report.left = report.selected + stages.found, report.left + stages.left
-        report.left_is_least = report.left_is_least or not stages.ended
+        report.left_is_least |= not stages.ended
         if report.unfinished:
             report.stopped_by = self._stop.reason or report.stopped_by or StopReason.MAX_TASKS
         if stages.error is not None:
             raise stages.error
         return stages.found
 
-    def _slimming(  # noqa: PLR0913, PLR0917 -- all that is around it
+    def _slimming(
         self, rules: Rules, lifecycle: Lifecycle, names: Mapping[str, str], backlog: Backlog, outcomes: OutcomeBuilder
     ) -> Slimming:
-        """What slims tasks: made for the first one, since it has to know what other records need."""
+        """What slims tasks; it has to know what other records need."""
         self._claims.read()
         if self._time_to_stop():  # what others need may not be known in full
             raise StoppedError(StopReason.SIGTERM.text)
