@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from cleanup_job.settings.model import TABLE, names, schema_of
+from cleanup_job.settings.policy_schema import json_schema
 from cleanup_job.settings.scopes import Scope
 
 Schema = dict[str, Any]
@@ -134,6 +135,7 @@ def values() -> Schema:
     resources = section(requests=OBJECT, limits=OBJECT, claims=OBJECTS)
     # A chart that uses this one may have more under `global`.
     shared = {"type": "object", "properties": {"imageRegistry": STRING, "imagePullSecrets": PULL_SECRETS}}
+    file = json_schema()
     properties = section(
         **{"global": shared},
         dryRunFirst=BOOLEAN,
@@ -187,6 +189,10 @@ def values() -> Schema:
         caBundle=section(configMap=DNS_NAME, secret=DNS_NAME, key=SECRET_KEY),
         proxy=section(httpProxy=PROXY, httpsProxy=PROXY, noProxy=TEXTS),
         cleanup=cleanup(),
+        policies={name: part for name, part in file["properties"]["policies"].items() if name != "minItems"},
+        policyTaskTags=file["properties"]["task_tags"],
+        existingPoliciesConfigMap=DNS_NAME,
+        existingPoliciesConfigMapKey=SECRET_KEY,
         sweep=section(
             enabled=BOOLEAN,
             schedule=schedule | {"minLength": 1},
@@ -263,7 +269,8 @@ def values() -> Schema:
         ),
         extraObjects={"type": "array", "items": {"type": ["object", "string"]}},
     )
-    return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Values of clearml-cleanup", **properties}
+    head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Values of clearml-cleanup"}
+    return {**head, **properties, "definitions": file["definitions"]}
 
 
 if __name__ == "__main__":

@@ -27,6 +27,12 @@ class _ScoredEntry(documents.TaskEntry, frozen=True, kw_only=True):
     """By the hash of the title and that of the series, as far as these are there."""
 
 
+class _Metrics(documents.Entry, frozen=True, kw_only=True):
+    """What a task has reported."""
+
+    last_metrics: Any = None
+
+
 _Entry = _ScoredEntry | Malformed
 _Page = Callable[[int, int], list[_Entry]]
 """Reads a page by its number and size."""
@@ -46,10 +52,10 @@ class BestTasks(TaskReader):
         """Pages of the tasks of one project, without its sub-projects, the best value of a metric first.
 
         By the server's own order: the largest value that each task ever reported, descending, or the smallest, ascending; tasks
-        with equal values by id. Archived ones are among them; those tagged ``hidden`` are not, unless
-        that is asked for. Values that are not numbers come
-        before or behind all others, depending on the direction, and tasks without the metric last: the iterator ends with the
-        page that has the first of these. A task may be gone, or have another value, by the time that it is looked at.
+        with equal values by id. Archived ones are among them; those tagged ``hidden`` only if that is asked for. Values that
+        are not numbers come before or behind all others, depending on the direction, and tasks without the metric last: the
+        iterator ends with the page that has the first of these. A task may be gone, or have another value, by the time that
+        it is looked at.
 
         Args:
             project: The project's id.
@@ -89,6 +95,21 @@ class BestTasks(TaskReader):
             ]
             if isinstance(values[-1], _Missing):
                 return
+
+    def metric_exists(self, metric: str) -> bool:
+        """Whether any task has reported a metric, including archived and hidden ones, or may have.
+
+        Args:
+            metric: As for ``best_tasks``.
+
+        Raises:
+            AnswerError: the answer can't be read.
+        """
+        fields = ["id", f"last_metrics.{metric}"]
+        body = {"search_hidden": True, "only_fields": fields, "order_by": [f"-last_metrics.{metric}.max_value", "id"]}
+        found = page(self._ask_raw(CALL, {**body, "page": 0, "page_size": 10}), "tasks", _Metrics)
+        path = (*metric.split("."), "max_value")
+        return any(not isinstance(_value(entry, path), _Missing) for entry in found)
 
 
 @dataclass
@@ -147,7 +168,7 @@ def _next_page(start: int) -> tuple[int, int]:
     return start // size, size
 
 
-def _value(entry: _Entry, path: Sequence[str]) -> float | _Missing | None:
+def _value(entry: _Entry | _Metrics, path: Sequence[str]) -> float | _Missing | None:
     """The value by which a task was ordered; None if that is not a finite number, or can't be known."""
     if isinstance(entry, Malformed):
         return None

@@ -19,6 +19,7 @@ from cleanup_job.job.plans import PlanFile
 from cleanup_job.passes.stop import Stop
 from cleanup_job.planning.outcome import Report, TaskOutcome
 from cleanup_job.planning.selection import Chosen
+from cleanup_job.report import stages
 from cleanup_job.report.formatting import at_least, counted, plain
 from cleanup_job.settings.model import Settings
 
@@ -54,7 +55,7 @@ class AtTerminal:
         if not is_to_be_approved(planned):
             return planned.exit_code
         if not _approved(question(planned)):
-            say("Nothing was deleted.")
+            say("Nothing was changed." if planned.stages else "Nothing was deleted.")
             return ExitCode.DONE
         shown = Shown(every_task=self.every_task, head=False, told=frozenset(planned.warnings))
         return self._pass(shown, approvable.chosen)
@@ -98,12 +99,14 @@ class _Planning(PlanOutput):
 
 
 def question(planned: Report) -> str:
-    """What would be deleted, and where, as a question."""
-    total = planned.total()
+    """What would be deleted, and what policies would do besides, and where, as a question."""
+    total, more = planned.total(), stages.phrases(planned)
     what = [counted(total.tasks, "task"), counted(total.models, "model"), counted(total.files, "file")]
     known = f" ({at_least(total.bytes, total.unsized)})" if total.files else ""
     emptied = f" and {counted(len(planned.emptied), 'emptied project')}" if planned.emptied else ""
-    return f"Delete {', '.join(what)}{known}{emptied} on {plain(planned.server)} ? [y/N] "
+    doing = [f"delete {', '.join(what)}{known}{emptied}"] if total.tasks or not more else []
+    asked = ", ".join([*doing, *more])
+    return f"{asked[0].upper()}{asked[1:]} on {plain(planned.server)} ? [y/N] "
 
 
 def _approved(text: str) -> bool:

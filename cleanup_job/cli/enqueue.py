@@ -32,6 +32,11 @@ def run(options: argparse.Namespace) -> int:
     flags = given(options)
     operator = wiring.read_settings(flags)
     settings = operator[0]
+    if settings.policies.policies is not None:
+        raise SettingsError(
+            f"CLEANUP_POLICIES={settings.policies.policies}: an agent has no such file. Run passes with policies in pods "
+            "(clearml-cleanup trigger), or unset CLEANUP_POLICIES."
+        )
     tasks: ServiceTasks = wiring.service_tasks(settings, wiring.log_in(settings, warn))
     edits, draft = DraftSettings(tasks, warn), found(tasks, settings)
     if draft is None or not draft.is_draft:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from cleanup_job import wiring
 from cleanup_job.cli.flags import OF_A_PASS, add_flags
-from cleanup_job.cli.reading import access, add_output_flag, head, progress, warn_once
+from cleanup_job.cli.reading import Access, access, add_output_flag, head, progress, warn_once
 from cleanup_job.errors import SettingsError
 from cleanup_job.passes.explanation import Explainer
 from cleanup_job.passes.rules_now import rules_now
@@ -39,8 +39,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the explanations."""
-    ids = list(task_ids(options.tasks))
-    found = access(options)
+    list(task_ids(options.tasks))  # what is no ID is said before the server is asked
+    return explain(access(options), options.tasks, options.output)
+
+
+def explain(found: Access, words: Iterable[str], output: str) -> int:
+    """Print the explanations of the tasks that these words name, by some settings.
+
+    Raises:
+        SettingsError: a word is neither a task's ID nor its address.
+        CleanupError: the server gives no usable answer.
+    """
+    ids = list(task_ids(words))
     settings, server, warn = found.settings, found.parts.server, warn_once()
     with progress("Reading all models and tasks, to see who needs what") as shown:
         known = rules_now(server, settings, warn)
@@ -57,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
         explained = explainer.explain(ids)
     connection = settings.connection
     page = partial(link, Report("", dry_run=True, started=known.now, cutoff=known.now, web=connection.web_host or ""))
-    if options.output == "json":
+    if output == "json":
         tasks = [document(one, known.now, page) for one in explained]
         print(dumps({"server": connection.api_host, "now": known.now.isoformat(), "tasks": tasks}, indent=2), flush=True)
         return 0

@@ -27,6 +27,7 @@ COMMANDS = {
     "forecast": "say what will be old enough to be deleted on which day, if nothing changes",
     "sweep": "find task folders without a record in buckets and mounted folders; with --delete, delete the old ones",
     "usage": "show what takes the space on a server: by project, user, status, age and kind; reads only",
+    "policies": "try policies out before they are rolled out: what becomes of which task, and what another file would change",
     "plan": "show a plan that `run --dry-run --plan` wrote, or how two of them differ",
     "register": "create or update the draft task in ClearML, whose parameters people edit in the Web UI",
     "enqueue": "clone that draft and enqueue the clone for a ClearML Agent; settings given here apply to this clone alone",

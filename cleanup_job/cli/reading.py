@@ -12,7 +12,7 @@ from cleanup_job import wiring
 from cleanup_job.cli.flags import given
 from cleanup_job.cli.terminal import warn
 from cleanup_job.report.formatting import plain
-from cleanup_job.settings.model import Settings, env_name, names
+from cleanup_job.settings.model import TABLE, Settings, env_name, names
 from cleanup_job.settings.sources import DEFAULT
 
 Progress = Callable[[str], None]
@@ -43,7 +43,7 @@ def access(options: argparse.Namespace) -> Access:
     settings, warning = wiring.with_fileserver(settings, origins, connection)
     if warning:
         warn(warning)
-    counting = names(lambda entry: entry.group in {"filters", "related", "files"} and entry.name not in _IN_WORDS)
+    counting = names(lambda entry: entry.group in {"filters", "related", "policies", "files"} and entry.name not in _IN_WORDS)
     chosen = tuple(name for name in counting if origins[name] != DEFAULT)
     return Access(settings, wiring.connect(settings, connection, _refuse), chosen)
 
@@ -86,6 +86,10 @@ def head(found: Access) -> Text:
     """The server and the settings that count, in one line or a few."""
     filters = found.settings.filters
     mode = "every archived task" if filters.force_delete else "drafts only"
-    words = [found.settings.connection.api_host, f"older than {filters.delete_threshold_days:g} days", mode]
+    age = f"older than {filters.delete_threshold_days:g} days"
+    if found.settings.policies.policies is not None:
+        mode = "by policies" if filters.force_delete else "by policies, but slims nothing and deletes drafts only"
+        age = "" if filters.delete_threshold_days == TABLE["delete_threshold_days"].default else age
+    words = [found.settings.connection.api_host, *filter(None, [age]), mode]
     words += [f"{env_name(name)}={found.settings.text(name)}" for name in found.given]
     return Text(" · ".join(map(plain, words)), "dim")

@@ -9,7 +9,7 @@ from cleanup_job import wiring
 from cleanup_job.cli.flags import OF_A_PASS, add_flags, given
 from cleanup_job.cli.terminal import warn
 from cleanup_job.planning import contradictions
-from cleanup_job.settings.model import TABLE
+from cleanup_job.settings.model import TABLE, Settings
 
 EXAMPLES = (
     ("clearml-cleanup settings", "the settings that count here"),
@@ -35,8 +35,14 @@ def run(options: argparse.Namespace) -> int:
         if entry.heading != group:
             group = entry.heading
             table.add_section()
-        table.add_row(entry.env, settings.text(name), origins[name])
+        table.add_row(entry.env, _value(settings, name), origins[name])
     Console(markup=False, highlight=False).print(table)
     if found := contradictions.of_settings(settings.filters):
         warn(found)
     return 0
+
+
+def _value(settings: Settings, name: str) -> str:
+    """A value, and of the file with policies what tells its content apart."""
+    digest = settings.policies.digest if name == "policies" else ""
+    return f"{settings.text(name)} (BLAKE2b {digest})" if digest else settings.text(name)

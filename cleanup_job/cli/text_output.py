@@ -19,7 +19,7 @@ from rich.progress import (
 from cleanup_job.cli.terminal import LEVELS
 from cleanup_job.job.at_terminal import is_to_be_approved
 from cleanup_job.job.pass_job import Output
-from cleanup_job.planning.outcome import GONE, Report, TaskOutcome, Verdict
+from cleanup_job.planning.outcome import GONE, STAGED, Report, TaskOutcome, Verdict
 from cleanup_job.redaction import redacted
 from cleanup_job.report import head, json_lines, listing, table
 from cleanup_job.report.formatting import counted, plain
@@ -112,7 +112,9 @@ class TextOutput(Output):
         self._done += 1
         self._failed += outcome.verdict is Verdict.FAILED
         self._largest.add(outcome)
-        if self._shown.every_task and outcome.verdict in GONE:
+        if outcome.verdict in STAGED:
+            self._progress.update(self._bar, description="policies")
+        if self._shown.every_task and outcome.verdict in GONE | STAGED:
             self._progress.console.print(listing.line(outcome), soft_wrap=True)
         self._show()
 

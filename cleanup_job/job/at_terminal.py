@@ -11,9 +11,10 @@ from cleanup_job.job.pass_job import Output, PassJob
 from cleanup_job.job.plans import PlanFile
 from cleanup_job.passes.batch import CHUNK
 from cleanup_job.passes.stop import Stop
-from cleanup_job.planning.outcome import GONE, Report, TaskOutcome
+from cleanup_job.planning.outcome import GONE, STAGED, Report, TaskOutcome
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.selection import Chosen
+from cleanup_job.report import stages
 from cleanup_job.settings.model import TABLE, Settings
 from cleanup_job.settings.sources import DEFAULT
 
@@ -97,21 +98,21 @@ class Plan(PassAtTerminal):
 
 
 def is_to_be_approved(planned: Report) -> bool:
-    """Whether there is something to delete, by a plan that ended as it should."""
+    """Whether there is something to delete, or for policies to do, by a plan that ended as it should."""
     ended_well = not planned.error and planned.stopped_by in {None, StopReason.MAX_TASKS, StopReason.DEADLINE}
-    return ended_well and bool(planned.total().tasks)
+    return ended_well and bool(planned.total().tasks or stages.sums(planned).any)
 
 
 class Approvable:
-    """The tasks that a plan would delete, each with the digest of its record. Only this is remembered of them."""
+    """The tasks that a plan would delete or change, each with the digest of what would be done. Only this is remembered."""
 
     def __init__(self) -> None:
         """None yet."""
         self._digests: dict[TaskId, str | None] = {}
 
     def add(self, outcome: TaskOutcome) -> None:
-        """Note a task if it would be deleted."""
-        if outcome.verdict in GONE:
+        """Note a task if it would be deleted, or if its policy would do something else with it."""
+        if outcome.verdict in GONE | STAGED:
             self._digests[outcome.task] = outcome.digest
 
     @property

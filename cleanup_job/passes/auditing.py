@@ -38,30 +38,38 @@ class Auditing:
             AuditError: the log could not be written: none of them may be deleted.
             CleanupError: the server gives no usable answer.
         """
-        return self.announce([(deletion, self.outcomes.deleted(deletion), self._why(deletion.task)) for deletion in deletions])
-
-    def announce(
-        self, planned: Sequence[tuple[Deletion, TaskOutcome, Sequence[str]]]
-    ) -> tuple[list[TaskOutcome], tuple[Deletion, ...]]:
-        """The same for what is deleted of tasks, each with the outcome that is planned for it, and why.
-
-        Raises:
-            AuditError: the log could not be written: none of it may be deleted.
-            CleanupError: the server gives no usable answer.
-        """
-        missing = self._copy_records([deletion.task.id for deletion, _, _ in planned]) if self.audit.records else {}
+        missing = self._copy_records([deletion.task.id for deletion in deletions])
         kept: list[TaskOutcome] = []
-        announced: list[tuple[Deletion, TaskOutcome, Sequence[str]]] = []
-        for deletion, outcome, why in planned:
+        announced: list[Deletion] = []
+        for deletion in deletions:
             culprit = next((task for task in deletion.unit if task in missing), None)
             if culprit is None:
-                announced.append((deletion, outcome, why))
+                announced.append(deletion)
                 continue
             detail = NO_RECORD.format(why=missing[culprit])
-            kept.append(self.outcomes.of(deletion.task, Verdict.FAILED, Reason.NOT_AUDITED, detail, stage=outcome.stage))
+            kept.append(self.outcomes.of(deletion.task, Verdict.FAILED, Reason.NOT_AUDITED, detail))
         if announced:
-            self.audit.before(announced)
-        return kept, tuple(deletion for deletion, _, _ in announced)
+            self.audit.before([(deletion, self.outcomes.deleted(deletion), self._why(deletion.task)) for deletion in announced])
+        return kept, tuple(announced)
+
+    def before_stage(self, planned: Sequence[tuple[Task, TaskOutcome, Sequence[str], Sequence[str]]]) -> list[TaskOutcome]:
+        """Write down what a policy removes of tasks, as `ports.Audit` has it; gives the outcomes of those that have to be kept.
+
+        Raises:
+            AuditError: the log could not be written: nothing of it may be removed.
+            CleanupError: the server gives no usable answer.
+        """
+        missing = self._copy_records([task.id for task, *_ in planned])
+        announced = [one for one in planned if one[0].id not in missing]
+        if announced:
+            self.audit.before_stage(announced)
+        return [
+            self.outcomes.of(
+                task, Verdict.FAILED, Reason.NOT_AUDITED, NO_RECORD.format(why=missing[task.id]), stage=outcome.stage
+            )
+            for task, outcome, *_ in planned
+            if task.id in missing
+        ]
 
     def _why(self, task: Task) -> list[str]:
         """What each rule says of a task, as far as it allows the deletion; a step of a pipeline goes with its controller."""
@@ -72,6 +80,8 @@ class Auditing:
 
     def _copy_records(self, tasks: Sequence[TaskId]) -> dict[TaskId, str]:
         """Copy the records of these tasks, and return those for which that was not possible, each with the reason."""
+        if not self.audit.records:
+            return {}
         copied: set[TaskId] = set()
 
         def copy(server: Server, some: Sequence[TaskId]) -> None:

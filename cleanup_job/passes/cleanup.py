@@ -17,7 +17,7 @@ from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes.archive_needs import ArchiveNeeds
 from cleanup_job.passes.auditing import Auditing
 from cleanup_job.passes.batch import Batches
-from cleanup_job.passes.by_settings import claim_index, policy_of, related_of
+from cleanup_job.passes.by_settings import claim_index, must_exist, policy_of, related_of
 from cleanup_job.passes.claim_index import ClaimIndex
 from cleanup_job.passes.file_results import FileResults
 from cleanup_job.passes.left_out import note_left_out
@@ -122,7 +122,7 @@ class Pass:
                 self._warn_of_stores()
             rules = self._rules(names)
             found = self._count(rules, self._claims)
-        counted = found and found.tasks
+        counted = None if found is None else found.tasks
         refused = refusal(self._settings.limits, found, names)
         if refused is not None and not self._settings.run.dry_run:
             self._report.selected = self._report.left = found.tasks + found.staged if found is not None else 0
@@ -379,7 +379,7 @@ class Pass:
         deletion = ProjectDeletion(
             server=self._server,
             dry_run=self._settings.run.dry_run,
-            needed_by=lambda without: needed_by(self._settings.filters, names, without),
+            needed_by=lambda without: needed_by(self._settings.filters, names, without, must_exist(self._settings)),
             warn=self._warn,
             audit=self._audit,
         )

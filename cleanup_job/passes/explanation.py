@@ -30,6 +30,7 @@ from cleanup_job.planning.explanation import Explained, Holder, ModelFate, Need,
 from cleanup_job.planning.facts import Batch
 from cleanup_job.planning.judgement import judge
 from cleanup_job.planning.outcome import GONE, Report, TaskOutcome
+from cleanup_job.planning.outlook import outlook
 from cleanup_job.planning.paths import Location, TaskId
 from cleanup_job.planning.policy import Policy
 from cleanup_job.planning.records import Size, Task, Unreadable
@@ -300,6 +301,7 @@ class Explainer:
             owner=self._owner(record.user),
             judgements=judge(rules, record),
             due=due(rules, record, now),
+            outlook=outlook(rules, record, now),
             due_if_archived=explanation.due_if_archived(rules, record, now),
             holders=tuple(seen.holders),
             counts=seen.counts,

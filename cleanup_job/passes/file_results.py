@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from cleanup_job.planning.deletion import Deletion
+from cleanup_job.planning.lifecycle.marks import Marks
 from cleanup_job.planning.outcome import Reason, TaskOutcome, Verdict
 from cleanup_job.planning.outcome_builder import OutcomeBuilder
 from cleanup_job.planning.paths import KINDS, OwnedPath, TaskFile
@@ -46,7 +47,12 @@ def _failed_paths(deletion: Deletion, removed: Removed) -> list[OwnedPath]:
 
 
 def _is_lost(deletion: Deletion, removed: Removed) -> bool:
-    """Whether nothing of a task was there, but its files may be there under another name."""
+    """Whether nothing of a task was there, but its files may be there under another name.
+
+    Of a slimmed task nothing need be left: its events still name what was removed.
+    """
+    if Marks.of(deletion.task.tags).slimmed is not None:
+        return False
     return deletion.doubtful and bool(deletion.paths) and removed.missing.issuperset(deletion.paths)
 
 

@@ -35,6 +35,7 @@ class RankServer(Protocol):
 
     def tasks_of(self, query: Query, share: Share = ...) -> Iterator[Task | Unreadable]: ...
     def best_tasks(self, project: str, metric: str, *, highest: bool, hidden: bool = False) -> Iterator[list[Scored]]: ...
+    def metric_exists(self, metric: str) -> bool: ...
 
 
 class RulesServer(RankServer, Protocol):
@@ -119,9 +120,10 @@ class Storage(Protocol):
 
 
 class Audit(Protocol):
-    """Keeps what is deleted or changed: called right before each deletion or change, and after it. Safe to use from many threads.
+    """Keeps what is deleted or changed: called right before each deletion or change, and after it.
 
-    Each method raises ``AuditError`` if its lines could not be written. Nothing is deleted or changed then.
+    Safe to use from many threads. Each method raises ``AuditError`` if its lines could not be written: nothing of that is
+    deleted or changed then.
     """
 
     @property

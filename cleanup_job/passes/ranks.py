@@ -4,9 +4,10 @@ One listing of all tasks, or of those in the projects that the policies name; th
 answer has the best tasks first. A project of which `last` keeps everything needs none.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
+from cleanup_job.errors import SettingsError
 from cleanup_job.passes.ports import RankServer
 from cleanup_job.planning.lifecycle.policy import Best, LifecyclePolicy, PolicyFile
 from cleanup_job.planning.lifecycle.ranks import Leaders, Newest, Place, Ranks, ranked
@@ -47,10 +48,11 @@ class RankReader:
         self._policies: dict[Place, LifecyclePolicy] = {}
         """Where tasks were found, each with the policy."""
 
-    def read(self, me: str = "") -> Ranks:
-        """Read all; ``me`` is the id of the job's own user. Without a policy that ranks, nothing is read.
+    def read(self) -> Ranks:
+        """Read all.
 
         Raises:
+            SettingsError: no task has reported a metric.
             CleanupError: the server gives no usable answer: nothing may be deleted then.
         """
         projects = self._projects()
@@ -59,7 +61,7 @@ class RankReader:
         if not self._list(Query(projects=tuple(sorted(projects or ())), hidden=self._hidden)):
             return Ranks()
         last = {place: newest.boundary for place, newest in self._last.items()}
-        return Ranks(last, self._all_best(last), self._newest, me)
+        return Ranks(last, self._all_best(last), self._newest)
 
     def _projects(self) -> Collection[str] | None:
         """The projects in which tasks can have a place; None: all."""
@@ -88,20 +90,42 @@ class RankReader:
         if policy.keep.last:
             self._last.setdefault(place, Newest(policy.keep.last)).add(task.active)
 
-    def _all_best(self, last: dict[Place, datetime | None]) -> dict[tuple[Place, Best], frozenset[TaskId] | None]:
-        return {
-            (place, best): self._best(policy, best, place[1])
+    def _all_best(self, last: Mapping[Place, datetime | None]) -> dict[tuple[Place, Best], frozenset[TaskId] | None]:
+        wanted = [
+            (place, best)
             for place, policy in self._policies.items()
             if place not in last or last[place] is not None
             for best in policy.keep.best
-        }
+        ]
+        found: dict[tuple[Place, Best], frozenset[TaskId] | None] = {}
+        unseen = {(place[0], best) for place, best in wanted}
+        for place, best in wanted:
+            leaders = self._leaders(place, best)
+            found[place, best] = leaders.ids if leaders is not None else None
+            if leaders is None or leaders.has_values:
+                unseen.discard((place[0], best))
+        for policy, best in sorted(unseen, key=str):
+            self._check(policy, best)
+        return found
 
-    def _best(self, policy: LifecyclePolicy, best: Best, project: str) -> frozenset[TaskId] | None:
-        leaders = Leaders(self._file, policy, best)
+    def _leaders(self, place: Place, best: Best) -> Leaders | None:
+        """The best tasks of a project; None if they can't be known."""
+        leaders, listed = Leaders(self._file, self._policies[place], best), False
         metric = metric_key(best.title, best.series)
-        for found in self._server.best_tasks(project, metric, highest=best.order == "max", hidden=self._hidden):
+        for found in self._server.best_tasks(place[1], metric, highest=best.order == "max", hidden=self._hidden):
             if self._stopped():
                 return None
+            listed |= bool(found)
             if not all(map(leaders.add, found)):
                 break
-        return leaders.ids
+        return leaders if listed else None
+
+    def _check(self, policy: str, best: Best) -> None:
+        """Check that a metric that no task of the policy's projects has is not misspelled."""
+        if self._stopped() or self._server.metric_exists(metric_key(best.title, best.series)):
+            return
+        message = (
+            f"CLEANUP_POLICIES: keep.best of policy {policy!r}: no task has reported the metric {best.metric!r}. Correct or "
+            "remove it: an unknown name protects nothing. Case counts; write title: and series: as the Web UI shows them."
+        )
+        raise SettingsError(message)

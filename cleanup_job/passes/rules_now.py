@@ -69,25 +69,24 @@ def lifecycle_of(  # noqa: PLR0913, PLR0917 -- as `resolve`
         return None
     shortest = FilterSettings.model_fields["delete_threshold_days"].default
     is_set = filters.delete_threshold_days != shortest
-    file, me = document.resolved(known, warn), server.me()
     return Lifecycle(
-        _with_ranks(server, filters, known, file, me, stopped),
+        _with_ranks(server, filters, known, document.resolved(known, warn), stopped),
         now,
-        me,
+        server.me(),
         floor=now - timedelta(days=filters.delete_threshold_days) if is_set else None,
         archived_for=timedelta(days=filters.archived_for_days),
         slims=filters.force_delete,
     )
 
 
-def _with_ranks(  # noqa: PLR0913, PLR0917 -- as `lifecycle_of`
-    server: RulesServer, filters: FilterSettings, known: Known, file: PolicyFile, me: str, stopped: Callable[[], bool]
+def _with_ranks(
+    server: RulesServer, filters: FilterSettings, known: Known, file: PolicyFile, stopped: Callable[[], bool]
 ) -> PolicyFile:
     if not any(policy.keep.is_ranked for policy in file.policies):
         return file
     only = resolved("projects", filters.projects, PROJECTS, known, lambda _: None) if filters.projects else None
     hidden = filters.include_hidden or filters.include_pipeline_steps
-    ranks = RankReader(server, file, projects=only, hidden=hidden, stopped=stopped).read(me)
+    ranks = RankReader(server, file, projects=only, hidden=hidden, stopped=stopped).read()
     return replace(file, kept_by_rank=ranks.kept)
 
 

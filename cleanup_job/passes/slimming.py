@@ -3,7 +3,7 @@
 A task without the tag is found again, so whatever ended a pass before that, the next one does the rest.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -15,9 +15,8 @@ from cleanup_job.passes.phases import Phases
 from cleanup_job.passes.planner import Planner
 from cleanup_job.passes.ports import Server, Storage
 from cleanup_job.passes.slimmed_records import SlimmedRecords
-from cleanup_job.planning.deletion import Deletion
 from cleanup_job.planning.lifecycle.fate import Lifecycle, Step
-from cleanup_job.planning.lifecycle.policy import Stage, duration_text
+from cleanup_job.planning.lifecycle.policy import Kind, Stage, duration_text
 from cleanup_job.planning.outcome import Reason, TaskOutcome, Verdict
 from cleanup_job.planning.outcome_builder import OutcomeBuilder
 from cleanup_job.planning.paths import ModelId, TaskId
@@ -27,6 +26,10 @@ from cleanup_job.planning.records import Detail, Model, Removed, Task
 from cleanup_job.planning.slimming import File, Slimmed, Wrote, count, plan_slim, why_left_alone
 from cleanup_job.transport.splitting import Splitting
 
+LOST = (
+    "{path}: neither this nor another reading of its address is there. If its file is gone, "
+    "CLEANUP_MISSING_FILES=delete_record takes it out of the record; if it is there under another name, remove it first"
+)
 NOTHING = Removed()
 Owner = TypeVar("Owner", TaskId, ModelId)
 Steps = Mapping[TaskId, tuple[Task, Step]]
@@ -57,6 +60,8 @@ class Slimming:
     auditing: Auditing | None = None
     """Writes down what is removed; None in a dry run, and without ``CLEANUP_AUDIT``."""
     phases: Phases = field(default_factory=Phases)
+    keep_missing: bool = True
+    """Whether an entry stays whose file is not there, but may be there under another name (``CLEANUP_MISSING_FILES``)."""
     go_on: Callable[[], None] = lambda: None
     """Called before the first file is deleted: raises a ``StoppedError`` if it may not be."""
 
@@ -124,7 +129,8 @@ class Slimming:
     def _plan(self, server: Server, ids: Sequence[TaskId], steps: Steps) -> list[Slimmed | Kept]:
         """What is removed from these tasks, and why others are kept.
 
-        Their records are read last, right before they are changed. A model that was made since its task's events were read is seen then.
+        Their records are read last, right before they are changed. A model that was made since its task's events were read is
+        seen then.
         """
         events = self._read_events(server, ids)
         look = self.planner.look(server, (), ids)
@@ -181,8 +187,8 @@ class Slimming:
         if self.auditing is None:
             return plans, []
         with self.phases.phase("audit"):
-            planned = [(_as_deletion(plan), self._ended(plan, NOTHING, ""), _why(plan)) for plan in plans if plan.removes]
-            refused, _ = self.auditing.announce(planned)
+            planned = [(plan.task, self._ended(plan, NOTHING, ""), _why(plan), plan.uris) for plan in plans if plan.removes]
+            refused = self.auditing.before_stage(planned)
         missing = {outcome.task for outcome in refused}
         return [plan for plan in plans if plan.task.id not in missing], refused
 
@@ -196,10 +202,17 @@ class Slimming:
         with self.phases.phase("files"):
             removed = self.storage.delete((file for plan in left for file in plan.files), ())
         with self.phases.phase("records"):
-            errors = records.remove([plan.without(plan.failed(removed)) for plan in left])
-            whole = [plan for plan in left if plan.task.id not in errors and not plan.failed(removed)]
-            errors |= records.tag_after(whole)
+            errors = records.remove([self._confirmed(plan, removed) for plan in left])
+            errors |= records.tag_after([plan for plan in left if plan.task.id not in errors and self._is_whole(plan, removed)])
         done += [self._ended(plan, removed, errors.get(plan.task.id, "")) for plan in left]
+
+    def _confirmed(self, plan: Slimmed, removed: Removed) -> Slimmed:
+        """What may leave the records by what the stores say."""
+        without = plan.without(plan.failed(removed))
+        return without.without_lost(removed) if self.keep_missing else without
+
+    def _is_whole(self, plan: Slimmed, removed: Removed) -> bool:
+        return not plan.failed(removed) and not (self.keep_missing and plan.lost(removed))
 
     def _ended(self, plan: Slimmed, removed: Removed, error: str) -> TaskOutcome:
         """The outcome of a task, by what the stores say; ``error``: what could not be changed in its record."""
@@ -207,6 +220,8 @@ class Slimming:
         if failed := [file for file in plan.files if file in removed.failed]:
             detail = "; ".join(f"{file.path}: {removed.failed[file]}" for file in failed[:3])
             return self._outcome(plan.task, Verdict.FAILED, Reason.FILE_ERROR, detail, **counts)
+        if self.keep_missing and (lost := plan.lost(removed)):
+            return self._outcome(plan.task, Verdict.KEPT, Reason.FILES_NOT_FOUND, LOST.format(path=lost[0].path), **counts)
         if error:
             return self._outcome(plan.task, Verdict.FAILED, Reason.RECORD_ERROR, error, **counts)
         verdict = Verdict.WOULD_SLIM if self.outcomes.dry_run else Verdict.SLIMMED
@@ -233,23 +248,14 @@ def _wrote(detail: Detail, models: Sequence[Model], events: _Events) -> Wrote:
     )
 
 
-def _as_deletion(plan: Slimmed) -> Deletion:
-    """What the audit log takes: the same as of a task that is deleted."""
-    counts = count(plan, NOTHING)
-    return Deletion(
-        task=plan.task,
-        unit=(plan.task.id,),
-        paths=plan.files,
-        models=plan.models,
-        kept_models=plan.kept_models,
-        files=counts.files,
-        bytes=counts.bytes,
-        unsized=counts.unsized,
-        protected=plan.protected,
-    )
-
-
 def _why(plan: Slimmed) -> list[str]:
     slim = plan.policy.slim
     after = duration_text(slim.after) if slim is not None else ""
-    return [f"policy {plan.policy.name!r} slims it after {after}"]
+    counts = Counter(output.kind for output in plan.outputs)
+    removes = [f"{counts[kind]:,} of {kind.value}" for kind in Kind if counts[kind]]
+    removes += ["its console"] if plan.clears_log else []
+    names = "; ".join(sorted(f"artifact {artifact.key!r}" for artifact in plan.artifacts))
+    return [
+        f"is slimmed after {after} by policy {plan.policy.name!r}",
+        f"loses {', '.join(removes)}" + (f": {names}" if names else ""),
+    ]

@@ -12,6 +12,7 @@ from cleanup_job.planning.due import due
 from cleanup_job.planning.facts import Batch
 from cleanup_job.planning.judgement import Judgement
 from cleanup_job.planning.outcome import TaskOutcome
+from cleanup_job.planning.outlook import Outlook
 from cleanup_job.planning.outputs import Outputs
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import ACTIVE, Removed, Size, Task, Unreadable
@@ -142,6 +143,8 @@ class Explained:
     """From when on the rules let it be deleted; None if they never do, as the task is now."""
     due_if_archived: datetime | None = None
     """The same, if someone archived it now; None if it is archived, or if that would change nothing."""
+    outlook: Outlook | None = None
+    """What the policies have in store for it; None if there are none."""
     outcome: TaskOutcome | None = None
     """What a pass would do with it now; None if that is not known."""
     files: Files | None = None

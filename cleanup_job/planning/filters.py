@@ -18,6 +18,8 @@ LONGEST = 36_500
 """Days that a threshold can have."""
 RULES = "threshold_rules"
 """The setting with thresholds for single projects."""
+POLICIES = "policies"
+"""The setting with policies."""
 
 
 class Effect(StrEnum):
@@ -227,16 +229,17 @@ def resolved(
     return frozenset().union(*ids.values(), missing if names.literal else ())
 
 
-def needed_by(filters: object, projects: Mapping[str, str], without: Collection[str]) -> str:
+def needed_by(filters: object, projects: Mapping[str, str], without: Collection[str], policies: Collection[str] = ()) -> str:
     """The entry that would match nothing without some projects, so that the next pass refused; empty if there is none.
 
     Args:
         filters: The settings' group.
         projects: Every project's name by its id.
         without: Ids of projects that are to be deleted.
+        policies: The projects that policies have to find, as they are written there.
     """
     left = {project: name for project, name in projects.items() if project not in without}
-    for setting, entry in _projects_that_must_exist(filters):
+    for setting, entry in (*_projects_that_must_exist(filters), *((POLICIES, entry) for entry in policies)):
         if not _projects_named(entry, left) and _projects_named(entry, projects):
             return f"{entry!r} in {variable(setting)}"
     return ""

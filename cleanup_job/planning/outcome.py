@@ -208,7 +208,7 @@ class StageSum:
     soonest: datetime | None = None
     """The earliest moment that was announced."""
     examples: list[TaskOutcome] = field(default_factory=list)
-    """The first ones, announced or done."""
+    """The first ones that were announced, and the first ones with which it was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,7 +346,8 @@ class Report:
 
     def _add_stage(self, stage: Stage, outcome: TaskOutcome) -> None:
         entry = self.stages.setdefault((stage.value, outcome.policy), StageSum(stage, outcome.policy))
-        if outcome.verdict in NOTICES:
+        is_notice = outcome.verdict in NOTICES
+        if is_notice:
             entry.noticed += 1
             entry.soonest = min((one for one in (entry.soonest, outcome.due) if one is not None), default=None)
         elif outcome.verdict in GONE | STAGED:
@@ -356,7 +357,7 @@ class Report:
         entry.models += outcome.models
         entry.files += outcome.files
         entry.bytes += outcome.bytes
-        if outcome.verdict in GONE | STAGED and len(entry.examples) < EXAMPLES:
+        if outcome.verdict in GONE | STAGED and (entry.noticed if is_notice else entry.done) <= EXAMPLES:
             entry.examples.append(outcome)
 
     def warn(self, text: str) -> None:

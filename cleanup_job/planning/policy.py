@@ -1,7 +1,7 @@
 """What the settings allow a pass to delete. Pure: no I/O."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -34,12 +34,13 @@ class Policy:
 
         A parent that this very pass deletes moves ``last_change``, which is taken for the time of archiving: that of ``before``
         counts. With ``planned``, the task as it was read right before this pass deleted its models or changed its list of
-        models, only what others can have changed is compared.
+        models, only what others can have changed is compared: this pass has moved ``last_update``.
         """
         allowed = self.rules.allows(
             now, archived_at=before.last_change, is_step=before.is_step, since=planned.active if planned else None
         )
-        return allowed and not self.rules.keeps(now) and unchanged(before, now, planned=planned)
+        judged = replace(now, last_update=planned.last_update) if planned is not None else now
+        return allowed and not self.rules.keeps(judged) and unchanged(before, now, planned=planned)
 
 
 def shared_folders(projects: Iterable[str]) -> dict[TaskId, frozenset[str]]:

@@ -1,7 +1,7 @@
 """What is removed from a task that is slimmed, and what of it stays although its policy would remove it, with the reason.
 
-Only single files are deleted, each named by what is removed: in the task's own folder, on a known store, by an address that can
-be read in one way only, and neither claimed by another record nor named by anything that stays. Pure: no I/O.
+Only single files are deleted, each named by what is removed: in the task's own folder, on a known store, and neither claimed by
+another record nor named by anything that stays. Pure: no I/O.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from cleanup_job.planning.lifecycle.fate import Step
 from cleanup_job.planning.lifecycle.policy import Kind, LifecyclePolicy, Slim, Stage
 from cleanup_job.planning.outcome import Reason
 from cleanup_job.planning.outputs import External, Owned, UnknownStore, classify
-from cleanup_job.planning.paths import Locate, ModelId, OwnedPath, TaskFile, TaskFolder
+from cleanup_job.planning.paths import Locate, ModelId, TaskFile, TaskFolder
 from cleanup_job.planning.plan import Kept, unreadable
 from cleanup_job.planning.protection import Claimed, Protection
 from cleanup_job.planning.records import Artifact, Detail, Model, Removed, Task, Unreadable
@@ -28,7 +28,7 @@ _REPORTS = frozenset({"report", "reports"})
 """The type of a report, and its system tag."""
 EXTERNAL = "its file is not in the task's folder"
 UNKNOWN_STORE = "its file is on a store that the job does not know"
-DOUBTFUL = "the address of its file can be read in more than one way"
+UNUSABLE = "the address of its file is not safe to send to a store"
 BESIDE = "its file is not where ClearML's SDK puts files"
 NAMED_TWICE = "another record, or an output that stays, names its file"
 SAME_KEY = "two artifacts have this name"
@@ -61,8 +61,18 @@ class Output:
     model: Model | None = None
     size: int | None = None
     """Of its one file, in bytes; None if it is not known."""
-    files: tuple[TaskFile, ...] = ()
-    """Where the files are, once that is known."""
+    places: tuple[tuple[TaskFile, ...], ...] = ()
+    """Where each of its files is, once that is known. More than one place: its address can be read in more ways, and ClearML's
+    SDK can have meant any of them."""
+
+    @property
+    def files(self) -> Iterator[TaskFile]:
+        """All of these places."""
+        return (file for places in self.places for file in places)
+
+    def lost_at(self, removed: Removed) -> TaskFile | None:
+        """The place of a file that may be elsewhere: its address can be read in more ways, and it was not where any says."""
+        return next((places[0] for places in self.places if len(places) > 1 and removed.missing.issuperset(places)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +100,11 @@ class Slimmed:
         return tuple(sorted({file for output in self.outputs for file in output.files}))
 
     @property
+    def uris(self) -> tuple[str, ...]:
+        """The addresses of these files, as records and events have them."""
+        return tuple(dict.fromkeys(uri for output in self.outputs for uri in output.uris))
+
+    @property
     def artifacts(self) -> tuple[Artifact, ...]:
         """Those to take out of the record once their files are gone."""
         return tuple(output.artifact for output in self.outputs if output.artifact is not None)
@@ -103,6 +118,15 @@ class Slimmed:
         """The same, apart from some kinds of outputs."""
         others = frozenset(kinds)
         return replace(self, outputs=tuple(output for output in self.outputs if output.kind not in others))
+
+    def lost(self, removed: Removed) -> list[TaskFile]:
+        """Files that may be elsewhere, of outputs that have an entry in a record: without it, no one would find them."""
+        having = (output for output in self.outputs if output.artifact is not None or output.model is not None)
+        return [place for output in having if (place := output.lost_at(removed)) is not None]
+
+    def without_lost(self, removed: Removed) -> "Slimmed":
+        """The same, apart from outputs with such files."""
+        return replace(self, outputs=tuple(output for output in self.outputs if output.lost_at(removed) is None))
 
     def failed(self, removed: Removed) -> frozenset[Kind]:
         """The kinds of which a file could not be deleted: all of their entries stay in the record."""
@@ -259,7 +283,7 @@ def _why_kept(model: Model, guard: Protection) -> str:
 # -- where its files are
 def _located(output: Output, task: Task, locate: Locate) -> Output | str:
     """An output with the places of its files; or why it has to stay."""
-    files: list[TaskFile] = []
+    places: list[tuple[TaskFile, ...]] = []
     for number, uri in enumerate(output.uris):
         found = classify(uri, task.id, locate)
         if isinstance(found, External):
@@ -269,16 +293,16 @@ def _located(output: Output, task: Task, locate: Locate) -> Output | str:
         why = _why_not_deletable(found)
         if why or not isinstance(found, Owned):
             return why
-        files.append(found.file)
-    return replace(output, files=tuple(files))
+        places.append((found.file, *(found.others if found.doubtful else ())))
+    return replace(output, places=tuple(places))
 
 
 def _why_not_deletable(found: object) -> str:
     if isinstance(found, UnknownStore):
         return UNKNOWN_STORE
-    if not isinstance(found, Owned) or found.doubtful:
-        return DOUBTFUL
-    return "" if found.file.kind else BESIDE
+    if not isinstance(found, Owned):
+        return UNUSABLE
+    return "" if all(file.kind for file in (found.file, *found.others)) else BESIDE
 
 
 # -- what else names them
@@ -339,18 +363,18 @@ class Counts:
 
 def count(slimmed: Slimmed, removed: Removed) -> Counts:
     """Count what the stores have deleted, or found; what they don't say counts as the record has it."""
-    known = {file: output.size for output in slimmed.outputs for file in output.files}
+    sizes = {places: output.size for output in slimmed.outputs for places in output.places}
     files = total = unsized = missing = 0
-    for file in slimmed.files:
-        path: OwnedPath = file
-        if path in removed.failed:
+    for places, size in sizes.items():
+        there = [file for file in places if file not in removed.missing]
+        if any(file in removed.failed for file in places):
             continue
-        if path in removed.missing:
+        if not there:
             missing += 1
             continue
-        measured = removed.sizes.get(path)
-        size = measured.bytes if measured is not None else known[file]
+        measured = [removed.sizes[file].bytes for file in there if file in removed.sizes]
+        known = sum(measured) if measured else size
         files += 1
-        total += size or 0
-        unsized += size is None
+        total += known or 0
+        unsized += known is None
     return Counts(files, total, unsized, missing)

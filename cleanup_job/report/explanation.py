@@ -9,10 +9,12 @@ from rich.text import Text
 
 from cleanup_job.planning.explanation import Explained, Files, Holder, ModelFate, Need, Place, Remains, State
 from cleanup_job.planning.judgement import moment
-from cleanup_job.planning.outcome import GONE, REASON_TEXTS, Reason, TaskOutcome, Verdict
+from cleanup_job.planning.lifecycle.policy import Stage
+from cleanup_job.planning.outcome import GONE, NOTICES, REASON_TEXTS, STAGED, Reason, TaskOutcome, Verdict
 from cleanup_job.planning.records import Task, Unreadable
 from cleanup_job.report.explanation_document import Link
-from cleanup_job.report.formatting import at_least, counted, plain
+from cleanup_job.report.formatting import at_least, counted, days, plain
+from cleanup_job.report.outlook_text import policy_lines, stage_lines
 from cleanup_job.report.phrases import store_hint, store_setting
 
 SHOWN = 10
@@ -72,8 +74,8 @@ def _verdict(one: Explained) -> Text:
     outcome = one.outcome
     if outcome is None:
         return Text(f"What a pass would do is not known. {plain(one.trouble)}".rstrip(), "red")
-    if outcome.verdict in GONE:
-        return Text(f"A pass deletes it now, with {_with(outcome)}.", "green")
+    if outcome.verdict in GONE | STAGED:
+        return Text(f"A pass {_done(outcome)} now{f', with {_with(outcome)}' if outcome.verdict in GONE else ''}.", "green")
     if outcome.verdict is Verdict.GONE_ALREADY:
         return Text("It was deleted by someone else right now.", "yellow")
     if outcome.reason is Reason.NOT_SELECTED or outcome.reason is None:
@@ -81,6 +83,13 @@ def _verdict(one: Explained) -> Text:
     doing = "A pass fails with it" if outcome.verdict is Verdict.FAILED else "A pass keeps it"
     detail = f": {plain(outcome.detail)}" if outcome.detail else ""
     return Text(f"{doing}: it {REASON_TEXTS[outcome.reason]}{detail}.", "yellow")
+
+
+def _done(outcome: TaskOutcome) -> str:
+    if outcome.verdict in NOTICES:
+        day = f" for {outcome.due:%Y-%m-%d}" if outcome.due is not None else ""
+        return f"announces its next stage{f' ({outcome.stage})' if outcome.stage else ''}{day}"
+    return {Stage.ARCHIVE: "archives it", Stage.SLIM: "slims it"}.get(outcome.stage or Stage.DELETE, "deletes it")
 
 
 def _with(outcome: TaskOutcome) -> str:
@@ -104,6 +113,9 @@ def _sections(one: Explained, now: datetime) -> Iterator[tuple[str, Sequence[Ren
             for rule in one.judgements
         ],
     )
+    if one.outlook is not None:
+        yield "Policy", list(policy_lines(one.outlook))
+        yield "Stages", list(stage_lines(one.outlook, now))
     yield "Due", list(_due(one, now))
     if one.trouble and one.outcome is not None:
         yield "Trouble", [Text(plain(one.trouble), "red")]
@@ -129,7 +141,7 @@ def _age(task: Task, now: datetime) -> Iterator[Text]:
     if task.active is None:
         yield Text("unknown: its record has no time")
         return
-    yield Text(f"{_days(now - task.active)}, since {moment(task.active)}, when {_counted_by(task)}")
+    yield Text(f"{days(now - task.active)}, since {moment(task.active)}, when {_counted_by(task)}")
     times = {"created": task.created, "last update": task.last_update, "last change": task.last_change}
     yield from (Text(f"{name} {moment(time)}", "dim") for name, time in times.items())
 
@@ -143,22 +155,24 @@ def _counted_by(task: Task) -> str:
 def _due(one: Explained, now: datetime) -> Iterator[Text]:
     if one.due is not None:
         ago = now - one.due
-        since = f"since {moment(one.due)}, for {_days(ago)}" if ago >= timedelta() else f"{moment(one.due)}, in {_days(-ago)}"
+        since = f"since {moment(one.due)}, for {days(ago)}" if ago >= timedelta() else f"{moment(one.due)}, in {days(-ago)}"
         yield Text(since)
         if one.outcome is not None and one.outcome.verdict not in GONE and ago >= timedelta():
             yield Text("by the rules alone: something else keeps it, see above", "dim")
     else:
-        goes = one.outcome is not None and one.outcome.verdict in GONE
-        yield Text("now, with its controller" if goes else "never, as long as a rule says no that does not depend on time")
+        yield Text(_no_due(one))
     if one.due_if_archived is not None:
         then = max(one.due_if_archived, now)
-        when = "at once" if then == now else f"{moment(then)}, in {_days(then - now)}"
+        when = "at once" if then == now else f"{moment(then)}, in {days(then - now)}"
         yield Text(f"if someone archives it now: {when}")
 
 
-def _days(span: timedelta) -> str:
-    days = span / timedelta(days=1)
-    return f"{days:,.0f} days" if days >= 2 else f"{span / timedelta(hours=1):,.1f} hours"  # noqa: PLR2004 -- in words
+def _no_due(one: Explained) -> str:
+    if one.outcome is not None and one.outcome.verdict in GONE:
+        return "now, with its controller"
+    if one.outlook is not None and any(event.stage is Stage.DELETE for event in one.outlook.events):
+        return "not as long as it is not archived, which its policy does: see its stages"
+    return "never, as long as a rule says no that does not depend on time"
 
 
 def _files(files: Files) -> Iterator[Text]:

@@ -8,6 +8,7 @@ from cleanup_job.planning.explanation import Explained, Files, Holder, ModelFate
 from cleanup_job.planning.outcome import TaskOutcome
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import Task
+from cleanup_job.report.outlook_text import outlook_document
 
 Link = Callable[[TaskId, str], str]
 """Gives the web page of a task, by its id and that of its project; empty if there is none."""
@@ -35,6 +36,7 @@ def document(one: Explained, now: datetime, link: Link) -> dict[str, Any]:
             "trouble": one.trouble or None,
             "due": _iso(one.due),
             "due_if_archived": _iso(one.due_if_archived),
+            **({"policy": outlook_document(one.outlook)} if one.outlook is not None else {}),
             "files": _files_document(one.files) if one.files else None,
             "models": [_model_document(model) for model in one.models],
             "needs": [_holder_document(holder) for holder in one.holders],

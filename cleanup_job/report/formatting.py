@@ -1,7 +1,7 @@
 """Text, numbers, sizes and times as all forms of the report show them."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from cleanup_job.redaction import redacted
 
@@ -65,6 +65,12 @@ def duration(number: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{number:.1f} s"
+
+
+def days(span: timedelta) -> str:
+    """A long time in whole days, or in hours: ``62 days``, ``1.5 hours``."""
+    found = span / timedelta(days=1)
+    return f"{found:,.0f} days" if found >= 2 else f"{span / timedelta(hours=1):,.1f} hours"  # noqa: PLR2004 -- in words
 
 
 def moment(text: str) -> str:

@@ -9,6 +9,7 @@ from cleanup_job.report.formatting import plain
 from cleanup_job.settings.model import TABLE
 
 _GROUPS = frozenset({"filters", "related", "limits"})
+_POLICIES = "CLEANUP_POLICIES"
 _SHOWN = frozenset(entry.env for entry in TABLE.values() if entry.group in _GROUPS) - {FORCE}
 """The settings of the head, where they are not at their defaults. Each is on a line that is never broken: people copy it."""
 
@@ -25,10 +26,7 @@ def render(report: Report, console: Console, *, key: str = "", is_plan: bool = F
     """
     what = "Plan for" if is_plan else "Dry run on" if report.dry_run else "Pass on"
     mode = "tasks in any status" if _is_any_status(report) else "drafts only"
-    rows = [
-        ("with the key of", plain(key)),
-        ("last active before", f"{moment(report.cutoff)} ({_days(report):g} days ago)"),
-    ]
+    rows = [("with the key of", plain(key)), _which(report)]
     filters = [f"{name}={value}" for name, value, _ in report.settings if name in _SHOWN]
     rows += [("filters" if number == 0 else "", plain(text)) for number, text in enumerate(filters)]
     if not report.dry_run and not asks:
@@ -37,6 +35,14 @@ def render(report: Report, console: Console, *, key: str = "", is_plan: bool = F
     for name, value in rows:
         if value:
             console.print(Text.assemble((f"  {name:<20}", "dim"), value), soft_wrap=True)
+
+
+def _which(report: Report) -> tuple[str, str]:
+    """Which tasks are old enough: by policies, or by one cut-off."""
+    for name, value, _ in report.settings:
+        if name == _POLICIES:
+            return "by the policies in", plain(value)
+    return "last active before", f"{moment(report.cutoff)} ({_days(report):g} days ago)"
 
 
 def _is_any_status(report: Report) -> bool:

@@ -8,13 +8,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cleanup_job.exit_codes import DID_WELL
+from cleanup_job.planning.lifecycle.policy import Stage
 from cleanup_job.planning.outcome import NAMED, Report, TaskOutcome, Verdict
 from cleanup_job.redaction import cleaned, redacted
+from cleanup_job.report import stages
 from cleanup_job.report.formatting import shortened
 from cleanup_job.report.phrases import link, seconds, seconds_left, store_hint, store_setting
 
 SCHEMA = 1
 """Raised when a field is removed or changes its meaning; new fields don't raise it."""
+STAGES_NAMED = 60
+"""Stages of policies in a line: a file may have any number of policies."""
 Line = dict[str, Any]
 
 _TO_ESCAPE = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -40,6 +44,7 @@ def pass_started(report: Report) -> Line:
         dry_run=report.dry_run,
         server=report.server,
         cutoff=_time(report.cutoff),
+        **({"policies": report.policies} if report.policies else {}),
     )
 
 
@@ -115,7 +120,16 @@ def task(outcome: TaskOutcome, report: Report | None, level: str = "info") -> Li
         unknown_stores_count=len(outcome.unknown_stores),
         rule=outcome.rule or None,
         link=(link(report, outcome.task, outcome.project_id) or None) if report else None,
+        **_by_policy(outcome),
     )
+
+
+def _by_policy(outcome: TaskOutcome) -> Line:
+    """What its policy did with a task; nothing without one."""
+    if not outcome.policy and outcome.stage is None:
+        return {}
+    stage = outcome.stage.value if outcome.stage else None
+    return {"policy": outcome.policy, "stage": stage, "due": time_or_none(outcome.due)}
 
 
 def stores(found: Iterable[tuple[str, int]]) -> list[Line]:
@@ -195,6 +209,22 @@ def summary(report: Report) -> Line:
         "audit_sha256": report.audit_hash or None,
         "shard": report.shard,
         "shards": report.shards,
+    } | _of_policies(report)
+
+
+def _of_policies(report: Report) -> Line:
+    """What policies did apart from deletion, and each of their stages; nothing without policies."""
+    if not report.policies and not report.stages:
+        return {}
+    found, rows = stages.sums(report), stages.by_policy(report)
+    return {
+        "policies": report.policies,
+        "archived": found.done[Stage.ARCHIVE],
+        "slimmed": found.done[Stage.SLIM],
+        "slimmed_bytes": found.bytes[Stage.SLIM],
+        "noticed": found.noticed.total(),
+        "stages": [stages.as_fields(row) for row in rows[:STAGES_NAMED]],
+        "stages_count": len(rows),
     }
 
 

@@ -35,7 +35,7 @@ def of_report(report: Report, pod: str) -> Event:
 def _sentences(report: Report) -> Iterator[str]:
     if report.error:
         yield report.error.rstrip(".") + "."
-    if not report.error or report.reasons or report.total().tasks:
+    if not report.error or report.reasons or report.stages or report.total().tasks:
         yield headline(report)
     if report.reasons:
         yield f"Reasons: {', '.join(f'{entry.reason.value} {entry.count:,}' for entry in by_weight(report)[:REASONS_NAMED])}."

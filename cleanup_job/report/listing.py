@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cleanup_job.planning.outcome import Report, TaskOutcome
+from cleanup_job.report import stages
 from cleanup_job.report.formatting import at_least, counted, middle, plain, size
 from cleanup_job.report.largest import Largest
 from cleanup_job.report.phrases import link
@@ -16,9 +17,15 @@ _OTHERS = 43
 
 
 def line(outcome: TaskOutcome) -> Text:
-    """A task on one line, which nothing shortens: its id, known bytes, files, last activity, project and name."""
+    """A task on one line, which nothing shortens: its id, known bytes, files, last activity, project and name.
+
+    With policies, what its policy does with it follows.
+    """
     known = at_least(outcome.bytes, outcome.unsized) if outcome.files else "no files"
     words = [outcome.task, f"{known:>18}", f"{counted(outcome.files, 'file'):>12}", _day(outcome), _name(outcome)]
+    if outcome.policy:
+        announced = stages.announced(outcome)
+        words += [f"({stages.word(outcome)}{f': {announced}' if announced else ''})"]
     return Text("  ".join(words))
 
 

@@ -5,6 +5,7 @@ from urllib.parse import quote
 from cleanup_job.exit_codes import StopReason
 from cleanup_job.planning.outcome import LeftOut, Reason, ReasonSum, Report, Verdict
 from cleanup_job.planning.paths import TaskId
+from cleanup_job.report import stages
 from cleanup_job.report.formatting import at_least, counted, plain
 
 VERDICT_NAMES = {
@@ -14,6 +15,12 @@ VERDICT_NAMES = {
     Verdict.FAILED: "failed",
     Verdict.NOT_OURS: "skipped",
     Verdict.GONE_ALREADY: "already deleted by others",
+    Verdict.ARCHIVED: "archived",
+    Verdict.WOULD_ARCHIVE: "to archive",
+    Verdict.SLIMMED: "slimmed",
+    Verdict.WOULD_SLIM: "to slim",
+    Verdict.NOTICED: "given notice",
+    Verdict.WOULD_NOTICE: "to give notice",
     None: "not deleted",
 }
 """What became of a task, in words. None: tasks with the same reason ended differently."""
@@ -40,6 +47,7 @@ def headline(report: Report) -> str:
     if report.files_missing:
         verb = "was" if report.files_missing == 1 else "were"
         what += f" ({counted(report.files_missing, 'more file')} in their records {verb} not there)"
+    what = ", ".join([what, *stages.phrases(report)])
     part = f"Shard {report.shard} of {report.shards}: " if report.shard is not None else ""
     others = ", ".join(_not_deleted(report))
     return f"{part}{doing} {what}; {others}." if others else f"{part}{doing} {what}."
@@ -72,7 +80,7 @@ def verdict_of(entry: ReasonSum) -> Verdict | None:
 
 def by_weight(report: Report) -> list[ReasonSum]:
     """The reasons: of failures first, then of what was kept, then of what was skipped; the most frequent first."""
-    order = (Verdict.FAILED, None, Verdict.KEPT, Verdict.NOT_OURS, Verdict.DELETED, Verdict.WOULD_DELETE)
+    order = (Verdict.FAILED, None, Verdict.KEPT, Verdict.NOT_OURS, *Verdict)
     return sorted(report.reasons.values(), key=lambda entry: (order.index(verdict_of(entry)), -entry.count))
 
 

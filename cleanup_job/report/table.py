@@ -10,8 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from cleanup_job.exit_codes import DID_WELL, meaning
-from cleanup_job.planning.outcome import NAMED, REASON_TEXTS, ProjectSum, ReasonSum, Report, TaskOutcome, Verdict
+from cleanup_job.planning.lifecycle.policy import Stage
+from cleanup_job.planning.outcome import NAMED, NOTICES, REASON_TEXTS, ProjectSum, ReasonSum, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
+from cleanup_job.report import stages
 from cleanup_job.report.formatting import LONGEST, counted, duration, middle, plain, size
 from cleanup_job.report.phrases import (
     VERDICT_NAMES,
@@ -52,6 +54,9 @@ def render(report: Report, console: Console, *, whole: bool = False, is_end: boo
     console.print()
     if report.projects:
         console.print(_projects(report))
+    if report.stages:
+        console.print(_stages(report))
+        _coming(report, console)
     for entry in by_weight(report):
         _reason(entry, report, console, width)
     _files(report.protected, "kept because something else uses them", report.protected_examples, console, width)
@@ -112,6 +117,48 @@ def _projects(report: Report) -> Table:
             rest.count_in(row)
         table.add_row(f"and {len(rows) - ROWS:,} more", *_cells(rest), style="dim")
     return table
+
+
+def _stages(report: Report) -> Table:
+    """What each policy did at each stage."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table.add_column("stage", no_wrap=True)
+    table.add_column("policy", overflow="fold", min_width=12)
+    for name in ("tasks", "bytes known", "failed"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("notice to", no_wrap=True)
+    rows = stages.by_policy(report)
+    for row in rows[:ROWS]:
+        known = Text(size(row.bytes)) if row.bytes else Text("-", "dim")
+        failed = Text(f"{row.failed:,}", "red" if row.failed else "")
+        named = Text(plain(row.policy) or "(none)")
+        table.add_row(row.stage.value, named, f"{row.done:,}", known, failed, stages.notices(row) or Text("-", "dim"))
+    if len(rows) > ROWS:
+        table.add_row("", f"and {len(rows) - ROWS:,} more", style="dim")
+    return table
+
+
+def _coming(report: Report, console: Console) -> None:
+    """In a dry run: the first tasks that policies would change or announce something for."""
+    if not report.dry_run:
+        return
+    for row in stages.by_policy(report)[:ROWS]:
+        done, noticed = ([one for one in row.examples if (one.verdict in NOTICES) is kind] for kind in (False, True))
+        if row.stage is not Stage.DELETE:
+            _some(row.done, f"to {row.stage.value} by policy {plain(row.policy)}", done, report, console)
+        _some(row.noticed, f"to give notice to by policy {plain(row.policy)}", noticed, report, console)
+
+
+def _some(count: int, what: str, examples: Sequence[TaskOutcome], report: Report, console: Console) -> None:
+    if not count:
+        return
+    console.print(Text(f"{counted(count, 'task')} {what}:"))
+    for outcome in examples[:SHOWN]:
+        announced = f" ({found})" if (found := stages.announced(outcome)) else ""
+        name = Text(plain(outcome.name or outcome.task), Style(link=link(report, outcome.task, outcome.project_id) or None))
+        _indented(Text.assemble(name, announced, " ", (plain(outcome.task), "dim")), console)
+    if count > SHOWN:
+        _indented(Text(f"and {count - SHOWN:,} more", "dim"), console)
 
 
 def _visible(rows: Iterable[ProjectSum]) -> Iterable[ProjectSum]:

@@ -16,6 +16,9 @@ def of_report(report: Report) -> str:
     short = cleaned(summary(report) | {"unknown_stores": stores(report.unknown_stores.most_common(STORES_NAMED))})
     del short["left_out"]  # for who reads a dry run: the log has it
     text = dumps(short)
+    if _bytes(text) > MOST_BYTES and "stages" in short:
+        short |= {"stages": len(report.stages)}
+        text = dumps(short)
     if _bytes(text) > MOST_BYTES:
         # Only names have no bound of their own: an error's text, the addresses of stores and rules.
         short |= {"unknown_stores": len(report.unknown_stores), "rules": len(report.rules)}

@@ -12,6 +12,8 @@ GROUPS = frozenset({"filters", "related", "files"})
 NOT = frozenset({"stores_verify_certificate"})
 BESIDE = frozenset({"files_host"})
 """Also in other groups: where a task's files are looked for."""
+POLICIES = env_name("policies")
+"""It counts by the digest of its file, wherever that is. Settings without policies don't have it at all."""
 
 
 def decides(entry: Entry) -> bool:
@@ -21,7 +23,9 @@ def decides(entry: Entry) -> bool:
 
 def deciding(settings: Settings) -> dict[str, str]:
     """Each of these settings by its variable, as it may be shown; empty where there is none."""
-    return {env_name(name): shown(name, _text(settings.value(name))) for name in names(decides)}
+    digest = settings.policies.digest
+    found = {env_name(name): shown(name, _text(settings.value(name))) for name in names(decides)}
+    return found | {POLICIES: digest} if digest else found
 
 
 def notable(values: Mapping[str, str]) -> dict[str, str]:
@@ -35,16 +39,16 @@ def differences(planned: Mapping[str, str], settings: Settings) -> list[str]:
     now = deciding(settings)
     return [
         f"{name} ({_value(planned, name)} in the plan, {_value(now, name)} here)"
-        for name in (*now, *(planned.keys() - now.keys()))
+        for name in (*now, *sorted(planned.keys() - now.keys()))
         if planned.get(name) != now.get(name)
     ]
 
 
 def _value(values: Mapping[str, str], name: str) -> str:
     known = {entry.env for entry in TABLE.values()}
-    if name not in values:
+    if name not in values and name != POLICIES:
         return "unknown" if name in known else "not a setting"
-    return repr(values[name]) if values[name] else "not set"
+    return repr(values[name]) if values.get(name) else "not set"
 
 
 def _text(value: object) -> str:

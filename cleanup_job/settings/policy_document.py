@@ -3,22 +3,23 @@
 Nothing that is unknown, empty or out of bounds is read as anything: it is an error. ``policy_file.py`` reads the file.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, WithJsonSchema, model_validator
 
 from cleanup_job.errors import SettingsError
 from cleanup_job.planning.filters import PROJECTS, TAGS, USERS, Known, Names
 from cleanup_job.planning.lifecycle import policy as lifecycle
+from cleanup_job.planning.lifecycle.caution import is_more_careful
 from cleanup_job.planning.lifecycle.marks import PREFIX
-from cleanup_job.planning.lifecycle.policy import Kind, LifecyclePolicy, PolicyFile, Stage, TagNames, duration
+from cleanup_job.planning.lifecycle.policy import Kind, LifecyclePolicy, PolicyFile, TagNames, duration
 from cleanup_job.settings.filters import Status, TaskType
 
 SETTING = "CLEANUP_POLICIES"
-_NEVER = timedelta.max
 
 
 def _as_duration(value: object) -> timedelta:
@@ -42,7 +43,7 @@ Texts = Annotated[tuple[Text, ...], Field(min_length=1)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Match(_Part):
@@ -57,9 +58,9 @@ class Match(_Part):
     types: Annotated[tuple[TaskType, ...], Field(min_length=1)] | None = None
     """Types, such as `training`."""
     tags: Texts | None = None
-    """Tags, of which the task has one; `*` stands for any text."""
+    """Tags, of which the task has one; `*` stands for any text, `?` for any character."""
     name: Text | None = None
-    """A pattern for the task's name; `*` stands for any text."""
+    """A pattern for the whole name; `*` stands for any text, `?` for any character."""
     ran_less_than: Duration | None = None
     """Only tasks that ran for a shorter time."""
 
@@ -75,7 +76,7 @@ class Best(_Part):
     """Series of the metric, in place of `metric`."""
     order: Literal["max", "min"] = "max"
     """Whether a higher or a lower value is better. The best value of a run counts, not its last one."""
-    count: Annotated[int, Field(ge=1, le=10_000)] = 1
+    count: Annotated[StrictInt, Field(ge=1, le=10_000)] = 1
     """How many tasks to keep; tasks with the same value as the last of them are kept, too."""
 
     @model_validator(mode="after")
@@ -85,7 +86,7 @@ class Best(_Part):
         if (self.metric is None) is neither or not (both or neither):
             message = "write either metric: title/series, or title and series"
             raise ValueError(message)
-        if self.metric is not None and self.metric.strip("/").count("/") != 1:
+        if self.metric is not None and [bool(part.strip()) for part in self.metric.split("/")] != [True, True]:
             message = f"metric: {self.metric!r} is not title/series with one /; write title: and series: instead"
             raise ValueError(message)
         return self
@@ -99,14 +100,21 @@ class Best(_Part):
 class Keep(_Part):
     """What is kept as it is: never archived, slimmed or deleted."""
 
-    last: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    last: Annotated[StrictInt, Field(ge=1, le=10_000)] | None = None
     """So many tasks of each project: those with the newest activity."""
     best: Annotated[tuple[Best, ...], Field(min_length=1)] = ()
     """The tasks of each project with the best values of metrics."""
     tags: Texts | None = None
-    """Tasks with one of these tags; `*` stands for any text."""
+    """Tasks with one of these tags; `*` stands for any text, `?` for any character."""
     model_tags: Texts | None = None
     """Models with one of these tags are kept, with their files, although their task is deleted; in all policies."""
+
+    @model_validator(mode="after")
+    def _names_tags_of_models_in_full(self) -> Self:
+        if found := next((one for one in self.model_tags or () if _is_pattern(one)), None):
+            message = f"model_tags: {found!r} is a pattern, and tags of models are named in full; write each of them"
+            raise ValueError(message)
+        return self
 
 
 class Archive(_Part):
@@ -119,12 +127,12 @@ class Archive(_Part):
 class Checkpoints(_Part):
     """Which output models are kept."""
 
-    keep_last: Annotated[int, Field(ge=0, le=10_000)] = 1
+    keep_last: Annotated[StrictInt, Field(ge=0, le=10_000)] = 1
     """So many of each task: the newest."""
 
 
 class Artifacts(_Part):
-    """Which artifacts are removed, by their names; `*` stands for any text."""
+    """Which artifacts are removed, by their names; `*` stands for any text, `?` for any character."""
 
     only: Texts | None = None
     """Only these."""
@@ -193,7 +201,7 @@ class Policy(_Part):
     """When archived tasks are deleted; never if it is left out."""
     notice: Duration = timedelta()
     """How long before each of these a task gets a tag that announces it."""
-    allow_shorter: bool = False
+    allow_shorter: StrictBool = False
     """Whether a tag such as `ttl=3d` may make them come sooner."""
     max_ttl: Duration | None = None
     """The age up to which such a tag may make them come later; any if it is left out."""
@@ -208,7 +216,7 @@ class Policy(_Part):
     def resolved(self, find: Find) -> LifecyclePolicy:
         """As the rest of the job takes it; ``find`` gives what the names in a field stand for."""
         keep = lifecycle.Keep(all=True) if self.keep == "all" else _resolved_keep(self.keep)
-        find("keep.tags", [one for one in keep.tags if not _is_pattern(one)] or None, TAGS)
+        find("keep.tags", [one for one in keep.tags if not _is_pattern(one) and "[" not in one] or None, TAGS)
         return LifecyclePolicy(
             name=self.name,
             match=_resolved_match(self.match, find),
@@ -237,7 +245,7 @@ class TaskTags(_Part):
     def _differ(self) -> Self:
         names = (self.keep, self.ttl, self.expires)
         if len(set(names)) < len(names) or any(name.startswith(PREFIX) or "=" in name for name in names):
-            message = f"use three different names, without = and not beginning with {PREFIX}"
+            message = f"write three different names, without = and not beginning with {PREFIX}"
             raise ValueError(message)
         return self
 
@@ -247,7 +255,7 @@ class PolicyDocument(_Part):
 
     policies: Annotated[tuple[Policy, ...], Field(min_length=1)]
     """In the order in which they are tried."""
-    task_tags: bool | TaskTags = False
+    task_tags: StrictBool | TaskTags = False
     """Whether owners decide by tags of their tasks: `keep`, `ttl=14d`, `expires=2026-12-31`; or the names of these tags."""
 
     @model_validator(mode="after")
@@ -273,10 +281,15 @@ class PolicyDocument(_Part):
 
     def must_exist(self) -> list[str]:
         """The projects, as they are written, that a later policy would treat less carefully if they were not found."""
-        found = [
-            (self.policies[at].match.projects or (), _is_protective(self.policies[at:])) for at in range(len(self.policies))
-        ]
-        return [project for projects, protective in found if protective for project in projects]
+        protective = self._protective()
+        return [project for policy in self.policies if policy.name in protective for project in policy.match.projects or ()]
+
+    def _protective(self) -> frozenset[str]:
+        """The names of policies that are more careful in anything than one behind them."""
+        plain = [policy.resolved(lambda *_: None) for policy in self.policies]
+        return frozenset(
+            one.name for at, one in enumerate(plain) if any(is_more_careful(one, other) for other in plain[at + 1 :])
+        )
 
     def resolved(self, known: Known, warn: Callable[[str], None]) -> PolicyFile:
         """With the server's names resolved.
@@ -287,23 +300,40 @@ class PolicyDocument(_Part):
         Raises:
             SettingsError: such a name, or a tag to keep that no task has.
         """
-        found: list[LifecyclePolicy] = []
-        for at, policy in enumerate(self.policies):
-            protective = _is_protective(self.policies[at:])
+        protective = self._protective()
 
-            def find(
-                field: str,
-                entries: Sequence[str] | None,
-                names: Names,
-                policy: Policy = policy,
-                protective: bool = protective,
-            ) -> frozenset[str] | None:
+        def finder(policy: Policy) -> Find:
+            def find(field: str, entries: Sequence[str] | None, names: Names) -> frozenset[str] | None:
                 where = f"{SETTING}: {field} of policy {policy.name!r}"
-                strict = protective or field == "keep.tags"
+                strict = policy.name in protective or field == "keep.tags"
                 return None if entries is None else _found(where, entries, names, known, None if strict else warn)
 
-            found.append(policy.resolved(find))
-        return PolicyFile(tuple(found), self.tag_names)
+            return find
+
+        return PolicyFile(tuple(policy.resolved(finder(policy)) for policy in self.policies), self.tag_names)
+
+
+FIELDS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        where: frozenset(field.alias or name for name, field in part.model_fields.items())
+        for where, part in dict[str, type[_Part]](
+            {
+                "the file": PolicyDocument,
+                "a policy": Policy,
+                "match": Match,
+                "keep": Keep,
+                "best": Best,
+                "archive": Archive,
+                "slim": Slim,
+                "checkpoints": Checkpoints,
+                "artifacts": Artifacts,
+                "delete": Delete,
+                "task_tags": TaskTags,
+            }
+        ).items()
+    }
+)
+"""The keys that there are, by where they belong."""
 
 
 def _resolved_match(match: Match, find: Find) -> lifecycle.Match:
@@ -333,21 +363,7 @@ def _set(values: Collection[str] | None) -> frozenset[str] | None:
 
 
 def _is_pattern(tag: str) -> bool:
-    return any(one in tag for one in "*?[")
-
-
-def _is_protective(policies: Sequence[Policy]) -> bool:
-    """Whether the first of some policies is more careful in anything than one behind it."""
-    first, *later = policies
-    keeps = first.keep == "all" or first.keep != Keep()
-    acts = any(_after(policy, stage) != _NEVER for policy in later for stage in Stage)
-    sooner = any(_after(policy, stage) < _after(first, stage) for policy in later for stage in Stage)
-    return (keeps and acts) or sooner or any(policy.notice < first.notice for policy in later if acts)
-
-
-def _after(policy: Policy, stage: Stage) -> timedelta:
-    part = {Stage.ARCHIVE: policy.archive, Stage.SLIM: policy.slim, Stage.DELETE: policy.delete}[stage]
-    return part.after if part is not None else _NEVER
+    return any(one in tag for one in "*?")
 
 
 def _found(

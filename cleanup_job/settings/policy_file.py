@@ -1,7 +1,9 @@
 """The file with policies, read with line numbers. What is wrong is an error with its line and field."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +11,54 @@ import yaml
 from pydantic import ValidationError
 
 from cleanup_job.settings.policy_document import PolicyDocument
+from cleanup_job.settings.policy_mistakes import problems
 
 LARGEST = 1_000_000
 """Bytes that the file may have."""
-_MAPPINGS = frozenset({"Keep", "TaskTags"})
-"""Pydantic's names for what can be a mapping or a single value."""
+DEEPEST = 20
+"""Lists and mappings in each other that the file may have: more than there are fields for."""
+_HINT = "use the path of a YAML file with policies"
+_DATE = "tag:yaml.org,2002:timestamp"
+_NULL = "tag:yaml.org,2002:null"
+_MERGE = "tag:yaml.org,2002:merge"
+_CAUSES = (
+    ("\\t", "; indent with blanks, not with tabs"),
+    ("cannot start any token", "; indent with blanks, not with tabs, and put texts that begin with @, ` or % in quotes"),
+    ("alphabetic or numeric", "; put texts that begin with * or & in quotes"),
+    ("single document", "; the file may have no second document after ---"),
+    ("mapping values are not allowed", "; check the indentation, and put texts with `: ` in quotes"),
+)
+"""What may be the cause of an error, by a part of libyaml's text for it."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's own types, but dates: these stay texts, as in YAML 1.2."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 -- PyYAML's own form
+        first: [one for one in some if one[0] != _DATE] for first, some in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What was in the file when it was read."""
+
+    document: PolicyDocument
+    digest: str
+    """BLAKE2b of its bytes, 128 bits, in hexadecimal digits."""
 
 
 def read(path: Path) -> PolicyDocument:
-    """The file at a path.
+    """The document at a path.
+
+    Raises:
+        ValueError: it can't be read, or is not a file with policies; the message names each line and field.
+    """
+    return load(path).document
+
+
+def load(path: Path) -> Loaded:
+    """The document at a path, with the digest of the file.
 
     Raises:
         ValueError: it can't be read, or is not a file with policies; the message names each line and field.
@@ -26,23 +67,28 @@ def read(path: Path) -> PolicyDocument:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
     except OSError as error:
-        message = f"the file can't be read: {error.strerror}; use the path of a YAML file with policies"
+        message = f"the file can't be read: {error.strerror}; {_HINT}"
+        raise ValueError(message) from None
+    except ValueError:  # a path with a character that no path has
+        message = f"this is not a valid path; {_HINT}"
         raise ValueError(message) from None
     if len(content) > LARGEST:
-        message = f"the file is larger than {LARGEST:,} bytes; use the path of a YAML file with policies"
+        message = f"the file is larger than {LARGEST:,} bytes; {_HINT}"
         raise ValueError(message)
-    return _parsed(content)
+    return Loaded(_parsed(content), blake2b(content, digest_size=16).hexdigest())
 
 
 @cache
 def _parsed(content: bytes) -> PolicyDocument:
     try:
-        text = content.decode()
-        node = yaml.compose(text, Loader=yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader)
-        _refuse_doubles(node)
-        document = yaml.safe_load(text)
+        text = content.decode("utf-8-sig")
+        _refuse_aliases(text)
+        node = yaml.compose(text, Loader=_Loader)
+        if unclear := "\n".join(_unclear(node)):
+            raise ValueError(unclear)
+        document = _built(text)
     except UnicodeDecodeError:
-        message = "the file is not a text in UTF-8"
+        message = "the file is not a text in UTF-8; save it as that"
         raise ValueError(message) from None
     except yaml.YAMLError as error:
         raise ValueError(_not_yaml(error)) from None
@@ -52,72 +98,66 @@ def _parsed(content: bytes) -> PolicyDocument:
     try:
         return PolicyDocument.model_validate(document)
     except ValidationError as error:
-        raise ValueError("\n".join(_problems(error, node))) from None
+        raise ValueError("\n".join(problems(error, node))) from None
+
+
+def _built(text: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 -- a SafeLoader
+    except ValueError as error:  # of a type that the file names itself: `!!int x`
+        message = f"the file has a value that is not what it says: {error}"
+        raise ValueError(message) from None
+
+
+def _refuse_aliases(text: str) -> None:
+    """Refuse what could grow beyond all bounds, before it is built: aliases, and deep nesting."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.AliasEvent):
+            message = (
+                f"{_line(event)}: *{event.anchor} is an alias of YAML, which is not read here; put a text that begins with * "
+                "in quotes, and write out what is meant by an alias"
+            )
+            raise ValueError(message)  # noqa: TRY004 -- pydantic reports ValueError as a validation error
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            message = f"{_line(event)}: too many lists and mappings in each other; policies have fewer"
+            raise ValueError(message)
+
+
+def _line(place: yaml.Node | yaml.Event) -> str:
+    mark = place.start_mark
+    return f"line {mark.line + 1 if mark is not None else 1}"
 
 
 def _not_yaml(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
     where = f"line {mark.line + 1}: " if mark is not None else ""
-    return f"{where}the file is not YAML: {getattr(error, 'problem', None) or error}"
+    problem = str(getattr(error, "problem", None) or error)
+    hint = next((hint for part, hint in _CAUSES if part in problem), "")
+    return f"{where}the file is not YAML: {problem}{hint}"
 
 
-def _refuse_doubles(node: yaml.Node | None, path: str = "") -> None:
-    """YAML's loader takes the last of two equal keys, silently."""
+def _unclear(node: yaml.Node | None, path: str = "") -> Iterator[str]:
+    """What is YAML, but can't be meant: a key that is there twice, of which YAML takes the last, and a key with no value."""
     if isinstance(node, yaml.SequenceNode):
         for at, item in enumerate(node.value):
-            _refuse_doubles(item, f"{path}[{at}]")
+            yield from _unclear_value(item, item, f"{path}[{at}]")
     elif isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
+        seen: set[Any] = set()
         for key, value in node.value:
-            name = str(key.value)
-            where = f"{path}.{name}".lstrip(".")
-            if name in seen:
-                message = f"line {key.start_mark.line + 1}, {where}: this key is there twice; remove one of them"
-                raise ValueError(message)
-            seen.add(name)
-            _refuse_doubles(value, where)
+            where = f"{path}.{key.value}".lstrip(".") if isinstance(key, yaml.ScalarNode) else path
+            line = _line(key)
+            if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
+                yield f"{line}, {where or 'the file'}: this can't be a key; see the documentation for those that there are"
+            elif key.value in seen:
+                yield f"{line}, {where}: this key is there twice; remove one of them"
+            else:
+                seen.add(key.value)
+            yield from _unclear_value(key, value, where)
 
 
-def _problems(error: ValidationError, node: yaml.Node | None) -> Iterable[str]:
-    for one in error.errors(include_url=False, include_context=False):
-        if _is_beside(one["loc"], node):
-            continue
-        loc = [part for part in one["loc"] if not _is_kind_of_union(part)]
-        text = one["msg"].removeprefix("Value error, ")
-        field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".") or "the file"
-        known = "unknown key; see the documentation for those that there are" if one["type"] == "extra_forbidden" else text
-        yield f"line {_place(node, loc)[0]}, {field}: {known}"
-
-
-def _is_kind_of_union(part: object) -> bool:
-    """Whether a part of a location is pydantic's name for one branch of a union, and not a key."""
-    return isinstance(part, str) and (part in _MAPPINGS or _is_plain(part))
-
-
-def _is_plain(part: str) -> bool:
-    return part == "bool" or part.startswith("literal[")
-
-
-def _is_beside(loc: Sequence[Any], node: yaml.Node | None) -> bool:
-    """Whether an error is of a branch of a union that was not meant: of a mapping where there is none, or the other way."""
-    for at, part in enumerate(loc):
-        if _is_kind_of_union(part):
-            return isinstance(_place(node, loc[:at])[1], yaml.MappingNode) is not (part in _MAPPINGS)
-    return False
-
-
-def _place(node: yaml.Node | None, loc: Sequence[Any]) -> tuple[int, yaml.Node | None]:
-    """The line of a field, from 1, with its value; or those of the innermost part of its path that is there."""
-    line = 1
-    for part in loc:
-        if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-        elif isinstance(node, yaml.MappingNode):
-            pair = next(((key, value) for key, value in node.value if key.value == str(part)), None)
-            if pair is None:
-                break
-            line, node = pair[0].start_mark.line + 1, pair[1]
-        else:
-            break
-    return line, node
+def _unclear_value(place: yaml.Node, value: yaml.Node, where: str) -> Iterator[str]:
+    if value.tag == _NULL:
+        yield f"{_line(place)}, {where}: there is no value; write one, or remove it"
+    yield from _unclear(value, where)

@@ -1,6 +1,7 @@
 """The events service as far as it writes: events are added, noted in their tasks' records, and deleted."""
 
 import json
+import operator
 from collections import Counter, defaultdict
 from datetime import datetime
 from time import time
@@ -110,13 +111,14 @@ def _scalar(variants: Document, metric: str, variant: str, event: Document, *, b
     if bare:
         variants[metric_key(variant)] = old | {"metric": metric, "variant": variant, "value": value}
         return
-    first = {f"{name}_value": value for name in ("min", "max", "first")}
-    first |= {f"{name}_value_iteration": iteration for name in ("min", "max", "first")}
     count = old.get("count", 0) + 1
     mean = (old.get("mean_value", 0) * (count - 1) + (value or 0)) / count
-    variants[metric_key(variant)] = first | old | {
-        "metric": metric, "variant": variant, "value": value, "count": count, "mean_value": mean
-    }  # fmt: skip
+    summary = old | {"metric": metric, "variant": variant, "value": value, "count": count, "mean_value": mean}
+    for name, is_new in (("min", operator.lt), ("max", operator.gt), ("first", None)):
+        before = old.get(f"{name}_value")
+        if before is None or (is_new and value is not None and is_new(value, before)):
+            summary |= {f"{name}_value": value, f"{name}_value_iteration": iteration}
+    variants[metric_key(variant)] = summary
 
 
 # -- deletion

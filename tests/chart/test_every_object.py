@@ -7,7 +7,7 @@ from tests.chart.charts import ENOUGH, SANDBOX, Object, at, merged, nested, one,
 ALL = merged(
     SANDBOX,
     {"networkPolicy": {"enabled": True}, "sweep": {"enabled": True, "stores": ["s3://bucket"]}},
-    {"metrics": {"prometheusRule": {"enabled": True}, "dashboard": {"enabled": True}}},
+    {"metrics": {"prometheusRule": {"enabled": True}, "dashboard": {"enabled": True}}, "notify": {"urls": ["json://host"]}},
     {"serviceAccount": {"annotations": {"own": "account"}}, "annotations": {"own": "cronjob"}},
     {"jobAnnotations": {"own": "job"}, "podAnnotations": {"own": "pod"}},
 )

@@ -66,3 +66,4 @@ def test_the_network_policy_opens_the_ports() -> None:
     api = nested("networkPolicy.apiServerPorts", [6443])
     assert ports(api, URLS) - ports(api) == {443}
     assert ports(api, URLS, nested("notify.ports", [587])) - ports(api) == {587}
+    assert ports(api, URLS, nested("notify.ports", None)) - ports(api) == {443}, "a release that keeps its old values"

@@ -170,6 +170,7 @@ NEW = {
     "extraArgs",
     "extraContainers",
     "metrics",
+    "notify",
     "lifecycle",
 }
 

@@ -230,7 +230,7 @@ WITHOUT = [
     ("lease.enabled", False, "Lease"),
     ("lease.create", True, "Lease"),
 ]
-ELSEWHERE = ("cleanup.", "sweep.", "metrics.")
+ELSEWHERE = ("cleanup.", "sweep.", "metrics.", "notify.")
 """tests/chart/test_settings.py, test_sweep.py and test_metrics.py have these."""
 
 

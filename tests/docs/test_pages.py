@@ -123,8 +123,8 @@ def test_every_reason_has_words() -> None:
 
 def test_the_log_schema_names_every_field_and_no_other() -> None:
     moment = datetime(2026, 11, 1, tzinfo=UTC)
-    report = Report("1", False, moment, moment)
-    outcome = TaskOutcome(TaskId("t" * 32), "n", "p", "i", Verdict.KEPT, Reason.CHANGED)
+    report = Report("1", False, moment, moment, policies="1f2e")
+    outcome = TaskOutcome(TaskId("t" * 32), "n", "p", "i", Verdict.KEPT, Reason.CHANGED, policy="playground")
     made = {
         "parameters": json_lines.parameters([]),
         "not_due": json_lines.not_due("n"),

@@ -50,6 +50,17 @@ def test_archiving_a_running_task_stops_it_without_completing_it(sandbox: Sandbo
     assert "completed" not in sandbox.store.tasks["a"]
 
 
+def test_a_metric_has_the_extremes_of_all_that_was_reported(sandbox: Sandbox) -> None:
+    sandbox.load({"tasks": [task("a", status="in_progress")]})
+    event = {"type": "training_stats_scalar", "task": "a", "metric": "m", "variant": "v"}
+    for iteration, value in enumerate([2.0, 5.0, -1.0, 3.0]):
+        ask(sandbox, "events.add", **event, iter=iteration, value=value)
+    ((summary,),) = [list(variants.values()) for variants in sandbox.store.tasks["a"]["last_metrics"].values()]
+    found = {name: summary[f"{name}_value"] for name in ("min", "max", "first")}
+    assert found == {"min": -1.0, "max": 5.0, "first": 2.0}
+    assert (summary["min_value_iteration"], summary["max_value_iteration"], summary["value"]) == (2, 1, 3.0)
+
+
 def test_of_a_metric_numbers_come_before_texts_and_what_is_none_before_both(sandbox: Sandbox) -> None:
     """As MongoDB compares; a task without it comes last either way."""
     path = f"last_metrics.{'a' * 32}.{'b' * 32}.value"

@@ -63,12 +63,15 @@ class Leaders:
         self._worst: float | None = None
         """The worst value that is among the best."""
         self._ids: set[TaskId] = set()
+        self.has_values = False
+        """Whether any task has the metric, of whichever policy."""
 
     def add(self, found: Scored) -> bool:
         """Take the next task; whether others behind it can still be among the best."""
         task, value = found.task, found.value
         if value is None:
             return True
+        self.has_values = True
         if len(self._ids) >= self._best.count and not self._is_as_good(value):
             return False
         if isinstance(task, Task) and ranked(self._file, task) is self._policy:
@@ -101,8 +104,6 @@ class Ranks:
     """The best tasks there; None if they are too many."""
     newest: datetime | None = None
     """The newest ``last_update`` of all tasks then."""
-    me: str = ""
-    """The id of the job's own user; empty if unknown."""
 
     def kept(self, policy: LifecyclePolicy, task: Task) -> str:
         """The rule by which a task is kept, in words; empty if it is not.
@@ -132,7 +133,5 @@ class Ranks:
         return f"{best.words}, as far as is known: it was updated since" if self._is_updated(task) else ""
 
     def _is_updated(self, task: Task) -> bool:
-        """Whether others have written to it since: a value comes with a new ``last_update``, and tags or the archive don't."""
-        if task.last_update is None or (self.me and task.last_changed_by == self.me):
-            return False
-        return self.newest is None or task.last_update > self.newest
+        """Whether it was written to since: values of metrics come with a new ``last_update``; tags and archiving do not."""
+        return task.last_update is not None and (self.newest is None or task.last_update > self.newest)

@@ -16,7 +16,7 @@
   valueFrom:
     secretKeyRef:
       name: {{ include "clearml-cleanup.notifySecret" . | quote }}
-      key: {{ ternary .Values.notify.existingSecretKey "urls" (not (empty .Values.notify.existingSecret)) | quote }}
+      key: {{ ternary (.Values.notify.existingSecretKey | default "urls") "urls" (not (empty .Values.notify.existingSecret)) | quote }}
 {{- with .Values.notify.when }}
 - name: CLEANUP_NOTIFY_WHEN
   value: {{ join "," . | quote }}

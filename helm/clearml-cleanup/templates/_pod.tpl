@@ -59,6 +59,10 @@
 - name: CLEANUP_CRONJOB
   value: {{ $fullname | quote }}
 {{- end }}
+{{- if and (not .sweep) (include "clearml-cleanup.policiesConfigMap" $root) }}
+- name: CLEANUP_POLICIES
+  value: {{ include "clearml-cleanup.policiesFolder" $root }}/policies.yaml
+{{- end }}
 {{- $divided := and (gt ($values.shards | int64) 1) (not .alone) (not .sweep) }}
 {{- if $divided }}
 - name: CLEANUP_SHARDS
@@ -122,6 +126,7 @@ a pass that neither holds the lease nor creates an event; `sweep`, true for a sw
 {{- $claim := and .sweep $values.sweep.fileserver.existingClaim -}}
 {{- $delete := include "clearml-cleanup.sweepDeletes" $root -}}
 {{- $ca := include "clearml-cleanup.caFile" $root -}}
+{{- $policies := ternary "" (include "clearml-cleanup.policiesConfigMap" $root) (not (empty .sweep)) -}}
 restartPolicy: Never
 serviceAccountName: {{ include "clearml-cleanup.serviceAccountName" $root | quote }}
 automountServiceAccountToken: {{ include "clearml-cleanup.takesToken" . | eq "true" }}
@@ -211,7 +216,7 @@ containers:
     lifecycle:
       {{- include "clearml-cleanup.yaml" (dict "root" $root "value" .) | nindent 6 }}
     {{- end }}
-    {{- if or $conf $claim $ca $values.extraVolumeMounts }}
+    {{- if or $conf $claim $ca $policies $values.extraVolumeMounts }}
     volumeMounts:
       {{- if $claim }}
       - name: fileserver
@@ -231,6 +236,11 @@ containers:
         mountPath: {{ include "clearml-cleanup.caFolder" $root }}
         readOnly: true
       {{- end }}
+      {{- if $policies }}
+      - name: policies
+        mountPath: {{ include "clearml-cleanup.policiesFolder" $root }}
+        readOnly: true
+      {{- end }}
       {{- with $values.extraVolumeMounts }}
       {{- include "clearml-cleanup.yaml" (dict "root" $root "value" .) | nindent 6 }}
       {{- end }}
@@ -238,7 +248,7 @@ containers:
   {{- with $values.extraContainers }}
   {{- include "clearml-cleanup.yaml" (dict "root" $root "value" .) | nindent 2 }}
   {{- end }}
-{{- if or $conf $claim $ca $values.extraVolumes }}
+{{- if or $conf $claim $ca $policies $values.extraVolumes }}
 volumes:
   {{- if $claim }}
   - name: fileserver
@@ -258,6 +268,14 @@ volumes:
   {{- if $ca }}
   - name: ca-bundle
     {{- include "clearml-cleanup.caSource" $root | nindent 4 }}
+  {{- end }}
+  {{- if $policies }}
+  - name: policies
+    configMap:
+      name: {{ $policies | quote }}
+      items:
+        - key: {{ ternary $values.existingPoliciesConfigMapKey "policies.yaml" (not (empty $values.existingPoliciesConfigMap)) | quote }}
+          path: policies.yaml
   {{- end }}
   {{- with $values.extraVolumes }}
   {{- include "clearml-cleanup.yaml" (dict "root" $root "value" .) | nindent 2 }}

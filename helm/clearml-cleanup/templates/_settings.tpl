@@ -109,6 +109,33 @@ so that they are in this namespace. Empty without a proxy.
 {{- if and .Values.sweep.delete (not (include "clearml-cleanup.firstDryRun" .)) }}true{{ end -}}
 {{- end -}}
 
+{{- /* The folder in the pod where the file with policies is. */ -}}
+{{- define "clearml-cleanup.policiesFolder" -}}
+/etc/clearml-cleanup/policies
+{{- end -}}
+
+{{- /* The name of the ConfigMap with policies; empty if there are none. */ -}}
+{{- define "clearml-cleanup.policiesConfigMap" -}}
+{{- $existing := .Values.existingPoliciesConfigMap -}}
+{{- if and .Values.policies $existing -}}
+{{- fail "\npolicies and existingPoliciesConfigMap are both set, but policies come from only one of them. Leave one out." -}}
+{{- end -}}
+{{- if and (or .Values.policies $existing) .Values.clearml.task.enabled (eq .Values.clearml.task.mode "agent") -}}
+{{- fail "\npolicies and clearml.task.mode=agent contradict each other: an agent can't read the file with policies. Set clearml.task.mode=pod, or leave the policies out." -}}
+{{- end -}}
+{{- if and (not .Values.policies) (not $existing) (kindIs "map" .Values.policyTaskTags | or (eq (toString .Values.policyTaskTags) "true")) -}}
+{{- fail "\npolicyTaskTags is set, but there are no policies that it is for. Set policies, too; with existingPoliciesConfigMap, write task_tags in its file." -}}
+{{- end -}}
+{{- if $existing }}{{ tpl $existing . }}{{ else if .Values.policies }}{{ include "clearml-cleanup.fullname" . }}-policies{{ end -}}
+{{- end -}}
+
+{{- /* The file with policies that the chart creates. Names in it are ClearML's, so nothing in it is a template. */ -}}
+{{- define "clearml-cleanup.policiesFile" -}}
+{{- $file := dict "policies" .Values.policies -}}
+{{- if .Values.policyTaskTags }}{{ $file = set $file "task_tags" .Values.policyTaskTags }}{{ end -}}
+{{- toYaml $file -}}
+{{- end -}}
+
 {{- /* The task in ClearML. */ -}}
 {{- define "clearml-cleanup.task" -}}
 {{- with .Values.clearml.task -}}

@@ -206,3 +206,10 @@ def test_a_project_is_needed_as_long_as_it_is_the_last_that_a_rule_names(
     settings: dict[str, object], without: set[str], needed: str
 ) -> None:
     assert needed_by(FilterSettings(**settings), PROJECTS, without) == needed
+
+
+def test_a_project_that_a_policy_has_to_find_is_needed_too() -> None:
+    policies = ("team/a", "p5", "never there")
+    assert needed_by(FilterSettings(), PROJECTS, {"p2"}, policies) == "'team/a' in CLEANUP_POLICIES"
+    assert needed_by(FilterSettings(), PROJECTS, {"p5"}, policies) == "'p5' in CLEANUP_POLICIES"
+    assert needed_by(FilterSettings(), PROJECTS, {"p1"}, policies) == ""

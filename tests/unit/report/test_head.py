@@ -42,6 +42,13 @@ def test_whose_key_which_cut_off_and_which_filters_follow() -> None:
     assert lines[4:] == [f"{'':22}CLEANUP_MAX_TASKS=5", "  without a question  --yes"]
 
 
+def test_with_policies_their_file_stands_in_place_of_the_one_cut_off() -> None:
+    lines = shown(("CLEANUP_POLICIES", "/etc/policies.yaml", "environment"), LONG)
+    assert lines[1] == "  by the policies in  /etc/policies.yaml"
+    assert lines[2].startswith("  filters ")
+    assert len(lines) == 3
+
+
 def test_what_is_not_known_or_not_asked_is_left_out() -> None:
     assert len(shown()) == 2
     assert len(shown(dry_run=True, asks=False)) == 2

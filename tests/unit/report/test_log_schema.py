@@ -3,10 +3,12 @@
 import json
 import re
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from cleanup_job.exit_codes import StopReason
+from cleanup_job.planning.lifecycle.policy import Stage
 from cleanup_job.planning.outcome import LeftOut, Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.sweep_outcome import Orphan, OrphanVerdict, SweepReport
@@ -30,15 +32,23 @@ def documented(section: str) -> dict[str, str]:
     return dict(re.findall(r"^\| `(\w+)` \| ([\w ]+) \|", section, re.MULTILINE))
 
 
-def lines(*, known: bool) -> dict[str, dict[str, Any]]:
+def with_policies(section: str) -> dict[str, str]:
+    """The fields that are only there with policies."""
+    return documented(section.partition("Only with `CLEANUP_POLICIES`")[2])
+
+
+def lines(*, known: bool, policies: bool) -> dict[str, dict[str, Any]]:
     """A line of each event as a reader gets it, with and without the values that can be null."""
     report = Report("1.0", dry_run=False, started=MOMENT, cutoff=MOMENT)
     reason, verdict = (Reason.UNKNOWN_STORE, Verdict.KEPT) if known else (None, Verdict.DELETED)
     outcome = TaskOutcome(
         TaskId("t" * 32), "n", "p", "i", verdict, reason, protected=("u",), unknown_stores=STORES, rule="p=7" if known else "",
         user="u" if known else "", status="created" if known else "", active=MOMENT if known else None,
+        policy="playground" if policies else "", stage=Stage.SLIM if known and policies else None,
+        due=MOMENT if known and policies else None,
     )  # fmt: skip
     report.add(outcome)
+    report.policies = "1f2e" if policies else ""
     if known:
         report.web, report.error, report.stopped_by, report.finished = "https://web", "e", StopReason.SIGTERM, MOMENT
         report.audit, report.audit_hash = "/audit/log.jsonl", "0" * 64
@@ -80,17 +90,20 @@ def fits(value: object, type_: str) -> bool:
 
 def test_every_field_of_every_event_is_documented_with_its_type_and_every_documented_one_is_logged() -> None:
     common, *sections = re.split(r"^## ", PAGE, flags=re.MULTILINE)
-    for made in (lines(known=True), lines(known=False)):
+    for known, policies in product((True, False), repeat=2):
+        made = lines(known=known, policies=policies)
         assert [section.split("\n")[0] for section in sections] == list(made)
         for section in sections:
             line = made[section.split("\n")[0]]
             fields = documented(common) | documented(section)
+            if not policies:
+                fields = {name: type_ for name, type_ in fields.items() if name not in with_policies(section)}
             assert fields.keys() == line.keys()
             assert not [name for name, type_ in fields.items() if not fits(line[name], type_)]
 
 
 def test_fields_that_the_page_calls_nullable_can_be_null() -> None:
-    known, unknown = lines(known=True), lines(known=False)
+    known, unknown = lines(known=True, policies=True), lines(known=False, policies=True)
     nullable = {name for name, type_ in documented(PAGE).items() if type_.endswith("or null")}
     seen = {name for line in unknown.values() for name, value in line.items() if value is None}
     assert nullable == seen

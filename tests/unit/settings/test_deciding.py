@@ -1,5 +1,7 @@
 """Which settings a plan holds for."""
 
+from pathlib import Path
+
 from cleanup_job.settings.deciding import decides, deciding, differences, notable
 from cleanup_job.settings.model import TABLE, Settings
 from cleanup_job.settings.scopes import Edit
@@ -54,6 +56,25 @@ def test_each_difference_has_both_values() -> None:
         "CLEANUP_OF_LATER ('1' in the plan, not a setting here)",
     ]
     assert not differences(deciding(read()), read(CLEANUP_WORKERS="9", CLEANUP_DRY_RUN="true"))
+
+
+def test_policies_count_by_what_is_in_their_file_and_not_by_its_place(tmp_path: Path) -> None:
+    one, same, other = (tmp_path / name for name in ("one.yaml", "same.yaml", "other.yaml"))
+    one.write_text("policies: [{name: a}]")
+    same.write_text("policies: [{name: a}]")
+    other.write_text("policies: [{name: b}]")
+    planned = deciding(read(CLEANUP_POLICIES=str(one)))
+    digest = planned["CLEANUP_POLICIES"]
+    assert len(bytes.fromhex(digest)) == 16
+    assert not differences(planned, read(CLEANUP_POLICIES=str(same)))
+    without = read()
+    assert "CLEANUP_POLICIES" not in deciding(without)
+    assert differences(planned, without) == [f"CLEANUP_POLICIES ('{digest}' in the plan, not set here)"]
+    assert differences(deciding(without), read(CLEANUP_POLICIES=str(one))) == [
+        f"CLEANUP_POLICIES (not set in the plan, '{digest}' here)"
+    ]
+    assert len(differences(planned, read(CLEANUP_POLICIES=str(other)))) == 1
+    assert notable(planned) == {"CLEANUP_POLICIES": digest}
 
 
 def test_what_is_not_the_default_is_notable() -> None:
