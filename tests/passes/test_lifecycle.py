@@ -1,5 +1,7 @@
 """Policies over several nights: archive, notices, what is left alone, and what is never done in one pass."""
 
+from datetime import timedelta
+
 import pytest
 
 from cleanup_job.planning.outcome import Reason, Verdict
