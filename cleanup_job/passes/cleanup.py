@@ -44,7 +44,7 @@ from cleanup_job.planning.backlog import Backlog
 from cleanup_job.planning.deleted_so_far import DeletedSoFar
 from cleanup_job.planning.filters import needed_by
 from cleanup_job.planning.lifecycle.fate import Lifecycle
-from cleanup_job.planning.outcome import Reason, Report, TaskOutcome
+from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.outcome_builder import OutcomeBuilder
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.plan import Kept
@@ -88,8 +88,7 @@ class Pass:
         self._report = report
         self._observers = Observers(observer)
         self._deleted = DeletedSoFar()
-        self._unreadable: set[TaskId] = set()
-        """Tasks of which it was said that they can't be read."""
+        self._told: set[TaskId] = set()  # those that can't be read, and in a dry run deleted steps: policies leave these
         self._stop = stop
         self._began = time.monotonic()
         self._rate = Rate(settings.limits.tasks_per_second(settings.run.shards))
@@ -285,7 +284,7 @@ class Pass:
             slimming=cache(lambda: self._slimming(rules, lifecycle, names, backlog, outcomes)),
             outcomes=outcomes,
             note=self._note,
-            told=self._unreadable,
+            told=self._told,
             stop=self._stop.ask,
             stopped=self._time_to_stop,
             go_on=self._stop.go_on,
@@ -373,7 +372,7 @@ class Pass:
         return bool(self._stop.reason)
 
     def _delete_emptied_projects(self, touched: Collection[str], names: Mapping[str, str]) -> None:
-        """Delete the projects that this pass emptied, if that is wanted and the pass goes on."""
+        """Delete the projects that this pass emptied, if that is wanted and the pass does not end."""
         if not self._settings.related.delete_empty_projects or self._stop.reason:
             return
         deletion = ProjectDeletion(
@@ -394,7 +393,8 @@ class Pass:
         self._observers.warning(text)
 
     def _note(self, outcome: TaskOutcome) -> None:
-        if outcome.reason is Reason.UNREADABLE:
-            self._unreadable.add(outcome.task)
+        would_go_with_steps = outcome.verdict is Verdict.WOULD_DELETE and self._settings.filters.include_pipeline_steps
+        if outcome.reason is Reason.UNREADABLE or would_go_with_steps:
+            self._told.add(outcome.task)
         self._report.add(outcome)
         self._observers.outcome(outcome)

@@ -76,7 +76,7 @@ class Stages:
     note: Callable[[TaskOutcome], None]
     """Gets what became of each task with which something was to be done."""
     told: Container[TaskId]
-    """Tasks of which it was said before that they can't be read."""
+    """Tasks of which it was said before what becomes of them: nothing more is done with these."""
     stop: Callable[[StopReason], None]
     """Asks the pass to end."""
     stopped: Callable[[], bool]
@@ -123,6 +123,8 @@ class Stages:
     # -- judging
     def _judge(self, record: Task | Unreadable) -> None:
         """Find out what is to be done with a task, and why a task is kept with which something would be."""
+        if record.id in self.told:
+            return
         if isinstance(record, Unreadable):
             self._note_unreadable(record)
             return
@@ -137,7 +139,7 @@ class Stages:
             self._chunk.append((record, step))
 
     def _note_unreadable(self, record: Unreadable) -> None:
-        if record.id and record.field != NOT_THERE and record.id not in self.told and record.id not in self._reported:
+        if record.id and record.field != NOT_THERE and record.id not in self._reported:
             self.note(self.outcomes.kept(unreadable(record, record.field)))
         self._reported.add(record.id)
 

@@ -170,3 +170,14 @@ def test_what_the_server_does_not_say_counts_as_needed(nights: Nights) -> None:
 
     refuses("tasks.get_all", "models.input.model")
     assert kept(nights)[one.id][1].startswith("the server does not say who uses its model")
+
+
+def test_a_step_that_is_deleted_with_its_controller_is_not_archived_too(nights: Nights) -> None:
+    world = nights.world()
+    world.model("elsewhere", uri="s3://bucket/model", tags=["production"])
+    controller = world.pipeline("train", days_old=90, user="Ada")
+    step = controller.step("step", days_old=91, archived=False, user="Ada")
+    nights.load(world, ARCHIVE.replace("after: 14d}", "after: 14d}, delete: {after: 30d}"))
+    for dry_run in (True, False):
+        done = nights.night(dry_run=dry_run, filters={"include_pipeline_steps": True})
+        assert done.watcher.deleted == {controller.id, step.id}
