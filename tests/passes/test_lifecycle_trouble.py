@@ -334,3 +334,55 @@ def test_what_was_approved_is_archived_and_nothing_that_changed_since(nights: Ni
     done = nights.night(chosen=Chosen(digests))
     assert done.watcher.by_verdict(Verdict.ARCHIVED) == {one.id}
     assert done.watcher.kept == {other.id: Reason.NOT_SELECTED}
+
+
+# -- slimming
+SLIM = "policies: [{name: lab, slim: {after: 10d, remove: [artifacts], artifacts: {except: [data]}}}]"
+
+
+def slimmable(nights: Nights, count: int) -> list[TaskBuilder]:
+    world = nights.world()
+    made = [task(world, f"task {n}", days_old=20 + n, archived=True) for n in range(count)]
+    for one in made:
+        one.artifact("data", size=1000)
+        one.artifact("dump", size=100)
+    nights.load(world, SLIM)
+    return made
+
+
+def test_slimming_in_a_pass_and_in_its_dry_run(nights: Nights) -> None:
+    made = slimmable(nights, 30)
+    before = nights.everything()
+    dry = nights.night(dry_run=True)
+    assert nights.everything() == before
+    assert dry.watcher.by_verdict(Verdict.WOULD_SLIM) == {one.id for one in made}
+    done = nights.night()
+    assert done.watcher.by_verdict(Verdict.SLIMMED) == {one.id for one in made}
+    assert {i: (one.files, one.bytes) for i, one in dry.watcher.outcomes.items()} == {one.id: (1, 100) for one in made}
+    assert not [path for path in nights.everything()["files"] if "dump" in path]
+    assert not nights.night().watcher.outcomes
+
+
+def test_slimmed_tasks_count_for_the_budget_and_without_force_delete_none_is_slimmed(nights: Nights) -> None:
+    slimmable(nights, 5)
+    assert not nights.night(force_delete=False).watcher.outcomes
+    done = nights.night(max_tasks=2)
+    assert len(done.watcher.by_verdict(Verdict.SLIMMED)) == 2
+    assert done.report.left == 3
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        ({"refuse_above": 11}, r"12 tasks are to be deleted or changed \(12 slimmed, 0 archived\)"),
+        ({"refuse_above_percent": 99}, r"12 of 12 archived tasks \(100\.0 %\) are to be deleted or slimmed"),
+        ({"refuse_above_bytes": 1199}, r"at least 1200 bytes are to be deleted"),
+    ],
+)
+def test_slimmed_tasks_count_for_the_safety_limits(nights: Nights, limit: dict[str, float], words: str) -> None:
+    slimmable(nights, 12)
+    before = nights.everything()
+    with pytest.raises(RefusedError, match=words):
+        nights.night(**limit)
+    assert nights.everything() == before
+    assert len(nights.night(**{name: value + 1 for name, value in limit.items()}).watcher.by_verdict(Verdict.SLIMMED)) == 12
