@@ -162,7 +162,7 @@ def test_what_the_rules_free_now_and_later(sandbox: Sandbox) -> None:
 
 def test_what_policies_free_now_and_later_by_stage(sandbox: Sandbox, tmp_path: Path) -> None:
     made = World(NOW)
-    for name, days, archived in (("old", 100, False), ("archived", 100, True), ("soon", 15, False), ("young", -70, False)):
+    for name, days, archived in (("old", 100, False), ("archived", 100, True), ("soon", 15, False), ("young", -75, False)):
         task = made.task(name, days_old=days, archived=archived)
         task.artifact("data", size=100 + len(name))
         task.artifact("metrics", size=1)
