@@ -324,6 +324,7 @@ class Pass:
             split=self._split,
             auditing=self._auditing(policy, backlog, outcomes),
             phases=self._phases,
+            keep_missing=self._settings.files.missing_files == "keep_record",
             go_on=self._stop.go_on,
         )
 
