@@ -50,7 +50,8 @@ class Judge:
             real = self._clean(scenario)
         except CleanupError as error:
             return [*found, f"the pass ended with {type(error).__name__}: {error}"]
-        oracle = (PolicyOracle if scenario.policies else Oracle)(
+        kind = PolicyOracle if scenario.policies else Oracle
+        oracle = kind(scenario, self._between.happened, self._between.log, self._between.edited)
             scenario, self._between.happened, self._between.log, self._between.edited
         )
         after = self.after()

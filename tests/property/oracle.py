@@ -341,11 +341,11 @@ class Oracle:
                 found.append((uri, Claim.YES if self._in_time(happened) else Claim.MAYBE))
         return [(uri, strength) for uri, strength in found if uri]
 
-    def _may_lose(self, task: str, uri: str) -> bool:
+    def _may_lose(self, _task: str, _uri: str) -> bool:
         """Whether a task that is kept may lose an output, with its entry in the record."""
         return False
 
-    def _may_lose_files(self, task: str) -> bool:
+    def _may_lose_files(self, _task: str) -> bool:
         """Whether files of a task that is kept may be gone, unless a record names them."""
         return False
 
