@@ -247,7 +247,7 @@ def test_a_server_that_goes_away_ends_the_pass(nights: Nights) -> None:
 def test_an_old_server_is_refused_before_anything_is_deleted(nights: Nights) -> None:
     world = nights.world()
     task(world, archived=True, days_old=90)
-    nights.load(world, WHOLE)
+    nights.load(world, "policies: [{name: lab, delete: {after: 30d}}]")
     with Sandbox(world.as_dict(), max_api_version="2.26") as old:
         with pytest.raises(SettingsError, match="or newer"):
             clean(old, now=FIRST, policies=str(nights.file))
