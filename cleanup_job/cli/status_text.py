@@ -1,6 +1,7 @@
 """What is known of an installed release, as text that fits the terminal."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -101,7 +102,8 @@ def _week(week: Week) -> str:
     rest += [counted(week.dry_runs, "dry run")] if week.dry_runs else []
     passes = "1 pass" if week.passes == 1 else f"{week.passes} passes"
     unknown = "" if week.complete else ". Passes whose Jobs were deleted are not counted (history limits of the CronJob)"
-    return f"{', '.join([passes, *rest])}: deleted {_amount(week.tasks, week.files, week.bytes)}{unknown}"
+    did = ", ".join([f"deleted {_amount(week.tasks, week.files, week.bytes)}", *_by_policies(asdict(week))])
+    return f"{', '.join([passes, *rest])}: {did}{unknown}"
 
 
 def _amount(tasks: int, files: int, known: int) -> str:
@@ -188,7 +190,19 @@ def _did(one: dict[str, Any]) -> str:
     doing = "would delete" if one.get("dry_run") else "deleted"
     amount = _amount(*(int(one.get(name) or 0) for name in ("deleted", "files", "bytes")))
     rest = [f"{one[key]:,} {key}" for key in ("kept", "failed") if one.get(key)]
-    return ", ".join([f"{doing} {amount}", *rest, *_left(one)])
+    return ", ".join([f"{doing} {amount}", *_by_policies(one), *rest, *_left(one)])
+
+
+def _by_policies(one: dict[str, Any]) -> Iterator[str]:
+    """What policies did apart from deletion, or in a dry run would do."""
+    verbs = ("archive", "slim") if one.get("dry_run") else ("archived", "slimmed")
+    archived, slimmed, freed = (int(one.get(name) or 0) for name in ("archived", "slimmed", "slimmed_bytes"))
+    if archived:
+        yield f"{verbs[0]} {counted(archived, 'task')}"
+    if slimmed:
+        yield f"{verbs[1]} {counted(slimmed, 'task')}" + (f" ({size(freed)})" if freed else "")
+    if noticed := int(one.get("noticed") or 0):
+        yield f"{'give' if one.get('dry_run') else 'gave'} notice to {counted(noticed, 'task')}"
 
 
 def _left(summary: dict[str, Any]) -> Iterator[str]:

@@ -221,7 +221,8 @@ def _shards(job: Document) -> int | None:
 def _sum(summaries: list[dict[str, Any]]) -> dict[str, Any]:
     """The summaries of a pass's shards in one: counts added up, the longest time, all errors."""
     errors = dict.fromkeys(str(one["error"]) for one in summaries if one.get("error"))
-    counts = {name: sum(int(one.get(name) or 0) for one in summaries) for name in _counts(summaries[0])}
+    names = dict.fromkeys(name for one in summaries for name in _counts(one))
+    counts = {name: sum(_number(one, name) for one in summaries) for name in names}
     return {
         **{name: _any(summaries, name) for name in ("dry_run", "left_at_least")},
         "exit_code": max(int(one.get("exit_code") or 0) for one in summaries),
@@ -229,6 +230,12 @@ def _sum(summaries: list[dict[str, Any]]) -> dict[str, Any]:
         "seconds": max(float(one.get("seconds") or 0) for one in summaries),
         **counts,
     }
+
+
+def _number(summary: dict[str, Any], name: str) -> int:
+    """A count; a list of what is counted stands in its place where it is short enough."""
+    value = summary.get(name)
+    return len(value) if isinstance(value, list) else int(value or 0)
 
 
 def _any(summaries: list[dict[str, Any]], name: str) -> bool:

@@ -46,7 +46,11 @@ class Status:
 
     def as_document(self) -> dict[str, Any]:
         """The status as JSON can hold it."""
-        return asdict(self)
+        found = asdict(self)
+        for name in ("archived", "slimmed", "slimmed_bytes"):  # only there with policies, as in a pass's summary
+            if not found["week"][name]:
+                del found["week"][name]
+        return found
 
 
 def read(cluster: Cluster, namespace: str, cronjob: Document, now: datetime | None = None) -> Status:

@@ -24,6 +24,12 @@ class Week:
     files: int = 0
     bytes: int = 0
     """Bytes of deleted files whose size is known."""
+    archived: int = 0
+    """Tasks, by policies."""
+    slimmed: int = 0
+    """Tasks, by policies."""
+    slimmed_bytes: int = 0
+    """Bytes that this removed, as far as known; not in ``bytes``."""
     complete: bool = True
     """Whether no Job of this time can have been deleted, as the CronJob's history limits make it."""
 
@@ -41,6 +47,9 @@ def last_week(passes: list[PassResult], cronjob: Document, now: datetime) -> Wee
         models=_added(done, "models"),
         files=_added(done, "files"),
         bytes=_added(done, "bytes"),
+        archived=_added(done, "archived"),
+        slimmed=_added(done, "slimmed"),
+        slimmed_bytes=_added(done, "slimmed_bytes"),
         complete=_is_complete(passes, recent, cronjob["spec"]),
     )
 

@@ -323,6 +323,7 @@ def _new_report(settings: Settings) -> Report:
     )
     report.shards = settings.run.shards
     report.shard = settings.run.shard if settings.run.shards > 1 else None
+    report.policies = settings.policies.digest
     _update(report, settings)
     return report
 

@@ -118,7 +118,8 @@ class Pass:
         with self._phases.phase("select"):
             names = self._server.projects()
             if self._settings.run.dry_run:
-                self._warn_of_stores()
+                for warning in self._storage.check():  # what would make a real pass fail
+                    self._warn(warning)
             rules = self._rules(names)
             found = self._count(rules, self._claims)
         counted = None if found is None else found.tasks
@@ -141,11 +142,6 @@ class Pass:
             raise refused
 
     # -- select
-    def _warn_of_stores(self) -> None:
-        """In a dry run: what would make a real pass fail."""
-        for warning in self._storage.check():
-            self._warn(warning)
-
     def _rules(self, projects: dict[str, str]) -> Rules:
         server, report = self._server, self._report
         if self._settings.policies.document is not None:
@@ -321,6 +317,7 @@ class Pass:
             split=self._split,
             auditing=self._auditing(policy, backlog, outcomes),
             phases=self._phases,
+            keep_missing=self._settings.files.missing_files == "keep_record",
             go_on=self._stop.go_on,
         )
 

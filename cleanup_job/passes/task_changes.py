@@ -137,7 +137,8 @@ def _grouped(pairs: Iterable[tuple[Key, TaskId]]) -> dict[Key, list[TaskId]]:
 
 def _why(step: Step) -> str:
     """The rule by which a stage comes, for the audit log."""
-    return f"policy {step.policy.name!r} wants the stage {step.stage} from {step.due} on"
+    since = f" at {step.due:%Y-%m-%d %H:%M} UTC" if step.due is not None else ""
+    return f"reaches the stage {step.stage} of policy {step.policy.name!r}{since}"
 
 
 def _archive(server: Server, tasks: Sequence[TaskId], *, message: str) -> dict[TaskId, NotDone]:

@@ -38,19 +38,21 @@ COLUMNS = (
     "rule",
     "link",
 )
+OF_POLICIES = ("policy", "stage", "due")
+"""More columns of a pass with policies."""
 _FORMULA = re.compile(r"(^|;)(\s*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
 """Where a spreadsheet may begin to read a formula: at the start, in full width too, and where semicolons separate cells."""
 
 
 def first(report: Report) -> str:
     """The names of the columns."""
-    del report
-    return _row(COLUMNS)
+    return _row((*COLUMNS, *OF_POLICIES) if report.policies else COLUMNS)
 
 
 def of_task(outcome: TaskOutcome, report: Report) -> str:
     """The row of a task."""
     found = stores(outcome.unknown_stores)
+    more = (outcome.policy, outcome.stage or "", time_or_none(outcome.due) or "") if report.policies else ()
     return _row(
         (
             outcome.task,
@@ -75,6 +77,7 @@ def of_task(outcome: TaskOutcome, report: Report) -> str:
             " ".join(str(store["address"]) for store in found[:NAMED]),
             outcome.rule,
             link(report, outcome.task, outcome.project_id),
+            *more,
         )
     )
 

@@ -4,7 +4,8 @@ from dataclasses import asdict
 from typing import Any
 
 from cleanup_job.exit_codes import meaning
-from cleanup_job.planning.outcome import EXAMPLES, NAMED, REASON_TEXTS, Report, TaskOutcome
+from cleanup_job.planning.outcome import EXAMPLES, NAMED, NOTICES, REASON_TEXTS, Report, StageSum, TaskOutcome
+from cleanup_job.report import stages
 from cleanup_job.report.interface import Document
 from cleanup_job.report.json_lines import SCHEMA, stores, summary, time_or_none
 from cleanup_job.report.phrases import by_weight, headline, link, verdict_of
@@ -45,12 +46,25 @@ def as_document(report: Report) -> Document:
         "settings": [{"setting": name, "value": value, "from": where} for name, value, where in report.settings],
         "users": dict(report.users),
         "left_out": [asdict(entry) for entry in report.left_out],
-    }
+    } | ({"stages": [_stage(row, report) for row in stages.by_policy(report)]} if report.stages else {})
+
+
+def _stage(row: StageSum, report: Report) -> dict[str, Any]:
+    """What a policy did at one stage, with the first tasks of both kinds: notices come in the order of their dates."""
+    noticed = sorted((one for one in row.examples if one.verdict in NOTICES), key=lambda one: (one.due is None, one.due))
+    done = [one for one in row.examples if one.verdict not in NOTICES]
+    found = {"notices": noticed, "examples": done}
+    return stages.as_fields(row) | {name: [_task(one, report) for one in some] for name, some in found.items()}
 
 
 def _task(outcome: TaskOutcome, report: Report) -> dict[str, Any]:
     fields = asdict(outcome)
     del fields["digest"]  # for plans
+    if not outcome.policy and outcome.stage is None:
+        for name in ("policy", "stage", "due"):
+            del fields[name]
+    else:
+        fields["due"] = time_or_none(outcome.due)
     return fields | {
         "active": time_or_none(outcome.active),
         "protected": outcome.protected[:NAMED],

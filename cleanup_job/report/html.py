@@ -22,7 +22,7 @@ from markupsafe import Markup, escape
 
 from cleanup_job.exit_codes import DID_WELL
 from cleanup_job.redaction import MASK
-from cleanup_job.report.formatting import at_least, counted, duration, grouped, moment, plain
+from cleanup_job.report.formatting import at_least, counted, duration, grouped, moment, plain, size
 from cleanup_job.report.interface import Document
 from cleanup_job.report.jinja_environment import environment
 from cleanup_job.report.json_lines import dumps
@@ -75,6 +75,7 @@ def _context(document: Document, rows: Iterable[Row]) -> dict[str, Any]:
         "cards": [(kind if number else "", name, text) for kind, name, number, text in _cards(document)],
         "has_notes": _has_notes(document),
         "left_out": document["left_out"],
+        "stages": document.get("stages", []),
         "left_over": left_over(summary["left"], summary["stopped_by"], at_least=summary["left_at_least"]),
         "deleted": "to delete" if summary["dry_run"] else "deleted",
         "freed": "to free" if summary["dry_run"] else "freed",
@@ -92,7 +93,8 @@ def _settings(rows: list[dict[str, str]]) -> list[tuple[str, str, str]]:
 
 def _total(document: Document) -> int:
     """Tasks whose outcome is known."""
-    return sum(document["summary"][name] for name in ("deleted", "kept", "failed", "not_ours", "gone_already"))
+    names = ("deleted", "kept", "failed", "not_ours", "gone_already", "archived", "slimmed", "noticed")
+    return sum(document["summary"].get(name, 0) for name in names)
 
 
 def _about(document: Document) -> dict[str, Any]:
@@ -109,8 +111,15 @@ def _examples(document: Document) -> Iterator[TaskRow]:
     """The tasks that a document names."""
     for reason in document["reasons"]:
         for task in reason["examples"]:
-            active = task["active"]
-            yield row(task | {"active": datetime.fromisoformat(active) if active else None})
+            yield _example(task)
+    for stage in document.get("stages", []):
+        for task in (*stage["examples"], *stage["notices"]):
+            yield _example(task)
+
+
+def _example(task: dict[str, Any]) -> TaskRow:
+    times = {name: datetime.fromisoformat(task[name]) if task.get(name) else None for name in ("active", "due")}
+    return row({"policy": "", "stage": None} | task | times)
 
 
 @cache
@@ -146,9 +155,14 @@ def _facts(document: Document) -> dict[str, str]:
         "server": document["server"],
         "started": moment(document["started"]),
         "took": f"{duration(summary['seconds'])}, {counted(summary['requests'], 'request')}",
-        "selected": f"{counted(summary['selected'], 'task')} from before {moment(document['cutoff'])}",
+        "selected": f"{counted(summary['selected'], 'task')} {_by(document)}",
         "exit code": f"{summary['exit_code']}: {document['meaning']}",
     }
+
+
+def _by(document: Document) -> str:
+    """By what tasks were selected."""
+    return "by policies" if "policies" in document["summary"] else f"from before {moment(document['cutoff'])}"
 
 
 def _cards(document: Document) -> list[tuple[str, str, int, str]]:
@@ -167,7 +181,18 @@ def _cards(document: Document) -> list[tuple[str, str, int, str]]:
     return [
         ("deleted wide", "to free" if dry_run else "freed", summary["deleted"] or total["bytes"], freed),
         *((kind, name, summary[key], grouped(summary[key])) for kind, name, key in numbers),
+        *_cards_of_policies(summary),
     ]
+
+
+def _cards_of_policies(summary: Document) -> Iterator[tuple[str, str, int, str]]:
+    if "policies" not in summary:
+        return
+    dry_run = summary["dry_run"]
+    yield "staged", "to archive" if dry_run else "archived", summary["archived"], grouped(summary["archived"])
+    freed = f" ({size(summary['slimmed_bytes'])})" if summary["slimmed_bytes"] else ""
+    yield "staged wide", f"{'to slim' if dry_run else 'slimmed'}{freed}", summary["slimmed"], grouped(summary["slimmed"])
+    yield "staged", "to announce" if dry_run else "announced", summary["noticed"], grouped(summary["noticed"])
 
 
 def _has_notes(document: Document) -> bool:

@@ -31,6 +31,7 @@ def render(document: Document) -> str:
             other_projects=document["projects_count"] - len(projects),
             other_numbers={name: document["total"][name] - sum(row[name] for row in projects) for name in _COLUMNS},
             rules=[f"{rule}: {counted(number, 'task')}" for rule, number in summary["rules"].items()],
+            stages=document.get("stages", []),
             settings=[f"{entry['setting']}={entry['value']}" for entry in document["settings"] if entry["value"] != MASK],
             protected_files=[file["uri"] for file in document["protected_files"]],
             external_files=[file["uri"] for file in document["external_files"]],

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from prometheus_client import CollectorRegistry, Gauge
 
+from cleanup_job.planning.lifecycle.policy import Stage
 from cleanup_job.planning.outcome import SERVERS, ProjectSum, Reason, Report
 from cleanup_job.planning.sweep_outcome import OrphanVerdict, Sum, SweepReport
 
@@ -61,6 +62,12 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         PASS + "deleted_projects": Metric("Projects that the last pass deleted because it had emptied them."),
         PASS + "kept_tasks": Metric("Selected tasks that the last pass kept, by reason.", "reason"),
         PASS + "failed_tasks": Metric("Selected tasks that the last pass could not delete, by reason.", "reason"),
+        PASS + "stage_tasks": Metric("Tasks that the last pass archived, slimmed or deleted by policies.", "stage"),
+        PASS + "stage_freed_bytes": Metric("Sizes of the files that policies removed in the last pass.", "stage"),
+        PASS + "noticed_tasks": Metric("Tasks for which policies announced their next stage in the last pass.", "stage"),
+        PASS + "would_stage_tasks": Metric(
+            "Tasks that the last pass, a dry run, would have archived, slimmed or deleted by policies.", "stage"
+        ),
         PASS + "requests": Metric("Requests that the last pass sent, by server.", "server"),
         PASS + "retries": Metric("Requests that the last pass sent again, by server.", "server"),
         SWEEP + "start_timestamp_seconds": Metric("When the last sweep began."),
@@ -155,8 +162,25 @@ def _done(report: Report) -> dict[str, Value]:
         "deleted_projects": 0 if report.dry_run else len(report.emptied),
         "kept_tasks": {reason: found.count - found.failed if found else 0 for reason, found in reasons.items()},
         "failed_tasks": {reason: found.failed if found else 0 for reason, found in reasons.items()},
+        **_stages(report),
         "requests": {server: report.requests_to[server] for server in SERVERS},
         "retries": {server: report.retries_to[server] for server in SERVERS},
+    }
+
+
+def _stages(report: Report) -> dict[str, Value]:
+    """What policies did, by stage; each stage is there, if need be with 0."""
+    done, freed, noticed = ({stage.value: 0 for stage in Stage} for _ in range(3))
+    for row in report.stages.values():
+        done[row.stage] += row.done
+        freed[row.stage] += row.bytes
+        noticed[row.stage] += row.noticed
+    none = {stage.value: 0 for stage in Stage}
+    return {
+        "stage_tasks": none if report.dry_run else done,
+        "stage_freed_bytes": none if report.dry_run else freed,
+        "noticed_tasks": none if report.dry_run else noticed,
+        "would_stage_tasks": done if report.dry_run else none,
     }
 
 

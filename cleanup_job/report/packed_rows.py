@@ -10,10 +10,10 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from cleanup_job.planning.outcome import REASON_TEXTS, Reason, Verdict
+from cleanup_job.planning.outcome import NOTICES, REASON_TEXTS, Reason, Verdict
 from cleanup_job.report.formatting import plain
 from cleanup_job.report.phrases import VERDICT_NAMES
-from cleanup_job.report.task_rows import Row, row_of
+from cleanup_job.report.task_rows import Row, TaskRow, row_of
 
 _GZIP = 31
 """zlib's window size for gzip's format, which browsers can unpack."""
@@ -46,9 +46,14 @@ def packed(rows: Iterable[Row], users: Mapping[str, str], about: Mapping[str, An
     yield base64.b64encode(rest + packer.flush()).decode()
 
 
+def _stage(row: TaskRow) -> str:
+    """What its policy does with a task, in a word; empty without one."""
+    return "notice" if Verdict(row.verdict) in NOTICES else row.stage or ""
+
+
 def _json(rows: Iterable[Row], users: Mapping[str, str], about: Mapping[str, Any]) -> Iterator[str]:
     """One object: the rows, then the lists that they refer to."""
-    projects, owners, verdicts, reasons, statuses, rules = (_Numbered() for _ in range(6))
+    projects, owners, verdicts, reasons, statuses, rules, stages, policies = (_Numbered() for _ in range(8))
     start = '{"rows":['
     for row in map(row_of, rows):
         values = (
@@ -66,6 +71,9 @@ def _json(rows: Iterable[Row], users: Mapping[str, str], about: Mapping[str, Any
             row.bytes,
             row.unsized,
             row.active and round(row.active.timestamp()),
+            stages.number(_stage(row)),
+            policies.number(row.policy),
+            row.due and round(row.due.timestamp()),
         )
         yield start + json.dumps(values, separators=(",", ":"))
         start = ",\n"
@@ -76,6 +84,8 @@ def _json(rows: Iterable[Row], users: Mapping[str, str], about: Mapping[str, Any
         "reasons": [*reasons],
         "statuses": [*statuses],
         "rules": [*rules],
+        "stages": [*stages],
+        "policies": [*policies],
         "about": about,
     }
     yield ("" if start == ",\n" else start) + "]," + json.dumps(lists)[1:]

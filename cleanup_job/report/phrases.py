@@ -19,8 +19,8 @@ VERDICT_NAMES = {
     Verdict.WOULD_ARCHIVE: "to archive",
     Verdict.SLIMMED: "slimmed",
     Verdict.WOULD_SLIM: "to slim",
-    Verdict.NOTICED: "given notice",
-    Verdict.WOULD_NOTICE: "to give notice",
+    Verdict.NOTICED: "announced",
+    Verdict.WOULD_NOTICE: "to announce",
     None: "not deleted",
 }
 """What became of a task, in words. None: tasks with the same reason ended differently."""

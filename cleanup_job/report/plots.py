@@ -9,7 +9,9 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from cleanup_job.planning.outcome import REASON_TEXTS, ProjectSum, Report
+from cleanup_job.planning.lifecycle.policy import Stage
+from cleanup_job.planning.outcome import REASON_TEXTS, ProjectSum, Report, StageSum
+from cleanup_job.report import stages
 from cleanup_job.report.formatting import plain, size
 from cleanup_job.report.phrases import by_weight, seconds
 
@@ -20,6 +22,7 @@ LARGEST = 20
 """Projects with a plot of their own."""
 ROWS = 500
 """The most rows of a table; the report has more."""
+_STAGE_HEADS = ("stage", "policy", "tasks", "models", "files", "bytes known", "failed", "notice to")
 _GONE = (("deleted", "tasks"), ("kept", "kept"), ("failed", "failed"))
 
 
@@ -48,17 +51,33 @@ def result(report: Report) -> list[Event]:
         "left at least" if report.left_is_least else "left": report.left,
         "seconds": round(seconds(report), 3),
         **{f"seconds: {phase}": round(spent, 3) for phase, spent in report.phases.items()},
+        **_sums_of_stages(report),
     }
     heads = ("project", f"tasks {doing}", "models", "files", "bytes known", "kept", "failed", "skipped")
     rows = sorted(report.projects.values(), key=lambda row: (-row.weight, row.name))
     why = [(REASON_TEXTS[one.reason], f"{one.count:,}", *_example(one.examples)) for one in by_weight(report)]
     found = [_table("Result", "projects", heads, [_row(one) for one in (total, *rows)])]
+    if report.stages:
+        found.append(_table("Result", "policies", _STAGE_HEADS, [_stage(one) for one in stages.by_policy(report)]))
     if why:
         found.append(_table("Result", "tasks not deleted", ("reason", "tasks", "example", "detail"), why))
     if rows:
         found.append(_plot("All projects", "tasks", _bars(rows[:LARGEST], doing), "tasks"))
         found += [_plot("Project", plain(row.name) or "(no project)", _bars([row], doing), "tasks") for row in rows[:LARGEST]]
     return found + [_scalar("Summary", name, value, SINGLE) for name, value in singles.items()]
+
+
+def _sums_of_stages(report: Report) -> dict[str, int]:
+    if not report.stages:
+        return {}
+    found = stages.sums(report)
+    done = {"archived": found.done[Stage.ARCHIVE], "slimmed": found.done[Stage.SLIM], "announced": found.noticed.total()}
+    return done | {"bytes slimmed": found.bytes[Stage.SLIM]}
+
+
+def _stage(row: StageSum) -> tuple[str, ...]:
+    numbers = (f"{row.done:,}", f"{row.models:,}", f"{row.files:,}", size(row.bytes), f"{row.failed:,}")
+    return (row.stage.value, row.policy, *numbers, stages.notices(row))
 
 
 def _example(examples: Sequence[Any]) -> tuple[str, str]:

@@ -37,7 +37,10 @@ class TaskRow(NamedTuple):
     files: int
     bytes: int
     unsized: int
+    policy: str
+    stage: str | None
     active: datetime | None
+    due: datetime | None
 
 
 Row = TaskOutcome | TaskRow
@@ -57,6 +60,10 @@ def _text(value: str) -> str:
     """Secrets are taken out before the cut: half of one would not be known any more."""
     safe = plain(value)
     return safe if len(safe) <= LONGEST_TEXT else f"{safe[:LONGEST_TEXT]}…"
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 class TaskRows:
@@ -86,8 +93,8 @@ class TaskRows:
         """Note one task."""
         if self._packed is None or self._count >= MOST:
             return
-        *values, active = row_of(outcome)
-        line = json.dumps([*values, active and active.timestamp()])
+        *values, active, due = row_of(outcome)
+        line = json.dumps([*values, active and active.timestamp(), due and due.timestamp()])
         try:
             self._packed.write(f"{line}\n".encode())
             self._count += 1
@@ -103,8 +110,8 @@ class TaskRows:
         with gzip.GzipFile(fileobj=self._file, mode="rb") as lines:
             try:
                 for line in lines:
-                    *values, active = json.loads(line)
-                    yield TaskRow._make([*values, active if active is None else datetime.fromtimestamp(active, UTC)])
+                    *values, active, due = json.loads(line)
+                    yield TaskRow._make([*values, _moment(active), _moment(due)])
             except (EOFError, OSError, ValueError):  # it could not be written to its end
                 return
 

@@ -16,7 +16,7 @@ from cleanup_job.planning.outcome import GONE, REASON_TEXTS, ProjectSum, Report,
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import LEFT_TAG
 from cleanup_job.redaction import redacted
-from cleanup_job.report import files, plots
+from cleanup_job.report import files, plots, stages
 from cleanup_job.report.formatting import counted, plain
 from cleanup_job.report.phrases import headline
 from cleanup_job.service_task.ports import ServiceTasks, Uploads
@@ -114,7 +114,8 @@ class RunReporter:
             self._silent += 1
             return
         why = f": {REASON_TEXTS[outcome.reason]}" if outcome.reason else ""
-        detail = f" ({outcome.detail})" if outcome.detail else ""
+        words = filter(None, (stages.announced(outcome), outcome.policy and f"policy {outcome.policy}", outcome.detail))
+        detail = f" ({text})" if (text := "; ".join(words)) else ""
         level = "error" if outcome.verdict is Verdict.FAILED else "info"
         self._say(f"{outcome.verdict.value} {outcome.task} {outcome.project}/{outcome.name}{why}{detail}", level)
 

@@ -117,6 +117,10 @@ def test_what_people_want_to_know(shown: Any) -> None:
             {"week": Week(passes=7, failed=1, dry_runs=2, tasks=12_000, files=3, bytes=5 << 30)},
             "Last 7 days 7 passes, 1 failed, 2 dry runs: deleted 12,000 tasks, 3 files (5.0 GiB) Last",
         ),
+        (
+            {"week": Week(passes=1, tasks=2, archived=30, slimmed=1, slimmed_bytes=1024)},
+            "Last 7 days 1 pass: deleted 2 tasks, 0 files, archived 30 tasks, slimmed 1 task (1.0 KiB) Last",
+        ),
         ({"week": Week(passes=1, complete=False)}, "1 pass: deleted 0 tasks, 0 files. Passes whose Jobs were deleted are not"),
         ({"leases": [lease("absent")]}, "nightly does not exist"),
         ({"leases": [lease("unknown")]}, "nightly is unknown"),

@@ -111,19 +111,21 @@
   };
 
   // The values of a row, in the order of packed_rows.py.
-  const [ID, NAME, PROJECT, OWNER, VERDICT, REASON, DETAIL, STATUS, RULE, MODELS, FILES, BYTES, UNSIZED, ACTIVE] = Array(14).keys();
-  const FREED = ["deleted", "would_delete"];
+  const [ID, NAME, PROJECT, OWNER, VERDICT, REASON, DETAIL, STATUS, RULE, MODELS, FILES, BYTES, UNSIZED, ACTIVE, STAGE, POLICY, DUE] = Array(17).keys();
+  const FREED = ["deleted", "would_delete", "slimmed", "would_slim"];
   const COLOUR = {deleted: "deleted", would_delete: "deleted", kept: "kept", failed: "failed"};
   const EDGES = [0, 7, 14, 30, 60, 90, 180, 365, 730, 1095, 1825, Infinity];
   const EDGE_NAMES = ["now", "1 week", "2 weeks", "1 month", "2 months", "3 months", "6 months", "1 year", "2 years", "3 years", "5 years"];
   const PRINTED = 500;  // rows on paper
 
-  const start = ({rows, projects, owners, verdicts, reasons, statuses, rules, about}) => {
+  const start = ({rows, projects, owners, verdicts, reasons, statuses, rules, stages, policies, about}) => {
     const verdict = row => verdicts[row[VERDICT]][0];
     const reason = row => row[REASON] < 0 ? "" : reasons[row[REASON]][1];
     const days = row => row[ACTIVE] === null ? null : Math.max(0, Math.floor((about.started - row[ACTIVE]) / 86400));
     const age = row => days(row) === null ? "" : days(row) === 1 ? "1 day" : `${grouped(days(row))} days`;
     const freed = row => FREED.includes(verdict(row)) || row[BYTES] || row[UNSIZED] ? sizeOf(row[BYTES], row[UNSIZED]) : "";
+    const announced = row => row[DUE] === null || stages[row[STAGE]][0] !== "notice" ? ""
+      : `from ${new Date(row[DUE] * 1000).toISOString().slice(0, 10)} on`;
     const link = row => about.web
       && `${about.web}/projects/${encodeURIComponent(projects[row[PROJECT]][1] || "*")}/experiments/${encodeURIComponent(row[ID])}/output/execution`;
 
@@ -176,6 +178,11 @@
       ["task", "name"], ["project", "project"], ["owner", "owner"], ["result", "result"], ["age", "age n"], ["freed", "freed n"],
       ["files", "files n"], ["reason", "reason"],
     ];
+    const byPolicy = policies.some(([name]) => name);
+    if (byPolicy) {
+      columns.push(["stage", "stage"], ["policy", "policy"]);
+      table.classList.add("by-policy");
+    }
     const heads = columns.map(([name, kind]) => element("div", {role: "columnheader", class: kind}, name));
     table.append(element("div", {role: "rowgroup", class: "heads"}, element("div", {role: "row", class: "row", "aria-rowindex": 1}, ...heads)));
     scroller.append(space);
@@ -202,6 +209,8 @@
       () => rows.map(row => row[BYTES]),
       () => rows.map(row => row[FILES]),
       () => ranked(reasons.map(([, text]) => text), REASON),
+      () => ranked(stages.map(([name]) => name), STAGE),
+      () => ranked(policies.map(([name]) => name), POLICY),
     ];
     const keys = [];
     const sort = (column, sign) => {
@@ -218,7 +227,8 @@
         cell("project", projects[row[PROJECT]][0]), cell("owner", owners[row[OWNER]][0]),
         cell("result", element("span", {class: `tag ${verdict(row)}`}, verdicts[row[VERDICT]][1])),
         cell("age n", age(row)), cell("freed n", freed(row)), cell("files n", row[FILES] ? grouped(row[FILES]) : ""),
-        cell("reason", row[DETAIL] ? `${why}: ${row[DETAIL]}` : why));
+        cell("reason", row[DETAIL] ? `${why}: ${row[DETAIL]}` : why || announced(row)),
+        ...byPolicy ? [cell("stage", stages[row[STAGE]][0]), cell("policy", policies[row[POLICY]][0])] : []);
       node.dataset.place = place;
       return node;
     };
@@ -255,15 +265,17 @@
     let texts = null;
     const text = index => {
       const row = rows[index];
-      return [row[NAME], row[ID], ...projects[row[PROJECT]], owners[row[OWNER]][0], verdicts[row[VERDICT]][1], reason(row), row[DETAIL]]
+      return [row[NAME], row[ID], ...projects[row[PROJECT]], owners[row[OWNER]][0], verdicts[row[VERDICT]][1], reason(row), row[DETAIL],
+        policies[row[POLICY]][0], stages[row[STAGE]][0]]
         .join("\n").toLowerCase();
     };
     const search = () => {
       const words = by("search").value.toLowerCase().split(/\s+/).filter(Boolean);
-      const state = by("verdict").value, why = by("reason").value;
+      const state = by("verdict").value, why = by("reason").value, stage = by("stage").value, policy = by("policy").value;
       if (words.length) texts ??= rows.map((_, index) => text(index));
       found = order.filter(index => (!state || verdict(rows[index]) === state)
         && (!why || (rows[index][REASON] >= 0 && reasons[rows[index][REASON]][0] === why))
+        && (!stage || stages[rows[index][STAGE]][0] === stage) && (!policy || policies[rows[index][POLICY]][0] === policy)
         && words.every(word => texts[index].includes(word)));
       active = 0;
       chosen.hidden = true;
@@ -273,12 +285,15 @@
       by("count").textContent = found.length ? `${grouped(found.length)} of ${grouped(rows.length)} listed tasks${listed}` : "No task matches.";
       redraw();
     };
-    const options = (select, counted, entries) => entries.forEach(([key, name], n) => {
+    const options = (select, counted, entries) => entries.forEach(([key, name = key], n) => {
+      if (!key) return;
       const number = rows.reduce((sum, row) => sum + (row[counted] === n), 0);
       select.append(element("option", {value: key}, `${name} (${grouped(number)})`));
     });
     options(by("verdict"), VERDICT, verdicts);
     options(by("reason"), REASON, reasons);
+    options(by("stage"), STAGE, stages);
+    options(by("policy"), POLICY, policies);
     for (const event of ["input", "change"]) by("tools").addEventListener(event, search);
     addEventListener("pageshow", search);  // a browser that comes back to the page fills in what was typed
 
@@ -291,7 +306,7 @@
         ["task", address ? element("a", {href: address, rel: "noreferrer"}, row[NAME] || row[ID]) : row[NAME]],
         ["ID", element("code", {}, row[ID])], ["project", projects[row[PROJECT]][0] || "(no project)"], ["owner", owners[row[OWNER]][0]],
         ["status", statuses[row[STATUS]][0]], ["result", verdicts[row[VERDICT]][1]], ["reason", reason(row)], ["detail", row[DETAIL]],
-        ["rule", rules[row[RULE]][0]],
+        ["rule", rules[row[RULE]][0]], ["policy", policies[row[POLICY]][0]], ["stage", stages[row[STAGE]][0]], ["announced", announced(row)],
         ["last active", row[ACTIVE] === null ? "" : `${new Date(row[ACTIVE] * 1000).toISOString().slice(0, 16).replace("T", " ")} UTC, ${age(row)} before`],
         ["models", row[MODELS] && grouped(row[MODELS])], ["files", row[FILES] && grouped(row[FILES])], ["size", freed(row)],
       ];

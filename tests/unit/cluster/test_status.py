@@ -22,6 +22,9 @@ CRONJOB: dict[str, Any] = {
     "status": {"lastScheduleTime": "2026-11-23T02:00:00Z", "lastSuccessfulTime": "2026-11-23T02:01:00Z"},
 }
 LEASE = {"spec": {"holderIdentity": "pod-1_1_ab", "acquireTime": "2026-11-23T11:00:00.000000Z", "renewTime": None}}
+DID = "archived 30 tasks, slimmed 12 tasks (1.0 MiB), gave notice to 1 task"
+WOULD = "archive 30 tasks, slim 12 tasks (1.0 MiB), give notice to 1 task"
+POLICIES = {"archived": 30, "slimmed": 12, "slimmed_bytes": 1 << 20, "noticed": 1}
 SUMMARY = {"dry_run": False, "deleted": 1200, "files": 3, "kept": 2, "failed": 1, "left": 0, "error": None}
 
 
@@ -183,6 +186,14 @@ def test_missing_rights_are_named_and_the_rest_is_told() -> None:
             {"exit_code": 2, "said": "error: wrong key"},
             "wrong settings or credentials, or refused (exit code 2): error: wrong key",
         ),
+        (
+            {"exit_code": 0, "summary": SUMMARY | POLICIES},
+            f"done (exit code 0): deleted 1,200 tasks, 3 files, {DID}, 2 kept, 1 failed",
+        ),
+        (
+            {"exit_code": 0, "summary": {"dry_run": True, "deleted": 0, "files": 0} | POLICIES},
+            f"done (exit code 0): would delete 0 tasks, 0 files, {WOULD}",
+        ),
         ({"exit_code": 99}, "unknown (exit code 99)"),
         (
             {"state": "failed", "reason": "BackoffLimitExceeded", "message": "Job has reached it"},
@@ -268,6 +279,16 @@ def test_what_the_shards_left_is_at_least_their_sum_if_one_of_them_did_not_find_
     assert result(entry).endswith(f", {text} [2 of 2 shards ended]")
 
 
+def test_what_policies_did_in_shards_is_added_up_however_each_of_them_says_it() -> None:
+    indexed = job("a", created="1", condition="Complete")
+    indexed["spec"] |= {"completionMode": "Indexed", "completions": 3}
+    summaries = (SUMMARY, SUMMARY | POLICIES | {"stages": [{"stage": "slim"}]}, SUMMARY | POLICIES | {"stages": 70})
+    pods = [pod("a", code=0, message=json.dumps(one), index=str(shard)) for shard, one in enumerate(summaries)]
+    (entry,) = status(list_namespaced_job={"items": [indexed]}, list_namespaced_pod={"items": pods}).passes
+    assert entry.summary is not None
+    assert [entry.summary[name] for name in ("archived", "slimmed", "noticed", "stages")] == [60, 24, 2, 71]
+
+
 def test_a_pass_whose_shards_still_work_has_no_exit_code() -> None:
     indexed = job("a", created="1")
     indexed["spec"] |= {"completionMode": "Indexed", "completions": 2}
@@ -295,6 +316,15 @@ def test_the_sums_of_the_last_week() -> None:
     found = status(list_namespaced_job={"items": jobs}, list_namespaced_pod={"items": pods}).week
     assert (found.passes, found.failed, found.dry_runs) == (3, 1, 1)
     assert (found.tasks, found.files, found.models, found.bytes) == (1207, 6, 2, 1 << 20), "earlier tries deleted something too"
+
+
+def test_a_week_has_what_policies_did_and_says_nothing_of_them_without() -> None:
+    one = job("a", created="1", condition="Complete")
+    one["status"]["startTime"] = "2026-11-20T02:00:00Z"
+    for summary, policies in ((SUMMARY, {}), (SUMMARY | POLICIES, {"archived": 30, "slimmed": 12, "slimmed_bytes": 1 << 20})):
+        pods = [pod("a", code=0, message=json.dumps(summary))]
+        week = status(list_namespaced_job={"items": [one]}, list_namespaced_pod={"items": pods}).as_document()["week"]
+        assert {name: value for name, value in week.items() if name in {"archived", "slimmed", "slimmed_bytes"}} == policies
 
 
 @pytest.mark.parametrize(("kept", "before", "complete"), [(3, False, False), (2, False, True), (3, True, True)])

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from cleanup_job.planning.lifecycle.policy import Stage
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.report import csv_file
@@ -57,7 +58,17 @@ def test_what_is_not_known_is_empty() -> None:
 
 def test_the_page_has_the_columns_in_their_order() -> None:
     section = PAGE.partition("## Columns of a .csv file")[2].partition("\n## ")[0]
-    assert tuple(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == csv_file.COLUMNS
+    assert tuple(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == (*csv_file.COLUMNS, *csv_file.OF_POLICIES)
+
+
+def test_only_with_policies_there_are_columns_of_them() -> None:
+    made = replace(OUTCOME, verdict=Verdict.NOTICED, policy="=play", stage=Stage.DELETE, due=MOMENT)
+    with_policies = replace(REPORT, policies="1f2e")
+    first, second = (list(csv.reader([csv_file.first(one), csv_file.of_task(made, one)])) for one in (REPORT, with_policies))
+    assert not set(csv_file.OF_POLICIES) & set(first[0])
+    assert dict(zip(*second, strict=True)) == dict(zip(*first, strict=True)) | {
+        "policy": "'=play", "stage": "delete", "due": "2026-03-01T00:00:00.000+00:00",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.console import Console
 
+from cleanup_job.planning.lifecycle.policy import Stage
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.redaction import redacted
@@ -30,6 +31,8 @@ def report(name: str, **more: str) -> Report:
     made.add(
         TaskOutcome(TaskId("t" * 32), "n", "p", "q", Verdict.DELETED, protected=(name,), external=(name,), external_count=1)
     )
+    notice = TaskOutcome(TaskId("u" * 32), name, name, "q", Verdict.NOTICED, policy=name, stage=Stage.SLIM, due=MOMENT)
+    made.add(notice)
     made.warn(name)
     return made
 

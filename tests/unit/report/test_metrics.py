@@ -15,7 +15,7 @@ from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.sweep_outcome import Orphan, OrphanVerdict, Sum, SweepReport
 from cleanup_job.report.metrics import METRICS, PASS, PHASES, SWEEP, of_failure, of_report, of_sweep
-from tests.unit.report.example_report import MOMENT, report
+from tests.unit.report.example_report import MOMENT, of_policies, report
 
 HOW_IT_ENDED = {"start_timestamp_seconds", "end_timestamp_seconds", "exit_code", "dry_run", "duration_seconds", "warnings"}
 STARTED, ENDED = MOMENT.timestamp(), MOMENT.timestamp() + 75
@@ -62,6 +62,25 @@ def test_all_that_a_pass_did() -> None:
     assert {reason: n for reason, n in found["kept_tasks"].items() if n} == {"unknown_store": 5, "public": 1}
     assert {reason: n for reason, n in found["failed_tasks"].items() if n} == {"file_error": 1}
     assert found["kept_tasks"].keys() == found["failed_tasks"].keys() == {reason.value for reason in Reason}
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_what_policies_did_is_there_by_stage(dry_run: bool) -> None:
+    made = of_policies(dry_run=dry_run)
+    made.phases = {"select": 1.5}
+    found = values(of_report(made))
+    none, done = {"archive": 0, "slim": 0, "delete": 0}, {"archive": 30, "slim": 12, "delete": 46}
+    assert found["stage_tasks"] == (none if dry_run else done)
+    assert found["would_stage_tasks"] == (done if dry_run else none)
+    assert found["noticed_tasks"] == (none if dry_run else {"archive": 0, "slim": 0, "delete": 5})
+    assert found["stage_freed_bytes"] == (none if dry_run else {"archive": 0, "slim": 12 << 30, "delete": 92 << 20})
+    assert found["freed_bytes"] == (0 if dry_run else 101 << 20), "slimming has a stage of its own"
+
+
+def test_without_policies_each_stage_is_0() -> None:
+    found = values(of_report(ran()))
+    names = ("stage_tasks", "stage_freed_bytes", "noticed_tasks", "would_stage_tasks")
+    assert [found[name] for name in names] == [{"archive": 0, "slim": 0, "delete": 0}] * 4
 
 
 def test_a_reason_may_keep_one_task_and_fail_another() -> None:
@@ -146,7 +165,7 @@ def test_names_are_as_prometheus_wants_them(name: str) -> None:
     assert name.startswith("clearml_cleanup_")
     assert not name.endswith(("_total", "_count", "_sum", "_bucket")), "it would not be a gauge"
     assert METRICS[name].text.endswith(".")
-    assert METRICS[name].label in {"", "version", "phase", "reason", "server"}
+    assert METRICS[name].label in {"", "version", "phase", "reason", "stage", "server"}
 
 
 def test_every_phase_that_is_measured_has_its_label() -> None:

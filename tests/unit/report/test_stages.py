@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -11,7 +12,7 @@ from rich.console import Console
 from cleanup_job.planning.lifecycle.policy import Stage
 from cleanup_job.planning.outcome import NOTICES, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
-from cleanup_job.report import json_lines, k8s_event, listing, stages, table, termination_message
+from cleanup_job.report import document, files, json_lines, k8s_event, listing, plots, stages, table, termination_message
 from cleanup_job.report.phrases import headline
 from tests.unit.report.example_report import MOMENT, SOON, of_policies, report
 
@@ -117,6 +118,18 @@ def test_a_termination_message_with_many_policies_is_whole_and_keeps_the_sums() 
     assert isinstance(fields["unknown_stores"], list), "the stores need no room"
 
 
+def test_a_run_in_clearml_has_a_table_and_sums_of_them() -> None:
+    events = {(event["metric"], event["variant"]): event for event in plots.result(of_policies())}
+    assert [events["Summary", name]["value"] for name in ("archived", "slimmed", "announced", "bytes slimmed")] == [
+        30, 12, 5, 12 << 30,
+    ]  # fmt: skip
+    table = json.loads(events["Result", "policies"]["plot_str"])["data"][0]["cells"]["values"]
+    assert [list(row) for row in zip(*table, strict=True)][1] == [
+        "slim", "playground", "12", "0", "24", "12.0 GiB", "1", "",
+    ]  # fmt: skip
+    assert ("Result", "policies") not in {(event["metric"], event["variant"]) for event in plots.result(report())}
+
+
 FORMS: dict[str, Callable[[Report], str]] = {
     "terminal": on_a_terminal,
     "event": lambda made: k8s_event.of_report(made, "pod").message,
@@ -124,6 +137,9 @@ FORMS: dict[str, Callable[[Report], str]] = {
     "start": lambda made: json_lines.dumps(json_lines.pass_started(made)),
     "termination": termination_message.of_report,
     "list": lambda made: listing.line(next(iter(made.reasons.values())).examples[0]).plain,
+    "html": lambda made: files.render(made, ".html").partition("<body")[2].partition('<section id="all"')[0],
+    "json": lambda made: files.render(made, ".json"),
+    "md": lambda made: files.render(made, ".md"),
     "task": lambda made: json_lines.dumps(json_lines.task(next(iter(made.reasons.values())).examples[0], made)),
 }
 
@@ -133,6 +149,35 @@ def test_without_policies_nothing_is_said_of_them(form: str) -> None:
     text = FORMS[form](report(dry_run=True)).replace("archived tasks", "")
     for word in ("archive", "slim", "notice", "policy", "policies", '"stage', '"due"'):
         assert word not in text
+
+
+def text_of(page: str) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", page.partition("<body>")[2].partition("<script")[0]).split())
+
+
+def test_the_page_has_the_stages_the_sums_and_the_notices_in_the_order_of_their_dates() -> None:
+    shown = text_of(files.render(of_policies(dry_run=True), ".html"))
+    assert "30 to archive 12 to slim (12.0 GiB) 5 to announce" in shown
+    assert "slim playground 12 0 24 12.0 GiB 1 0 delete playground 46 0 138 92.0 MiB 0 5 2026-03-08" in shown
+    notices = shown.partition("5 tasks: delete by policy playground, first on 2026-03-08")[2]
+    assert notices.index(f"2026-03-08 exp 0 0e{0:030x}") < notices.index(f"2026-03-09 exp 0 0d{0:030x}")
+    assert "selected 0 tasks by policies" in shown
+
+
+def test_markdown_has_them_too() -> None:
+    text = files.render(of_policies(), ".md")
+    assert "\n| slim | playground | 12 | 0 | 24 | 12.0 GiB | 1 | 0 |  |\n" in text
+    assert "\n## 5 announced: delete by policy playground\n" in text
+    assert f"`0e{0:030x}`: from 2026-03-08 on\n" in text
+
+
+def test_the_json_report_has_the_first_tasks_of_each_stage() -> None:
+    found = json.loads(json.dumps(document.as_document(of_policies())))
+    archive, _, delete = found["stages"]
+    assert (archive["stage"], archive["policy"], archive["done"], len(archive["examples"])) == ("archive", "playground", 30, 30)
+    assert [one["due"][:10] for one in delete["notices"][:2]] == ["2026-03-08", "2026-03-09"]
+    (restored,) = [one for one in found["reasons"] if one["reason"] == "restored"]
+    assert (restored["examples"][0]["policy"], restored["examples"][0]["due"]) == ("playground", None)
 
 
 def test_the_first_date_of_all_is_the_one_that_counts() -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from cleanup_job.planning.lifecycle.policy import Stage
 from cleanup_job.planning.outcome import Reason, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.report import document, html, task_rows
@@ -108,10 +109,25 @@ def test_the_page_has_every_field_and_the_names_of_owners(noted: Callable[..., T
     assert tasks[1] == {
         "task": f"{1:032x}", "name": "run 1", "project": "project 1", "project_id": "p1", "owner": "Ada", "verdict": "deleted",
         "reason": None, "detail": "", "status": "completed", "rule": "p=7", "models": 2, "files": 5, "bytes": 1, "unsized": 1,
-        "active": (ACTIVE + timedelta(days=1)).timestamp(),
+        "active": (ACTIVE + timedelta(days=1)).timestamp(), "stage": "", "policy": "", "due": None,
     }  # fmt: skip
     assert [task["owner"] for task in tasks[:4]] == ["user 0", "Ada", "user 2", "user 0"]
     assert unpacked.tasks(html.render(found, iter(outcomes))) == tasks
+
+
+def test_the_page_has_what_policies_do_with_a_task_and_when(noted: Callable[..., TaskRows]) -> None:
+    due = datetime(2026, 3, 8, tzinfo=UTC)
+    outcomes = [
+        outcome(1, verdict=Verdict.WOULD_NOTICE, policy="playground", stage=Stage.DELETE, due=due),
+        outcome(2, verdict=Verdict.WOULD_SLIM, policy="playground", stage=Stage.SLIM),
+        outcome(3, verdict=Verdict.KEPT, reason=Reason.RESTORED, policy="other"),
+    ]
+    tasks = unpacked.tasks(html.render(document.as_document(report()), noted(*outcomes)))
+    assert [(task["stage"], task["policy"], task["due"]) for task in tasks] == [
+        ("notice", "playground", due.timestamp()),
+        ("slim", "playground", None),
+        ("", "other", None),
+    ]
 
 
 def test_the_page_is_written_in_pieces() -> None:

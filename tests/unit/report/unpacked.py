@@ -8,7 +8,7 @@ from typing import Any
 
 FIELDS = (
     "task", "name", "project", "owner", "verdict", "reason", "detail", "status", "rule", "models", "files", "bytes", "unsized",
-    "active",
+    "active", "stage", "policy", "due",
 )  # fmt: skip
 
 
@@ -29,4 +29,6 @@ def tasks(page: str) -> list[dict[str, Any]]:
         row["reason"] = found["reasons"][row["reason"]][0] if row["reason"] >= 0 else None
         row["status"] = found["statuses"][row["status"]][0]
         row["rule"] = found["rules"][row["rule"]][0]
+        row["stage"] = found["stages"][row["stage"]][0]
+        row["policy"] = found["policies"][row["policy"]][0]
     return rows

@@ -7,7 +7,8 @@ from typing import Any, cast
 import pytest
 
 from cleanup_job.exit_codes import StopReason
-from cleanup_job.planning.outcome import Report
+from cleanup_job.planning.lifecycle.policy import Stage
+from cleanup_job.planning.outcome import Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import LEFT_TAG
 from cleanup_job.service_task.ports import ServiceTasks
@@ -63,6 +64,18 @@ def test_a_run_is_tagged_if_tasks_are_or_may_be_left(
 ) -> None:
     finish(reporter, left=left, at_least=at_least)
     assert runs.tags == tags
+
+
+def test_the_console_says_what_a_policy_announces(reporter: RunReporter, runs: Runs) -> None:
+    due = datetime(2026, 12, 5, tzinfo=UTC)
+    reporter.outcome(
+        TaskOutcome(TaskId("b" * 32), "exp", "lab", "p", Verdict.NOTICED, policy="playground", stage=Stage.DELETE, due=due)
+    )
+    reporter.outcome(TaskOutcome(TaskId("c" * 32), "old", "lab", "p", Verdict.DELETED))
+    finish(reporter)
+    assert f"noticed {'b' * 32} lab/exp" in runs.console
+    assert "lab/exp (delete from 2026-12-05 on; policy playground)\n" in runs.console
+    assert f"deleted {'c' * 32} lab/old\n" in runs.console
 
 
 def test_the_console_says_how_many_tasks_are_expected_and_how_many_were_selected(reporter: RunReporter, runs: Runs) -> None:
