@@ -280,6 +280,7 @@ class Pass:
             slimming=cache(lambda: self._slimming(rules, lifecycle, names, backlog, outcomes)),
             outcomes=outcomes,
             note=self._note,
+            warn=self._warn,
             told=self._told,
             stop=self._stop.ask,
             stopped=self._time_to_stop,
