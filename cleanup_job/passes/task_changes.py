@@ -92,7 +92,9 @@ class TaskChanges:
         """Change tags that are not true any more; gives warnings of those with which that failed, and which are still there."""
         failed = {} if self.dry_run else self._change([(task.id, step.tags) for task, step in steps])
         there = {task: why for task, why in failed.items() if not self._is_gone(task, why)}
-        return [f"task {task}: its tags could not be corrected, {again}: {why}" for task, why in there.items()]
+        return [
+            f"task {task}: its tags could not be corrected; the next pass tries again: {why}" for task, why in there.items()
+        ]
 
     def _change(self, changes: Iterable[tuple[TaskId, TagChange]]) -> dict[TaskId, Exception]:
         """Change tags, for many tasks at once where they change in the same way; gives those with which that failed."""
