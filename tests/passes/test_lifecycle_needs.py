@@ -151,6 +151,17 @@ def test_steps_of_a_controller_that_is_not_due(nights: Nights) -> None:
     assert nights.is_archived(gone.id)
 
 
+def test_a_step_in_another_project_than_the_pipelines(nights: Nights) -> None:
+    """The SDK puts steps there with ``target_project``."""
+    world = nights.world()
+    world.model("elsewhere", uri="s3://bucket/model", tags=["production"])
+    controller = world.pipeline("train", days_old=2, archived=False, user="Ada")
+    step, clone = task(world, "step", parent=controller), task(world, "clone", parent=controller, task_type="controller")
+    nights.load(world, ARCHIVE)
+    assert kept(nights).keys() == {step.id}
+    assert nights.is_archived(clone.id)
+
+
 def test_a_pipeline_of_which_a_step_has_a_published_model(nights: Nights) -> None:
     world = nights.world()
     world.model("elsewhere", uri="s3://bucket/model", tags=["production"])

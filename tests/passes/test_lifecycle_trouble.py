@@ -262,7 +262,7 @@ def test_an_old_server_is_refused_before_anything_is_deleted(nights: Nights) -> 
     nights.load(world, "policies: [{name: lab, delete: {after: 30d}}]")
     with Sandbox(world.as_dict(), max_api_version="2.26") as old:
         with pytest.raises(SettingsError, match="or newer"):
-            clean(old, now=FIRST, policies=str(nights.file))
+            clean(old, now=FIRST, policies=nights.file)
         assert len(old.state()["tasks"]) == 1
 
 
