@@ -12,6 +12,8 @@ DEEPEST = 100
 """Levels of nesting that are read: as many as the server's database allows in a document."""
 DECODING_ERRORS = (msgspec.DecodeError, ValueError, RecursionError)
 """What decoding raises if JSON is malformed, has another shape, or is nested too deeply."""
+_NOT_FINITE = re.compile(rb'"(?:[^"\\]++|\\.)*+"|NaN|-?Infinity', re.DOTALL)
+"""A number that is not finite; or a text, in which such words are not numbers."""
 _MARK = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
 
 
@@ -30,8 +32,13 @@ class Envelope(Struct, frozen=True):
     data: Raw
 
 
-def opened(body: bytes) -> Envelope:
+def opened(body: bytes, *, nan_as_null: bool = False) -> Envelope:
     """The envelope of an answer.
+
+    Args:
+        body: The answer.
+        nan_as_null: Whether NaN and infinite numbers, which JSON does not have and ClearML's JSON library writes all the same,
+            are read as null. Otherwise an answer with any can't be read.
 
     Raises:
         DECODING_ERRORS: the answer has none.
@@ -40,6 +47,10 @@ def opened(body: bytes) -> Envelope:
         return decoded(body, Envelope)
     except RecursionError:
         return decoded(shallow(body), Envelope)
+    except msgspec.DecodeError:
+        if not nan_as_null:
+            raise
+        return decoded(_NOT_FINITE.sub(lambda found: found[0] if found[0][:1] == b'"' else b"null", body), Envelope)
 
 
 def decoded(text: bytes | Raw | str, shape: type[T]) -> T:

@@ -84,6 +84,7 @@ class ApiClient:
         *,
         most: int = MOST_BYTES,
         few_tries: bool = False,
+        nan_as_null: bool = False,
     ) -> T:
         """Call ``service.action``, retry transient failures, and return the answer's data.
 
@@ -96,6 +97,7 @@ class ApiClient:
             before: Called before each try, as in ``ask_once``.
             most: How many bytes the answer may have.
             few_tries: Whether to try a few times only.
+            nan_as_null: Whether numbers that are not finite are read as null, and not refused.
 
         Raises:
             LargeAnswerError: the answer is larger.
@@ -103,9 +105,13 @@ class ApiClient:
             UnreachableError: no usable answer, after all tries.
             SettingsError: the server redirects to another address.
         """
-        return self._retried(name, lambda: self.ask_once(name, body, shape, before, most=most), few_tries=few_tries)
+        return self._retried(
+            name,
+            lambda: self.ask_once(name, body, shape, before, most=most, nan_as_null=nan_as_null),
+            few_tries=few_tries,
+        )
 
-    def ask_once(
+    def ask_once(  # noqa: PLR0913 -- what to send, and how to read the answer
         self,
         name: str,
         body: dict[str, Any] | str,
@@ -113,6 +119,7 @@ class ApiClient:
         before: Callable[[], None] = lambda: None,
         *,
         most: int = MOST_BYTES,
+        nan_as_null: bool = False,
     ) -> T:
         """Call once, with an object or with lines. A failure that may be temporary is a ``TransientError``.
 
@@ -135,7 +142,7 @@ class ApiClient:
                 )
             finally:
                 most_bytes.reset(limit)
-        return answer_data(answer, name, shape, self._access.api_host)
+        return answer_data(answer, name, shape, self._access.api_host, nan_as_null=nan_as_null)
 
     def retry(self, name: str, action: Callable[[], T], *, few_tries: bool = False) -> T:
         """Repeat an action that makes several calls, each by ``ask_once``, until it succeeds.

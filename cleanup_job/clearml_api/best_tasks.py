@@ -6,6 +6,8 @@ from itertools import pairwise
 from math import isfinite
 from typing import Any, Final
 
+from msgspec import Raw
+
 from cleanup_job.clearml_api import documents
 from cleanup_job.clearml_api.listed_documents import Malformed, page
 from cleanup_job.clearml_api.listing import PAGE_CAP
@@ -52,10 +54,11 @@ class BestTasks(TaskReader):
         """Pages of the tasks of one project, without its sub-projects, the best value of a metric first.
 
         By the server's own order: the largest value that each task ever reported, descending, or the smallest, ascending; tasks
-        with equal values by id. Archived ones are among them; those tagged ``hidden`` only if that is asked for. Values that
-        are not numbers come before or behind all others, depending on the direction, and tasks without the metric last: the
-        iterator ends with the page that has the first of these. A task may be gone, or have another value, by the time that
-        it is looked at.
+        with equal values by id. Archived ones are among them; those tagged ``hidden`` are not, unless that is asked for.
+
+        What is not a number comes before or behind all numbers, depending on the direction (NaN counts as less than any), and
+        tasks without the metric come last: the iterator ends with the page that has the first of these. A task may be gone, or
+        have another value, by the time that it is looked at.
 
         Args:
             project: The project's id.
@@ -78,7 +81,7 @@ class BestTasks(TaskReader):
             return _value(entry, (*metric.split("."), bound))
 
         def read(number: int, size: int) -> list[_Entry]:
-            found = page(self._ask_raw(CALL, {**body, "page": number, "page_size": size}), "tasks", _ScoredEntry)
+            found = page(self._ask_metrics({**body, "page": number, "page_size": size}), "tasks", _ScoredEntry)
             numbers = [one for one in map(value, found) if isinstance(one, float)]
             if any((later > one) if highest else (later < one) for one, later in pairwise(numbers)):
                 message = f"{CALL}: the server ignores the order by last_metrics.{metric}.{bound}"
@@ -107,9 +110,13 @@ class BestTasks(TaskReader):
         """
         fields = ["id", f"last_metrics.{metric}"]
         body = {"search_hidden": True, "only_fields": fields, "order_by": [f"-last_metrics.{metric}.max_value", "id"]}
-        found = page(self._ask_raw(CALL, {**body, "page": 0, "page_size": 10}), "tasks", _Metrics)
+        found = page(self._ask_metrics({**body, "page": 0, "page_size": 10}), "tasks", _Metrics)
         path = (*metric.split("."), "max_value")
         return any(not isinstance(_value(entry, path), _Missing) for entry in found)
+
+    def _ask_metrics(self, body: dict[str, Any]) -> dict[str, Raw]:
+        """An answer with values of a metric, among which may be NaN."""
+        return self._client.ask(CALL, body, dict[str, Raw], few_tries=self._few_tries, nan_as_null=True)
 
 
 @dataclass
@@ -175,10 +182,10 @@ def _value(entry: _Entry | _Metrics, path: Sequence[str]) -> float | _Missing | 
     found = entry.last_metrics
     for name in path:
         if not isinstance(found, dict):
-            return None if found is not None else _MISSING
-        found = found.get(name)
-    if found is None:
-        return _MISSING
+            return _MISSING if found is None else None
+        if name not in found:
+            return _MISSING
+        found = found[name]
     if isinstance(found, bool) or not isinstance(found, int | float) or not isfinite(found):
         return None
     return float(found)

@@ -117,7 +117,12 @@ class RecordDeleter(ProjectReader):
             return NotDeleted(error.status, error.subcode, str(error))
 
     def delete_models(self, ids: Sequence[ModelId]) -> None:
-        """Delete the records of these models, even if tasks that are deleted with them still use them."""
+        """Delete the records of these models, even if tasks that are deleted with them still use them.
+
+        If the task that made them stays, the server takes them out of its ``models.output`` and moves its ``last_change``, not
+        its ``last_update``. A published one has ``__DELETED__<id>`` there from then on, and so has every task that uses a model
+        among its inputs (recordings ``slim_models``, ``models_delete``).
+        """
         for chunk in chunks(list(ids)):
             self._capabilities.prefer(
                 MODELS_DELETE_MANY, partial(self._delete_some_models, chunk), partial(self._delete_each_model, chunk)

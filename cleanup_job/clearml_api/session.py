@@ -194,8 +194,8 @@ def _message(answer: requests.Response) -> str:
         return f"HTTP {answer.status_code}"
 
 
-def answer_data(answer: requests.Response, name: str, shape: type[T], host: str) -> T:
-    """The ``data`` of an answer in ClearML's envelope.
+def answer_data(answer: requests.Response, name: str, shape: type[T], host: str, *, nan_as_null: bool = False) -> T:
+    """The ``data`` of an answer in ClearML's envelope; ``nan_as_null`` as in ``opened``.
 
     Raises:
         TransientError: the server can't answer now.
@@ -205,7 +205,7 @@ def answer_data(answer: requests.Response, name: str, shape: type[T], host: str)
     if answer.status_code in TRANSIENT_STATUSES:
         raise TransientError(_message(answer))
     try:
-        envelope = opened(answer.content)
+        envelope = opened(answer.content, nan_as_null=nan_as_null)
     except DECODING_ERRORS as error:
         beginning = " ".join(answer.content[:60].decode(errors="replace").split())
         message = (

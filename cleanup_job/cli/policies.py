@@ -19,8 +19,8 @@ from cleanup_job.planning.records import Unreadable
 from cleanup_job.report import policy_trial as report
 from cleanup_job.report.json_lines import dumps
 from cleanup_job.settings.model import Settings
-from cleanup_job.settings.policy_document import PolicyDocument
 from cleanup_job.settings.policy_file import read
+from cleanup_job.settings.policy_schema import json_schema
 
 EXAMPLES = (
     ("clearml-cleanup policies test policies.yaml", "see what a pass would do with these policies"),
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the outcome; the exit code says nothing of it."""
     _check(options)
     if options.action == "schema":
-        print(dumps(PolicyDocument.model_json_schema(), indent=2), flush=True)
+        print(dumps(json_schema(), indent=2), flush=True)
         return 0
     if options.files:
         options.policies = options.files[0]

@@ -14,7 +14,7 @@ from cleanup_job.planning.outcome import Report, TaskOutcome
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.selection import Chosen
 from cleanup_job.report.formatting import at_least, counted, duration
-from cleanup_job.report.plan_file import FORMAT, Header, PlannedTask, PlanWriter, read, settings_digest
+from cleanup_job.report.plan_file import FORMAT, WITH_POLICIES, Header, PlannedTask, PlanWriter, read, settings_digest
 from cleanup_job.settings.deciding import deciding, differences
 from cleanup_job.settings.model import Settings
 
@@ -65,7 +65,7 @@ class PlanFile(Observer):
             return
         values = deciding(settings)
         header = Header(
-            format=FORMAT,
+            format=FORMAT if settings.policies.document is None else WITH_POLICIES,
             version=report.version,
             server=report.server,
             user=user(),
@@ -80,7 +80,7 @@ class PlanFile(Observer):
             self._lose(error)
 
     def outcome(self, outcome: TaskOutcome) -> None:
-        """Add a task that would be deleted."""
+        """Add a task that would be deleted, or with which its policy would do something else."""
         if self._writer is not None:
             try:
                 self._writer.add(outcome)
@@ -97,6 +97,7 @@ class PlanFile(Observer):
                 end = self._writer.finish()
                 self._writer = None
                 what = f"{counted(end.tasks, 'task')}, {counted(end.files, 'file')}, {at_least(end.bytes, end.unsized)}"
+                what += f"; {end.also}" if end.also else ""
                 return f"The plan is in {self._path}: {what}. SHA-256 of its lines before the last: {end.sha256}"
         except OSError as error:
             why = f"it can't be written ({error.strerror}); free some space, or name another file"
@@ -163,7 +164,7 @@ def approved(path: Path, settings: Settings) -> Approved:
             "make a new plan with these settings."
         )
     age = _age((datetime.now(UTC) - header.started).total_seconds())
-    what = f"{counted(end.tasks, 'task')}, {at_least(end.bytes, end.unsized)}"
+    what = f"{counted(end.tasks, 'task')}, {at_least(end.bytes, end.unsized)}" + (f"; {end.also}" if end.also else "")
     return Approved(Chosen(digests), f"plan {path}: {what}; made {age} ago ({header.started:%Y-%m-%d %H:%M} UTC)")
 
 

@@ -6,7 +6,7 @@ rules -> all tasks that the settings let policies change, in pages, newest first
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from cleanup_job.passes.ports import LifecycleServer
+from cleanup_job.passes.ports import RankServer
 from cleanup_job.passes.rules_now import RulesNow
 from cleanup_job.planning.policy_trial import Fate
 from cleanup_job.planning.records import Unreadable
@@ -17,7 +17,7 @@ EVERY = 500
 
 
 def fates(
-    server: LifecycleServer, known: Sequence[RulesNow], progress: Callable[[str], None] = lambda _: None
+    server: RankServer, known: Sequence[RulesNow], progress: Callable[[str], None] = lambda _: None
 ) -> Iterator[Sequence[Fate] | Unreadable]:
     """What becomes of each task by each of some rules, which differ in their policies alone.
 

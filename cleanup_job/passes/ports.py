@@ -53,7 +53,7 @@ class RulesServer(RankServer, Protocol):
     def me(self) -> str: ...
 
 
-class LifecycleServer(Protocol):
+class LifecycleServer(RankServer, Protocol):
     """ClearML Server, asked for what policies do to tasks beside deleting them."""
 
     def check_lifecycle(self) -> None: ...

@@ -1,6 +1,6 @@
 """Slims tasks: the files of chosen outputs go first, then what their records say of these, and then they get a tag.
 
-A task without the tag is found again, so whatever ended a pass before that, the next one does the rest.
+A task without the tag is found again: if a pass ends before that, the next one does the rest.
 """
 
 from collections import Counter, defaultdict
@@ -61,7 +61,7 @@ class Slimming:
     """Writes down what is removed; None in a dry run, and without ``CLEANUP_AUDIT``."""
     phases: Phases = field(default_factory=Phases)
     keep_missing: bool = True
-    """Whether an entry stays whose file is not there, but may be there under another name (``CLEANUP_MISSING_FILES``)."""
+    """Whether an entry is kept whose file is not there, but may be there under another name (``CLEANUP_MISSING_FILES``)."""
     go_on: Callable[[], None] = lambda: None
     """Called before the first file is deleted: raises a ``StoppedError`` if it may not be."""
 
@@ -197,7 +197,8 @@ class Slimming:
         records = SlimmedRecords(self.split, self.lifecycle)
         with self.phases.phase("records"):
             errors = records.tag_before(plans)
-        done += [self._ended(plan, NOTHING, errors[plan.task.id]) for plan in plans if plan.task.id in errors]
+        untouched = [plan.task for plan in plans if plan.task.id in errors]
+        done += [self._outcome(task, Verdict.FAILED, Reason.RECORD_ERROR, errors[task.id]) for task in untouched]
         left = [plan for plan in plans if plan.task.id not in errors]
         with self.phases.phase("files"):
             removed = self.storage.delete((file for plan in left for file in plan.files), ())

@@ -1,7 +1,7 @@
-"""What is removed from a task that is slimmed, and what of it stays although its policy would remove it, with the reason.
+"""What is removed from a task that is slimmed, and what of it is kept although its policy would remove it, with the reason.
 
 Only single files are deleted, each named by what is removed: in the task's own folder, on a known store, and neither claimed by
-another record nor named by anything that stays. Pure: no I/O.
+another record nor named by anything that is kept. Pure: no I/O.
 """
 
 from collections import Counter
@@ -30,7 +30,7 @@ EXTERNAL = "its file is not in the task's folder"
 UNKNOWN_STORE = "its file is on a store that the job does not know"
 UNUSABLE = "the address of its file is not safe to send to a store"
 BESIDE = "its file is not where ClearML's SDK puts files"
-NAMED_TWICE = "another record, or an output that stays, names its file"
+NAMED_TWICE = "another record, or an output that is kept, names its file"
 SAME_KEY = "two artifacts have this name"
 
 
@@ -53,7 +53,7 @@ class Wrote:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One thing that a task wrote: it is removed with all its files, or stays with all of them."""
+    """One thing that a task wrote: it is removed with all its files, or kept with all of them."""
 
     kind: Kind
     uris: tuple[str, ...]
@@ -84,10 +84,10 @@ class Slimmed:
     outputs: tuple[Output, ...] = ()
     clears_log: bool = False
     kept: Mapping[tuple[Kind, str], int] = field(default_factory=dict)
-    """How many outputs of the chosen kinds stay, by kind and reason."""
+    """How many outputs of the chosen kinds are kept, by kind and reason."""
     kept_models: tuple[ModelId, ...] = ()
     protected: tuple[str, ...] = ()
-    """Addresses in other records for which files stay."""
+    """Addresses in other records for which files are kept."""
 
     @property
     def removes(self) -> bool:
@@ -129,12 +129,12 @@ class Slimmed:
         return replace(self, outputs=tuple(output for output in self.outputs if output.lost_at(removed) is None))
 
     def failed(self, removed: Removed) -> frozenset[Kind]:
-        """The kinds of which a file could not be deleted: all of their entries stay in the record."""
+        """The kinds of which a file could not be deleted: all of their entries are kept in the record."""
         return frozenset(one.kind for one in self.outputs if any(file in removed.failed for file in one.files))
 
     @property
     def kept_words(self) -> str:
-        """What stays, in a line for people; empty if nothing does."""
+        """What is kept, in a line for people; empty if nothing is."""
         parts = [f"{count:,} of {kind.value} ({why})" for (kind, why), count in sorted(self.kept.items())]
         return f"kept: {'; '.join(parts)}" if parts else ""
 
@@ -218,7 +218,7 @@ _NOT_CHOSEN = "not chosen"
 
 
 def _outputs(wrote: Wrote, slim: Slim, guard: Protection) -> Iterator[tuple[Output, str]]:
-    """All that a task wrote, each with why it stays, apart from where its files are; empty if it is to be removed."""
+    """All that a task wrote, each with why it is kept, apart from where its files are; empty if it is to be removed."""
     keys = Counter((artifact.key, artifact.mode) for artifact in wrote.detail.artifacts)
     for artifact in wrote.detail.artifacts:
         if artifact.mode == "output" and artifact.uri:
@@ -255,7 +255,7 @@ def _uris_of(model: Model, wrote: Wrote) -> tuple[str, ...]:
 def _newest(models: Sequence[Model], created: Mapping[ModelId, datetime], count: int) -> set[ModelId]:
     """Models that are among the last: by when they were made, or by when they were last changed; and of unknown age.
 
-    A checkpoint that is written again and again has one record, made long ago; one that somebody edits is changed late.
+    A checkpoint that is written again and again has one record, made long ago; one that someone edits is changed late.
     """
     changed = {model.id: model.last_update for model in models if model.last_update}
     made = {model.id: created[model.id] for model in models if model.id in created}
@@ -282,7 +282,7 @@ def _why_kept(model: Model, guard: Protection) -> str:
 
 # -- where its files are
 def _located(output: Output, task: Task, locate: Locate) -> Output | str:
-    """An output with the places of its files; or why it has to stay."""
+    """An output with the places of its files; or why it has to be kept."""
     places: list[tuple[TaskFile, ...]] = []
     for number, uri in enumerate(output.uris):
         found = classify(uri, task.id, locate)
@@ -311,7 +311,7 @@ def _all_but_named(
 ) -> tuple[list[Output], list[Output], tuple[str, ...]]:
     """The outputs of which no file is named elsewhere, the others, and the addresses in other records that name files.
 
-    What stays for that may in turn name files of others.
+    What is kept for that may in turn name files of others.
     """
     own = [_claim(task, uri) for uri in dict.fromkeys(stays) if uri]
     left, named = list(outputs), list[Output]()

@@ -1,5 +1,7 @@
 """Plan files: what a dry run would delete, so that someone can approve it before ``run --from-plan`` deletes just that.
 
+With policies, a plan also has what would be archived, slimmed and announced, and has the number of another format.
+
 A line of JSON for the plan itself, one for each task, and a last one with the sums and a SHA-256 of all lines before it: a file
 that was changed or cut off by mistake is not a plan any more. Who could mean to change it needs a signature beside the file.
 """
@@ -10,17 +12,20 @@ from collections.abc import Callable
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, BinaryIO, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import replace
 
 from cleanup_job.errors import SettingsError
-from cleanup_job.planning.outcome import GONE, TaskOutcome
+from cleanup_job.planning.outcome import GONE, NOTICES, STAGED, TaskOutcome
 from cleanup_job.report.formatting import plain
 
 FORMAT = 1
-"""Of the files that this version writes and reads."""
+"""Of the files that this version writes and reads, without policies."""
+WITH_POLICIES = 2
+"""The same with policies: versions that don't know them must not read these."""
 LONGEST_LINE = 1 << 20
 """Bytes of a line: names are cut long before."""
 AGAIN = "Make a new one with `clearml-cleanup run --dry-run --plan FILE`"
@@ -45,6 +50,10 @@ class Header(Struct, frozen=True, kw_only=True, tag="plan", tag_field="line", fo
     """Those that decide what is deleted, by variable."""
     settings_sha256: str
 
+    def may_have(self, task: "PlannedTask") -> bool:
+        """Whether a task belongs in such a plan: without policies, nothing is done but deleting."""
+        return task.stage is UNSET or self.format == WITH_POLICIES
+
 
 class PlannedTask(Struct, frozen=True, kw_only=True, tag="task", tag_field="line", forbid_unknown_fields=True):
     """A task that would be deleted, and how much with it."""
@@ -61,7 +70,20 @@ class PlannedTask(Struct, frozen=True, kw_only=True, tag="task", tag_field="line
     unsized: _Count
     """Those of ``files`` whose size is not known."""
     digest: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
-    """Of its record and its models (`deletion.digest_of`)."""
+    """Of its record and its models (`deletion.digest_of`), or of what its policy does and its record (`fate.Step.digest`)."""
+    stage: Literal["archive", "slim", "delete"] | UnsetType = UNSET
+    """With policies: what is done with it."""
+    policy: str | UnsetType = UNSET
+    """By which of them."""
+    announced: str | UnsetType = UNSET
+    """The date for which the stage is announced; if there is one, nothing else is done."""
+
+    @property
+    def does(self) -> str:
+        """What is done with it, in a word: ``delete``, ``archive``, ``slim`` or ``notice``."""
+        if self.announced is not UNSET:
+            return "notice"
+        return "delete" if self.stage is UNSET else self.stage
 
 
 class End(Struct, kw_only=True, tag="end", tag_field="line", forbid_unknown_fields=True):
@@ -72,12 +94,30 @@ class End(Struct, kw_only=True, tag="end", tag_field="line", forbid_unknown_fiel
     files: int = 0
     bytes: int = 0
     unsized: int = 0
+    archive: int | UnsetType = UNSET
+    slim: int | UnsetType = UNSET
+    notice: int | UnsetType = UNSET
+    """With policies: tasks that are archived, slimmed, and of which a stage is announced; ``tasks`` are deleted."""
     sha256: str = ""
     """Of all bytes before this line."""
 
+    @property
+    def also(self) -> str:
+        """What policies do beside deleting, in words; empty without policies, or if it is nothing."""
+        found = {"archive": self.archive, "slim": self.slim, "announce": self.notice}
+        return ", ".join(f"{number:,} to {verb}" for verb, number in found.items() if number is not UNSET and number)
+
     def add(self, task: PlannedTask) -> None:
         """Count one task in."""
-        self.tasks += 1
+        match task.does:
+            case "archive":
+                self.archive = (self.archive or 0) + 1
+            case "slim":
+                self.slim = (self.slim or 0) + 1
+            case "notice":
+                self.notice = (self.notice or 0) + 1
+            case _:
+                self.tasks += 1
         self.models += task.models
         self.files += task.files
         self.bytes += task.bytes
@@ -120,12 +160,12 @@ class PlanWriter:
         self._write(header)
 
     def add(self, outcome: TaskOutcome) -> None:
-        """Write a task, if it would be deleted.
+        """Write a task, if it would be deleted, or if its policy would do something else with it.
 
         Raises:
             OSError: it can't be written.
         """
-        if outcome.verdict not in GONE:
+        if outcome.verdict not in GONE | STAGED:
             return
         task = PlannedTask(
             id=outcome.task,
@@ -139,6 +179,9 @@ class PlanWriter:
             unsized=outcome.unsized,
             digest=outcome.digest,
         )
+        if outcome.stage is not None:
+            day = f"{outcome.due:%Y-%m-%d}" if outcome.due is not None and outcome.verdict in NOTICES else UNSET
+            task = replace(task, stage=outcome.stage.value, policy=plain(outcome.policy), announced=day)
         self._write(task)
         self._end.add(task)
 
@@ -189,7 +232,7 @@ def _read(path: Path, file: BinaryIO, each: Callable[[PlannedTask], None]) -> tu
     while True:
         text = file.readline(LONGEST_LINE)
         match _decoded(text):
-            case PlannedTask() as task if task.id not in seen:
+            case PlannedTask() as task if task.id not in seen and header.may_have(task):
                 seen.add(task.id)
                 sums.add(task)
                 each(task)
@@ -213,10 +256,10 @@ def _header(path: Path, text: bytes) -> Header:
         found = None
     if not isinstance(found, dict) or found.get("line") != "plan":
         raise SettingsError(f"{path} is not a plan. {AGAIN}.")
-    if found.get("format") != FORMAT:
+    if found.get("format") not in {FORMAT, WITH_POLICIES}:
         raise SettingsError(
             f"plan {path} has format {found.get('format')}, by version {plain(found.get('version'))} of ClearML Cleanup; this "
-            f"version reads format {FORMAT}. {AGAIN} with this version."
+            f"version reads formats {FORMAT} and {WITH_POLICIES}. {AGAIN} with this version."
         )
     header = _decoded(text)
     if not isinstance(header, Header) or header.settings_sha256 != settings_digest(header.settings):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from msgspec import UNSET
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
@@ -21,6 +22,12 @@ NAMED = 20
 ROWS = 25
 """Projects with a row of their own: the largest."""
 Document = dict[str, Any]
+
+
+def _change(task: PlannedTask) -> tuple[str, str]:
+    """What a policy does with a task beside deleting it, and which policy."""
+    what = f"announce: {task.stage}" if task.does == "notice" else task.does
+    return what, task.policy or ""
 
 
 def _weight(task: PlannedTask) -> tuple[int, int, str]:
@@ -67,14 +74,21 @@ def show(path: Path, console: Console) -> None:
     Raises:
         SettingsError: it can't be read, or was changed.
     """
-    tasks = Tasks()
-    header, end = read(path, tasks.add)
+    tasks, changes = Tasks(), dict[tuple[str, str], Tasks]()
+
+    def each(task: PlannedTask) -> None:
+        mine = tasks if task.does == "delete" else changes.setdefault(_change(task), Tasks())
+        mine.add(task)
+
+    header, end = read(path, each)
     console.print(Text(f"{plain(path)}: {tasks.words}", "bold"))
     for text in _about(header, end):
         console.print(Text(text), soft_wrap=True)
     if tasks.projects:
         console.print(_project_table({"tasks": tasks}))
         console.print(_task_table("largest tasks", tasks.by_size(), tasks.total.tasks))
+    if changes:
+        console.print(_change_table(changes))
 
 
 def as_document(path: Path) -> Document:
@@ -215,6 +229,17 @@ def _project_table(kinds: dict[str, Tasks]) -> Table:
     return table
 
 
+def _change_table(changes: dict[tuple[str, str], Tasks]) -> Table:
+    """What policies do beside deleting: how many tasks, and how much of these is deleted."""
+    table = Table(Column("by policies", no_wrap=True), Column("policy", overflow="fold", ratio=1), box=SIMPLE_HEAD)
+    table.add_column("tasks", justify="right", no_wrap=True)
+    table.add_column("size", justify="right", no_wrap=True)
+    table.padding, table.pad_edge = (0, 1), False
+    for (what, policy), tasks in sorted(changes.items()):
+        table.add_row(what, Text(plain(policy)), f"{tasks.total.tasks:,}", _size(tasks.total))
+    return table
+
+
 def _cells(rows: Sequence[ProjectSum | None]) -> list[str]:
     return [cell for row in rows for cell in ((f"{row.tasks:,}", _size(row)) if row else ("", ""))]
 
@@ -229,7 +254,8 @@ def _task_table(title: str, tasks: Sequence[PlannedTask], number: int) -> Table:
     table.add_column("size", justify="right", no_wrap=True)
     table.padding, table.pad_edge = (0, 1), False
     for task in tasks:
-        name = Text(f"{plain(task.name) or task.id}\n{task.id}")
+        what = "" if task.does == "delete" else f" ({_change(task)[0]})"
+        name = Text(f"{plain(task.name) or task.id}{what}\n{task.id}")
         table.add_row(name, Text(plain(task.project)), f"{task.files:,}", _size(task))
     if number > len(tasks):
         table.add_row(f"and {number - len(tasks):,} more", style="dim")
@@ -237,4 +263,4 @@ def _task_table(title: str, tasks: Sequence[PlannedTask], number: int) -> Table:
 
 
 def _fields(one: PlannedTask | Header | End) -> Document:
-    return {name: getattr(one, name) for name in one.__struct_fields__}
+    return {name: value for name in one.__struct_fields__ if (value := getattr(one, name)) is not UNSET}

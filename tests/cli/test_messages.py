@@ -1,14 +1,23 @@
 """A whole command and the message that it sends: to a webhook and by mail, of which runs, and what happens where it can't."""
 
 import json
+import os
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from cleanup_job.cli.main import main
 from cleanup_job.job import messages
+from cleanup_job.job.pass_job import PassJob
+from cleanup_job.planning.lifecycle.policy import Stage
+from cleanup_job.planning.outcome import TaskOutcome, Verdict
+from cleanup_job.planning.paths import TaskId
+from cleanup_job.redaction import redacted
+from cleanup_job.service_task.run_before import NotDone
+from cleanup_job.service_task.schedule import Skipped
 from clearml_sandbox.server import Fault, Sandbox
 from tests.harness import state
 from tests.unit.exporters.mailbox import mailbox
@@ -142,6 +151,7 @@ def test_a_server_that_hangs_does_not_hold_the_pod(
 
 def test_no_secret_is_shown_by_any_command(hook: Receiver, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["settings"]) == 0
+    assert redacted(f"as a library may log it: {os.environ['CLEANUP_NOTIFY']}.") == "as a library may log it: ********."
     assert main(["run", "--notify-when", "always", "--log-format", "text", "--log-level", "debug"]) == 0
     assert len(got(hook)) == 1
     said = "".join(capfd.readouterr())
@@ -160,3 +170,45 @@ def test_a_mail_of_a_pass(filled: Sandbox, monkeypatch: pytest.MonkeyPatch) -> N
     assert page is not None
     assert "<strong>Deleted 4 tasks" in page.get_content()
     assert f'<a href="{filled.environment()["CLEARML_WEB_HOST"]}/projects/' in page.get_content()
+
+
+# -- what only some passes have
+def test_a_pass_that_announces_something_is_told_of(hook: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(job: PassJob, **_: object) -> None:
+        report = job._report
+        about = {"policy": "playground", "stage": Stage.DELETE, "due": datetime(2026, 12, 5, tzinfo=UTC)}
+        report.add(TaskOutcome(TaskId("a" * 32), "exp", "lab", "p", Verdict.NOTICED, **about))
+        report.policies = "digest"
+
+    monkeypatch.setattr(PassJob, "_work", work)
+    assert main(["run"]) == 0
+    (message,) = got(hook)
+    assert message["type"] == "warning"
+    assert message["title"] == "ClearML Cleanup on 127.0.0.1: 1 task announced"
+    assert "1 task will be deleted by policy playground, the first on 2026-12-05:" in message["message"]
+    assert main(["run", "--notify-when", "failure"]) == 0
+    assert len(got(hook)) == 1
+
+
+def test_a_pass_that_only_deletes_announces_nothing(hook: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(job: PassJob, **_: object) -> None:
+        about = {"policy": "playground", "stage": Stage.DELETE}
+        job._report.add(TaskOutcome(TaskId("a" * 32), "exp", "lab", "p", Verdict.DELETED, **about))
+
+    monkeypatch.setattr(PassJob, "_work", work)
+    assert main(["run"]) == 0
+    assert got(hook) == []
+
+
+def test_a_run_that_an_agent_did_not_do_is_told_of(hook: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = NotDone(TaskId("r" * 32), "failed", "", "", "run r, which an agent was given before, ended as failed")
+    given = Skipped("enqueued run s", {"event": "enqueued"}, before)
+    monkeypatch.setattr(PassJob, "_work", lambda _self, **_: given)
+    assert main(["run"]) == 7
+    (message,) = got(hook)
+    assert message["title"] == "ClearML Cleanup on 127.0.0.1: the run that an agent was given before did not do its whole pass"
+    assert "ended as failed" in message["message"]
+    assert "Now: enqueued run s" in message["message"]
+    monkeypatch.setattr(PassJob, "_work", lambda _self, **_: Skipped("not due", {"event": "not_due"}))
+    assert main(["run", "--notify-when", "always"]) == 0
+    assert len(got(hook)) == 1, "there was no pass"

@@ -10,6 +10,7 @@ import pytest
 from cleanup_job.cli.main import main
 from cleanup_job.report import plan_file
 from clearml_sandbox.server import Fault, Request, Sandbox
+from clearml_sandbox.worlds.builder import World
 from tests.cli.terminals import terminal
 from tests.harness import state
 
@@ -213,7 +214,7 @@ def test_another_server_is_refused_however_its_address_is_written(
         (lambda text: text[:-5], "was changed after it was written"),
         (lambda text: b"".join(sorted(text.splitlines(keepends=True))), "is not a plan"),
         (lambda text: text + b"\n", "was changed after it was written"),
-        (lambda text: text.replace(b'"format":1', b'"format":2'), "has format 2"),
+        (lambda text: text.replace(b'"format":1', b'"format":3'), "has format 3"),
         (lambda _: b"", "is not a plan"),
         (lambda _: b"\xff\x00", "is not a plan"),
         (lambda text: text.replace(b'"CLEANUP_FORCE_DELETE":"true"', b'"CLEANUP_FORCE_DELETE":"false"'), "was changed"),
@@ -371,3 +372,102 @@ def test_each_takes_so_many_files(run: Run, words: list[str], takes: int) -> Non
     code, text = run("plan", *words)
     assert code == 2
     assert f"{len(words) - 1} files were given, and it takes {takes}" in text
+
+
+# -- with policies
+POLICIES = """\
+policies:
+  - name: playground
+    match: {projects: [playground]}
+    archive: {after: 14d}
+    delete: {after: 60d}
+  - name: announced
+    match: {projects: [announced]}
+    archive: {after: 14d}
+    notice: 7d
+"""
+
+
+@pytest.fixture
+def with_policies(filled: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    for n in range(3):
+        world.task(f"run {n}", project="playground", days_old=20, archived=False)
+    world.task("young", project="playground", days_old=10, archived=False)
+    world.task("old", project="playground", days_old=90).artifact("data")
+    world.task("soon", project="announced", days_old=10, archived=False)
+    filled.load(world.as_dict())
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    path = folder / "policies.yaml"
+    path.write_text(POLICIES, encoding="utf-8")
+    monkeypatch.setenv("CLEANUP_POLICIES", str(path))
+    return path
+
+
+def archived(sandbox: Sandbox) -> set[str]:
+    return {str(one["name"]) for one in sandbox.store.tasks.values() if "archived" in one["system_tags"]}
+
+
+def test_a_plan_has_what_policies_do_and_carries_out_only_that(filled: Sandbox, run: Run, with_policies: Path) -> None:
+    before = archived(filled)
+    code, text = run("run", "--dry-run", "--plan", PLAN)
+    assert code == 0
+    assert "1 task, 1 file, 5 B; 3 to archive, 1 to announce" in text, text
+    header, *tasks, end = lines_of()
+    assert (header["format"], end["tasks"], end["archive"], end.get("slim"), end["notice"]) == (2, 1, 3, None, 1)
+    planned = {one["name"]: (one["stage"], one["policy"]) for one in tasks}
+    assert planned == {
+        **{f"run {n}": ("archive", "playground") for n in range(3)},
+        "old": ("delete", "playground"),
+        "soon": ("archive", "announced"),
+    }
+    assert next(one for one in tasks if one["name"] == "soon")["announced"] > "2026"
+    assert "announced" not in next(one for one in tasks if one["name"] == "old")
+    shown = run("plan", "show", PLAN)[1]
+    assert "announce: archive announced 1" in shown
+    filled.store.tasks.change(task(filled, "run 0"), tags=["edited since"])
+    filled.store.tasks.change(task(filled, "young"), status_changed="2026-01-01T00:00:00+00:00")
+    code, text = run("run", "--from-plan", PLAN)
+    assert code == 0, text
+    assert "; 3 to archive, 1 to announce" in text
+    assert archived(filled) == (before | {"run 1", "run 2"}) - {"old"}
+    assert "old" not in {one["name"] for one in filled.store.tasks.values()}
+    noticed = filled.store.tasks[task(filled, "soon")]["tags"]
+    assert [tag.partition("=")[0] for tag in noticed] == ["cleanup:archives"]
+
+
+def test_a_plan_holds_for_the_same_policies_wherever_their_file_is(filled: Sandbox, run: Run, with_policies: Path) -> None:
+    run("run", "--dry-run", "--plan", PLAN)
+    elsewhere = with_policies.with_name("copy.yaml")
+    elsewhere.write_text(POLICIES, encoding="utf-8")
+    assert run("run", "--from-plan", PLAN, "--dry-run", "--policies", str(elsewhere))[0] == 0
+    before = archived(filled)
+    elsewhere.write_text(POLICIES.replace("14d", "15d"), encoding="utf-8")
+    code, text = run("run", "--from-plan", PLAN, "--policies", str(elsewhere))
+    assert code == 2
+    assert "made with other settings, so it is not used: CLEANUP_POLICIES (" in text
+    assert archived(filled) == before
+
+
+def test_a_plan_without_policies_can_not_have_their_stages(filled: Sandbox, run: Run) -> None:
+    run("run", "--dry-run", "--plan", PLAN)
+    data = Path(PLAN).read_bytes().replace(b'"name":"exp 1"', b'"name":"exp 1","stage":"archive"')
+    Path(PLAN).write_bytes(data)
+    assert run("run", "--from-plan", PLAN)[0] == 2
+
+
+def test_who_is_asked_says_yes_to_all_of_it(filled: Sandbox, with_policies: Path) -> None:
+    with terminal("y\n") as screen:
+        assert screen.run("run", "--force-delete") == 0
+        text = " ".join(screen.text.split())
+    assert "1 file (5 B), archived 3 tasks, gave notice to 1 task" in text
+    assert {"run 0", "run 1", "run 2"} <= archived(filled)
+
+
+def test_a_plan_that_only_archives_is_asked_about_too(filled: Sandbox, with_policies: Path) -> None:
+    with terminal("n\n") as screen:
+        assert screen.run("run", "--no-force-delete") == 0
+        text = " ".join(screen.text.split())
+    assert "Archive 3 tasks, give notice to 1 task" in text
+    assert "Nothing was changed." in text
+    assert "run 0" not in archived(filled)

@@ -145,7 +145,9 @@ def test_a_task_is_explained_by_the_file(policies: Policies, file: Path, filled:
     assert (found["policy"]["kept"], found["policy"]["stages"]) == ("the tag 'gold' is in keep.tags of policy 'playground'", [])
 
 
-def test_the_explanation_for_people(policies: Policies, file: Path, filled: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_explanation_for_people(
+    policies: Policies, file: Path, filled: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
     ids = {record["name"]: key for key, record in filled.store.tasks.items()}
     assert main(["policies", "test", str(file), "--task", ids["in lab"], "--task", ids["restored"]]) == 0
     out = " ".join(capsys.readouterr().out.split())
@@ -234,4 +236,3 @@ def test_a_guard_refuses_to_write(filled: Sandbox, file: Path, monkeypatch: pyte
     with pytest.raises(RuntimeError, match="only reads"):
         main(["policies", "test", str(file)])
     assert not wrote(filled)
-

@@ -140,7 +140,9 @@ def test_on_a_terminal_the_question_names_all_of_it_and_yes_does_that(staged: Sa
     with terminal("n\n") as screen:
         assert screen.run("run") == 0
         text = " ".join(screen.text.split())
-        assert max(len(line.rstrip()) for line in screen.text.splitlines() if "://" not in line and "/policies" not in line) <= 80
+        assert (
+            max(len(line.rstrip()) for line in screen.text.splitlines() if "://" not in line and "/policies" not in line) <= 80
+        )
     assert "by the policies in " in text
     asked = r"Delete 1 task, 0 models, 1 file \(.*?\), archive 2 tasks, slim 1 task \(.*?\), give notice to 1 task \(first for"
     assert re.search(asked, text)

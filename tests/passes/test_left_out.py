@@ -1,5 +1,7 @@
 """What a dry run says of archived tasks that the settings leave out."""
 
+from pathlib import Path
+
 import pytest
 
 from cleanup_job.passes import left_out
@@ -85,3 +87,64 @@ def test_a_server_that_does_not_answer_it_is_only_a_warning(sandbox: Sandbox, wo
     done = clean(sandbox, dry_run=True, filters={"force_delete": False})
     assert done.report.total().tasks == 1
     assert any("which archived tasks the settings leave out is not known" in text for text in done.report.warnings)
+
+
+POLICIES = """\
+policies:
+  - name: kept
+    match: {projects: [released]}
+    keep: all
+  - name: archived only
+    match: {projects: [archived]}
+    archive: {after: 1d}
+    slim: {after: 10d, remove: [plots]}
+  - name: announced
+    match: {projects: [announced]}
+    delete: {after: 10d}
+    notice: 7d
+  - name: lab
+    match: {projects: [lab]}
+    keep: {tags: [gold]}
+    delete: {after: 90d}
+"""
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_what_policies_leave_out(sandbox: Sandbox, world: World, tmp_path: Path, *, force: bool) -> None:
+    path = tmp_path / "policies.yaml"
+    path.write_text(POLICIES, encoding="utf-8")
+    for n in range(4):
+        world.task(f"elsewhere {n}", project="elsewhere")
+    for n in range(3):
+        world.task(f"released {n}", project="released")
+    world.task("archived", project="archived")
+    world.task("announced", project="announced")
+    for n in range(2):
+        world.task(f"young {n}")
+    world.task("gold", days_old=100, tags=("gold",))
+    world.task("old", days_old=100)
+    world.task("public", public=True)
+    sandbox.load(world.as_dict())
+    done = clean(sandbox, dry_run=True, force_delete=force, policies=str(path))
+    assert done.report.total().tasks == int(force)
+    always = [
+        (4, "archived tasks are matched by no policy", "CLEANUP_POLICIES"),
+        (3, "archived tasks are kept by rules of their policies", "CLEANUP_POLICIES"),
+        (2, "archived tasks are not due yet by their policies", "CLEANUP_POLICIES"),
+        (1, "archived task has a policy that deletes nothing", "CLEANUP_POLICIES"),
+    ]
+    if force:
+        assert sorted(said(done), reverse=True) == sorted(
+            [*always, (1, "archived task is not announced yet, as its policy asks for", "CLEANUP_POLICIES")], reverse=True
+        )
+    else:
+        kept = (4, "archived tasks are kept by rules of their policies", "CLEANUP_POLICIES")
+        assert sorted(said(done), reverse=True) == sorted(
+            [
+                *(one for one in always if "kept" not in one[1]),
+                kept,
+                (2, "archived tasks are not drafts", "CLEANUP_FORCE_DELETE=true"),
+                (1, "archived task is due to be slimmed", "CLEANUP_FORCE_DELETE=true"),
+            ],
+            reverse=True,
+        )

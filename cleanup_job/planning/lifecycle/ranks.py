@@ -22,7 +22,7 @@ Place = tuple[str, str]
 def ranked(file: PolicyFile, task: Task | Unreadable) -> LifecyclePolicy | None:
     """The policy in which a task has a place; None if in none that ranks.
 
-    What policies don't apply to takes nobody's place: public examples, the job's own tasks, and records that can't be read.
+    Public examples, the job's own tasks and records that can't be read have none: policies don't apply to them.
     """
     if isinstance(task, Unreadable) or task.public or RUN_TAG in task.tags:
         return None
@@ -109,7 +109,7 @@ class Ranks:
         """The rule by which a task is kept, in words; empty if it is not.
 
         What changed since they were read can only keep more: the activity of a task becomes newer, and the place among the best
-        of one that has run or reported since is open. A task that somebody tags or moves meanwhile, so that another policy or
+        of one that has run or reported since is open. A task that someone tags or moves meanwhile, so that another policy or
         project counts, is compared with the places that were read there.
         """
         place = (policy.name, task.project)

@@ -123,8 +123,8 @@ so that they are in this namespace. Empty without a proxy.
 {{- if and (or .Values.policies $existing) .Values.clearml.task.enabled (eq .Values.clearml.task.mode "agent") -}}
 {{- fail "\npolicies and clearml.task.mode=agent contradict each other: an agent can't read the file with policies. Set clearml.task.mode=pod, or leave the policies out." -}}
 {{- end -}}
-{{- if and (not .Values.policies) (not $existing) (kindIs "map" .Values.policyTaskTags | or (eq (toString .Values.policyTaskTags) "true")) -}}
-{{- fail "\npolicyTaskTags is set, but there are no policies that it is for. Set policies, too; with existingPoliciesConfigMap, write task_tags in its file." -}}
+{{- if and (not .Values.policies) (kindIs "map" .Values.policyTaskTags | or (eq (toString .Values.policyTaskTags) "true")) -}}
+{{- fail "\npolicyTaskTags is set, but there are no policies that it is for. Set policies, too; with existingPoliciesConfigMap, write task_tags into its file." -}}
 {{- end -}}
 {{- if $existing }}{{ tpl $existing . }}{{ else if .Values.policies }}{{ include "clearml-cleanup.fullname" . }}-policies{{ end -}}
 {{- end -}}

@@ -164,6 +164,21 @@ def test_what_is_no_number_has_no_value_and_hides_none_that_has(
     assert sorted(value for value in values(found) if value is not None) == [0.25, 0.5]
 
 
+@pytest.mark.parametrize(("highest", "order"), [(True, [None, 0.5, None, None]), (False, [None, None, 0.5, None])])
+def test_numbers_that_are_not_finite_have_no_value(
+    sandbox: Sandbox, server: ClearMLServer, world: World, *, highest: bool, order: list[float | None]
+) -> None:
+    """The server writes them as NaN and Infinity, which are not JSON; these words in a name are left alone."""
+    plain = scored(world, 0.5)
+    plain.renamed('say "NaN", -Infinity\\')
+    for value in (float("nan"), float("inf"), float("-inf")):
+        scored(world, value)
+    sandbox.load(world.as_dict())
+    found = read(server, world, highest=highest)
+    assert values(found) == order
+    assert [one.task.name for one in found if one.value is not None] == [plain.document["name"]]
+
+
 @pytest.mark.parametrize(
     "metrics", [None, [], "x", {METRIC.split(".")[0]: None}, {METRIC.split(".")[0]: {METRIC.split(".")[1]: 1}}]
 )
@@ -197,13 +212,6 @@ def test_a_server_that_ignores_the_order_is_refused(
     sandbox.fault = answering(documents)
     with pytest.raises(AnswerError, match="ignores the order by last_metrics"):
         read(server, world, highest=highest)
-
-
-def test_a_value_that_is_no_json_is_refused(sandbox: Sandbox, server: ClearMLServer, world: World) -> None:
-    scored(world, float("nan"))
-    sandbox.load(world.as_dict())
-    with pytest.raises(AnswerError):
-        read(server, world)
 
 
 def test_a_task_without_an_id_is_refused(sandbox: Sandbox, server: ClearMLServer, world: World) -> None:
@@ -243,3 +251,13 @@ def test_a_listing_that_never_stands_still_is_refused(
     sandbox.fault = delete_the_best
     with pytest.raises(AnswerError, match="go away faster"):
         read(server, world)
+
+
+@pytest.mark.parametrize(("value", "exists"), [(None, False), (0.5, True), (float("nan"), True), (float("inf"), True)])
+def test_a_metric_exists_if_any_task_has_it_whatever_its_value(
+    sandbox: Sandbox, server: ClearMLServer, world: World, value: float | None, *, exists: bool
+) -> None:
+    scored(world)
+    scored(world, value, hidden=True)
+    sandbox.load(world.as_dict())
+    assert server.metric_exists(METRIC) is exists

@@ -14,7 +14,7 @@ from cleanup_job.passes.ranks import RankReader
 from cleanup_job.planning.lifecycle import ranks
 from cleanup_job.planning.lifecycle.policy import Best, Keep, LifecyclePolicy, Match, PolicyFile
 from cleanup_job.planning.paths import TaskId
-from cleanup_job.planning.records import RUN_TAG, Task
+from cleanup_job.planning.records import RUN_TAG, Scored, Task
 from clearml_sandbox.server import Fault, Request, Sandbox
 from clearml_sandbox.worlds.builder import World
 from clearml_sandbox.worlds.task_builder import TaskBuilder
@@ -27,7 +27,7 @@ BEST = Best("validation", "accuracy", "max", 2)
 YAML = """
 policies:
   - name: playground
-    match: {projects: PROJECTS}
+    match: MATCH
     keep: KEEP
     delete: {after: 30d}
 """
@@ -42,9 +42,9 @@ def world() -> World:
 def policies(tmp_path: Path) -> Callable[..., str]:
     """Writes a file with one policy."""
 
-    def write(keep: str, projects: str = "[play]") -> str:
+    def write(keep: str, match: str = "{projects: [play]}") -> str:
         file = tmp_path / "policies.yaml"
-        file.write_text(YAML.replace("KEEP", keep).replace("PROJECTS", projects))
+        file.write_text(YAML.replace("KEEP", keep).replace("MATCH", match))
         return str(file)
 
     return write
@@ -104,7 +104,7 @@ def test_of_equally_old_tasks_all_are_kept(sandbox: Sandbox, world: World) -> No
     assert kept(sandbox, file_of(Keep(last=1)), world).keys() == ids(tied)
 
 
-def test_examples_and_own_runs_take_nobodys_place(sandbox: Sandbox, world: World) -> None:
+def test_examples_and_own_runs_take_no_place(sandbox: Sandbox, world: World) -> None:
     for days in (30, 31):
         scored(world, 9.0, days_old=days, public=True)
         scored(world, 9.0, days_old=days, tags=[RUN_TAG])
@@ -118,17 +118,16 @@ def test_examples_and_own_runs_take_nobodys_place(sandbox: Sandbox, world: World
 
 
 def test_tasks_of_an_earlier_policy_take_no_place(sandbox: Sandbox, world: World) -> None:
-    gold = [scored(world, 9.0, days_old=30, tags=["gold"]) for _ in range(3)]
+    gold = [scored(world, 9.0 - days, days_old=days, tags=["gold"]) for days in (1, 2, 3)]
     own = [scored(world, value, days_old=days) for days, value in ((40, 1.0), (41, 2.0), (42, 0.5))]
     sandbox.load(world.as_dict())
-    first = LifecyclePolicy("gold", Match(tags=("gold",)))
     for keep in (Keep(last=2), Keep(best=(BEST,))):
-        file = PolicyFile((first, LifecyclePolicy("rest", keep=keep)))
+        file = PolicyFile((LifecyclePolicy("gold", Match(tags=("gold",)), keep), LifecyclePolicy("rest", keep=keep)))
         server = connected(sandbox)
         found = RankReader(server, file).read()
-        there = server.tasks(TaskId(task.id) for task in [*gold, *own]).values()
-        mine = [one for one in there if isinstance(one, Task) and file.of(one) is file.policies[1]]
-        assert {one.id for one in mine if found.kept(file.policies[1], one)} == ids(own[:2])
+        there = server.tasks(TaskId(task.id) for task in world.tasks).values()
+        by_policy = [(policy, one) for one in there if isinstance(one, Task) and (policy := file.of(one)) is not None]
+        assert {one.id for policy, one in by_policy if found.kept(policy, one)} == ids([*gold[:2], *own[:2]])
 
 
 def test_a_hidden_task_has_a_place_where_the_settings_let_it_go(sandbox: Sandbox, world: World) -> None:
@@ -174,12 +173,15 @@ def test_only_the_projects_of_policies_that_rank_are_listed(sandbox: Sandbox, wo
 
 
 def test_without_a_policy_that_ranks_nothing_is_read(sandbox: Sandbox, world: World, policies: Callable[..., str]) -> None:
-    task = scored(world, 1.0)
-    scored(world, tags=["gold"])
+    scored(world, 1.0, tags=["gold"])
     sandbox.load(world.as_dict())
-    done = clean(sandbox, policies=policies("{tags: [gold]}"))
-    assert done.watcher.deleted == {task.id}
-    assert not [body for body in sent(sandbox, CALL) if "system_tags" not in body and body.get("project")]
+    server = connected(sandbox)
+    assert not RankReader(server, file_of(Keep(tags=("gold",)))).read().last
+    assert not sent(sandbox, CALL)
+    for keep, is_listed in (("{tags: [gold]}", False), ("{last: 1}", True)):
+        sandbox.requests.clear()
+        Reading.of(sandbox, policies=policies(keep))
+        assert any(body.get("project") for body in sent(sandbox, CALL)) is is_listed
 
 
 def test_ties_over_the_edge_of_a_page_are_all_kept(sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,6 +208,15 @@ def test_more_equal_tasks_than_are_remembered_are_all_kept(
     found = kept(sandbox, file_of(Keep(best=(BEST,))), world)
     assert found.keys() == ids(world.tasks)
     assert set(found.values()) == {"best 2 by validation/accuracy (max), as far as is known"}
+
+
+def test_no_more_tasks_than_that_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranks, "MOST_TIES", 3)
+    file = file_of(Keep(best=(BEST,)))
+    leaders = ranks.Leaders(file, file.policies[0], BEST)
+    tied = [Scored(Task(TaskId(f"{number:032x}"), "a run", "completed", project="play"), 1.0) for number in range(10)]
+    assert [leaders.add(one) for one in tied[:6]] == [True] * 5 + [False]
+    assert leaders.ids is None
 
 
 # -- what is not known
@@ -235,9 +246,11 @@ def test_what_the_pass_itself_writes_to_a_task_does_not_keep_it(
     scored(world, 5.0)
     plain = scored(world, 1.0)
     plain.lists_model(scored(world, 4.0, archived=False, project="other").model("of another"))
+    scored(world, archived=False, project="other", status="published", parent=plain)  # the server asks for force
     sandbox.load(world.as_dict())
     done = clean(sandbox, policies=policies("{best: [{metric: validation/accuracy}]}"))
     assert [body["task"] for body in sent(sandbox, "tasks.edit")] == [plain.id]
+    assert [body["force"] for body in sent(sandbox, "tasks.delete_many")] == [False, True]
     assert done.watcher.deleted == {plain.id}
 
 
@@ -250,7 +263,7 @@ def test_tasks_of_a_project_that_came_later_are_kept(sandbox: Sandbox, world: Wo
         assert found.kept(file.policies[0], Task(TaskId(old.id), "moved", "completed", project="f" * 32))
 
 
-@pytest.mark.parametrize("after", [0, 1, 3])
+@pytest.mark.parametrize("after", [0, 1, 2, 3])
 @pytest.mark.parametrize("keep", [Keep(last=1), Keep(best=(BEST,))])
 def test_a_reading_that_was_stopped_keeps_everything(sandbox: Sandbox, world: World, keep: Keep, after: int) -> None:
     for value in (1.0, 2.0, 3.0):
@@ -278,14 +291,30 @@ def test_a_pass_keeps_them_and_says_why(sandbox: Sandbox, world: World, policies
     assert {one.id for one in there if isinstance(one, Task) and explained.selects(one)} == {rest.id}
 
 
+@pytest.mark.parametrize("match", ["{projects: ['*']}", "{statuses: [completed]}"])
 def test_projects_that_the_settings_leave_out_are_not_read(
-    sandbox: Sandbox, world: World, policies: Callable[..., str]
+    sandbox: Sandbox, world: World, policies: Callable[..., str], match: str
 ) -> None:
-    scored(world, 1.0), scored(world, 1.0, project="other")
+    for project in ("play", "other"):
+        scored(world, 1.0, project=project)
     sandbox.load(world.as_dict())
-    file = policies("{last: 1}", "['*']")
-    clean(sandbox, policies=file, filters={"projects": ("play",)})
-    assert all(body["project"] == [world.project("play")["id"]] for body in sent(sandbox, CALL) if "project" in body)
+    rules = Reading.of(sandbox, policies=policies("{last: 1}", match), filters={"projects": ("play",)}).known.rules
+    listings = [body for body in sent(sandbox, CALL) if body["order_by"][0] == "-last_update"]
+    assert rules.lifecycle is not None
+    assert [body["project"] for body in listings if body["page_size"] > 1] == [[world.project("play")["id"]]]
+
+
+@pytest.mark.parametrize("setting", ["include_hidden", "include_pipeline_steps"])
+def test_hidden_tasks_are_compared_where_the_settings_let_them_go(
+    sandbox: Sandbox, world: World, policies: Callable[..., str], setting: str
+) -> None:
+    best = scored(world, 5.0, days_old=60, hidden=True)
+    scored(world, 1.0, days_old=50, hidden=True)
+    sandbox.load(world.as_dict())
+    file = policies("{best: [{metric: validation/accuracy}]}")
+    rules = Reading.of(sandbox, policies=file, filters={setting: True}).known.rules
+    there = connected(sandbox).tasks(TaskId(task.id) for task in world.tasks).values()
+    assert {one.id for one in there if isinstance(one, Task) and rules.keeps(one)} == {best.id}
 
 
 @pytest.mark.parametrize("order", ["max", "min"])

@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from cleanup_job.errors import SettingsError
-from cleanup_job.planning.outcome import TaskOutcome, Verdict
+from cleanup_job.planning.lifecycle.policy import Stage
+from cleanup_job.planning.outcome import STAGED, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
-from cleanup_job.report.plan_file import FORMAT, End, Header, PlannedTask, PlanWriter, read, settings_digest
+from cleanup_job.report.plan_file import FORMAT, WITH_POLICIES, End, Header, PlannedTask, PlanWriter, read, settings_digest
 
 MOMENT = datetime(2026, 11, 1, 12, tzinfo=UTC)
 VALUES = {"CLEANUP_KEEP_TAGS": "gold, a=b", "CLEANUP_FORCE_DELETE": "true"}
@@ -69,10 +72,31 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert "\x1b" not in text
 
 
-def test_only_what_would_be_deleted_is_in_it(tmp_path: Path) -> None:
-    kept = [verdict for verdict in Verdict if verdict not in {Verdict.DELETED, Verdict.WOULD_DELETE}]
+def test_only_what_would_be_deleted_or_changed_is_in_it(tmp_path: Path) -> None:
+    kept = [verdict for verdict in Verdict if verdict not in {Verdict.DELETED, Verdict.WOULD_DELETE, *STAGED}]
     write(tmp_path / "p", *(outcome(number, verdict=verdict) for number, verdict in enumerate(kept)))
     assert read_all(tmp_path / "p")[1] == []
+
+
+def test_with_policies_it_has_what_they_do_beside_deleting(tmp_path: Path) -> None:
+    path = tmp_path / "plan.jsonl"
+    writer = PlanWriter(path)
+    writer.begin(replace(HEADER, format=WITH_POLICIES))
+    verdicts = [Verdict.WOULD_ARCHIVE, Verdict.WOULD_SLIM, Verdict.WOULD_NOTICE, Verdict.WOULD_DELETE]
+    stages = [Stage.ARCHIVE, Stage.SLIM, Stage.DELETE, Stage.DELETE]
+    for number, (verdict, stage) in enumerate(zip(verdicts, stages, strict=True)):
+        writer.add(outcome(number, verdict=verdict, stage=stage, policy="p", due=MOMENT, files=number))
+    end = writer.finish()
+    _, tasks, read_end = read_all(path)
+    assert [(one.does, one.stage, one.policy) for one in tasks] == [
+        ("archive", "archive", "p"),
+        ("slim", "slim", "p"),
+        ("notice", "delete", "p"),
+        ("delete", "delete", "p"),
+    ]
+    assert [one.announced for one in tasks] == [UNSET, UNSET, "2026-11-01", UNSET]
+    assert (end, end.also) == (read_end, "1 to archive, 1 to slim, 1 to announce")
+    assert (end.tasks, end.files) == (1, 6)
 
 
 def test_tasks_are_on_the_disk_while_the_dry_run_runs_and_the_plan_only_at_its_end(tmp_path: Path) -> None:

@@ -263,7 +263,7 @@ def test_a_file_with_everything_is_read(tmp_path: Path) -> None:
     text = """
 policies:
   - name: playground
-    match: {projects: ["playground/*"], statuses: [failed], users: [me], types: [training], tags: [a], name: "test *", 
+    match: {projects: ["playground/*"], statuses: [failed], users: [me], types: [training], tags: [a], name: "test *",
       ran_less_than: 10m}
     keep:
       last: 5
