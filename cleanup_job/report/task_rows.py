@@ -111,7 +111,7 @@ class TaskRows:
             try:
                 for line in lines:
                     *values, active, policy, stage, due = json.loads(line)
-                    yield TaskRow(*values, _moment(active), policy, stage, _moment(due))
+                    yield TaskRow._make([*values, _moment(active), policy, stage, _moment(due)])
             except (EOFError, OSError, ValueError):  # it could not be written to its end
                 return
 
