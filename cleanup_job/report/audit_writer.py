@@ -254,8 +254,7 @@ def _deletion(deletion: Deletion, outcome: TaskOutcome, why: Sequence[str]) -> d
         **_shown(task, outcome),
         "protected": deletion.protected,
         "external": deletion.external,
-        "setting": "policies" if outcome.policy else "threshold_rules" if outcome.rule else "delete_threshold_days",
-        **({"policy": outcome.policy} if outcome.policy else {}),
+        **_decided_by(outcome),
         "rule": outcome.rule or None,
         "why": why,
     }
@@ -278,6 +277,13 @@ def _deletion(deletion: Deletion, outcome: TaskOutcome, why: Sequence[str]) -> d
         external_count=deletion.external_count,
         together_with=[other for other in deletion.unit if other != task.id],
     )
+
+
+def _decided_by(outcome: TaskOutcome) -> dict[str, Any]:
+    """The setting that says when a task is old enough, and its policy if it has one."""
+    if outcome.policy:
+        return {"setting": "policies", "policy": outcome.policy}
+    return {"setting": "threshold_rules" if outcome.rule else "delete_threshold_days"}
 
 
 def _event(outcome: TaskOutcome) -> str:
