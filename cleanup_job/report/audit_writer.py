@@ -117,13 +117,10 @@ class AuditLog:
     def before(self, planned: Sequence[tuple[Deletion, TaskOutcome, Sequence[str]]]) -> None:
         """Write what is deleted as soon as this returns: each task, the outcome that is planned for it, and why it may go.
 
-        A task that is slimmed is one of them, with what is removed of it.
-
         Raises:
             AuditError: it could not be written: nothing of it may be deleted.
         """
         what = f"the lines of {len(planned)} task{'' if len(planned) == 1 else 's'}"
-        self._at_a_stage |= {one.task.id: "slim" for one, outcome, _ in planned if outcome.stage is Stage.SLIM}
         self._write(what, (_deletion(*one) for one in planned), lasting=True)
 
     def before_stage(self, planned: Sequence[tuple[Task, TaskOutcome, Sequence[str], Sequence[str]]]) -> None:
@@ -259,7 +256,7 @@ def _deletion(deletion: Deletion, outcome: TaskOutcome, why: Sequence[str]) -> d
         "why": why,
     }
     return _line(
-        "slim" if outcome.stage is Stage.SLIM else "delete",
+        "delete",
         task=task.id,
         **cleaned(shown),
         project_id=task.project,
