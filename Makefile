@@ -180,10 +180,12 @@ man: $(INSTALLED) ## write the man page, cleanup_job/cli/clearml-cleanup.1
 	@mv .venv/man.1 cleanup_job/cli/clearml-cleanup.1
 	@echo "man page: man cleanup_job/cli/clearml-cleanup.1"
 
-docs: $(INSTALLED) man ## write docs/settings.md, the man page and the README's pictures
+docs: $(INSTALLED) man ## write docs/settings.md, the schema of policies, the man page and the README's pictures
 	@echo "== docs"
 	@$(BIN)/python docs/generate_settings.py > .venv/settings.md
 	@mv .venv/settings.md docs/settings.md
+	@$(BIN)/python docs/generate_policies_schema.py > .venv/policies.schema.json
+	@mv .venv/policies.schema.json docs/policies.schema.json
 	@$(BIN)/python docs/generate_picture.py docs
 	@$(BIN)/python docs/generate_page_picture.py docs/report.png
 	@echo "docs: written"

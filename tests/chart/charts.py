@@ -81,10 +81,9 @@ def at(item: Any, path: str) -> Any:
 
 
 def variables(objects: Iterable[Object]) -> dict[str, str]:
-    """The variables of the ConfigMap; the other one is the dashboard."""
-    data: dict[str, str] = one("ConfigMap", [item for item in objects if not item["metadata"]["name"].endswith("-dashboard")])[
-        "data"
-    ]
+    """The variables of the ConfigMap; the others are the dashboard and the file with policies."""
+    others = ("-dashboard", "-policies")
+    data: dict[str, str] = one("ConfigMap", [item for item in objects if not item["metadata"]["name"].endswith(others)])["data"]
     return data
 
 

@@ -12,7 +12,7 @@ from tests.chart.charts import CONTAINER, ENOUGH, IN_EARNEST, POD, SANDBOX, at, 
 
 KEYS = {"CLEARML_API_ACCESS_KEY": "key", "CLEARML_API_SECRET_KEY": "secret"}
 SET_BY_THE_CHART = {"files_url_prefixes", "lease", "lease_namespace", "cronjob", "release", "job", "job_uid", "shards", "shard"}
-OF_OTHERS = {"Connection", "Sweep", "ClearML task", "Metrics", "Messages"}
+OF_OTHERS = {"Connection", "Sweep", "ClearML task", "Metrics", "Messages", "Policies"}
 OF_A_PASS = [name for name, entry in TABLE.items() if entry.heading not in OF_OTHERS]
 UNDER_CLEANUP = [name for name in OF_A_PASS if name not in SET_BY_THE_CHART]
 

@@ -230,8 +230,8 @@ WITHOUT = [
     ("lease.enabled", False, "Lease"),
     ("lease.create", True, "Lease"),
 ]
-ELSEWHERE = ("cleanup.", "sweep.", "metrics.", "notify.")
-"""tests/chart/test_settings.py, test_sweep.py and test_metrics.py have these."""
+ELSEWHERE = ("cleanup.", "sweep.", "metrics.", "notify.", "polic", "existingPolicies")
+"""tests/chart/test_settings.py, test_sweep.py, test_metrics.py, test_messages.py and test_policies.py have these."""
 
 
 def named(table: list[Any], index: int) -> list[Any]:

@@ -23,6 +23,7 @@ import yaml
 
 from cleanup_job.cli import installed_release
 from cleanup_job.cli import main as command_line
+from cleanup_job.settings.policy_file import read
 from clearml_sandbox.server import Sandbox
 from tests.chart.charts import CHART, CONTAINER, ENOUGH, Object, at, merged, nested, one, render
 from tests.guides import helm_lines
@@ -83,9 +84,13 @@ class Player:
         assert block.language in kinds, f"{block}: nothing is known of blocks of {block.language or 'no language'}"
         kinds[block.language](block)
 
-    # -- YAML: values of the chart, or objects of the cluster
+    # -- YAML: values of the chart, objects of the cluster, or a file with policies
     def _yaml(self, block: Block) -> None:
         assert block.title, f"{block}: its first line is not the name of a file"
+        if block.title.startswith("policies"):
+            (self.folder / block.title).write_text(block.text, encoding="utf-8")
+            assert read(self.folder / block.title).policies
+            return
         documents = list(yaml.safe_load_all(block.text))
         if "kind" not in documents[0]:
             (values,) = documents
@@ -230,9 +235,18 @@ class Player:
         assert found.namespace == namespace, f"{name} is in namespace {found.namespace}, not {namespace}"
         return found
 
+    def _variables(self, release: Release) -> dict[str, str]:
+        """The variables of its pods; a file with policies is in the reader's folder, as what every volume has is."""
+        found = [item for item in release.objects if item["metadata"]["name"] == f"{release.name}-policies"]
+        if not found:
+            return release.variables
+        file = self.folder / found[0]["metadata"]["name"]
+        file.write_text(found[0]["data"]["policies.yaml"], encoding="utf-8")
+        return release.variables | {"CLEANUP_POLICIES": str(file)}
+
     def _helm_test(self, release: Release) -> None:
         container = one("Pod", release.objects)["spec"]["containers"][0]
-        self._pass(f"helm test {release.name}", container["args"], release.variables)
+        self._pass(f"helm test {release.name}", container["args"], self._variables(release))
 
     # -- kubectl
     def _kubectl(self, words: tuple[str, ...]) -> str:
@@ -301,7 +315,7 @@ class Player:
         (job,) = (arguments[1] for method, arguments, _ in cluster.asked if method == "create_namespaced_job")
         container = job["spec"]["template"]["spec"]["containers"][0]
         arguments = [self._mounted(word, container) for word in container.get("args") or []]
-        output = self._pass(f"clearml-cleanup {' '.join(words)}", arguments, release.variables)
+        output = self._pass(f"clearml-cleanup {' '.join(words)}", arguments, self._variables(release))
         self.jobs.append((job["metadata"]["name"], self.steps[-1]))
         return output
 
@@ -341,7 +355,9 @@ class Player:
         release = self.releases[name]
         minute = 29731320 + len(self.jobs)
         self._pass(
-            f"the schedule of {name}", at(one("CronJob", release.objects), CONTAINER).get("args") or [], release.variables
+            f"the schedule of {name}",
+            at(one("CronJob", release.objects), CONTAINER).get("args") or [],
+            self._variables(release),
         )
         self.jobs.append((f"{name}-{minute}", self.steps[-1]))
         return self.steps[-1]

@@ -1,6 +1,5 @@
 """What `explain` says a pass would do with a task is what a whole pass does with it."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest

@@ -137,15 +137,18 @@ class Lifecycle:
         if policy is None or after is None or since is None or not is_plausible(since):
             return None
         moment = self._wished(task, policy, since, since + after) + _SOON
-        if stage is not Stage.ARCHIVE:
-            moment = max([moment, *(since + (self.now - floor) + _SOON for floor in self.floors_of(task))])
-        if stage is Stage.DELETE:
-            grace = max(policy.archived_for, self.archived_for)
-            archived_at = self.archived_at(task)
-            if grace and task.archived and (archived_at is None or not is_plausible(archived_at)):
-                return None
-            moment = max(moment, archived_at + grace) if grace and archived_at is not None else moment
-        return moment
+        if stage is Stage.ARCHIVE:
+            return moment
+        moment = max([moment, *(since + (self.now - floor) + _SOON for floor in self.floors_of(task))])
+        return moment if stage is Stage.SLIM else self._after_grace(task, policy, moment)
+
+    def _after_grace(self, task: Task, policy: LifecyclePolicy, moment: datetime) -> datetime | None:
+        """A moment, or the later one at which the task has been in the archive for long enough; None if that can't be known."""
+        grace = max(policy.archived_for, self.archived_for)
+        if not grace or not task.archived:
+            return moment
+        archived_at = self.archived_at(task)
+        return max(moment, archived_at + grace) if archived_at is not None and is_plausible(archived_at) else None
 
     def floors_of(self, task: Task) -> list[datetime]:
         """The moments of the settings from before which its age has to count for it to be slimmed or deleted."""
@@ -202,10 +205,13 @@ class Lifecycle:
         if stage is Stage.DELETE:
             return task.archived and (self.slims or task.status == DRAFT)
         slim = policy.slim
-        if slim is None or not self.slims or task.status not in ENDED or not (task.archived or slim.also_not_archived):
-            return False
-        slimmed = Marks.of(task.tags).slimmed
-        return slimmed is None or (task.active is not None and task.active >= ends(slimmed))
+        return (
+            slim is not None
+            and self.slims
+            and task.status in ENDED
+            and (task.archived or slim.also_not_archived)
+            and _is_whole(task)
+        )
 
     # -- what is to be done
     def coming(self, task: Task) -> list[tuple[datetime, Stage]]:
@@ -279,6 +285,12 @@ class Lifecycle:
             new.append(tag(ARCHIVED, task.last_change.date()))
             old += _named(task, ARCHIVED)
         return _change(task, new, old)
+
+
+def _is_whole(task: Task) -> bool:
+    """Whether it was not slimmed yet, or ran again since then."""
+    slimmed = Marks.of(task.tags).slimmed
+    return slimmed is None or (task.active is not None and task.active >= ends(slimmed))
 
 
 def _named(task: Task, name: str) -> list[str]:

@@ -100,7 +100,7 @@ def _marks(some: tuple[str, ...]) -> Marks:
 
 
 def _lifetime(text: str) -> timedelta:
-    """What ``ttl=`` says. Zero is none: it means "for ever" in other programs."""
+    """What ``ttl=`` says. Zero is none: in other programs it means "without an end"."""
     found = duration(text)
     if not found:
         raise ValueError(text)
