@@ -112,7 +112,7 @@ def lives(draw: st.DrawFn) -> World:
 @given(lives())
 def test_nights_do_what_was_forecast(nights: Nights, sandbox: Sandbox, world: World) -> None:
     nights.load(world, POLICIES)
-    found = Reading.of(sandbox, at=FIRST, policies=nights.file).forecast(DAYS)
+    found = Reading.of(sandbox, at=FIRST, policies=str(nights.file)).forecast(DAYS)
     forecast = {(stage, day): one.tasks for stage in Stage for day, one in found.by_day(stage).items()}
     done: Counter[tuple[Stage, int]] = Counter()
     for day in range(DAYS + 1):
