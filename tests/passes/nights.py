@@ -26,11 +26,6 @@ class Nights:
         self.now = FIRST
         self.file = folder / "policies.yaml"
 
-    @property
-    def file(self) -> str:
-        """The path of the policies."""
-        return str(self._file)
-
     def world(self) -> World:
         """A world as of the first night."""
         return World(FIRST)
