@@ -81,7 +81,7 @@ def load(path: Path) -> Loaded:
 @cache
 def _parsed(content: bytes) -> PolicyDocument:
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode()
         _refuse_aliases(text)
         node = yaml.compose(text, Loader=_Loader)
         if unclear := "\n".join(_unclear(node)):
