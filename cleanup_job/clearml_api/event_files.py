@@ -60,7 +60,7 @@ def uris(
     owners: Sequence[str],
     *,
     of_models: bool = False,
-    kinds: Sequence[Kind] = (PLOTS, IMAGES),
+    kinds: Sequence[Kind] = (),
 ) -> Iterator[tuple[str, Found]]:
     """Each file that events name, with the task or model it belongs to; and each owner whose events can't be read.
 
@@ -69,7 +69,7 @@ def uris(
         capabilities: What that server supports.
         owners: Ids of tasks, or of models.
         of_models: Whether they are models.
-        kinds: Which events are wanted.
+        kinds: Which events are wanted; none: all that have files.
 
     Raises:
         AnswerError: one of the owners does not exist (any more): subcode 101, for a model 201.
@@ -77,7 +77,7 @@ def uris(
     """
     reader = _Reader(Pages(ask, of_models), capabilities)
     # One after the other, so that a server which lacks the call is asked for it once.
-    asked = {kind: reader.may_have(kind, owners) for kind in kinds}
+    asked = {kind: reader.may_have(kind, owners) for kind in kinds or (PLOTS, IMAGES)}
     having = [partial(reader.having, kind, some) for kind, some in asked.items() if some]
     titles = dict(in_parallel(having, len(having)))
     plots = [partial(reader.plots, some) for some in _together(titles.get(PLOTS, {}))]

@@ -35,7 +35,7 @@ ENDINGS = (".html", ".json")
 def _is_of_usage(entry: Entry) -> bool:
     """Whether it says which server to read and how, which stores to list, or what a pass may delete."""
     return (
-        entry.group == "filters"
+        entry.group in {"filters", "policies"}
         or entry.name == "sweep_stores"
         or (entry.sweeps and entry.group in {"connection", "files", "run"})
     )
@@ -111,6 +111,7 @@ def _new_report(settings: Settings) -> UsageReport:
         datetime.now(UTC),
         force_delete=settings.filters.force_delete,
         threshold_days=settings.filters.delete_threshold_days,
+        has_policies=settings.policies.policies is not None,
         web=settings.connection.web_host or "",
     )
 

@@ -56,7 +56,8 @@ class ArchiveNeeds:
         held = use.held()
         if self.dry_run:
             self._kept.update(held)
-        return held
+        wanted = {task.id for task in tasks}
+        return {task: kept for task, kept in held.items() if task in wanted}
 
     def _is_due(self, task: Task) -> bool:
         """Whether its policy archives a task now, if nothing needs it."""

@@ -41,3 +41,9 @@ def policy_of(settings: Settings, storage: Storage, rules: Rules, projects: Mapp
         shared=shared_folders(projects.values()),
         keep_model_tags=frozenset(related_of(settings).keep_model_tags),
     )
+
+
+def must_exist(settings: Settings) -> tuple[str, ...]:
+    """The projects that policies name, without which they can't be read."""
+    document = settings.policies.document
+    return tuple(document.must_exist()) if document is not None else ()

@@ -1,6 +1,6 @@
 """One pass: read the claims, then select window by window, plan, delete files, delete records, report.
 
-    settings -> claims -> select, newest first -> plan -> look again -> delete files -> delete records -> report
+    settings -> claims -> select, newest first -> plan -> look again -> delete files -> delete records -> policies -> report
 
 While one window is worked on in batches, the next one is read. Each batch is read, checked again, and deleted: files first,
 records last. A record that is there says that there may be files, so the next pass finds the rest, no matter what interrupted
@@ -17,7 +17,7 @@ from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes.archive_needs import ArchiveNeeds
 from cleanup_job.passes.auditing import Auditing
 from cleanup_job.passes.batch import Batches
-from cleanup_job.passes.by_settings import claim_index, policy_of, related_of
+from cleanup_job.passes.by_settings import claim_index, must_exist, policy_of, related_of
 from cleanup_job.passes.claim_index import ClaimIndex
 from cleanup_job.passes.file_results import FileResults
 from cleanup_job.passes.left_out import note_left_out
@@ -43,7 +43,8 @@ from cleanup_job.planning import contradictions
 from cleanup_job.planning.backlog import Backlog
 from cleanup_job.planning.deleted_so_far import DeletedSoFar
 from cleanup_job.planning.filters import needed_by
-from cleanup_job.planning.outcome import Reason, Report, TaskOutcome
+from cleanup_job.planning.lifecycle.fate import Lifecycle
+from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.outcome_builder import OutcomeBuilder
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.plan import Kept
@@ -87,8 +88,7 @@ class Pass:
         self._report = report
         self._observers = Observers(observer)
         self._deleted = DeletedSoFar()
-        self._unreadable: set[TaskId] = set()
-        """Tasks of which it was said that they can't be read."""
+        self._told: set[TaskId] = set()  # those that can't be read, and in a dry run deleted steps: policies leave these
         self._stop = stop
         self._began = time.monotonic()
         self._rate = Rate(settings.limits.tasks_per_second(settings.run.shards))
@@ -118,13 +118,14 @@ class Pass:
         with self._phases.phase("select"):
             names = self._server.projects()
             if self._settings.run.dry_run:
-                self._warn_of_stores()
+                for warning in self._storage.check():  # what would make a real pass fail
+                    self._warn(warning)
             rules = self._rules(names)
             found = self._count(rules, self._claims)
         counted = None if found is None else found.tasks
         refused = refusal(self._settings.limits, found, names)
-        if refused is not None and found is not None and not self._settings.run.dry_run:
-            self._report.selected = self._report.left = found.tasks + found.staged
+        if refused is not None and not self._settings.run.dry_run:
+            self._report.selected = self._report.left = found.tasks + found.staged if found is not None else 0
             self._report.counted = True
             raise refused
         stream = self._stream(rules, self._claims, names, counted)
@@ -132,23 +133,15 @@ class Pass:
         self._note_what_is_left(stream, rules, counted)
         if stream.error is not None:
             raise stream.error
-        if stream.selected and self._settings.related.delete_empty_projects and not self._stop.reason:
+        if stream.selected:
             self._delete_emptied_projects(stream.touched, names)
-        stages = self._do_stages(rules, names, stream.backlog, budget)
-        if stream.selected or (stages is not None and stages.found):
-            for warning in self._storage.warnings():
-                self._warn(warning)
-        if stages is not None and stages.error is not None:
-            raise stages.error
+        changed = self._do_stages(rules, names, stream.backlog, budget)
+        for warning in self._storage.warnings() if stream.selected or changed else ():
+            self._warn(warning)
         if refused is not None:
             raise refused
 
     # -- select
-    def _warn_of_stores(self) -> None:
-        """In a dry run: what would make a real pass fail."""
-        for warning in self._storage.check():
-            self._warn(warning)
-
     def _rules(self, projects: dict[str, str]) -> Rules:
         server, report = self._server, self._report
         if self._settings.policies.document is not None:
@@ -268,12 +261,11 @@ class Pass:
         if self._settings.run.dry_run and not self._settings.run.shard:
             note_left_out(report, self._server, rules, self._time_to_stop, self._warn)
 
-    # -- policies
-    def _do_stages(self, rules: Rules, names: Mapping[str, str], backlog: Backlog, budget: int) -> Stages | None:
-        """What policies do beside deleting; None if there are none."""
+    def _do_stages(self, rules: Rules, names: Mapping[str, str], backlog: Backlog, budget: int) -> int:
+        """Do what policies do beside deleting; gives the number of tasks that were found for it."""
         lifecycle, run = rules.lifecycle, self._settings.run
         if lifecycle is None:
-            return None
+            return 0
         outcomes = OutcomeBuilder(names, rules.rule_of, run.dry_run, rules.policy_of)
         others = Others(self._server, rules, self._split)
         stages = Stages(
@@ -285,10 +277,10 @@ class Pass:
                 self._server, rules, self._split, others, related_of(self._settings).keep_model_tags, run.dry_run
             ),
             changes=TaskChanges(self._split, outcomes, lifecycle, run.dry_run, self._audit),
-            slimming=cache(lambda: self._slimming(rules, names, backlog, outcomes)),
+            slimming=cache(lambda: self._slimming(rules, lifecycle, names, backlog, outcomes)),
             outcomes=outcomes,
             note=self._note,
-            told=self._unreadable,
+            told=self._told,
             stop=self._stop.ask,
             stopped=self._time_to_stop,
             go_on=self._stop.go_on,
@@ -301,16 +293,17 @@ class Pass:
             stages.run()
         report = self._report
         report.selected, report.left = report.selected + stages.found, report.left + stages.left
-        report.left_is_least = report.left_is_least or not stages.ended
+        report.left_is_least |= not stages.ended
         if report.unfinished:
             report.stopped_by = self._stop.reason or report.stopped_by or StopReason.MAX_TASKS
-        return stages
+        if stages.error is not None:
+            raise stages.error
+        return stages.found
 
-    def _slimming(self, rules: Rules, names: Mapping[str, str], backlog: Backlog, outcomes: OutcomeBuilder) -> Slimming:
-        """What slims tasks: made for the first one, since it has to know what other records need."""
-        if rules.lifecycle is None:
-            message = "slimming without policies"
-            raise RuntimeError(message)
+    def _slimming(
+        self, rules: Rules, lifecycle: Lifecycle, names: Mapping[str, str], backlog: Backlog, outcomes: OutcomeBuilder
+    ) -> Slimming:
+        """What slims tasks; it has to know what other records need."""
         self._claims.read()
         if self._time_to_stop():  # what others need may not be known in full
             raise StoppedError(StopReason.SIGTERM.text)
@@ -318,7 +311,7 @@ class Pass:
         return Slimming(
             storage=self._storage,
             policy=policy,
-            lifecycle=rules.lifecycle,
+            lifecycle=lifecycle,
             planner=self._planner(policy, self._claims, backlog),
             outcomes=outcomes,
             split=self._split,
@@ -376,13 +369,13 @@ class Pass:
         return bool(self._stop.reason)
 
     def _delete_emptied_projects(self, touched: Collection[str], names: Mapping[str, str]) -> None:
-        """Delete the projects that this pass emptied."""
-        policies = self._settings.policies.document
-        must_exist = policies.must_exist() if policies is not None else ()
+        """Delete the projects that this pass emptied, if that is wanted and the pass does not end."""
+        if not self._settings.related.delete_empty_projects or self._stop.reason:
+            return
         deletion = ProjectDeletion(
             server=self._server,
             dry_run=self._settings.run.dry_run,
-            needed_by=lambda without: needed_by(self._settings.filters, names, without, must_exist),
+            needed_by=lambda without: needed_by(self._settings.filters, names, without, must_exist(self._settings)),
             warn=self._warn,
             audit=self._audit,
         )
@@ -397,7 +390,8 @@ class Pass:
         self._observers.warning(text)
 
     def _note(self, outcome: TaskOutcome) -> None:
-        if outcome.reason is Reason.UNREADABLE:
-            self._unreadable.add(outcome.task)
+        would_go_with_steps = outcome.verdict is Verdict.WOULD_DELETE and self._settings.filters.include_pipeline_steps
+        if outcome.reason is Reason.UNREADABLE or would_go_with_steps:
+            self._told.add(outcome.task)
         self._report.add(outcome)
         self._observers.outcome(outcome)

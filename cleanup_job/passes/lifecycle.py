@@ -76,7 +76,7 @@ class Stages:
     note: Callable[[TaskOutcome], None]
     """Gets what became of each task with which something was to be done."""
     told: Container[TaskId]
-    """Tasks of which it was said before that they can't be read."""
+    """Tasks of which it was said before what becomes of them: nothing more is done with these."""
     stop: Callable[[StopReason], None]
     """Asks the pass to end."""
     stopped: Callable[[], bool]
@@ -123,36 +123,38 @@ class Stages:
     # -- judging
     def _judge(self, record: Task | Unreadable) -> None:
         """Find out what is to be done with a task, and why a task is kept with which something would be."""
+        if record.id in self.told:
+            return
         if isinstance(record, Unreadable):
-            if record.id and record.field != NOT_THERE and record.id not in self.told and record.id not in self._reported:
-                self.note(self.outcomes.kept(unreadable(record, record.field)))
-            self._reported.add(record.id)
+            self._note_unreadable(record)
             return
         step = self.rules.step(record)
-        if step is not None and step.stage is not None:
-            self.found += 1
-        elif (kept := self._kept(record)) is not None:
-            self.note(self.outcomes.kept(kept))
-        if step is None:
-            return
-        if step.is_now and sum(one.is_now for _, one in self._chunk) >= self.budget:
-            self.left += 1
+        if step is None or step.stage is None:
+            self._note_kept(record)
         else:
+            self.found += 1
+        if step is not None and step.is_now and sum(one.is_now for _, one in self._chunk) >= self.budget:
+            self.left += 1
+        elif step is not None:
             self._chunk.append((record, step))
 
-    def _kept(self, task: Task) -> Kept | None:
-        """A task with which its policy would do something by now, or announce it, if nothing kept it.
+    def _note_unreadable(self, record: Unreadable) -> None:
+        if record.id and record.field != NOT_THERE and record.id not in self._reported:
+            self.note(self.outcomes.kept(unreadable(record, record.field)))
+        self._reported.add(record.id)
+
+    def _note_kept(self, task: Task) -> None:
+        """Report a task with which its policy would do something by now, or announce it, if nothing kept it.
 
         What is kept from its deletion was reported by then, and so was all that was chosen.
         """
         rules, lifecycle = self.rules, self.rules.lifecycle
         if lifecycle is None or rules.chosen is not None or not rules.has_policies(task) or rules.allows_as_step_too(task):
-            return None
+            return
         why = rules.keeps(task)
-        is_restored = lifecycle.is_restored(task)
-        if not (why or is_restored) or not lifecycle.is_near(task):
-            return None
-        return Kept(task, Reason.KEEP_RULE, why) if why else Kept(task, Reason.RESTORED, RESTORED)
+        kept = Kept(task, Reason.KEEP_RULE, why) if why else Kept(task, Reason.RESTORED, RESTORED)
+        if (why or lifecycle.is_restored(task)) and lifecycle.is_near(task):
+            self.note(self.outcomes.kept(kept))
 
     # -- working
     def _work_on_chunk(self) -> None:
@@ -161,25 +163,27 @@ class Stages:
         if not chunk:
             return
         outcomes: list[TaskOutcome] = []
-        error: Exception | None = None
-        reason = Reason.RECORD_ERROR
         try:
             self._work_on(chunk, outcomes)
         except (LeaseHeldError, StoppedError):  # the next pass finds what is left of them
             self.left += sum(step.stage is not None for _, step in _without(chunk, outcomes))
-        except AnswerError as found:
-            error = found
-        except CleanupError as found:
-            error, reason = found, Reason.NOT_AUDITED if isinstance(found, AuditError) else Reason.UNREACHABLE
-        if error is not None:
-            some = _without(chunk, outcomes)
-            outcomes += [self.outcomes.of(task, Verdict.FAILED, reason, str(error), stage=step.stage) for task, step in some]
+        except CleanupError as error:
+            outcomes += self._failed(_without(chunk, outcomes), error)
+            if not isinstance(error, AnswerError):  # which is about these tasks alone
+                raise
+        finally:
+            self._note_all(chunk, outcomes)
+
+    def _failed(self, chunk: Steps, error: CleanupError) -> list[TaskOutcome]:
+        reason = Reason.RECORD_ERROR if isinstance(error, AnswerError) else Reason.UNREACHABLE
+        reason = Reason.NOT_AUDITED if isinstance(error, AuditError) else reason
+        return [self.outcomes.of(task, Verdict.FAILED, reason, str(error), stage=step.stage) for task, step in chunk]
+
+    def _note_all(self, chunk: Steps, outcomes: Iterable[TaskOutcome]) -> None:
         digests = {task.id: step.digest(task) for task, step in chunk}
         for outcome in outcomes:
             self.budget -= outcome.verdict in CHANGED_NOW
             self.note(replace(outcome, digest=digests[outcome.task]) if outcome.verdict in STAGED else outcome)
-        if reason is not Reason.RECORD_ERROR and isinstance(error, CleanupError):
-            raise error
 
     def _wait(self) -> None:
         """Wait until the rate allows more; a pass that has to end does not wait, and does nothing more."""
@@ -195,15 +199,15 @@ class Stages:
         self.rate.began(len(chunk))
         with self.phases.phase("plan"):
             steps = self._look_again(chunk, outcomes)
-            held = self.needs.find([task for task, step in steps if step.stage is Stage.ARCHIVE and step.is_now])
-        outcomes += [self.outcomes.kept(held[task.id]) for task, _ in steps if task.id in held]
+            held = self.needs.find([task for task, _ in _now(steps, Stage.ARCHIVE)])
+        outcomes += [self.outcomes.kept(kept) for kept in held.values()]
         ready = [(task, step) for task, step in steps if task.id not in held]
         self.go_on()
         with self.phases.phase("records"):
             outcomes += self.changes.put_right([one for one in ready if one[1].stage is None])
             outcomes += self.changes.announce([one for one in ready if one[1].announced is not None])
-            outcomes += self.changes.archive([one for one in ready if one[1].stage is Stage.ARCHIVE and one[1].is_now])
-        if slims := [one for one in ready if one[1].stage is Stage.SLIM and one[1].is_now]:
+            outcomes += self.changes.archive(_now(ready, Stage.ARCHIVE))
+        if slims := _now(ready, Stage.SLIM):
             self.slimming().slim(slims, outcomes)
 
     def _look_again(self, chunk: Steps, outcomes: list[TaskOutcome]) -> list[tuple[Task, Step]]:
@@ -231,6 +235,11 @@ class Stages:
             if any(gone):
                 return self.outcomes.gone_already(task)
         return self.outcomes.kept(Kept(task, Reason.CHANGED, CHANGED))
+
+
+def _now(steps: Steps, stage: Stage) -> list[tuple[Task, Step]]:
+    """Those for which a stage itself comes now."""
+    return [(task, step) for task, step in steps if step.stage is stage and step.is_now]
 
 
 def _without(chunk: Steps, outcomes: Iterable[TaskOutcome]) -> list[tuple[Task, Step]]:

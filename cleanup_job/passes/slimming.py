@@ -197,9 +197,8 @@ class Slimming:
         records = SlimmedRecords(self.split, self.lifecycle)
         with self.phases.phase("records"):
             errors = records.tag_before(plans)
-        for plan in plans:
-            if error := errors.get(plan.task.id):
-                done.append(self._outcome(plan.task, Verdict.FAILED, Reason.RECORD_ERROR, error))
+        untouched = [plan.task for plan in plans if plan.task.id in errors]
+        done += [self._outcome(task, Verdict.FAILED, Reason.RECORD_ERROR, errors[task.id]) for task in untouched]
         left = [plan for plan in plans if plan.task.id not in errors]
         with self.phases.phase("files"):
             removed = self.storage.delete((file for plan in left for file in plan.files), ())

@@ -107,7 +107,7 @@ class TaskChanges:
         return self.outcomes.of(task, verdict, stage=step.stage, due=due, digest=step.digest(task))
 
     def _not_done(self, task: Task, step: Step, why: NotDone | Exception, before: str = "") -> TaskOutcome:
-        """What became of a task that was not changed, or not in full: it is no failure if it is gone, or not ours."""
+        """What became of a task that was not changed, or not in full: one that is gone, or not ours, has not failed."""
         status = why.status if isinstance(why, NotDone | AnswerError) else 0
         if self._is_gone(task.id, why):
             return self.outcomes.gone_already(task)
@@ -137,7 +137,8 @@ def _grouped(pairs: Iterable[tuple[Key, TaskId]]) -> dict[Key, list[TaskId]]:
 
 def _why(step: Step) -> str:
     """The rule by which a stage comes, for the audit log."""
-    return f"policy {step.policy.name!r} wants the stage {step.stage} from {step.due} on"
+    since = f" at {step.due:%Y-%m-%d %H:%M} UTC" if step.due is not None else ""
+    return f"reaches the stage {step.stage} of policy {step.policy.name!r}{since}"
 
 
 def _archive(server: Server, tasks: Sequence[TaskId], *, message: str) -> dict[TaskId, NotDone]:

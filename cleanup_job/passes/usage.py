@@ -105,7 +105,7 @@ class Survey:
         """
         found = rules_now(self._server, self._settings, self._warn)
         self.usage.now, self.projects = found.now, dict(found.projects)
-        self._rules = (found.rules,) if found.rules.force_delete else (found.rules, replace(found.rules, force_delete=True))
+        self._rules = (found.rules,) if found.rules.force_delete else (found.rules, _with_force(found.rules))
         self.users = self._users()
         claimed = claimed_tasks(self._server) if self._places else set()
         for storage, place in self._places:
@@ -164,6 +164,8 @@ class Survey:
             for found in chunk:
                 owner = self._owner(found)
                 self.usage.add_task(owner)
+                if isinstance(found, Detail) and any(owner.slimmed):
+                    self.usage.add_slimmed(owner, [_slimmed(found, rules) for rules in self._rules])
                 for kind, space in self._recorded(found, models.get(owner.id, ())).items():
                     self.usage.add(owner, kind, space)
             count += len(chunk)
@@ -182,6 +184,21 @@ class Survey:
 
     def _owner(self, found: Detail | Unreadable) -> Owner:
         return Owner.of(_task(found), self._rules, self.usage.now)
+
+
+def _with_force(rules: Rules) -> Rules:
+    life = rules.lifecycle
+    return replace(rules, force_delete=True, lifecycle=life and replace(life, slims=True))
+
+
+def _slimmed(found: Detail, rules: Rules) -> Space:
+    """The artifacts in a task's own folder that slimming removes: of all else that it removes, no record has the size."""
+    policy, space = rules.lifecycle.file.of(found.task) if rules.lifecycle is not None else None, Space()
+    for one in found.artifacts:
+        is_own = one.mode == "output" and found.task.id in task_ids_in(one.uri)
+        if is_own and policy is not None and policy.slim is not None and policy.slim.removes_artifact(one.key):
+            space.add_file(one.size)
+    return space
 
 
 def _task(found: Detail | Unreadable) -> Task | Unreadable:

@@ -29,7 +29,7 @@ class Outlook:
     left_out: bool = False
     """Whether the settings leave it out: policies change nothing of it."""
     keep_rules: tuple[str, ...] = ()
-    """What the policy keeps, as it stands in the file."""
+    """What the policy keeps, by its rules in words."""
     wishes: tuple[str, ...] = ()
     """What its owner asks for with tags, in words."""
     notice: timedelta = timedelta()

@@ -5,13 +5,15 @@ Every sum is made while records and listings stream past, so their size does not
 
 import heapq
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import groupby, product
 from typing import Self, TypeVar
 
+from cleanup_job.planning.course import course
 from cleanup_job.planning.due import due
+from cleanup_job.planning.lifecycle.policy import Stage
 from cleanup_job.planning.orphans import Entry, folder_of
 from cleanup_job.planning.paths import KINDS, TaskFolder, TaskId
 from cleanup_job.planning.records import Task, Unreadable
@@ -88,14 +90,25 @@ class Owner:
     """The moment from which its age counts."""
     due: tuple[datetime | None, ...]
     """For each of the rules that are looked at when they let it be deleted; None: never."""
+    slimmed: tuple[datetime | None, ...] = ()
+    """With policies: the same of when it is slimmed."""
 
     @classmethod
     def of(cls, task: Task | Unreadable, rules: Iterable[Rules], now: datetime) -> Self:
         """From a record. One that can't be read belongs to no user, has no age and is never due."""
         if isinstance(task, Unreadable):
             return cls(task.id, task.name, task.project, "", UNREADABLE, archived=False, active=None, due=())
-        moments = tuple(due(some, task, now) for some in rules)
-        return cls(task.id, task.name, task.project, task.user, task.status, task.archived, task.active, moments)
+        moments = [_moments(some, task, now) for some in rules]
+        deleted, slimmed = tuple(one for one, _ in moments), tuple(one for _, one in moments)
+        return cls(task.id, task.name, task.project, task.user, task.status, task.archived, task.active, deleted, slimmed)
+
+
+def _moments(rules: Rules, task: Task, now: datetime) -> tuple[datetime | None, datetime | None]:
+    """When a task is deleted, and when it is slimmed; with policies, passes do their work each night until then."""
+    if rules.lifecycle is None:
+        return due(rules, task, now), None
+    found = {event.stage: event.when for event in course(rules, task, now)}
+    return found.get(Stage.DELETE), found.get(Stage.SLIM)
 
 
 @dataclass(slots=True)
@@ -159,6 +172,8 @@ class Usage:
     archived: dict[bool | None, Space] = field(default_factory=dict)
     frees: dict[tuple[int, int], Space] = field(default_factory=dict)
     """What may be deleted by each of the rules, in each of so many days from now."""
+    slims: dict[tuple[int, int], Space] = field(default_factory=dict)
+    """With policies: the artifacts, by name, of tasks that are slimmed and not deleted by each of these days."""
     stores: dict[str, Space] = field(default_factory=dict)
     """What was listed in each store."""
     largest: Largest = field(default_factory=Largest)
@@ -193,6 +208,13 @@ class Usage:
         self._count(owner, space, with_task=kind in WITH_THEIR_TASK)
         if owner is not None:
             self.largest.add(owner, space)
+
+    def add_slimmed(self, owner: Owner, artifacts: Iterable[Space]) -> None:
+        """Count in a task with the artifacts that slimming removes by each of the rules; each task once."""
+        for (rules, space), days in product(enumerate(artifacts), HORIZONS):
+            end, when, gone = self.now + timedelta(days=days), owner.slimmed[rules], owner.due[rules]
+            if when is not None and when <= end and (gone is None or gone > end):
+                self.slims.setdefault((rules, days), Space()).add(replace(space, tasks=1))
 
     def _count(self, owner: Owner | None, space: Space, *, with_task: bool) -> None:
         self.users.setdefault(owner.user if owner else None, Space()).add(space)

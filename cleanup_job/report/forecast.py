@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cleanup_job.planning.forecast import Coming, Forecast
+from cleanup_job.planning.lifecycle.policy import Stage
 from cleanup_job.report.formatting import at_least, counted, plain
 
 ROWS = 31
@@ -18,6 +19,11 @@ ROWS = 31
 PROJECTS = 15
 """Projects with a row of their own: those with the most tasks. One more row has the sum of all others."""
 _BAR = 24
+_STACK = 14
+"""Columns of the bar of three stages."""
+_SIGNS = {Stage.ARCHIVE: ("░", "cyan"), Stage.SLIM: ("▒", "yellow"), Stage.DELETE: ("█", "red")}
+"""What the bar of three stages is made of."""
+_EACH_NIGHT = "Passes do their work each night: what is archived on one day can be deleted from the next day on."
 _NOT_COUNTED = (
     "What other tasks need is kept on its day, and is counted here all the same; steps that go with their controller without "
     "being archived are not. No record has the size of models, debug samples and plots."
@@ -25,26 +31,35 @@ _NOT_COUNTED = (
 
 
 def document(found: Forecast, projects: Mapping[str, str]) -> dict[str, Any]:
-    """The forecast as JSON: each day that has any tasks, with its projects."""
+    """The forecast as JSON: each day that has any tasks, with its projects. With policies, the other stages have the same."""
+    others = (Stage.ARCHIVE, Stage.SLIM) if found.has_policies else ()
+    return {
+        "from": found.now.astimezone(UTC).isoformat(timespec="seconds"),
+        "days": found.days,
+        **_series(found, Stage.DELETE, projects),
+        **{stage.value: _series(found, stage, projects) for stage in others},
+        "later": found.later,
+        "never": found.never,
+        "unreadable": found.unreadable,
+    }
+
+
+def _series(found: Forecast, stage: Stage, projects: Mapping[str, str]) -> dict[str, Any]:
+    """One stage as JSON."""
 
     def rows(day: int | None) -> list[dict[str, Any]]:
         return [
             {"project": projects.get(project, project), "project_id": project, **_numbers(one)}
-            for project, one in found.by_project(day).items()
+            for project, one in found.by_project(day, stage).items()
         ]
 
     return {
-        "from": found.now.astimezone(UTC).isoformat(timespec="seconds"),
-        "days": found.days,
-        **_numbers(found.total()),
+        **_numbers(found.total(stage)),
         "by_day": [
             {"date": found.date_of(day).isoformat(), **_numbers(one), "projects": rows(day)}
-            for day, one in found.by_day().items()
+            for day, one in found.by_day(stage).items()
         ],
         "by_project": rows(None),
-        "later": found.later,
-        "never": found.never,
-        "unreadable": found.unreadable,
     }
 
 
@@ -53,6 +68,9 @@ def render(found: Forecast, projects: Mapping[str, str], console: Console) -> No
 
     Only ``Text`` is printed, never markup: names come from the server.
     """
+    if found.has_policies:
+        _render_stages(found, projects, console)
+        return
     total = found.total()
     known = f" ({_bytes(total)})" if total.tasks else ""
     verb = "is" if total.tasks == 1 else "are"
@@ -64,6 +82,87 @@ def render(found: Forecast, projects: Mapping[str, str], console: Console) -> No
     for text in _rest(found):
         console.print(Text(text))
     console.print(Text(_NOT_COUNTED, "dim"))
+
+
+def _render_stages(found: Forecast, projects: Mapping[str, str], console: Console) -> None:
+    """The same for all stages, by policies."""
+    console.print(Text(f"What is due by the end of {found.date_of(found.days)} (UTC), if nothing changes:", "bold"))
+    for stage, words in ((Stage.ARCHIVE, "to archive"), (Stage.SLIM, "to slim"), (Stage.DELETE, "to delete")):
+        total = found.total(stage)
+        known = f" ({_bytes(total)})" if total.tasks and stage is not Stage.ARCHIVE else ""
+        console.print(
+            Text.assemble((f"{_SIGNS[stage][0]} ", _SIGNS[stage][1]), f"{counted(total.tasks, 'task')} {words}{known}")
+        )
+    if found.coming:
+        console.print(_stages_chart(found))
+        console.print(_stages_of_projects(found, projects))
+    for text in _rest(found):
+        console.print(Text(text))
+    console.print(Text(f"{_EACH_NIGHT} {_NOT_COUNTED}", "dim"))
+
+
+def _stages_table(first: str, *, bar: bool) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table.add_column(first, overflow="fold", min_width=12)
+    for stage in Stage:
+        table.add_column(stage.value, justify="right", no_wrap=True)
+    if bar:
+        table.add_column("", no_wrap=True, width=_STACK)
+    table.add_column("bytes known", justify="right", no_wrap=True)
+    return table
+
+
+def _stages_chart(found: Forecast) -> Table:
+    step = -(-(found.days + 1) // ROWS)
+    rows = {start: {stage: Coming() for stage in Stage} for start in range(0, found.days + 1, step)}
+    for stage in Stage:
+        for day, one in found.by_day(stage).items():
+            rows[day - day % step][stage].add(one)
+    largest = max(sum(one.tasks for one in row.values()) for row in rows.values())
+    table = _stages_table("day (UTC)" if step == 1 else f"{step} days from (UTC)", bar=True)
+    for start, row in rows.items():
+        if start == 0 or any(one.tasks for one in row.values()):
+            table.add_row(f"{found.date_of(start)}", *_counts(row), _stack(row, largest), _freed(row))
+    return table
+
+
+def _stack(row: Mapping[Stage, Coming], largest: int) -> Text:
+    """A bar with a part for each stage: one that has any task shows."""
+    text = Text()
+    for stage, one in row.items():
+        sign, colour = _SIGNS[stage]
+        text.append(sign * max(min(one.tasks, 1), one.tasks * (_STACK - 2) // max(1, largest)), colour)
+    return text
+
+
+def _counts(row: Mapping[Stage, Coming]) -> list[str]:
+    return [f"{one.tasks:,}" if one.tasks else "" for one in row.values()]
+
+
+def _freed(row: Mapping[Stage, Coming]) -> str:
+    freed = Coming()
+    for stage in (Stage.SLIM, Stage.DELETE):
+        freed.add(row[stage])
+    return _bytes(freed) if freed.tasks else "-"
+
+
+def _stages_of_projects(found: Forecast, projects: Mapping[str, str]) -> Table:
+    table = _stages_table("project", bar=False)
+    by_stage = {stage: found.by_project(stage=stage) for stage in Stage}
+    names = {
+        name: sum(some[name].tasks for some in by_stage.values() if name in some) for some in by_stage.values() for name in some
+    }
+    order = sorted(names, key=lambda name: (-names[name], name))
+    for name in order[:PROJECTS]:
+        row = {stage: some.get(name, Coming()) for stage, some in by_stage.items()}
+        table.add_row(Text(plain(projects.get(name, name)) or "(no project)"), *_counts(row), _freed(row))
+    if len(order) > PROJECTS:
+        rest = {stage: Coming() for stage in Stage}
+        for name in order[PROJECTS:]:
+            for stage, some in by_stage.items():
+                rest[stage].add(some.get(name, Coming()))
+        table.add_row(f"and {len(order) - PROJECTS:,} more", *_counts(rest), _freed(rest), style="dim")
+    return table
 
 
 def _numbers(one: Coming) -> dict[str, int]:
@@ -113,7 +212,8 @@ def _projects(found: Forecast, projects: Mapping[str, str]) -> Table:
 def _rest(found: Forecast) -> Iterator[str]:
     if found.later:
         yield f"{counted(found.later, 'task')} later."
+    task = "task" if found.has_policies else "archived task"
     if found.never:
-        yield f"{counted(found.never, 'archived task')} never: a rule keeps or leaves them out. `explain` says which one."
+        yield f"{counted(found.never, task)} never: a rule keeps or leaves them out. `explain` says which one."
     if found.unreadable:
-        yield f"{counted(found.unreadable, 'archived task')} can't be read, and will be kept."
+        yield f"{counted(found.unreadable, task)} can't be read, and will be kept."

@@ -34,6 +34,8 @@ class UsageReport:
     force_delete: bool
     """Whether the settings let tasks in any status be deleted."""
     threshold_days: float
+    has_policies: bool = False
+    """Whether policies decide what is freed."""
     web: str = ""
     """The web server's address, for links; empty if it is unknown."""
     usage: Usage = field(default_factory=lambda: Usage(datetime.now(UTC)))
@@ -127,12 +129,14 @@ def _task(row: Row, report: UsageReport) -> dict[str, Any]:
 
 def _frees(report: UsageReport) -> list[dict[str, Any]]:
     by = ((True, ""),) if report.force_delete else ((False, ", drafts only"), (True, ", CLEANUP_FORCE_DELETE=true"))
+    stages = (("", report.usage.frees), ("slim", report.usage.slims)) if report.has_policies else (("", report.usage.frees),)
     return [
         {
             "force_delete": force,
             "days": days,
-            "text": (f"in {days} days" if days else "now") + words,
-            **asdict(report.usage.frees.get((rules, days), Space())),
+            "text": f"{'artifacts by slimming ' if stage else ''}{f'in {days} days' if days else 'now'}{words}",
+            **({"stage": stage or "delete"} if report.has_policies else {}),
+            **asdict(sums.get((rules, days), Space())),
         }
-        for (rules, (force, words)), days in product(enumerate(by), HORIZONS)
+        for (stage, sums), (rules, (force, words)), days in product(stages, enumerate(by), HORIZONS)
     ]

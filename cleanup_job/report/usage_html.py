@@ -70,7 +70,7 @@ def _cards(document: Document) -> list[tuple[str, str]]:
         ("files", grouped(total["files"])),
         ("tasks", grouped(total["tasks"])),
     ]
-    now = [row for row in document["frees"] if not row["days"]]
+    now = [row for row in document["frees"] if not row["days"] and row.get("stage") != "slim"]
     found += [("of archived tasks", space(archived[True]) or "nothing")] if True in archived else []
     orphans = next((row for row in document["kinds"] if row["kind"] == Kind.ORPHANS), None)
     found += [("of orphans", space(orphans))] if orphans else []

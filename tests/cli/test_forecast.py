@@ -1,7 +1,8 @@
 """`clearml-cleanup forecast`: what will be due on which day."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,3 +86,69 @@ def test_a_server_with_nothing_to_come(sandbox: Sandbox, world: World, capsys: p
     sandbox.load(world.as_dict())
     assert main(["forecast"]) == 0
     assert capsys.readouterr().out.splitlines()[1].startswith("0 tasks are due by")
+
+
+# -- with policies
+POLICIES = """\
+policies:
+  - name: playground
+    match: {projects: [playground]}
+    keep: {tags: [gold]}
+    archive: {after: 14d}
+    slim: {after: 30d, remove: [artifacts], artifacts: {except: ["metrics*"]}}
+    delete: {after: 60d, archived_for: 7d}
+  - name: noticed
+    match: {projects: [lab]}
+    delete: {after: 30d}
+    notice: 7d
+"""
+
+
+@pytest.fixture
+def policies(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
+    path = tmp_path / "policies.yaml"
+    path.write_text(POLICIES, encoding="utf-8")
+    monkeypatch.setenv("CLEANUP_POLICIES", str(path))
+    young = world.task("young", project="playground", days_old=10, archived=False)
+    young.artifact("data", size=1000)
+    old = world.task("old", project="playground", days_old=100, archived=False)
+    old.artifact("data", size=100)
+    old.artifact("metrics.json", size=10)
+    world.task("gold", project="playground", days_old=100, archived=False, tags=("gold",))
+    world.task("noticed", days_old=100).artifact("data", size=5)
+    world.task("elsewhere", project="elsewhere")
+    return world
+
+
+def test_each_stage_comes_on_its_day(sandbox: Sandbox, policies: World, capsys: pytest.CaptureFixture[str]) -> None:
+    found = forecast(sandbox, policies, capsys, "--days", "30")
+    today = datetime.now(UTC).date()
+
+    def days(series: dict[str, Any]) -> list[tuple[int, int, int]]:
+        return [((date.fromisoformat(one["date"]) - today).days, one["tasks"], one["bytes"]) for one in series["by_day"]]
+
+    assert days(found["archive"]) == [(0, 1, 0), (4, 1, 0)]
+    assert days(found["slim"]) == [(1, 1, 100), (20, 1, 1000)]
+    assert days(found) == [(8, 2, 15)], "after a week in the archive, or with a notice"
+    assert [(one["project"], one["tasks"]) for one in found["by_project"]] == [("playground", 1), ("lab", 1)]
+    assert (found["later"], found["never"]) == (0, 1)
+
+
+def test_people_see_three_series_in_80_columns(sandbox: Sandbox, policies: World, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(40):
+        policies.task(f"t{number}", days_old=30 - number, project=f"playground/team {number % 20}", archived=False)
+    sandbox.load(policies.as_dict())
+    for flags in ([], ["--days", "365"]):
+        assert main(["forecast", *flags]) == 0
+        out = capsys.readouterr().out
+        assert all(len(line) <= 80 for line in out.splitlines()), out
+        assert "tasks to archive" in out
+        assert "tasks to slim" in out
+        assert "░" in out
+        assert "and 7 more" in out
+
+
+def test_policies_without_a_task_to_come(sandbox: Sandbox, policies: World, capsys: pytest.CaptureFixture[str]) -> None:
+    sandbox.load(policies.as_dict())
+    assert main(["forecast", "--exclude-projects", "playground", "--exclude-projects", "lab"]) == 0
+    assert "0 tasks to delete" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """A whole command and the message that it sends: to a webhook and by mail, of which runs, and what happens where it can't."""
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from cleanup_job.job.pass_job import PassJob
 from cleanup_job.planning.lifecycle.policy import Stage
 from cleanup_job.planning.outcome import TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
+from cleanup_job.redaction import redacted
 from cleanup_job.service_task.run_before import NotDone
 from cleanup_job.service_task.schedule import Skipped
 from clearml_sandbox.server import Fault, Sandbox
@@ -149,6 +151,7 @@ def test_a_server_that_hangs_does_not_hold_the_pod(
 
 def test_no_secret_is_shown_by_any_command(hook: Receiver, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["settings"]) == 0
+    assert redacted(f"as a library may log it: {os.environ['CLEANUP_NOTIFY']}.") == "as a library may log it: ********."
     assert main(["run", "--notify-when", "always", "--log-format", "text", "--log-level", "debug"]) == 0
     assert len(got(hook)) == 1
     said = "".join(capfd.readouterr())

@@ -460,7 +460,7 @@ def test_who_is_asked_says_yes_to_all_of_it(filled: Sandbox, with_policies: Path
     with terminal("y\n") as screen:
         assert screen.run("run", "--force-delete") == 0
         text = " ".join(screen.text.split())
-    assert "Delete 1 task, 0 models, 1 file (5 B); archive 3 tasks, announce 1 task on" in text
+    assert "1 file (5 B), archived 3 tasks, gave notice to 1 task" in text
     assert {"run 0", "run 1", "run 2"} <= archived(filled)
 
 
@@ -468,6 +468,6 @@ def test_a_plan_that_only_archives_is_asked_about_too(filled: Sandbox, with_poli
     with terminal("n\n") as screen:
         assert screen.run("run", "--no-force-delete") == 0
         text = " ".join(screen.text.split())
-    assert "Archive 3 tasks, announce 1 task on" in text
-    assert "Nothing was deleted or changed." in text
+    assert "Archive 3 tasks, give notice to 1 task" in text
+    assert "Nothing was changed." in text
     assert "run 0" not in archived(filled)

@@ -52,7 +52,7 @@ def test_it_has_every_command_flag_and_exit_code(text: str) -> None:
     for name, own in filled_parsers()[1].items():
         section = text.partition(f".SS clearml-cleanup {name}\n")[2].partition("\n.S")[0]
         flags = set(own.flags) - {"-h", "--help", "--help-all"}
-        if name in {"settings", "register", "enqueue", "explain", "forecast"}:
+        if name in {"settings", "register", "enqueue", "explain", "forecast", "policies"}:
             assert "It takes the flags of `clearml-cleanup run` for settings, too." in section
             flags -= {flag for flag in flags if flag.replace("--no-", "--") in {entry.flag for entry in TABLE.values()}}
         assert flags <= set(re.findall(r"--?[\w-]+", section)), name

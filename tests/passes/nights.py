@@ -24,7 +24,12 @@ class Nights:
     def __init__(self, sandbox: Sandbox, folder: Path) -> None:
         self.sandbox = sandbox
         self.now = FIRST
-        self._file = folder / "policies.yaml"
+        self.file = folder / "policies.yaml"
+
+    @property
+    def file(self) -> str:
+        """The path of the policies."""
+        return str(self._file)
 
     def world(self) -> World:
         """A world as of the first night."""
@@ -36,11 +41,11 @@ class Nights:
         self.sandbox.fault = None
         self.sandbox.load(world.as_dict())
         self.sandbox.requests.clear()
-        self._file.write_text(policies)
+        self.file.write_text(policies)
 
     def night(self, **settings: Any) -> Done:
         """One pass at the present moment."""
-        return clean(self.sandbox, now=self.now, policies=str(self._file), **settings)
+        return clean(self.sandbox, now=self.now, policies=str(self.file), **settings)
 
     def later(self, days: float) -> Self:
         """Let time pass."""

@@ -197,7 +197,7 @@ def test_a_task_that_changes_meanwhile_is_left(sandbox: Sandbox, tmp_path: Path)
 
 
 # -- trouble
-CHANGES = {"delete_many", "tasks.update_tags", "tasks.edit", "models.delete_many", "events.clear_task_log"}
+CHANGES = {"/delete_many", "tasks.update_tags", "tasks.edit", "models.delete_many", "events.clear_task_log"}
 
 
 def failing(call: str, *, task: str = "", status: int = 500) -> Any:
@@ -260,7 +260,7 @@ def test_a_file_that_fails_keeps_all_entries_of_its_kind(sandbox: Sandbox, tmp_p
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_killed_at_every_request_it_converges(sandbox: Sandbox, tmp_path: Path, after: bool) -> None:
-    """A request that changes something and all that follow get no answer; with `after`, that one is carried out nevertheless."""
+    """A request that changes something and all that follow get no answer; with `after`, that one is carried out."""
     world = World(NOW)
     one, other = full(world), full(world, "other")
     file = policies(tmp_path)

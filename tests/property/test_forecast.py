@@ -1,19 +1,24 @@
 """A forecast says of each day what a pass on that day would select."""
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cleanup_job.planning.lifecycle.policy import Stage
+from cleanup_job.planning.outcome import Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.planning.records import Task
 from clearml_sandbox.server import Sandbox
 from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW
+from tests.passes.nights import FIRST, Nights, nights
 from tests.property.test_windows import few
 from tests.read_only import Reading
 
+__all__ = ["nights"]
 RULES = [
     {},
     {"archived_for_days": 5},
@@ -59,3 +64,59 @@ def test_by_each_day_it_has_as_many_tasks_as_a_pass_selects_then(
         selected = {task.id for task in there if isinstance(task, Task) and then.known.rules.selects(task)}
         artifacts = [one for task in world.tasks if task.id in selected for one in task.document["execution"]["artifacts"]]
         assert sum(one.bytes for one in due) == sum(one["content_size"] for one in artifacts)
+
+
+POLICIES = """\
+task_tags: true
+policies:
+  - name: lab
+    match: {projects: [lab]}
+    keep: {tags: [gold]}
+    archive: {after: 14d}
+    slim: {after: 16d, remove: [artifacts]}
+    delete: {after: 20d, archived_for: 3d}
+  - name: other
+    match: {projects: [other]}
+    archive: {after: 14d}
+    delete: {after: 17d}
+    notice: 2d
+"""
+DAYS = 9
+DID = {Verdict.ARCHIVED: Stage.ARCHIVE, Verdict.SLIMMED: Stage.SLIM, Verdict.DELETED: Stage.DELETE}
+
+
+@st.composite
+def lives(draw: st.DrawFn) -> World:
+    """Tasks that come to a stage an hour before the pass of a night."""
+    world = World(FIRST)
+    world.task("has the tag", archived=False, tags=["gold"], project="third")
+    for project in ("lab", "other"):
+        world.project(project)
+    for number in range(draw(st.integers(3, 8))):
+        age = draw(st.integers(8, 24)) + 1 / 24
+        task = world.task(
+            f"exp {number}",
+            user="Ada",
+            project=draw(st.sampled_from(["lab", "lab", "other", "third"])),
+            days_old=age,
+            archived=draw(st.booleans()),
+            archived_days=min(age, draw(st.integers(0, 8)) + 1 / 24),
+            status=draw(st.sampled_from(["completed", "completed", "created", "published"])),
+            tags=draw(st.sampled_from([(), (), (), ("gold",), ("ttl=18d",), ("cleanup:archived=2026-10-01",)])),
+        )
+        task.artifact("data", size=100)
+    return world
+
+
+@settings(few, max_examples=5)
+@given(lives())
+def test_nights_do_what_was_forecast(nights: Nights, sandbox: Sandbox, world: World) -> None:
+    nights.load(world, POLICIES)
+    found = Reading.of(sandbox, at=FIRST, policies=nights.file).forecast(DAYS)
+    forecast = {(stage, day): one.tasks for stage in Stage for day, one in found.by_day(stage).items()}
+    done: Counter[tuple[Stage, int]] = Counter()
+    for day in range(DAYS + 1):
+        outcomes = nights.night().watcher.outcomes.values()
+        done.update((DID[one.verdict], day) for one in outcomes if one.verdict in DID)
+        nights.later(1)
+    assert forecast == dict(done)

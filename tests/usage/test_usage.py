@@ -160,6 +160,26 @@ def test_what_the_rules_free_now_and_later(sandbox: Sandbox) -> None:
     assert (0, 0) not in forced.frees
 
 
+def test_what_policies_free_now_and_later_by_stage(sandbox: Sandbox, tmp_path: Path) -> None:
+    made = World(NOW)
+    for name, days, archived in (("old", 100, False), ("archived", 100, True), ("soon", 15, False), ("young", -75, False)):
+        task = made.task(name, days_old=days, archived=archived)
+        task.artifact("data", size=100 + len(name))
+        task.artifact("metrics", size=1)
+    made.task("other", project="elsewhere", days_old=100).artifact("data", size=7000)
+    sandbox.load(made.as_dict())
+    file = tmp_path / "policies.yaml"
+    file.write_text(
+        "policies: [{name: lab, match: {projects: [lab]}, archive: {after: 14d}, "
+        "slim: {after: 20d, remove: [artifacts], artifacts: {except: [metrics]}}, delete: {after: 60d, archived_for: 40d}}]"
+    )
+    usage = survey(sandbox, policies=str(file)).usage
+    forced = 1
+    assert {days: space.bytes for (rules, days), space in usage.frees.items() if rules == forced} == {0: 109, 30: 109, 90: 318}
+    assert {days: space.bytes for (rules, days), space in usage.slims.items() if rules == forced} == {30: 103 + 104}
+    assert {rules for rules, _ in (*usage.frees, *usage.slims)} == {forced}, "without CLEANUP_FORCE_DELETE, drafts alone go"
+
+
 def test_a_file_that_another_record_names_is_no_orphan(sandbox: Sandbox, tmp_path: Path) -> None:
     made = World(NOW)
     made.model("kept", uri=f"{{FILES}}/lab/gone.{GONE[0]}/models/w.pt", task=f"__DELETED__{GONE[0]}")

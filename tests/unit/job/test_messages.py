@@ -120,6 +120,8 @@ def test_a_server_that_does_not_answer_is_not_waited_for(server: Receiver, monke
     given = settings(CLEANUP_NOTIFY=" ".join([hook(server)] * 3))
     warnings = sent(given)
     assert ["was not taken within 0.2 seconds" in warning for warning in warnings] == [True] * 3
+    left = [thread for thread in threading.enumerate() if thread.name == "CLEANUP_NOTIFY"]
+    assert [thread.daemon for thread in left] == [True] * 3, "the process ends without them"
     assert not server.hold.is_set()
 
 

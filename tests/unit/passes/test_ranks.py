@@ -173,12 +173,15 @@ def test_only_the_projects_of_policies_that_rank_are_listed(sandbox: Sandbox, wo
 
 
 def test_without_a_policy_that_ranks_nothing_is_read(sandbox: Sandbox, world: World, policies: Callable[..., str]) -> None:
-    task = scored(world, 1.0)
-    scored(world, tags=["gold"])
+    scored(world, 1.0, tags=["gold"])
     sandbox.load(world.as_dict())
-    done = clean(sandbox, policies=policies("{tags: [gold]}"))
-    assert done.watcher.deleted == {task.id}
-    assert not [body for body in sent(sandbox, CALL) if "system_tags" not in body and body.get("project")]
+    server = connected(sandbox)
+    assert not RankReader(server, file_of(Keep(tags=("gold",)))).read().last
+    assert not sent(sandbox, CALL)
+    for keep, is_listed in (("{tags: [gold]}", False), ("{last: 1}", True)):
+        sandbox.requests.clear()
+        Reading.of(sandbox, policies=policies(keep))
+        assert any(body.get("project") for body in sent(sandbox, CALL)) is is_listed
 
 
 def test_ties_over_the_edge_of_a_page_are_all_kept(sandbox: Sandbox, world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -382,3 +382,32 @@ def test_afterwards_it_notes_what_it_did_and_takes_notices_back() -> None:
         (f"cleanup:archived={TODAY}",), ("cleanup:archived=2020-01-01", "cleanup:archives=2026-11-28")
     )
     assert lifecycle().tags_after(aged(40, tags=("cleanup:slimmed=2026-11-28",)), Stage.SLIM) == TagChange()
+
+
+# -- for reports and plans
+@pytest.mark.parametrize(("days", "near"), [(6, False), (8, True), (90, True)])
+def test_a_stage_is_near_from_its_notice_on_also_for_a_kept_task(days: int, near: bool) -> None:
+    life = lifecycle(replace(POLICY, notice=7 * DAY, keep=Keep(all=True)))
+    assert life.is_near(aged(days)) is near
+    assert not life.coming(aged(days))
+
+
+def test_nothing_is_near_for_a_task_that_no_policy_matches() -> None:
+    assert not lifecycle(replace(POLICY, match=Match(statuses=frozenset({"failed"})))).is_near(aged(90))
+
+
+def test_a_step_has_the_digest_of_its_record_and_of_what_is_done() -> None:
+    one = aged(20)
+    step = Step(POLICY, Stage.ARCHIVE, NOW)
+    assert step.is_now
+    same = replace(step, due=NOW + DAY)
+    assert step.digest(one) == same.digest(replace(one, last_change=NOW, parent="another"))
+    others = [
+        replace(step, stage=Stage.SLIM).digest(one),
+        replace(step, announced=TODAY).digest(one),
+        replace(step, policy=replace(POLICY, name="q")).digest(one),
+        *(step.digest(replace(one, **{field: "x"})) for field in ("name", "status", "project")),
+        *(step.digest(replace(one, **{field: ("x",)})) for field in ("tags", "system_tags")),
+        *(step.digest(replace(one, **{field: NOW})) for field in ("last_update", "status_changed")),
+    ]
+    assert len({step.digest(one), *others}) == 1 + len(others)
