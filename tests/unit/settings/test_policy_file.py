@@ -157,8 +157,8 @@ def test_a_key_that_is_no_word_is_refused(tmp_path: Path, key: str) -> None:
             "line 3, policies[0].match.projects: it is empty; write a list: [one, another], or remove it",
         ),
         (
-            "  match: {statuses: [faild]}",
-            "line 3, policies[0].match.statuses[0]: 'faild': write created, queued, in_progress, ",
+            "  match: {statuses: [broken]}",
+            "line 3, policies[0].match.statuses[0]: 'broken': write created, queued, in_progress, ",
         ),
         (
             "  match: {ran_less_than: 10}",
