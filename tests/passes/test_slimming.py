@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cleanup_job.errors import AnswerError
+from cleanup_job.passes import slimming
 from cleanup_job.passes.ports import Audit
 from cleanup_job.passes.stop import Stop
 from cleanup_job.planning.lifecycle.policy import Stage
@@ -221,6 +222,20 @@ def test_a_model_that_cant_be_read_keeps_its_task(sandbox: Sandbox, tmp_path: Pa
     found = slim(sandbox, policies(tmp_path))[TaskId(task.id)]
     assert (found.verdict, found.reason) == (Verdict.KEPT, Reason.UNREADABLE)
     assert paths(sandbox, task.id) == sorted([*EVERYTHING, "models/odd.pt"])
+
+
+def test_tasks_with_many_files_are_slimmed_one_after_the_other(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slimming, "MOST_FILES", 4)
+    world = World(NOW)
+    tasks = [full(world, f"exp {number}") for number in range(3)]
+    sandbox.load(world.as_dict())
+    found = slim(sandbox, policies(tmp_path))
+    assert {outcome.verdict for outcome in found.values()} == {Verdict.SLIMMED}
+    assert [paths(sandbox, task.id) for task in tasks] == [["models/last.pt"]] * 3
+    calls = [request.call for request in sandbox.requests]
+    assert calls.count("/delete_many") - 1 == calls.count("models.delete_many") == 3
 
 
 # -- trouble
