@@ -209,17 +209,21 @@ class Slimming:
     def _remove_all(self, plans: Sequence[Slimmed], done: list[TaskOutcome]) -> None:
         self.go_on()
         records = SlimmedRecords(self.split, self.lifecycle)
-        with self.phases.phase("records"):
-            errors = records.tag_before(plans)
-        untouched = [plan.task for plan in plans if plan.task.id in errors]
-        done += [self._outcome(task, Verdict.FAILED, Reason.RECORD_ERROR, errors[task.id]) for task in untouched]
-        left = [plan for plan in plans if plan.task.id not in errors]
+        left = self._tagged(plans, records, done)
         with self.phases.phase("files"):
             removed = self.storage.delete((file for plan in left for file in plan.files), ())
         with self.phases.phase("records"):
             errors = records.remove([self._confirmed(plan, removed) for plan in left])
             errors |= records.tag_after([plan for plan in left if plan.task.id not in errors and self._is_whole(plan, removed)])
         done += [self._ended(plan, removed, errors.get(plan.task.id, "")) for plan in left]
+
+    def _tagged(self, plans: Sequence[Slimmed], records: SlimmedRecords, done: list[TaskOutcome]) -> list[Slimmed]:
+        """Those whose tags are as they have to be before anything else of them is changed."""
+        with self.phases.phase("records"):
+            errors = records.tag_before(plans)
+        untouched = [plan.task for plan in plans if plan.task.id in errors]
+        done += [self._outcome(task, Verdict.FAILED, Reason.RECORD_ERROR, errors[task.id]) for task in untouched]
+        return [plan for plan in plans if plan.task.id not in errors]
 
     def _confirmed(self, plan: Slimmed, removed: Removed) -> Slimmed:
         """What may leave the records by what the stores say."""
