@@ -89,6 +89,33 @@ def test_tasks_that_use_each_others_models_are_archived_together(nights: Nights)
     assert nights.is_archived(one.id)
 
 
+def test_a_user_that_is_kept_itself_is_not_taken_for_archived_by_a_dry_run(nights: Nights) -> None:
+    """More tasks than are looked at together are between the two."""
+    world = nights.world()
+    world.model("elsewhere", uri="s3://bucket/model", tags=["production"])
+    maker, user = task(world, "maker", days_old=90), task(world, "user", days_old=20)
+    user.input_model(maker.model("weights"))
+    user.model("published", ready=True)
+    for n in range(30):
+        task(world, f"between {n}", days_old=30 + n)
+    nights.load(world, ARCHIVE)
+    assert kept(nights).keys() == {maker.id, user.id}
+
+
+def test_a_user_that_comes_later_is_archived_first_and_its_maker_in_the_next_night(nights: Nights) -> None:
+    world = nights.world()
+    world.model("elsewhere", uri="s3://bucket/model", tags=["production"])
+    maker, user = task(world, "maker", days_old=20), task(world, "user", days_old=90)
+    user.input_model(maker.model("weights"))
+    for n in range(30):
+        task(world, f"between {n}", days_old=30 + n)
+    nights.load(world, ARCHIVE)
+    assert kept(nights).keys() == {maker.id}
+    assert nights.is_archived(user.id)
+    assert not kept(nights)
+    assert nights.is_archived(maker.id)
+
+
 def test_a_pipeline_is_archived_as_a_whole(nights: Nights) -> None:
     world = nights.world()
     world.model("elsewhere", uri="s3://bucket/model", tags=["production"])
