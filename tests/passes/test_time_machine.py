@@ -82,7 +82,10 @@ class Night:
             for task in store.tasks
         }
         return cls(
-            deepcopy(dict(store.tasks)), deepcopy(dict(store.models)), frozenset(nights.sandbox.state()["files"]), deepcopy(scalars)
+            deepcopy(dict(store.tasks)),
+            deepcopy(dict(store.models)),
+            frozenset(nights.sandbox.state()["files"]),
+            deepcopy(scalars),
         )
 
     def records(self) -> dict[str, Document]:
@@ -233,7 +236,9 @@ class Historian:
 
     @staticmethod
     def _may_be_slimmed(path: str, policy: Document) -> bool:
-        kind, name = path.split("/")[path.split("/").index(next(s for s in path.split("/") if "." in s and len(s) > 33)) + 1 :][:2]
+        kind, name = path.split("/")[path.split("/").index(next(s for s in path.split("/") if "." in s and len(s) > 33)) + 1 :][
+            :2
+        ]
         remove = policy["slim"]["remove"]
         spared = policy["slim"].get("artifacts", {}).get("except", ())
         return {
