@@ -75,6 +75,7 @@ class Stages:
     outcomes: OutcomeBuilder
     note: Callable[[TaskOutcome], None]
     """Gets what became of each task with which something was to be done."""
+    warn: Callable[[str], None]
     told: Container[TaskId]
     """Tasks of which it was said before what becomes of them: nothing more is done with these."""
     stop: Callable[[StopReason], None]
@@ -133,10 +134,16 @@ class Stages:
             self._note_kept(record)
         else:
             self.found += 1
-        if step is not None and step.is_now and sum(one.is_now for _, one in self._chunk) >= self.budget:
+        if step is not None and step.is_now and not self._is_in_budget():
             self.left += 1
         elif step is not None:
             self._chunk.append((record, step))
+
+    def _is_in_budget(self) -> bool:
+        """Whether one more task may be archived or slimmed; of those that were collected, some may turn out to be needed."""
+        if 0 < self.budget <= sum(step.is_now for _, step in self._chunk):
+            self._work_on_chunk()
+        return self.budget > 0
 
     def _note_unreadable(self, record: Unreadable) -> None:
         if record.id and record.field != NOT_THERE and record.id not in self._reported:
@@ -177,7 +184,8 @@ class Stages:
     def _failed(self, chunk: Steps, error: CleanupError) -> list[TaskOutcome]:
         reason = Reason.RECORD_ERROR if isinstance(error, AnswerError) else Reason.UNREACHABLE
         reason = Reason.NOT_AUDITED if isinstance(error, AuditError) else reason
-        return [self.outcomes.of(task, Verdict.FAILED, reason, str(error), stage=step.stage) for task, step in chunk]
+        staged = [(task, step.stage) for task, step in chunk if step.stage is not None]
+        return [self.outcomes.of(task, Verdict.FAILED, reason, str(error), stage=stage) for task, stage in staged]
 
     def _note_all(self, chunk: Steps, outcomes: Iterable[TaskOutcome]) -> None:
         digests = {task.id: step.digest(task) for task, step in chunk}
@@ -204,7 +212,8 @@ class Stages:
         ready = [(task, step) for task, step in steps if task.id not in held]
         self.go_on()
         with self.phases.phase("records"):
-            outcomes += self.changes.put_right([one for one in ready if one[1].stage is None])
+            for warning in self.changes.put_right([one for one in ready if one[1].stage is None]):
+                self.warn(warning)
             outcomes += self.changes.announce([one for one in ready if one[1].announced is not None])
             outcomes += self.changes.archive(_now(ready, Stage.ARCHIVE))
         if slims := _now(ready, Stage.SLIM):
@@ -220,14 +229,13 @@ class Stages:
             record = now.get(task.id)
             if isinstance(record, Task) and unchanged(Selected.of(task), record) and self.rules.step(record) == step:
                 same.append((record, step))
-            elif task.id in failed:
-                error = str(failed[task.id])
-                outcomes.append(self.outcomes.of(task, Verdict.FAILED, Reason.SERVER_ERROR, error, stage=step.stage))
             elif step.stage is not None:
-                outcomes.append(self._changed(task, record))
+                outcomes.append(self._changed(task, step.stage, record, failed.get(task.id)))
         return same
 
-    def _changed(self, task: Task, record: Task | Unreadable | None) -> TaskOutcome:
+    def _changed(self, task: Task, stage: Stage, record: Task | Unreadable | None, error: Exception | None) -> TaskOutcome:
+        if error is not None:
+            return self.outcomes.of(task, Verdict.FAILED, Reason.SERVER_ERROR, str(error), stage=stage)
         if isinstance(record, Unreadable):
             return self.outcomes.kept(unreadable(record, record.field))
         if record is None:
