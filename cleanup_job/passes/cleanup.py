@@ -284,6 +284,7 @@ class Pass:
             stop=self._stop.ask,
             stopped=self._time_to_stop,
             go_on=self._stop.go_on,
+            in_hand=self._stop.in_hand,
             phases=self._phases,
             rate=self._rate,
             share=Share(run.shard or 0, run.shards),

@@ -15,6 +15,7 @@ from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes.archive_needs import ArchiveNeeds
 from cleanup_job.passes.batch import CHUNK
 from cleanup_job.passes.chosen import NOT_THERE, chosen_tasks
+from cleanup_job.passes.in_hand import InHand
 from cleanup_job.passes.others import Others
 from cleanup_job.passes.phases import Phases
 from cleanup_job.passes.ports import Server
@@ -84,6 +85,7 @@ class Stages:
     """Whether it has to end."""
     go_on: Callable[[], None]
     """Called before some tasks are worked on: raises a ``StoppedError`` if they may not be."""
+    in_hand: InHand
     phases: Phases
     rate: Rate
     share: Share
@@ -210,7 +212,11 @@ class Stages:
             held = self.needs.find([task for task, _ in _now(steps, Stage.ARCHIVE)])
         outcomes += [self.outcomes.kept(kept) for kept in held.values()]
         ready = [(task, step) for task, step in steps if task.id not in held]
-        self.go_on()
+        with self.in_hand.working_on(len(ready)):
+            self.go_on()
+            self._change(ready, outcomes)
+
+    def _change(self, ready: Steps, outcomes: list[TaskOutcome]) -> None:
         with self.phases.phase("records"):
             for warning in self.changes.put_right([one for one in ready if one[1].stage is None]):
                 self.warn(warning)

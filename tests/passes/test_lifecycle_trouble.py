@@ -230,6 +230,28 @@ def test_ctrl_c_changes_nothing_more(nights: Nights) -> None:
     assert done.report.stopped_by is StopReason.SIGINT
 
 
+def test_people_who_want_to_end_it_see_what_is_in_progress(nights: Nights) -> None:
+    some(nights, 5)
+    stop = Stop()
+    seen: list[tuple[int, int]] = []
+    at(nights, "tasks.archive_many", lambda: seen.append(stop.in_hand.now()))
+    nights.night(stop=stop)
+    assert seen == [(1, 5)]
+    assert stop.in_hand.now() == (0, 0)
+
+
+def test_who_insists_stops_each_further_change(nights: Nights) -> None:
+    made = some(nights, 5)
+    stop = Stop()
+    at(nights, "tasks.archive_many", stop.insist)
+    done = nights.night(stop=stop)
+    assert all(nights.is_archived(one.id) for one in made)
+    assert not any(nights.marks(one.id) for one in made)
+    assert done.report.left == 5
+    nights.until_quiet()
+    assert all(nights.marks(one.id) for one in made)
+
+
 def test_a_lost_lease_at_any_request(nights: Nights) -> None:
     some(nights, 3)
     nights.night()
