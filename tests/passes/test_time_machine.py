@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
@@ -94,15 +94,14 @@ class Night:
     def path(self, uri: str) -> str:
         return unquote(uri.split("/", 3)[3])
 
-    def needed_models(self) -> set[str]:
-        """Those that a task that is not archived uses, and published ones."""
-        used = {
-            entry["model"]
-            for document in self.tasks.values()
-            if not is_archived(document)
-            for entry in document["models"]["input"]
-        }
-        return used | {model for model, document in self.models.items() if document["ready"]}
+    def needed(self) -> set[str]:
+        """Tasks of which a model is published, or used by another task that is not archived."""
+        maker = {model: document.get("task") or "" for model, document in self.models.items()}
+        found = {maker[model] for model, document in self.models.items() if document["ready"]}
+        for task, document in self.tasks.items():
+            used = {maker.get(entry["model"], "") for entry in document["models"]["input"]}
+            found |= used - {task} if not is_archived(document) else set()
+        return found
 
 
 @dataclass
@@ -142,16 +141,15 @@ class Historian:
     # -- one night
     def judge(self, before: Night, after: Night, now: datetime) -> None:
         """See that all that was done was to be done, and nothing else."""
-        records, needed = before.records(), before.needed_models()
-        ranked = self.ranked(records)
-        held = {before.models[model]["task"] for model in needed & before.models.keys() if before.models[model].get("task")}
+        records = before.records()
+        ranked, needed = self.ranked(records), after.needed()
         for task, record in records.items():
             is_kept = self.life.is_kept(record) or task in ranked
             done = self._done(before.tasks[task], after.tasks.get(task))
             self._check(task, record, done, now, is_kept=is_kept)
             if "archive" in done:
-                assert task not in held, "something that lives needs it"
-            if done or is_kept or is_restored(record) or (task in held and not is_archived(record)):
+                assert task not in needed, "something that lives needs it"
+            if done or is_kept or is_restored(record) or (task in needed and not is_archived(record)):
                 self.same_since[task] = now
             self._follow(task, after.tasks.get(task), now)
             if task in after.tasks:
@@ -219,8 +217,6 @@ class Historian:
         named = {after.path(model["uri"]) for model in after.models.values()}
         named |= {after.path(one["uri"]) for task in after.tasks.values() for one in task["execution"]["artifacts"]}
         assert named <= after.files, "a record names a file that is gone"
-        owned = {path: path.split("/")[-1] for path in ()}
-        assert not owned
         for path in after.files - named:
             assert _owner(path) in after.tasks, f"{path} is there without a record"
         for path in before.files - after.files:
