@@ -24,8 +24,8 @@ class LimitSettings(Group):
     refuse_above: int | None = option(
         None,
         "Safety limit: abort before deleting anything (exit code 2) if more than this many tasks match, in all pods "
-        "together; a dry run lists them first. To be counted, the tasks are listed twice. With policies, tasks to archive and to "
-        "slim count, too. Default: no limit.",
+        "together; a dry run lists them first. To be counted, the tasks are listed twice. With policies, tasks to "
+        "archive and to slim count, too. Default: no limit.",
         edit=Edit.LOWER,
         ge=1,
     )
@@ -43,8 +43,8 @@ class LimitSettings(Group):
         None,
         "Safety limit: abort before deleting anything (exit code 2) if the tasks that match have more than this many bytes in "
         "their folders; a dry run lists them first. Only the sizes in the tasks' records count, which are those of artifacts: "
-        "files of models, debug samples and plots have none. For this, these tasks are read once more. With policies, artifacts "
-        "that slimming may remove count, too. Default: no limit.",
+        "files of models, debug samples and plots have none. For this, these tasks are read once more. With policies, "
+        "artifacts that slimming may remove count, too. Default: no limit.",
         edit=Edit.LOWER,
         ge=1,
     )
