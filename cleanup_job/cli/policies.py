@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -100,10 +101,10 @@ def _moment(text: str | None) -> datetime | None:
 def _test(options: argparse.Namespace, found: Access, at: datetime | None) -> int:
     document, console = found.settings.policies.document, _console()
     order = [policy.name for policy in document.policies] if document is not None else []
-    with progress("Reading all tasks") as shown:
+    with _progress(options) as shown:
         known = rules_now(found.parts.server, found.settings, warn_once())
         trial = Trial(known.now, _later(at, known.now))
-        for (fate,) in _each(found, [known], trial, _no_progress if options.list else shown):
+        for (fate,) in _each(found, [known], trial, shown):
             trial.add(fate)
             if options.list:
                 about = report.fate_document(fate, trial, known.projects)
@@ -127,11 +128,11 @@ def _later(at: datetime | None, now: datetime) -> datetime:
 # -- two files
 def _diff(options: argparse.Namespace, found: Access, at: datetime | None) -> int:
     console, warn = _console(), warn_once()
-    with progress("Reading all tasks") as shown:
+    with _progress(options) as shown:
         old = rules_now(found.parts.server, found.settings, warn)
         new = rules_now(found.parts.server, _with_policies(found.settings, options.files[1]), warn, at=old.now)
         difference = PolicyDifference(old.now, None if at is None else _later(at, old.now))
-        for before, after in _each(found, [old, new], difference, _no_progress if options.list else shown):
+        for before, after in _each(found, [old, new], difference, shown):
             differing = difference.add(before, after)
             if differing and options.list:
                 about = report.changed_document(after, differing, new.projects)
@@ -165,8 +166,9 @@ def _each(
             yield one
 
 
-def _no_progress(_: str) -> None:
-    """A list shows by itself how far it is."""
+def _progress(options: argparse.Namespace) -> AbstractContextManager[Callable[[str], None]]:
+    """What shows how far the reading is; a list shows that by itself."""
+    return nullcontext(lambda _: None) if options.list else progress("Reading all tasks")
 
 
 def _console() -> Console:

@@ -96,6 +96,8 @@ def course(rules: Rules, task: Task, now: datetime) -> tuple[Event, ...]:
 
 
 def _events(rules: Rules, task: Task, now: datetime) -> Iterator[Event]:
+    if _is_left_alone(rules, task):
+        return
     noticed, at = _noticed(task), now
     policy = "" if rules.is_own_run(task) else rules.policy_of(task)
     for _ in range(MOST):
@@ -116,6 +118,14 @@ def _events(rules: Rules, task: Task, now: datetime) -> Iterator[Event]:
         at = max(at, ends(at.date()))
 
 
+def _is_left_alone(rules: Rules, task: Task) -> bool:
+    """Whether that is certain at any time, which is so for most tasks of many servers: there is nothing to look for then."""
+    if task.public or rules.keeps(task):
+        return True
+    has_rules = rules.lifecycle is None or rules.is_own_run(task)
+    return not has_rules and rules.lifecycle is not None and rules.lifecycle.file.of(task) is None
+
+
 def _noticed(task: Task) -> datetime | None:
     return task.last_change if Marks.of(task.tags).notice is not None else None
 
@@ -129,12 +139,14 @@ def _event(stage: Stage, when: datetime, policy: str, task: Task, noticed: datet
 
 def _next(rules: Rules, task: Task, now: datetime, at: datetime) -> tuple[datetime, Step | None] | None:
     """When something is done next, and what: None for deletion. None at all if nothing ever is."""
+    life = rules.lifecycle if rules.has_policies(task) else None
+    deletion = rules.lifecycle.due(task, Stage.DELETE) if rules.lifecycle is not None and not rules.is_own_run(task) else at
     later = {moment for moment in turning_points(rules, task, now) if moment > at}
     for moment in sorted({at, *later}):
         then = rules_at(rules, now, moment)
-        if then.selects(task):
+        if deletion is not None and deletion <= moment and then.selects(task):
             return moment, None
-        step = then.step(task)
+        step = then.step(task) if life is not None else None
         if step is not None:
             return moment, step
     return None

@@ -45,7 +45,7 @@ def stage_lines(one: Outlook, now: datetime) -> Iterator[Text]:
 
 
 def _when(event: Event, now: datetime) -> str:
-    return "now" if event.when <= now else f"{moment(event.when)}, in {days(event.when - now)}"
+    return "now" if event.when <= now else f"from {moment(event.when)} on, in {days(event.when - now)}"
 
 
 def _notice(event: Event, now: datetime) -> str:

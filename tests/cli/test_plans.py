@@ -449,13 +449,6 @@ def test_a_plan_holds_for_the_same_policies_wherever_their_file_is(filled: Sandb
     assert archived(filled) == before
 
 
-def test_a_plan_without_policies_can_not_have_their_stages(filled: Sandbox, run: Run) -> None:
-    run("run", "--dry-run", "--plan", PLAN)
-    data = Path(PLAN).read_bytes().replace(b'"name":"exp 1"', b'"name":"exp 1","stage":"archive"')
-    Path(PLAN).write_bytes(data)
-    assert run("run", "--from-plan", PLAN)[0] == 2
-
-
 def test_who_is_asked_says_yes_to_all_of_it(filled: Sandbox, with_policies: Path) -> None:
     with terminal("y\n") as screen:
         assert screen.run("run", "--force-delete") == 0

@@ -151,7 +151,7 @@ def test_the_explanation_for_people(
     ids = {record["name"]: key for key, record in filled.store.tasks.items()}
     assert main(["policies", "test", str(file), "--task", ids["in lab"], "--task", ids["restored"]]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "Stages delete: " in out
+    assert "Stages delete: from " in out
     assert "; a pass announces it now for " in out
     assert "left alone: it was restored from the archive" in out
     assert "archive: never, as it is now" in out

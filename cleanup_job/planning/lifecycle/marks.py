@@ -7,6 +7,7 @@ beginning or later, and something was archived at its end.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from types import MappingProxyType
 
 from cleanup_job.planning.lifecycle.policy import Stage, TagNames, duration
@@ -82,15 +83,20 @@ class Marks:
     @classmethod
     def of(cls, tags: Iterable[str]) -> "Marks":
         """Those among the tags of a task."""
-        some = tuple(tags)
-        announced = [(day, stage) for stage, name in NOTICES.items() for day in _dated(some, name)]
-        latest = max(announced, default=None)
-        return cls(
-            archived=max(_dated(some, ARCHIVED), default=None),
-            slimmed=max(_dated(some, SLIMMED), default=None),
-            notice=(latest[1], latest[0]) if latest else None,
-            notices=tuple(one for one in some if one.partition("=")[0] in NOTICES.values()),
-        )
+        return _marks(tuple(one for one in tags if one.startswith(PREFIX)))
+
+
+@lru_cache(maxsize=4096)
+def _marks(some: tuple[str, ...]) -> Marks:
+    """What some tags with the job's prefix say: those of many tasks are the same."""
+    announced = [(day, stage) for stage, name in NOTICES.items() for day in _dated(some, name)]
+    latest = max(announced, default=None)
+    return Marks(
+        archived=max(_dated(some, ARCHIVED), default=None),
+        slimmed=max(_dated(some, SLIMMED), default=None),
+        notice=(latest[1], latest[0]) if latest else None,
+        notices=tuple(one for one in some if one.partition("=")[0] in NOTICES.values()),
+    )
 
 
 def _lifetime(text: str) -> timedelta:

@@ -148,6 +148,12 @@ def test_each_stage_has_its_notice() -> None:
     assert [one.when for one in found[1:]] == [changed + 31 * DAY - noon, changed + 61 * DAY - noon]
 
 
+@pytest.mark.parametrize("tag", ["cleanup:deletes=2026-10-01", "cleanup:archives=2026-12-01"])
+def test_what_was_announced_of_another_stage_or_for_later_is_not_the_notice_of_this_one(tag: str) -> None:
+    (found,) = course(rules(life(archive=14 * DAY)), task(tags=(tag,)), NOW)
+    assert found == Event(Stage.ARCHIVE, NOW, "playground")
+
+
 @pytest.mark.parametrize(
     ("fields", "left"),
     [

@@ -99,6 +99,12 @@ def test_with_policies_it_has_what_they_do_beside_deleting(tmp_path: Path) -> No
     assert (end.tasks, end.files) == (1, 6)
 
 
+def test_a_plan_without_policies_can_not_have_their_stages(tmp_path: Path) -> None:
+    write(tmp_path / "plan.jsonl", outcome(1, verdict=Verdict.WOULD_ARCHIVE, stage=Stage.ARCHIVE, policy="p"))
+    with pytest.raises(SettingsError, match="was changed after it was written"):
+        read_all(tmp_path / "plan.jsonl")
+
+
 def test_tasks_are_on_the_disk_while_the_dry_run_runs_and_the_plan_only_at_its_end(tmp_path: Path) -> None:
     path = tmp_path / "plan.jsonl"
     writer = PlanWriter(path)
