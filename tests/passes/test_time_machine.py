@@ -198,7 +198,7 @@ class Historian:
         policy = self.life.policy(record)
         if policy is None or done:
             return
-        since = self.same_since.setdefault(task, now) + duration(policy.get("notice", "0d"))
+        since, announced = self.same_since.setdefault(task, now), duration(policy.get("notice", "0d"))
         due: dict[str, datetime] = {}
         for stage in STAGES:
             wanted = self.life.wanted(record, stage)
@@ -207,8 +207,9 @@ class Historian:
                 due[stage] = max([wanted, *([grace] if grace else [])])
         if due.get("delete", now) < now:  # what is to be deleted is not changed before
             due = {"delete": due["delete"]}
+            announced *= 2  # there is one notice at a time: slimming may have been announced before
         for stage, wanted in due.items():
-            assert now <= max(since, wanted) + SLACK, f"{stage} of {record['name']} is late on {now}: {record}"
+            assert now <= max(since + announced, wanted) + SLACK, f"{stage} of {record['name']} is late on {now}: {record}"
 
     def _check_files(self, before: Night, after: Night, records: Mapping[str, Document]) -> None:
         named = {after.path(model["uri"]) for model in after.models.values()}

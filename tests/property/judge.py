@@ -52,8 +52,6 @@ class Judge:
             return [*found, f"the pass ended with {type(error).__name__}: {error}"]
         kind = PolicyOracle if scenario.policies else Oracle
         oracle = kind(scenario, self._between.happened, self._between.log, self._between.edited)
-            scenario, self._between.happened, self._between.log, self._between.edited
-        )
         after = self.after()
         found += oracle.violations(after)
         found += _untrue(oracle, after, real)

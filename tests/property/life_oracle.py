@@ -166,9 +166,10 @@ class Life:
         moment = record.get("last_change")
         if marked and record["last_changed_by"] == self.me:
             moment = midnight(max(marked)) + DAY
+        evening = midnight(max(marked)) + DAY if marked else datetime(1970, 1, 1, tzinfo=UTC)
         if not grace:
-            return datetime(1970, 1, 1, tzinfo=UTC)
-        return moment + grace if moment else None
+            return evening
+        return max(moment + grace, evening) if moment else None
 
     def may(self, record: Document, stage: str, now: datetime) -> bool:
         """Whether a stage may come at a moment, ranks, claims and the settings' filters aside."""
