@@ -17,12 +17,14 @@ from cleanup_job.planning.records import RUN_TAG, Task
 from cleanup_job.planning.selection import Rules, resolve
 from cleanup_job.settings.filters import FilterSettings
 from cleanup_job.settings.policy_document import PolicyDocument
+from tests.property.life_oracle import duration
 
 Document = dict[str, Any]
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 ME, ADA = "1" * 32, "a" * 32
 PROJECTS = {"p1": "team", "p2": "team/a", "p3": "team/b", "p4": "golden", "p5": "teamwork"}
+BORDERS = (timedelta(), -timedelta.resolution, timedelta.resolution, timedelta(hours=-1))
 DURATIONS = ("0d", "45m", "30h", "7d", "2w", "30d", "60d")
 TAGS = (
     "x1",
@@ -53,10 +55,11 @@ OWNER = (("ttl=10d",), ("ttl=9w",), ("ttl=45m",), ("expires=2026-12-20",), ("exp
 
 
 def moments(earliest: int = -90, latest: int = 3) -> st.SearchStrategy[datetime]:
-    """Times around now, also those that are at the border of a day or an hour."""
+    """Times around now, also those at the border of a day, of an hour, and of an age that policies have."""
     hours = st.integers(earliest * 24, latest * 24).map(lambda hours: NOW + timedelta(hours=hours))
     days = st.integers(earliest, latest).map(lambda days: NOW.replace(hour=0) + days * DAY)
-    return hours | days | st.timedeltas(earliest * DAY, latest * DAY).map(NOW.__add__)
+    near = st.builds(lambda age, more: NOW - duration(age) + more, st.sampled_from(DURATIONS), st.sampled_from(BORDERS))
+    return (near if earliest < 0 else days) | hours | days | st.timedeltas(earliest * DAY, latest * DAY).map(NOW.__add__)
 
 
 @st.composite
