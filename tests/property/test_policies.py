@@ -15,6 +15,7 @@ from cleanup_job.planning.selection import Rules
 from tests.property.life_oracle import STAGES, Life, active, duration
 from tests.property.lives import (
     ADA,
+    BORDERS,
     DAY,
     ME,
     NOW,
@@ -93,13 +94,53 @@ def test_due_is_the_first_moment_at_which_a_stage_may_come(file: Document, recor
     some, said, one = rules(lifecycle(file)), Life(file, PROJECTS, ME), task(record)
     life = some.lifecycle
     assert life is not None
+    least = timedelta.resolution
+    is_left_alone = some.keeps(one) or life.is_restored(one)
     for stage in STAGES:
         due = life.due(one, Stage(stage))
-        assume(not some.keeps(one))
-        for moment in [NOW + later, *([due, due - timedelta.resolution] if due is not None else [])]:
-            is_past = due is not None and due <= moment
-            assert not said.may(record, stage, moment) or is_past
-            assert life.at(moment).allows(one, Stage(stage)) <= is_past
+        for moment in [NOW + later, *([due - least, due, due + least] if due is not None else [])]:
+            allowed = life.at(moment).allows(one, Stage(stage))
+            assert not allowed or (due is not None and due <= moment)
+            assert (allowed and not is_left_alone) == said.may(record, stage, moment)
+
+
+@given(
+    st.sampled_from(STAGES),
+    st.sampled_from(("5h", "2d", "7d")),
+    st.integers(-9, 1),
+    st.sampled_from((*BORDERS, timedelta(days=-3))),
+    st.sampled_from((ME, ME, ADA, "")),
+    st.sampled_from((("cleanup:archives", "cleanup:slims", "cleanup:deletes"), ())),
+    st.sampled_from((*BORDERS, -300 * DAY)),
+)
+def test_a_notice_counts_only_if_nobody_touched_the_task_since_and_the_stage_is_due_then(
+    stage: str, notice: str, days: int, more: timedelta, by: str, others: tuple[str, ...], due: timedelta
+) -> None:
+    day = NOW.replace(hour=0) + days * DAY
+    names = dict(zip(STAGES, ("cleanup:archives", "cleanup:slims", "cleanup:deletes"), strict=True))
+    tags = {f"{name}={(day - DAY).date()}" for name in others} | {f"{names[stage]}={day.date()}"}
+    file = {"policies": [{"name": "p", "notice": notice, stage: {"after": "5d"} | SLIM[stage]}]}
+    old = day - 5 * DAY + due
+    record = {
+        "id": "t1",
+        "name": "exp",
+        "status": "completed",
+        "type": "training",
+        "user": ADA,
+        "project": "p1",
+        "system_tags": ("archived",) if stage == "delete" else (),
+        "tags": tuple(tags),
+        "status_changed": old,
+        "last_update": old,
+        "last_change": day - duration(notice) + more,
+        "last_changed_by": by,
+    }
+    said, one, life = Life(file, PROJECTS, ME), task(record), lifecycle(file)
+    assert life.allows(one, Stage(stage)) == said.may(record, stage, NOW)
+    assert life.allows(one, Stage(stage)) == (by == ME and more <= timedelta() and due <= timedelta() and day <= NOW)
+
+
+SLIM = {"archive": {}, "slim": {"remove": ["console"], "also": "not_archived"}, "delete": {}}
 
 
 @given(files(), records(), st.sampled_from(("5h", "2d", "7d")))
