@@ -17,7 +17,7 @@ import yaml
 
 from cleanup_job.planning.outcome import Verdict
 from clearml_sandbox.store import Document
-from tests.passes.nights import Nights, nights
+from tests.passes.nights import STAGED, Nights, nights
 from tests.passes.people import METRIC, People
 from tests.property.life_oracle import DAY, STAGES, Life, active, duration, fits, is_archived, is_restored, notice
 from tests.property.policy_oracle import record_of
@@ -55,8 +55,8 @@ policies:
     delete: {after: 180d, archived_for: 30d}
     notice: 14d
 """
-SLACK = 3 * DAY
-"""Of what the dates of tags round up, and of nights."""
+SLACK = 5 * DAY
+"""What the dates of tags round up, and the nights without a pass."""
 
 
 @dataclass
@@ -229,10 +229,8 @@ class Historian:
                     assert model in after.models, "a model in use is gone"
 
     @staticmethod
-    def _may_be_slimmed(path: str, policy: Document) -> bool:
-        kind, name = path.split("/")[path.split("/").index(next(s for s in path.split("/") if "." in s and len(s) > 33)) + 1 :][
-            :2
-        ]
+    def _may_be_slimmed(path: str, policy: Mapping[str, Any]) -> bool:
+        kind, name = path.partition(f".{_owner(path)}/")[2].split("/")[:2]
         remove = policy["slim"]["remove"]
         spared = policy["slim"].get("artifacts", {}).get("except", ())
         return {
@@ -275,18 +273,20 @@ def test_a_year(nights: Nights, seed: int) -> None:
     projects = {project: document["name"] for project, document in store.projects.items()}
     historian = Historian(Life(yaml.safe_load(POLICIES), projects, store.user["id"]))
     outcomes: Counter[Verdict] = Counter()
-    for _ in range(365):
+    is_quiet = False
+    for number in range(365):
         people.live_a_day()
         for task in people.touched:
             historian.touched(task, nights.now)
+        if is_quiet and not people.touched and number % 3:
+            continue  # hardly anything could happen, and a year has many nights
         people.touched.clear()
         before = Night.of(nights)
-        done = nights.night()
-        outcomes.update(one.verdict for one in done.watcher.outcomes.values())
+        found = [one.verdict for one in nights.night().watcher.outcomes.values()]
+        outcomes.update(found)
+        is_quiet = STAGED.isdisjoint(found)
         historian.judge(before, Night.of(nights), nights.now)
         nights.sandbox.requests.clear()
     assert not outcomes[Verdict.FAILED]
-    assert min(historian.seen[what] for what in ("archive", "slim", "delete", "notice")) >= 10, (
-        "a year in which nothing happened"
-    )
+    assert min(historian.seen[what] for what in (*STAGES, "notice")) >= 10
     assert min(people.deeds.values()) >= 2
