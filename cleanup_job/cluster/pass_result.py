@@ -221,8 +221,7 @@ def _shards(job: Document) -> int | None:
 def _sum(summaries: list[dict[str, Any]]) -> dict[str, Any]:
     """The summaries of a pass's shards in one: counts added up, the longest time, all errors."""
     errors = dict.fromkeys(str(one["error"]) for one in summaries if one.get("error"))
-    names = dict.fromkeys(name for one in summaries for name in _counts(one))
-    counts = {name: sum(_number(one, name) for one in summaries) for name in names}
+    counts = {name: sum(_number(one, name) for one in summaries) for name in _counts(summaries)}
     return {
         **{name: _any(summaries, name) for name in ("dry_run", "left_at_least")},
         "exit_code": max(int(one.get("exit_code") or 0) for one in summaries),
@@ -233,7 +232,7 @@ def _sum(summaries: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _number(summary: dict[str, Any], name: str) -> int:
-    """A count; a list of what is counted stands in its place where it is short enough."""
+    """A count; it can also be a list, where that is short enough."""
     value = summary.get(name)
     return len(value) if isinstance(value, list) else int(value or 0)
 
@@ -242,5 +241,7 @@ def _any(summaries: list[dict[str, Any]], name: str) -> bool:
     return any(one.get(name) for one in summaries)
 
 
-def _counts(summary: dict[str, Any]) -> list[str]:
-    return [name for name, value in summary.items() if type(value) is int and name not in {"exit_code", "shard", "shards"}]
+def _counts(summaries: list[dict[str, Any]]) -> list[str]:
+    """What any of them counts: what policies did is only in the summary of a shard that came to know of them."""
+    found = dict.fromkeys(name for one in summaries for name, value in one.items() if type(value) is int)
+    return [name for name in found if name not in {"exit_code", "shard", "shards"}]

@@ -78,7 +78,7 @@ class ArchiveNeeds:
     def _controllers_of(self, tasks: Sequence[Task]) -> dict[TaskId, Record]:
         """The controllers among some tasks, and those of the steps among them."""
         found: dict[TaskId, Record] = {task.id: task for task in tasks if task.is_controller}
-        parents = {TaskId(task.parent) for task in tasks if task.parent and self.rules.is_step(task)} - found.keys()
+        parents = {TaskId(task.parent) for task in tasks if _is_step(task)} - found.keys()
         read = self.others.read(parents)
         return found | {i: one for i, one in read.items() if isinstance(one, Unreadable) or one.is_controller}
 
@@ -90,7 +90,7 @@ class ArchiveNeeds:
         for child in (child for some in found for child in some):
             if isinstance(child, Unreadable):
                 unknown[TaskId(child.parent)] = f"its step {child.id} can't be read ({child.field})"
-            elif self.rules.is_step(child):
+            elif _is_step(child):
                 steps.append(child)
         return steps, unknown
 
@@ -99,7 +99,7 @@ class ArchiveNeeds:
         for step in steps:
             parent = TaskId(step.parent)
             controller = controllers.get(parent)
-            if controller is None or not self.rules.is_step(step):
+            if controller is None or not _is_step(step):
                 continue
             of_controller = f"the controller is task {parent}"
             if step.id in use.tasks:
@@ -173,3 +173,8 @@ class ArchiveNeeds:
                 for ancestor in ancestors - {newer}:
                     self._built_on[ancestor].add(newer)
         return self._built_on.get(version, set())
+
+
+def _is_step(task: Task) -> bool:
+    """Whether a task is a step if its parent is a controller: in any project, but not a clone of a controller."""
+    return bool(task.parent) and not task.is_controller

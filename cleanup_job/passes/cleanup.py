@@ -9,7 +9,7 @@ this one.
 
 import sys
 import time
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Container, Mapping
 from functools import cache
 
 from cleanup_job.errors import SettingsError, StoppedError
@@ -133,8 +133,7 @@ class Pass:
         self._note_what_is_left(stream, rules, counted)
         if stream.error is not None:
             raise stream.error
-        if stream.selected:
-            self._delete_emptied_projects(stream.touched, names)
+        self._delete_emptied_projects(stream, names)
         changed = self._do_stages(rules, names, stream.backlog, budget)
         for warning in self._storage.warnings() if stream.selected or changed else ():
             self._warn(warning)
@@ -280,10 +279,12 @@ class Pass:
             slimming=cache(lambda: self._slimming(rules, lifecycle, names, backlog, outcomes)),
             outcomes=outcomes,
             note=self._note,
+            warn=self._warn,
             told=self._told,
             stop=self._stop.ask,
             stopped=self._time_to_stop,
             go_on=self._stop.go_on,
+            in_hand=self._stop.in_hand,
             phases=self._phases,
             rate=self._rate,
             share=Share(run.shard or 0, run.shards),
@@ -368,9 +369,9 @@ class Pass:
             self._stop.ask(StopReason.DEADLINE)
         return bool(self._stop.reason)
 
-    def _delete_emptied_projects(self, touched: Collection[str], names: Mapping[str, str]) -> None:
+    def _delete_emptied_projects(self, stream: Stream, names: Mapping[str, str]) -> None:
         """Delete the projects that this pass emptied, if that is wanted and the pass does not end."""
-        if not self._settings.related.delete_empty_projects or self._stop.reason:
+        if not stream.selected or not self._settings.related.delete_empty_projects or self._stop.reason:
             return
         deletion = ProjectDeletion(
             server=self._server,
@@ -379,7 +380,7 @@ class Pass:
             warn=self._warn,
             audit=self._audit,
         )
-        for project in deletion.delete(touched, self._deleted):
+        for project in deletion.delete(stream.touched, self._deleted):
             self._report.emptied.append(project.name)
             self._observers.project(project.name)
 

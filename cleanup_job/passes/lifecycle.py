@@ -15,6 +15,7 @@ from cleanup_job.exit_codes import StopReason
 from cleanup_job.passes.archive_needs import ArchiveNeeds
 from cleanup_job.passes.batch import CHUNK
 from cleanup_job.passes.chosen import NOT_THERE, chosen_tasks
+from cleanup_job.passes.in_hand import InHand
 from cleanup_job.passes.others import Others
 from cleanup_job.passes.phases import Phases
 from cleanup_job.passes.ports import Server
@@ -75,6 +76,7 @@ class Stages:
     outcomes: OutcomeBuilder
     note: Callable[[TaskOutcome], None]
     """Gets what became of each task with which something was to be done."""
+    warn: Callable[[str], None]
     told: Container[TaskId]
     """Tasks of which it was said before what becomes of them: nothing more is done with these."""
     stop: Callable[[StopReason], None]
@@ -83,6 +85,7 @@ class Stages:
     """Whether it has to end."""
     go_on: Callable[[], None]
     """Called before some tasks are worked on: raises a ``StoppedError`` if they may not be."""
+    in_hand: InHand
     phases: Phases
     rate: Rate
     share: Share
@@ -133,10 +136,16 @@ class Stages:
             self._note_kept(record)
         else:
             self.found += 1
-        if step is not None and step.is_now and sum(one.is_now for _, one in self._chunk) >= self.budget:
+        if step is not None and step.is_now and not self._is_in_budget():
             self.left += 1
         elif step is not None:
             self._chunk.append((record, step))
+
+    def _is_in_budget(self) -> bool:
+        """Whether one more task may be archived or slimmed; of those that were collected, some may turn out to be needed."""
+        if 0 < self.budget <= sum(step.is_now for _, step in self._chunk):
+            self._work_on_chunk()
+        return self.budget > 0
 
     def _note_unreadable(self, record: Unreadable) -> None:
         if record.id and record.field != NOT_THERE and record.id not in self._reported:
@@ -177,7 +186,8 @@ class Stages:
     def _failed(self, chunk: Steps, error: CleanupError) -> list[TaskOutcome]:
         reason = Reason.RECORD_ERROR if isinstance(error, AnswerError) else Reason.UNREACHABLE
         reason = Reason.NOT_AUDITED if isinstance(error, AuditError) else reason
-        return [self.outcomes.of(task, Verdict.FAILED, reason, str(error), stage=step.stage) for task, step in chunk]
+        staged = [(task, step.stage) for task, step in chunk if step.stage is not None]
+        return [self.outcomes.of(task, Verdict.FAILED, reason, str(error), stage=stage) for task, stage in staged]
 
     def _note_all(self, chunk: Steps, outcomes: Iterable[TaskOutcome]) -> None:
         digests = {task.id: step.digest(task) for task, step in chunk}
@@ -202,9 +212,14 @@ class Stages:
             held = self.needs.find([task for task, _ in _now(steps, Stage.ARCHIVE)])
         outcomes += [self.outcomes.kept(kept) for kept in held.values()]
         ready = [(task, step) for task, step in steps if task.id not in held]
-        self.go_on()
+        with self.in_hand.working_on(len(ready)):
+            self.go_on()
+            self._change(ready, outcomes)
+
+    def _change(self, ready: Steps, outcomes: list[TaskOutcome]) -> None:
         with self.phases.phase("records"):
-            outcomes += self.changes.put_right([one for one in ready if one[1].stage is None])
+            for warning in self.changes.put_right([one for one in ready if one[1].stage is None]):
+                self.warn(warning)
             outcomes += self.changes.announce([one for one in ready if one[1].announced is not None])
             outcomes += self.changes.archive(_now(ready, Stage.ARCHIVE))
         if slims := _now(ready, Stage.SLIM):
@@ -220,14 +235,13 @@ class Stages:
             record = now.get(task.id)
             if isinstance(record, Task) and unchanged(Selected.of(task), record) and self.rules.step(record) == step:
                 same.append((record, step))
-            elif task.id in failed:
-                error = str(failed[task.id])
-                outcomes.append(self.outcomes.of(task, Verdict.FAILED, Reason.SERVER_ERROR, error, stage=step.stage))
             elif step.stage is not None:
-                outcomes.append(self._changed(task, record))
+                outcomes.append(self._changed(task, step.stage, record, failed.get(task.id)))
         return same
 
-    def _changed(self, task: Task, record: Task | Unreadable | None) -> TaskOutcome:
+    def _changed(self, task: Task, stage: Stage, record: Task | Unreadable | None, error: Exception | None) -> TaskOutcome:
+        if error is not None:
+            return self.outcomes.of(task, Verdict.FAILED, Reason.SERVER_ERROR, str(error), stage=stage)
         if isinstance(record, Unreadable):
             return self.outcomes.kept(unreadable(record, record.field))
         if record is None:

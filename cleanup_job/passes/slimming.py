@@ -3,6 +3,7 @@
 A task without the tag is found again: if a pass ends before that, the next one does the rest.
 """
 
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -31,8 +32,14 @@ LOST = (
     "CLEANUP_MISSING_FILES=delete_record takes it out of the record; if it is there under another name, remove it first"
 )
 NOTHING = Removed()
+MOST_FILES = 50_000
+"""Files of debug samples, or of plots, that are planned together, unless one task has more: each takes about 1 KB of memory."""
 Owner = TypeVar("Owner", TaskId, ModelId)
 Steps = Mapping[TaskId, tuple[Task, Step]]
+
+
+class _TooManyFilesError(Exception):
+    """Some tasks have too many files to be planned together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +110,15 @@ class Slimming:
         return self.outcomes.of(task, verdict, reason, detail, stage=Stage.SLIM, **more)
 
     def _slim(self, steps: Steps, known: list[TaskOutcome]) -> None:
-        with self.phases.phase("plan"):
-            self.planner.claims.read()
-            found, failed = self.split.each("slimming", list(steps), lambda server, some: self._plan(server, some, steps))
+        try:
+            with self.phases.phase("plan"):
+                self.planner.claims.read()
+                found, failed = self.split.each("slimming", list(steps), lambda server, some: self._plan(server, some, steps))
+        except _TooManyFilesError:
+            tasks = list(steps.items())
+            for some in (tasks[: len(tasks) // 2], tasks[len(tasks) // 2 :]):
+                self._slim(dict(some), known)
+            return
         for task, error in failed.items():
             known.append(self._not_read(steps[task][0], error))
         plans: list[Slimmed] = []
@@ -154,10 +167,11 @@ class Slimming:
     def _read_events(server: Server, ids: Sequence[TaskId]) -> _Events:
         made = server.models_of(ids)
         models = [model.id for some in made.values() for model in some]
+        most = MOST_FILES if len(ids) > 1 else sys.maxsize
         return _Events(
-            _by_owner(server.debug_samples(ids)),
-            _by_owner(server.plot_images(ids)),
-            _by_owner(server.model_event_files(models)) if models else {},
+            _by_owner(server.debug_samples(ids), most),
+            _by_owner(server.plot_images(ids), most),
+            _by_owner(server.model_event_files(models), most) if models else {},
             {task: frozenset(model.id for model in made.get(task, ())) for task in ids},
             server.models_created(models) if models else {},
         )
@@ -195,17 +209,21 @@ class Slimming:
     def _remove_all(self, plans: Sequence[Slimmed], done: list[TaskOutcome]) -> None:
         self.go_on()
         records = SlimmedRecords(self.split, self.lifecycle)
-        with self.phases.phase("records"):
-            errors = records.tag_before(plans)
-        untouched = [plan.task for plan in plans if plan.task.id in errors]
-        done += [self._outcome(task, Verdict.FAILED, Reason.RECORD_ERROR, errors[task.id]) for task in untouched]
-        left = [plan for plan in plans if plan.task.id not in errors]
+        left = self._tagged(plans, records, done)
         with self.phases.phase("files"):
             removed = self.storage.delete((file for plan in left for file in plan.files), ())
         with self.phases.phase("records"):
             errors = records.remove([self._confirmed(plan, removed) for plan in left])
             errors |= records.tag_after([plan for plan in left if plan.task.id not in errors and self._is_whole(plan, removed)])
         done += [self._ended(plan, removed, errors.get(plan.task.id, "")) for plan in left]
+
+    def _tagged(self, plans: Sequence[Slimmed], records: SlimmedRecords, done: list[TaskOutcome]) -> list[Slimmed]:
+        """Those whose tags are as they have to be before anything else of them is changed."""
+        with self.phases.phase("records"):
+            errors = records.tag_before(plans)
+        untouched = [plan.task for plan in plans if plan.task.id in errors]
+        done += [self._outcome(task, Verdict.FAILED, Reason.RECORD_ERROR, errors[task.id]) for task in untouched]
+        return [plan for plan in plans if plan.task.id not in errors]
 
     def _confirmed(self, plan: Slimmed, removed: Removed) -> Slimmed:
         """What may leave the records by what the stores say."""
@@ -230,9 +248,11 @@ class Slimming:
         return self._outcome(plan.task, verdict, detail=plan.kept_words, models=models, protected=protected, **counts)
 
 
-def _by_owner(found: Iterable[tuple[Owner, File]]) -> dict[Owner, list[File]]:
+def _by_owner(found: Iterable[tuple[Owner, File]], most: int) -> dict[Owner, list[File]]:
     by_owner: dict[Owner, list[File]] = defaultdict(list)
-    for owner, file in found:
+    for number, (owner, file) in enumerate(found, start=1):
+        if number > most:
+            raise _TooManyFilesError
         by_owner[owner].append(file)
     return by_owner
 

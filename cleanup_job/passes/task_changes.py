@@ -88,10 +88,13 @@ class TaskChanges:
         self.audit.after(outcomes)
         return outcomes
 
-    def put_right(self, steps: Steps) -> list[TaskOutcome]:
-        """Change tags that are not true any more; gives the outcomes of those alone with which that failed."""
+    def put_right(self, steps: Steps) -> list[str]:
+        """Change tags that are not true any more; gives warnings of those with which that failed, and which are still there."""
         failed = {} if self.dry_run else self._change([(task.id, step.tags) for task, step in steps])
-        return [self._not_done(task, step, failed[task.id]) for task, step in steps if task.id in failed]
+        there = {task: why for task, why in failed.items() if not self._is_gone(task, why)}
+        return [
+            f"task {task}: its tags could not be corrected; the next pass tries again: {why}" for task, why in there.items()
+        ]
 
     def _change(self, changes: Iterable[tuple[TaskId, TagChange]]) -> dict[TaskId, Exception]:
         """Change tags, for many tasks at once where they change in the same way; gives those with which that failed."""

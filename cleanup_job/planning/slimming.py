@@ -188,8 +188,7 @@ def plan_slim(wrote: Wrote, policy: LifecyclePolicy, guard: Protection) -> Slimm
             refused = file.refused
             return Kept(task, Reason.SERVER_ERROR, file.field) if refused else unreadable(task, file.field)
     removed: list[Output] = []
-    stays: list[str] = [uri for artifact in wrote.detail.artifacts if artifact.mode != "output" for uri in [artifact.uri]]
-    stays += wrote.detail.assets
+    stays = [artifact.uri for artifact in wrote.detail.artifacts if artifact.mode != "output"]
     kept: Counter[tuple[Kind, str]] = Counter()
     for output, why in _outputs(wrote, slim, guard):
         found = why or _located(output, task, guard.locate)

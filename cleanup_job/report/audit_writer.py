@@ -117,13 +117,10 @@ class AuditLog:
     def before(self, planned: Sequence[tuple[Deletion, TaskOutcome, Sequence[str]]]) -> None:
         """Write what is deleted as soon as this returns: each task, the outcome that is planned for it, and why it may go.
 
-        A task that is slimmed is one of them, with what is removed of it.
-
         Raises:
             AuditError: it could not be written: nothing of it may be deleted.
         """
         what = f"the lines of {len(planned)} task{'' if len(planned) == 1 else 's'}"
-        self._at_a_stage |= {one.task.id: "slim" for one, outcome, _ in planned if outcome.stage is Stage.SLIM}
         self._write(what, (_deletion(*one) for one in planned), lasting=True)
 
     def before_stage(self, planned: Sequence[tuple[Task, TaskOutcome, Sequence[str], Sequence[str]]]) -> None:
@@ -254,13 +251,12 @@ def _deletion(deletion: Deletion, outcome: TaskOutcome, why: Sequence[str]) -> d
         **_shown(task, outcome),
         "protected": deletion.protected,
         "external": deletion.external,
-        "setting": "policies" if outcome.policy else "threshold_rules" if outcome.rule else "delete_threshold_days",
-        **({"policy": outcome.policy} if outcome.policy else {}),
+        **_decided_by(outcome),
         "rule": outcome.rule or None,
         "why": why,
     }
     return _line(
-        "slim" if outcome.stage is Stage.SLIM else "delete",
+        "delete",
         task=task.id,
         **cleaned(shown),
         project_id=task.project,
@@ -278,6 +274,13 @@ def _deletion(deletion: Deletion, outcome: TaskOutcome, why: Sequence[str]) -> d
         external_count=deletion.external_count,
         together_with=[other for other in deletion.unit if other != task.id],
     )
+
+
+def _decided_by(outcome: TaskOutcome) -> dict[str, Any]:
+    """The setting that says when a task is old enough, and its policy if it has one."""
+    if outcome.policy:
+        return {"setting": "policies", "policy": outcome.policy}
+    return {"setting": "threshold_rules" if outcome.rule else "delete_threshold_days"}
 
 
 def _event(outcome: TaskOutcome) -> str:

@@ -7,7 +7,7 @@ from cleanup_job.exit_codes import meaning
 from cleanup_job.planning.outcome import EXAMPLES, NAMED, NOTICES, REASON_TEXTS, Report, StageSum, TaskOutcome
 from cleanup_job.report import stages
 from cleanup_job.report.interface import Document
-from cleanup_job.report.json_lines import SCHEMA, stores, summary, time_or_none
+from cleanup_job.report.json_lines import SCHEMA, STAGES_NAMED, stores, summary, time_or_none
 from cleanup_job.report.phrases import by_weight, headline, link, verdict_of
 
 
@@ -46,7 +46,7 @@ def as_document(report: Report) -> Document:
         "settings": [{"setting": name, "value": value, "from": where} for name, value, where in report.settings],
         "users": dict(report.users),
         "left_out": [asdict(entry) for entry in report.left_out],
-    } | ({"stages": [_stage(row, report) for row in stages.by_policy(report)]} if report.stages else {})
+    } | ({"stages": [_stage(row, report) for row in stages.by_policy(report)[:STAGES_NAMED]]} if report.stages else {})
 
 
 def _stage(row: StageSum, report: Report) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def _stage(row: StageSum, report: Report) -> dict[str, Any]:
     noticed = sorted((one for one in row.examples if one.verdict in NOTICES), key=lambda one: (one.due is None, one.due))
     done = [one for one in row.examples if one.verdict not in NOTICES]
     found = {"notices": noticed, "examples": done}
-    return stages.as_fields(row) | {name: [_task(one, report) for one in some] for name, some in found.items()}
+    return stages.as_fields(row) | {name: [_task(one, report) for one in some[:NAMED]] for name, some in found.items()}
 
 
 def _task(outcome: TaskOutcome, report: Report) -> dict[str, Any]:

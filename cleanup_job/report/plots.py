@@ -57,14 +57,18 @@ def result(report: Report) -> list[Event]:
     rows = sorted(report.projects.values(), key=lambda row: (-row.weight, row.name))
     why = [(REASON_TEXTS[one.reason], f"{one.count:,}", *_example(one.examples)) for one in by_weight(report)]
     found = [_table("Result", "projects", heads, [_row(one) for one in (total, *rows)])]
-    if report.stages:
-        found.append(_table("Result", "policies", _STAGE_HEADS, [_stage(one) for one in stages.by_policy(report)]))
+    found += _of_policies(report)
     if why:
         found.append(_table("Result", "tasks not deleted", ("reason", "tasks", "example", "detail"), why))
     if rows:
         found.append(_plot("All projects", "tasks", _bars(rows[:LARGEST], doing), "tasks"))
         found += [_plot("Project", plain(row.name) or "(no project)", _bars([row], doing), "tasks") for row in rows[:LARGEST]]
     return found + [_scalar("Summary", name, value, SINGLE) for name, value in singles.items()]
+
+
+def _of_policies(report: Report) -> list[Event]:
+    rows = [_stage(one) for one in stages.by_policy(report)]
+    return [_table("Result", "policies", _STAGE_HEADS, rows)] if rows else []
 
 
 def _sums_of_stages(report: Report) -> dict[str, int]:

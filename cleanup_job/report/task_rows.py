@@ -37,10 +37,10 @@ class TaskRow(NamedTuple):
     files: int
     bytes: int
     unsized: int
-    policy: str
-    stage: str | None
     active: datetime | None
-    due: datetime | None
+    policy: str = ""
+    stage: str | None = None
+    due: datetime | None = None
 
 
 Row = TaskOutcome | TaskRow
@@ -93,8 +93,8 @@ class TaskRows:
         """Note one task."""
         if self._packed is None or self._count >= MOST:
             return
-        *values, active, due = row_of(outcome)
-        line = json.dumps([*values, active and active.timestamp(), due and due.timestamp()])
+        *values, active, policy, stage, due = row_of(outcome)
+        line = json.dumps([*values, active and active.timestamp(), policy, stage, due and due.timestamp()])
         try:
             self._packed.write(f"{line}\n".encode())
             self._count += 1
@@ -110,8 +110,8 @@ class TaskRows:
         with gzip.GzipFile(fileobj=self._file, mode="rb") as lines:
             try:
                 for line in lines:
-                    *values, active, due = json.loads(line)
-                    yield TaskRow._make([*values, _moment(active), _moment(due)])
+                    *values, active, policy, stage, due = json.loads(line)
+                    yield TaskRow._make([*values, _moment(active), policy, stage, _moment(due)])
             except (EOFError, OSError, ValueError):  # it could not be written to its end
                 return
 

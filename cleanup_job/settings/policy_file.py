@@ -81,8 +81,8 @@ def load(path: Path) -> Loaded:
 @cache
 def _parsed(content: bytes) -> PolicyDocument:
     try:
-        text = content.decode("utf-8-sig")
-        _refuse_aliases(text)
+        text = content.decode()
+        _refuse_what_policies_need_not(text)
         node = yaml.compose(text, Loader=_Loader)
         if unclear := "\n".join(_unclear(node)):
             raise ValueError(unclear)
@@ -104,13 +104,13 @@ def _parsed(content: bytes) -> PolicyDocument:
 def _built(text: str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 -- a SafeLoader
-    except ValueError as error:  # of a type that the file names itself: `!!int x`
-        message = f"the file has a value that is not what it says: {error}"
+    except ValueError as error:  # PyYAML takes `0x_` for a number
+        message = f"the file has a number that can't be read ({error}); put texts that look like numbers in quotes"
         raise ValueError(message) from None
 
 
-def _refuse_aliases(text: str) -> None:
-    """Refuse what could grow beyond all bounds, before it is built: aliases, and deep nesting."""
+def _refuse_what_policies_need_not(text: str) -> None:
+    """Refuse what could grow beyond all bounds before it is built, aliases and deep nesting, and types that the file names."""
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.AliasEvent):
@@ -119,6 +119,9 @@ def _refuse_aliases(text: str) -> None:
                 "in quotes, and write out what is meant by an alias"
             )
             raise ValueError(message)  # noqa: TRY004 -- pydantic reports ValueError as a validation error
+        if getattr(event, "tag", None) is not None:
+            message = f"{_line(event)}: a tag of YAML (! and a name) is not read here; put a text that begins with ! in quotes"
+            raise ValueError(message)
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
             message = f"{_line(event)}: too many lists and mappings in each other; policies have fewer"

@@ -9,6 +9,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+from cleanup_job.planning.lifecycle.policy import Stage
 from cleanup_job.planning.outcome import Reason, Report, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from cleanup_job.report import html
@@ -42,9 +43,23 @@ def outcomes(deleted: Iterable[tuple[str, int]] = DELETED) -> Iterator[TaskOutco
             )  # fmt: skip
 
 
-def written(folder: Path, *, dry_run: bool = False, deleted: int = 0) -> Path:
+def of_policies() -> Iterator[TaskOutcome]:
+    """Tasks that policies would archive, slim and announce, and one that was restored."""
+    some = (
+        (Verdict.WOULD_ARCHIVE, Stage.ARCHIVE, None, "playground"),
+        (Verdict.WOULD_SLIM, Stage.SLIM, None, "playground"),
+        (Verdict.WOULD_NOTICE, Stage.DELETE, MOMENT + timedelta(days=7), HOSTILE),
+    )
+    for kind, (verdict, stage, due, policy) in enumerate(some):
+        for n in range(kind + 1):
+            ids = TaskId(f"{kind + 10:02x}{n:030x}")
+            yield TaskOutcome(ids, f"{verdict} {n}", "play", "pp", verdict, policy=policy, stage=stage, due=due, bytes=5)
+    yield TaskOutcome(TaskId("c" * 32), "back", "play", "pp", Verdict.KEPT, Reason.RESTORED, policy="playground")
+
+
+def written(folder: Path, *, dry_run: bool = False, deleted: int = 0, policies: bool = False) -> Path:
     """The page, with as many deleted tasks."""
-    rows = list(outcomes([("vision", deleted)] if deleted else DELETED))
+    rows = list(outcomes([("vision", deleted)] if deleted else DELETED)) + (list(of_policies()) if policies else [])
     report = Report("1.0", dry_run, MOMENT, MOMENT, "http://api:8008", "https://web.example", MOMENT + timedelta(seconds=9))
     for outcome in rows:
         report.add(outcome)

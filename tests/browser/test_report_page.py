@@ -15,7 +15,7 @@ from cleanup_job.planning.outcome import ProjectSum, Report
 from cleanup_job.report import html
 from cleanup_job.report.document import as_document
 from cleanup_job.report.task_rows import MOST, TaskRow
-from tests.browser.report_page import HOSTILE, MOMENT, count, names, opened, width
+from tests.browser.report_page import HOSTILE, MOMENT, count, names, opened, width, written
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +92,27 @@ def test_result_reason_and_search_narrow_together(page: webdriver.Chrome) -> Non
     assert set(names(page)) == {"export resnet", HOSTILE}
     page.find_element(By.ID, "search").send_keys("resnet")
     assert names(page) == ["export resnet"]
+
+
+def test_stages_and_policies_have_a_table_columns_and_filters(
+    page: webdriver.Chrome, browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    assert not page.find_element(By.ID, "stage").is_displayed(), "without policies there is nothing to choose"
+    opened(browser, written(tmp_path, dry_run=True, policies=True))
+    rows = page.find_elements(By.CSS_SELECTOR, "#stages tbody tr")
+    assert [row.text for row in rows] == [
+        "archive playground 1 0 0 5 B 0 0", "slim playground 2 0 0 10 B 0 0", f"delete {HOSTILE} 0 0 0 15 B 0 3 2026-03-08",
+    ]  # fmt: skip
+    Select(page.find_element(By.ID, "stage")).select_by_value("slim")
+    assert names(page) == ["would_slim 0", "would_slim 1"]
+    Select(page.find_element(By.ID, "stage")).select_by_value("")
+    Select(page.find_element(By.ID, "policy")).select_by_index(2)
+    assert len(names(page)) == 3
+    cells = page.execute_script(
+        "return [...document.querySelector('#tasks .space .row').children].map(cell => cell.textContent).slice(-3)"
+    )
+    assert cells == ["from 2026-03-08 on", "notice", HOSTILE]
+    assert page.execute_script("return window.hit") is None
 
 
 def test_projects_are_folded_with_their_sums_and_sort_below_their_parents(page: webdriver.Chrome) -> None:

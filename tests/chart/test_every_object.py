@@ -9,7 +9,7 @@ ALL = merged(
     {"networkPolicy": {"enabled": True}, "sweep": {"enabled": True, "stores": ["s3://bucket"]}},
     {"metrics": {"prometheusRule": {"enabled": True}, "dashboard": {"enabled": True}}, "notify": {"urls": ["json://host"]}},
     {"serviceAccount": {"annotations": {"own": "account"}}, "annotations": {"own": "cronjob"}},
-    {"jobAnnotations": {"own": "job"}, "podAnnotations": {"own": "pod"}},
+    {"jobAnnotations": {"own": "job"}, "podAnnotations": {"own": "pod"}, "policies": [{"name": "p"}]},
 )
 """Values with which the chart makes an object of each kind."""
 TEMPLATES = ("spec.jobTemplate.metadata", "spec.jobTemplate.spec.template.metadata", "spec.template.metadata")

@@ -4,7 +4,6 @@ import json
 import os
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -173,21 +172,42 @@ def test_a_mail_of_a_pass(filled: Sandbox, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 # -- what only some passes have
-def test_a_pass_that_announces_something_is_told_of(hook: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    def work(job: PassJob, **_: object) -> None:
-        report = job._report
-        about = {"policy": "playground", "stage": Stage.DELETE, "due": datetime(2026, 12, 5, tzinfo=UTC)}
-        report.add(TaskOutcome(TaskId("a" * 32), "exp", "lab", "p", Verdict.NOTICED, **about))
-        report.policies = "digest"
+POLICIES = """
+policies:
+  - name: playground
+    match: {projects: [lab]}
+    archive: {after: 14d}
+    delete: {after: 20d}
+    notice: 7d
+"""
 
-    monkeypatch.setattr(PassJob, "_work", work)
+
+def test_a_pass_that_announces_something_is_told_of(
+    hook: Receiver, filled: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "policies.yaml").write_text(POLICIES)
+    monkeypatch.setenv("CLEANUP_POLICIES", str(tmp_path / "policies.yaml"))
+    before = state(filled)
+    assert main(["run", "--dry-run"]) == 0
+    assert state(filled) == before
     assert main(["run"]) == 0
-    (message,) = got(hook)
-    assert message["type"] == "warning"
-    assert message["title"] == "ClearML Cleanup on 127.0.0.1: 1 task announced"
-    assert "1 task will be deleted by policy playground, the first on 2026-12-05:" in message["message"]
+    would, did = got(hook)
+    assert would["title"] == "ClearML Cleanup on 127.0.0.1 (dry run): 6 tasks would be announced"
+    assert "1 task would be announced to be archived by policy playground, the first on 20" in would["message"]
+    assert (did["type"], did["title"]) == ("warning", "ClearML Cleanup on 127.0.0.1: 6 tasks announced")
+    assert "1 task will be archived by policy playground, the first on 20" in did["message"]
+    assert "5 tasks will be deleted by policy playground, the first on 20" in did["message"]
+    assert "[living](<http" in did["message"]
     assert main(["run", "--notify-when", "failure"]) == 0
-    assert len(got(hook)) == 1
+    assert len(got(hook)) == 2
+
+
+def test_wrong_policies_are_told_of(hook: Receiver, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "policies.yaml").write_text(POLICIES.replace("after: 20d", "after: soon"))
+    monkeypatch.setenv("CLEANUP_POLICIES", str(tmp_path / "policies.yaml"))
+    assert main(["run"]) == 2
+    (message,) = got(hook)
+    assert "line 6" in message["message"]
 
 
 def test_a_pass_that_only_deletes_announces_nothing(hook: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:

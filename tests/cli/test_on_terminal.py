@@ -13,7 +13,7 @@ import pytest
 
 from cleanup_job.cli import approval
 from cleanup_job.job import pod
-from cleanup_job.passes import cleanup
+from cleanup_job.passes import stop
 from clearml_sandbox.server import Fault, Request, Sandbox
 from clearml_sandbox.worlds.builder import World
 from tests.cli.terminals import Terminal, terminal
@@ -252,7 +252,7 @@ def test_a_second_ctrl_c_ends_it_with_a_report_and_nothing_is_deleted_after_it(
 ) -> None:
     left: list[int] = []
     monkeypatch.setattr(approval, "_leave", left.append)
-    monkeypatch.setattr(cleanup, "PATIENCE", 0.2)
+    monkeypatch.setattr(stop, "PATIENCE", 0.2)
     with terminal() as screen:
         filled.fault = presses_twice(
             screen, hang, lambda request: request.call == "/delete_many" and bool(request.body["files"])
@@ -283,7 +283,7 @@ def test_a_second_ctrl_c_ends_a_pass_that_hangs_in_reading(
         hang.set()
 
     monkeypatch.setattr(approval, "_leave", leave)
-    monkeypatch.setattr(cleanup, "PATIENCE", 0.0)
+    monkeypatch.setattr(stop, "PATIENCE", 0.0)
     monkeypatch.setattr(pod, "PATIENCE", 0.0)
     with terminal() as screen:
         filled.fault = presses_twice(screen, hang, lambda request: request.call == "projects.get_all")

@@ -106,20 +106,23 @@ def test_an_agent_refuses_a_run_of_a_release_with_policies(
     assert archived(ui) == before
 
 
-def test_nobody_changes_the_policies_in_the_web_ui(
-    ui: WebUI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("content", [EVERYTHING, "", None])
+def test_no_one_changes_the_policies_in_the_web_ui(
+    ui: WebUI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], content: str | None
 ) -> None:
+    """Nor does an edit keep the pass from running: the operator's file counts."""
     monkeypatch.setenv("CLEANUP_TASK", "true")
     policies(tmp_path, monkeypatch, EVERYTHING.replace("1d", "900d"))
     assert main(["run"]) == 0
     before = archived(ui)
     other = tmp_path / "other.yaml"
-    other.write_text(EVERYTHING)
+    if content is not None:
+        other.write_text(content)
     ui.edit("policies", str(other), section="Settings")
     capsys.readouterr()
     assert main(["run"]) == 0
     assert archived(ui) == before
-    assert "policies" in capsys.readouterr().out
+    assert f"policies={tmp_path}/policies.yaml counts" in capsys.readouterr().out
 
 
 def test_neither_the_mode_for_agents_nor_enqueue_takes_policies(
@@ -139,12 +142,12 @@ def test_neither_the_mode_for_agents_nor_enqueue_takes_policies(
 def test_a_careful_policy_whose_project_is_unknown_ends_the_job(
     ui: WebUI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    released = "policies:\n- name: released\n  match: {projects: [relesed]}\n  keep: all\n"
+    released = "policies:\n- name: released\n  match: {projects: [elsewhere]}\n  keep: all\n"
     policies(tmp_path, monkeypatch, released + EVERYTHING.removeprefix("policies:\n"))
     before = archived(ui)
     assert main(["run"]) == 2
     said = " ".join(capsys.readouterr().out.split())
-    assert "CLEANUP_POLICIES: match.projects of policy 'released': no project is called 'relesed' or has this id" in said
+    assert "CLEANUP_POLICIES: match.projects of policy 'released': no project is called 'elsewhere' or has this id" in said
     assert archived(ui) == before
     policies(tmp_path, monkeypatch, released)
     assert main(["run"]) == 0

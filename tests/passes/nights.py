@@ -24,7 +24,7 @@ class Nights:
     def __init__(self, sandbox: Sandbox, folder: Path) -> None:
         self.sandbox = sandbox
         self.now = FIRST
-        self.file = folder / "policies.yaml"
+        self.file = str(folder / "policies.yaml")
 
     def world(self) -> World:
         """A world as of the first night."""
@@ -36,11 +36,11 @@ class Nights:
         self.sandbox.fault = None
         self.sandbox.load(world.as_dict())
         self.sandbox.requests.clear()
-        self.file.write_text(policies)
+        Path(self.file).write_text(policies)
 
     def night(self, **settings: Any) -> Done:
         """One pass at the present moment."""
-        return clean(self.sandbox, now=self.now, policies=str(self.file), **settings)
+        return clean(self.sandbox, now=self.now, policies=self.file, **settings)
 
     def later(self, days: float) -> Self:
         """Let time pass."""

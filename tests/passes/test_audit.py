@@ -1,7 +1,9 @@
 """A pass and its audit log: what can't be written down is kept, with the reason and the way out."""
 
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -160,3 +162,34 @@ def test_a_record_that_the_server_leaves_out_is_missing(
     done = clean(sandbox, audit=Notes())
     assert done.watcher.failed == {left_out}
     assert done.watcher.outcomes[TaskId(left_out)].reason is Reason.NOT_AUDITED
+
+
+POLICIES = """
+policies:
+  - name: lab
+    match: {projects: [lab]}
+    archive: {after: 14d}
+    slim: {after: 30d, remove: [artifacts]}
+"""
+
+
+@pytest.mark.parametrize(("name", "archived"), [("loud", False), ("fat", True)])
+def test_a_policy_changes_nothing_that_the_log_can_not_take(
+    sandbox: Sandbox, tmp_path: Path, name: str, archived: bool
+) -> None:
+    made = World(NOW)
+    task = made.task(name, project="lab", days_old=40, archived=archived)
+    task.artifact("data")
+    sandbox.load(made.as_dict())
+    before, records = state(sandbox), deepcopy(sandbox.store.tasks)
+    path = tmp_path / "policies.yaml"
+    path.write_text(POLICIES)
+    watcher = Watcher()
+    with pytest.raises(AuditError, match="CLEANUP_AUDIT"):
+        clean(sandbox, policies=str(path), audit=Notes(fails=frozenset({"before_stage"})), watcher=watcher)
+    assert (state(sandbox), sandbox.store.tasks) == (before, records)
+    (outcome,) = watcher.outcomes.values()
+    assert (outcome.verdict, outcome.reason) == (Verdict.FAILED, Reason.NOT_AUDITED)
+    audit = Notes()
+    clean(sandbox, policies=str(path), audit=audit)
+    assert audit.told == [("before_stage", task.id), ("after", task.id)]

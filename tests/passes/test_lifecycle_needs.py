@@ -89,6 +89,33 @@ def test_tasks_that_use_each_others_models_are_archived_together(nights: Nights)
     assert nights.is_archived(one.id)
 
 
+def test_a_user_that_is_kept_itself_is_not_taken_for_archived_by_a_dry_run(nights: Nights) -> None:
+    """More tasks than are looked at together are between the two."""
+    world = nights.world()
+    world.model("elsewhere", uri="s3://bucket/model", tags=["production"])
+    maker, user = task(world, "maker", days_old=90), task(world, "user", days_old=20)
+    user.input_model(maker.model("weights"))
+    user.model("published", ready=True)
+    for n in range(30):
+        task(world, f"between {n}", days_old=30 + n)
+    nights.load(world, ARCHIVE)
+    assert kept(nights).keys() == {maker.id, user.id}
+
+
+def test_a_user_that_comes_later_is_archived_first_and_its_maker_in_the_next_night(nights: Nights) -> None:
+    world = nights.world()
+    world.model("elsewhere", uri="s3://bucket/model", tags=["production"])
+    maker, user = task(world, "maker", days_old=20), task(world, "user", days_old=90)
+    user.input_model(maker.model("weights"))
+    for n in range(30):
+        task(world, f"between {n}", days_old=30 + n)
+    nights.load(world, ARCHIVE)
+    assert kept(nights).keys() == {maker.id}
+    assert nights.is_archived(user.id)
+    assert not kept(nights)
+    assert nights.is_archived(maker.id)
+
+
 def test_a_pipeline_is_archived_as_a_whole(nights: Nights) -> None:
     world = nights.world()
     world.model("elsewhere", uri="s3://bucket/model", tags=["production"])
@@ -122,6 +149,17 @@ def test_steps_of_a_controller_that_is_not_due(nights: Nights) -> None:
     nights.load(world, ARCHIVE)
     assert kept(nights) == {step.id: (Reason.PIPELINE_STEP, f"the controller is task {controller.id}, which is not archived")}
     assert nights.is_archived(gone.id)
+
+
+def test_a_step_in_another_project_than_the_pipelines(nights: Nights) -> None:
+    """The SDK puts steps there with ``target_project``."""
+    world = nights.world()
+    world.model("elsewhere", uri="s3://bucket/model", tags=["production"])
+    controller = world.pipeline("train", days_old=2, archived=False, user="Ada")
+    step, clone = task(world, "step", parent=controller), task(world, "clone", parent=controller, task_type="controller")
+    nights.load(world, ARCHIVE)
+    assert kept(nights).keys() == {step.id}
+    assert nights.is_archived(clone.id)
 
 
 def test_a_pipeline_of_which_a_step_has_a_published_model(nights: Nights) -> None:

@@ -69,6 +69,18 @@ def test_one_tasks_trouble_is_its_own(nights: Nights, call: str, policies: str, 
     assert nights.night().watcher.by_verdict(verdict) == {made[3].id}
 
 
+def test_a_tag_that_can_t_be_put_right_is_a_warning(nights: Nights) -> None:
+    world = nights.world()
+    stale, other = (task(world, days_old=1, tags=["cleanup:archives=2026-11-20"]) for _ in range(2))
+    nights.load(world, NOTICE)
+    refuse(nights, "tasks.update_tags", stale)
+    done = nights.night()
+    assert not done.watcher.outcomes
+    assert [text.split(":")[0] for text in done.watcher.warnings] == [f"task {stale.id}"]
+    assert nights.marks(stale.id)
+    assert not nights.marks(other.id)
+
+
 @pytest.mark.parametrize("call", ["tasks.archive_many", "tasks.update_tags"])
 def test_a_task_that_is_deleted_meanwhile_has_not_failed(nights: Nights, call: str) -> None:
     made = some(nights, 5)
@@ -218,6 +230,28 @@ def test_ctrl_c_changes_nothing_more(nights: Nights) -> None:
     assert done.report.stopped_by is StopReason.SIGINT
 
 
+def test_people_who_want_to_end_it_see_what_is_in_progress(nights: Nights) -> None:
+    some(nights, 5)
+    stop = Stop()
+    seen: list[tuple[int, int]] = []
+    at(nights, "tasks.archive_many", lambda: seen.append(stop.in_hand.now()))
+    nights.night(stop=stop)
+    assert seen == [(1, 5)]
+    assert stop.in_hand.now() == (0, 0)
+
+
+def test_who_insists_stops_each_further_change(nights: Nights) -> None:
+    made = some(nights, 5)
+    stop = Stop()
+    at(nights, "tasks.archive_many", stop.insist)
+    done = nights.night(stop=stop)
+    assert all(nights.is_archived(one.id) for one in made)
+    assert not any(nights.marks(one.id) for one in made)
+    assert done.report.left == 5
+    nights.until_quiet()
+    assert all(nights.marks(one.id) for one in made)
+
+
 def test_a_lost_lease_at_any_request(nights: Nights) -> None:
     some(nights, 3)
     nights.night()
@@ -247,10 +281,10 @@ def test_a_server_that_goes_away_ends_the_pass(nights: Nights) -> None:
 def test_an_old_server_is_refused_before_anything_is_deleted(nights: Nights) -> None:
     world = nights.world()
     task(world, archived=True, days_old=90)
-    nights.load(world, WHOLE)
+    nights.load(world, "policies: [{name: lab, delete: {after: 30d}}]")
     with Sandbox(world.as_dict(), max_api_version="2.26") as old:
         with pytest.raises(SettingsError, match="or newer"):
-            clean(old, now=FIRST, policies=str(nights.file))
+            clean(old, now=FIRST, policies=nights.file)
         assert len(old.state()["tasks"]) == 1
 
 
@@ -278,6 +312,18 @@ policies:
     assert archived(done) == 2
     assert done.watcher.outcomes[soon.id].verdict in {Verdict.NOTICED, Verdict.WOULD_NOTICE}
     assert (done.report.selected, done.report.left, done.report.stopped_by) == (8, 3, StopReason.MAX_TASKS)
+
+
+def test_tasks_that_are_needed_take_nothing_of_the_budget(nights: Nights) -> None:
+    world = nights.world()
+    for n in range(3):
+        task(world, f"published {n}", days_old=20 + n).model("weights", ready=True)
+    free = [task(world, f"free {n}", days_old=30 + n) for n in range(4)]
+    nights.load(world, ARCHIVE)
+    done = nights.night(max_tasks=2)
+    assert done.watcher.by_verdict(Verdict.ARCHIVED) == {one.id for one in free[:2]}
+    assert len(done.watcher.kept) == 3
+    assert done.report.left == 2
 
 
 def test_refused_before_anything_is_deleted_or_changed(nights: Nights) -> None:

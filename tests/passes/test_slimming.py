@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from cleanup_job.errors import AnswerError
+from cleanup_job.passes import slimming
 from cleanup_job.passes.ports import Audit
+from cleanup_job.passes.stop import Stop
 from cleanup_job.planning.lifecycle.policy import Stage
 from cleanup_job.planning.outcome import Reason, Verdict
 from cleanup_job.planning.paths import TaskId
@@ -196,6 +198,46 @@ def test_a_task_that_changes_meanwhile_is_left(sandbox: Sandbox, tmp_path: Path)
     assert paths(sandbox, restored.id) == paths(sandbox, edited.id) == EVERYTHING
 
 
+def test_a_task_that_makes_a_model_meanwhile_is_left(sandbox: Sandbox, tmp_path: Path) -> None:
+    world = World(NOW)
+    task = full(world)
+    sandbox.load(world.as_dict())
+
+    def upload(request: Request) -> None:
+        if request.call == "events.get_task_metrics":
+            made = next(iter(sandbox.store.models.values()))
+            sandbox.store.models.put({**made, "id": "f" * 32})
+
+    sandbox.fault = upload
+    found = slim(sandbox, policies(tmp_path))[TaskId(task.id)]
+    assert (found.verdict, found.reason) == (Verdict.KEPT, Reason.CHANGED)
+    assert paths(sandbox, task.id) == EVERYTHING
+
+
+def test_a_model_that_cant_be_read_keeps_its_task(sandbox: Sandbox, tmp_path: Path) -> None:
+    world = World(NOW)
+    task = full(world)
+    task.model("odd").document["ready"] = "perhaps"
+    sandbox.load(world.as_dict())
+    found = slim(sandbox, policies(tmp_path))[TaskId(task.id)]
+    assert (found.verdict, found.reason) == (Verdict.KEPT, Reason.UNREADABLE)
+    assert paths(sandbox, task.id) == sorted([*EVERYTHING, "models/odd.pt"])
+
+
+def test_tasks_with_many_files_are_slimmed_one_after_the_other(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slimming, "MOST_FILES", 4)
+    world = World(NOW)
+    tasks = [full(world, f"exp {number}") for number in range(3)]
+    sandbox.load(world.as_dict())
+    found = slim(sandbox, policies(tmp_path))
+    assert {outcome.verdict for outcome in found.values()} == {Verdict.SLIMMED}
+    assert [paths(sandbox, task.id) for task in tasks] == [["models/last.pt"]] * 3
+    calls = [request.call for request in sandbox.requests]
+    assert calls.count("/delete_many") - 1 == calls.count("models.delete_many") == 3
+
+
 # -- trouble
 CHANGES = {"/delete_many", "tasks.update_tags", "tasks.edit", "models.delete_many", "events.clear_task_log"}
 
@@ -255,7 +297,47 @@ def test_a_file_that_fails_keeps_all_entries_of_its_kind(sandbox: Sandbox, tmp_p
     found = slim(sandbox, policies(tmp_path))[TaskId(task.id)]
     assert (found.verdict, found.reason, found.files) == (Verdict.FAILED, Reason.FILE_ERROR, 8)
     assert keys(record(sandbox, task.id)) == ["data", "metrics csv"]
+    assert not any("slimmed" in tag for tag in record(sandbox, task.id)["tags"])
     assert (paths(sandbox, task.id), models(sandbox, task)) == (["artifacts/data/data.bin", "models/last.pt"], ["last"])
+
+
+def test_artifacts_that_change_meanwhile_keep_their_entries(sandbox: Sandbox, tmp_path: Path) -> None:
+    world = World(NOW)
+    task = full(world)
+    sandbox.load(world.as_dict())
+
+    def upload(request: Request) -> None:
+        if request.call == "tasks.update_tags":
+            sandbox.store.tasks[task.id]["execution"]["artifacts"][0]["hash"] = "another"
+
+    sandbox.fault = upload
+    found = slim(sandbox, policies(tmp_path))[TaskId(task.id)]
+    assert (found.verdict, found.reason) == (Verdict.FAILED, Reason.RECORD_ERROR)
+    assert "changed meanwhile" in found.detail
+    assert keys(record(sandbox, task.id)) == ["data", "metrics csv"]
+
+
+def test_who_ends_the_pass_ends_it_before_a_file_is_deleted(sandbox: Sandbox, tmp_path: Path) -> None:
+    world = World(NOW)
+    task = full(world)
+    sandbox.load(world.as_dict())
+    stop = Stop()
+    sandbox.fault = lambda request: stop.interrupt() if request.call == "events.get_task_metrics" else None
+    done = clean(sandbox, policies=policies(tmp_path), stop=stop)
+    assert (done.watcher.outcomes, done.report.left) == ({}, 1)
+    assert paths(sandbox, task.id) == EVERYTHING
+
+
+def test_without_its_lease_a_pass_removes_nothing_more_and_reports_no_failure(sandbox: Sandbox, tmp_path: Path) -> None:
+    world = World(NOW)
+    task = full(world)
+    sandbox.load(world.as_dict())
+    stop, lost = Stop(), list[bool]()
+    stop.holds_lease = lambda: not lost
+    sandbox.fault = lambda request: lost.append(True) if request.call == "tasks.update_tags" else None
+    done = clean(sandbox, policies=policies(tmp_path), stop=stop, workers=1)
+    assert (done.watcher.outcomes, done.report.left) == ({}, 1)
+    assert paths(sandbox, task.id) == EVERYTHING
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

@@ -144,8 +144,12 @@ class Lifecycle:
 
     def _after_grace(self, task: Task, policy: LifecyclePolicy, moment: datetime) -> datetime | None:
         """A moment, or the later one at which the task has been in the archive for long enough; None if that can't be known."""
-        grace = max(policy.archived_for, self.archived_for)
-        if not grace or not task.archived:
+        grace, noted = max(policy.archived_for, self.archived_for), Marks.of(task.tags).archived
+        if not task.archived:
+            return moment
+        if noted is not None and is_plausible(ends(noted)):  # whoever wants it back has the rest of that day at least
+            moment = max(moment, ends(noted))
+        if not grace:
             return moment
         archived_at = self.archived_at(task)
         return max(moment, archived_at + grace) if archived_at is not None and is_plausible(archived_at) else None

@@ -147,18 +147,6 @@ def test_what_policies_do_has_a_line_before_and_one_after(event: str, after: str
     assert (("notice", "delete from 2026-12-05 on") in shown) is (event == "notice")
 
 
-def test_what_is_removed_of_a_task_that_is_slimmed_has_its_paths_and_models() -> None:
-    place = Memory()
-    log = begun(place)
-    deletion, outcome, why = planned()
-    log.before([(deletion, replace(outcome, verdict=Verdict.SLIMMED, policy="playground", stage=Stage.SLIM), why)])
-    log.after([replace(outcome, verdict=Verdict.FAILED, stage=Stage.SLIM)])
-    assert [line["event"] for line in place.lines] == ["begin", "slim", "slimmed"]
-    looked = look(place.log(), Wanted(files=(f"lab/exp?a=1.{ONE}/x/0",)))
-    assert (looked.deletions, looked.changes, looked.confirmed) == (0, 1, 1)
-    assert {name for name, _ in facts(looked.found[0])} >= {"task", "policy", "files", "model"}
-
-
 def test_a_task_that_is_kept_at_its_stage_has_the_line_of_that_stage() -> None:
     place = Memory()
     log = begun(place)

@@ -174,10 +174,20 @@ def test_markdown_has_them_too() -> None:
 def test_the_json_report_has_the_first_tasks_of_each_stage() -> None:
     found = json.loads(json.dumps(document.as_document(of_policies())))
     archive, _, delete = found["stages"]
-    assert (archive["stage"], archive["policy"], archive["done"], len(archive["examples"])) == ("archive", "playground", 30, 30)
+    assert (archive["stage"], archive["policy"], archive["done"], len(archive["examples"])) == ("archive", "playground", 30, 20)
     assert [one["due"][:10] for one in delete["notices"][:2]] == ["2026-03-08", "2026-03-09"]
     (restored,) = [one for one in found["reasons"] if one["reason"] == "restored"]
     assert (restored["examples"][0]["policy"], restored["examples"][0]["due"]) == ("playground", None)
+
+
+def test_with_many_policies_files_say_how_many_stages_they_leave_out() -> None:
+    made = report()
+    for n in range(70):
+        made.add(TaskOutcome(TaskId("a" * 32), "t", "p", "p", Verdict.ARCHIVED, policy=f"policy {n:02}", stage=Stage.ARCHIVE))
+    assert len(document.as_document(made)["stages"]) == len(json_lines.summary(made)["stages"]) == 60
+    assert "and 10 more; the log names all of their tasks" in text_of(files.render(made, ".html"))
+    assert "\n> and 10 more; the log names all of their tasks\n" in files.render(made, ".md")
+    assert "and 45 more" in on_a_terminal(made)
 
 
 def test_the_first_date_of_all_is_the_one_that_counts() -> None:

@@ -37,7 +37,7 @@ def warned(*policies: dict[str, object]) -> list[str]:
     return found
 
 
-RELEASED = {"name": "released", "match": {"projects": ["vision/relesed"]}, "keep": "all"}
+RELEASED = {"name": "released", "match": {"projects": ["vision/elsewhere"]}, "keep": "all"}
 DELETES = {"name": "rest", "delete": {"after": "60d"}}
 
 
@@ -170,7 +170,7 @@ def test_less_careful_is_what_is_less_careful_in_anything(careful: dict[str, obj
 
 
 def test_projects_must_exist_where_a_policy_behind_is_less_careful() -> None:
-    assert document(RELEASED, DELETES).must_exist() == ["vision/relesed"]
+    assert document(RELEASED, DELETES).must_exist() == ["vision/elsewhere"]
     assert document(RELEASED).must_exist() == []
     assert document(DELETES, RELEASED).must_exist() == []
 

@@ -1,8 +1,11 @@
 """What is wrong in the file with policies is said with its line, its field, its value and the way out."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cleanup_job.settings.policy_document import PolicyDocument
 from cleanup_job.settings.policy_file import DEEPEST, LARGEST, load, read
@@ -83,8 +86,13 @@ def test_a_file_that_is_not_there_or_too_large_or_not_a_text_is_refused(tmp_path
         ),
         ("policies: [\n", "line 2: the file is not YAML: "),
         (ONE + "---\n" + ONE, "line 3: the file is not YAML: but found another document"),
-        ("policies:\n- !!python/name:os.system {}\n", "line 2: the file is not YAML: could not determine a constructor"),
-        ("policies:\n- name: !!int x\n", "the file has a value that is not what it says: "),
+        ("policies:\n- !!python/name:os.system {}\n", "line 2: a tag of YAML (! and a name) is not read here; put a text that"),
+        ("policies:\n- name: !!int x\n", "line 2: a tag of YAML (! and a name) is not read here; "),
+        ("policies:\n- name: !gold\n", "line 2: a tag of YAML (! and a name) is not read here; "),
+        (
+            "policies:\n- name: 0x_\n",
+            "the file has a number that can't be read (invalid literal for int() with base 16: ''); put",
+        ),
         ("policies:\n- match: {projects: [*]}\n", "line 2: the file is not YAML: expected alphabetic or numeric character"),
     ],
 )
@@ -157,8 +165,8 @@ def test_a_key_that_is_no_word_is_refused(tmp_path: Path, key: str) -> None:
             "line 3, policies[0].match.projects: it is empty; write a list: [one, another], or remove it",
         ),
         (
-            "  match: {statuses: [faild]}",
-            "line 3, policies[0].match.statuses[0]: 'faild': write created, queued, in_progress, ",
+            "  match: {statuses: [broken]}",
+            "line 3, policies[0].match.statuses[0]: 'broken': write created, queued, in_progress, ",
         ),
         (
             "  match: {ran_less_than: 10}",
@@ -289,3 +297,35 @@ task_tags: {keep: gold, ttl: lifetime, expires: until}
     assert isinstance(document, PolicyDocument)
     assert [policy.name for policy in document.policies] == ["playground", "released"]
     assert document.model_tags == {"production"}
+
+
+SCRAPS = st.sampled_from(
+    [
+        "policies:",
+        "- name: p",
+        "  match:",
+        "{",
+        "}",
+        "[",
+        "]",
+        ": ",
+        "!!int ",
+        "!!timestamp ",
+        "&a ",
+        "*a",
+        "? ",
+        "- ",
+        "\n",
+        "  ",
+        "\t",
+    ]
+)
+
+
+@given(st.lists(SCRAPS | st.text(max_size=4), max_size=14).map("".join) | st.binary(max_size=20))
+@settings(max_examples=100)
+def test_any_other_file_is_refused_as_every_wrong_one(tmp_path_factory: pytest.TempPathFactory, content: str | bytes) -> None:
+    file = tmp_path_factory.getbasetemp() / "any.yaml"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode(errors="surrogatepass"))
+    with suppress(ValueError):
+        assert read(file).policies

@@ -101,7 +101,7 @@ def test_what_the_job_takes_the_schema_takes(document: object) -> None:
         with_one(match={"projects": []}),
         with_one(match={"projects": "vision"}),
         with_one(match={"tags": [1]}),
-        with_one(match={"statuses": ["faild"]}),
+        with_one(match={"statuses": ["broken"]}),
         with_one(archive={}),
         with_one(archive="14d"),
         with_one(archive={"after": 14}),

@@ -127,8 +127,8 @@ def test_it_counts_from_the_end_of_the_day_that_is_noted_if_only_the_job_changed
 
 
 def test_the_longer_of_both_times_in_the_archive_counts() -> None:
-    for policys, settings in ((14, 30), (30, 14)):
-        life = lifecycle(replace(POLICY, archived_for=policys * DAY), archived_for=settings * DAY)
+    for ours, theirs in ((14, 30), (30, 14)):
+        life = lifecycle(replace(POLICY, archived_for=ours * DAY), archived_for=theirs * DAY)
         assert not life.allows(aged(900, archived=True, last_change=NOW - 29 * DAY), Stage.DELETE)
         assert life.allows(aged(900, archived=True, last_change=NOW - 30 * DAY), Stage.DELETE)
 

@@ -1,4 +1,4 @@
-"""Slimming in a mounted folder."""
+"""Slimming in stores that can list: mounted folders and buckets."""
 
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from clearml_sandbox.server import Sandbox
 from clearml_sandbox.worlds.builder import World
 from tests.harness import NOW, clean
 from tests.passes.slimmer import keys, policies, record, slim
+from tests.stores.servers import Bucket
+from tests.stores.test_objects import stores
 
 
 @pytest.mark.parametrize("name", ["exp", "näme 1"])
@@ -41,3 +43,21 @@ def test_single_files_go_and_the_rest_of_the_task_with_its_deletion(
     Path(unnamed.removeprefix("file://")).unlink()
     done = clean(sandbox, stores=stores, missing_files="keep_record")
     assert done.watcher.outcomes[TaskId(task.id)].verdict is Verdict.DELETED
+
+
+def test_single_objects_go(sandbox: Sandbox, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(NOW)
+    task = world.task("näme #1 a+b", destination=f"{bucket.uri}/base", user="Ann")
+    task.artifact("data", size=7)
+    task.artifact("data 2", size=9)
+    task.debug_images(2)
+    task.file("artifacts/data/unnamed")
+    sandbox.load(world.as_dict())
+    for uri, size in world.elsewhere.items():
+        bucket.put(uri.removeprefix(f"{bucket.uri}/"), b"x" * size)
+    file = policies(tmp_path, "debug_samples, artifacts", '      artifacts: {except: ["* 2"]}\n')
+    found = slim(sandbox, file, stores=lambda *_: [stores(bucket, monkeypatch)])[TaskId(task.id)]
+    assert (found.verdict, found.files, found.bytes, found.unsized) == (Verdict.SLIMMED, 3, 7 + 2 * 5, 0)
+    there = bucket.keys()
+    assert sorted(key.rpartition("/")[2] for key in there) == ["data 2.bin", "unnamed"]
+    assert keys(record(sandbox, task.id)) == ["data 2"]

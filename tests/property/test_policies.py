@@ -1,0 +1,318 @@
+"""Policies on random tasks: never more than their words say, and the settings only narrow them. No server is asked."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from cleanup_job.planning.lifecycle.fate import Lifecycle, Step, TagChange
+from cleanup_job.planning.lifecycle.policy import Best, Keep, LifecyclePolicy, Match, PolicyFile, Stage
+from cleanup_job.planning.records import Task
+from cleanup_job.planning.selection import Rules
+from tests.property.life_oracle import STAGES, Life, active, duration, is_archived
+from tests.property.lives import (
+    ADA,
+    DAY,
+    ME,
+    NOW,
+    OWNER,
+    PROJECTS,
+    files,
+    lifecycle,
+    moments,
+    policies,
+    records,
+    rules,
+    task,
+)
+
+Document = dict[str, Any]
+
+
+def goes(some: Rules, one: Task) -> set[str]:
+    """What would be done with a task now: stages, and notices of them; putting tags right is nothing."""
+    step = some.step(one)
+    found = {f"{step.stage}{'' if step.is_now else ' notice'}"} if step is not None and step.stage is not None else set()
+    return found | ({"delete"} if some.selects(one) else set())
+
+
+# -- keep
+@given(files(), records(), st.data())
+def test_a_keep_rule_never_makes_more_go(file: Document, record: Document, data: st.DataObject) -> None:
+    one, before = task(record), lifecycle(file, data.draw(st.sampled_from(("", "last 1"))))
+    at = data.draw(st.integers(0, len(file["policies"]) - 1))
+    keep = before.file.policies[at].keep
+    added = data.draw(
+        st.sampled_from(
+            (
+                Keep(all=True),
+                replace(keep, tags=(*keep.tags, "cleanup:*")),
+                replace(keep, tags=(*keep.tags, "*")),
+                replace(keep, last=keep.last + 1),
+                replace(keep, best=(*keep.best, Best("a", "b", "max", 1))),
+            )
+        )
+    )
+    some = [*before.file.policies]
+    some[at] = replace(some[at], keep=added)
+    after = replace(before, file=replace(before.file, policies=tuple(some)))
+    assert goes(rules(after), one) <= goes(rules(before), one)
+
+
+@given(files(by_tags=False), records())
+def test_what_is_kept_is_not_changed_but_for_notices_that_are_taken_back(file: Document, record: Document) -> None:
+    file = {**file, "task_tags": True}
+    record = {**record, "tags": (*record["tags"], "keep")}
+    step = rules(lifecycle(file)).step(task(record))
+    assert goes(rules(lifecycle(file)), task(record)) == set()
+    assert step is None or all(tag.startswith("cleanup:archived=") for tag in step.tags.add)
+
+
+# -- when
+@given(files(), records(), st.sampled_from((0, 45)), st.sampled_from((0, 7)), st.booleans())
+def test_stages_come_exactly_when_the_words_say(file: Document, record: Document, least: int, grace: int, force: bool) -> None:
+    said = Life(file, PROJECTS, ME, force, least, grace)
+    threshold = {"delete_threshold_days": least} if least else {}
+    some = rules(lifecycle(file), force_delete=force, archived_for_days=grace, **threshold)
+    one, life = task(record), some.lifecycle
+    assert life is not None
+    step = some.step(one)
+    assert some.selects(one) == said.may(record, "delete", NOW)
+    assert step is None or not step.is_now or said.may(record, str(step.stage), NOW)
+    for stage in STAGES:
+        is_left_alone = some.keeps(one) or life.is_restored(one)
+        assert (life.allows(one, Stage(stage)) and not is_left_alone) == said.may(record, stage, NOW), stage
+
+
+@given(files(), records(), st.timedeltas(timedelta(), 200 * DAY))
+def test_due_is_the_first_moment_at_which_a_stage_may_come(file: Document, record: Document, later: timedelta) -> None:
+    for policy in file["policies"]:
+        policy.pop("notice", None)
+    some, said, one = rules(lifecycle(file)), Life(file, PROJECTS, ME), task(record)
+    life = some.lifecycle
+    assert life is not None
+    for stage in STAGES:
+        due = life.due(one, Stage(stage))
+        assume(not some.keeps(one))
+        for moment in [NOW + later, *([due, due - timedelta.resolution] if due is not None else [])]:
+            is_past = due is not None and due <= moment
+            assert not said.may(record, stage, moment) or is_past
+            assert life.at(moment).allows(one, Stage(stage)) <= is_past
+
+
+@given(files(), records(), st.sampled_from(("5h", "2d", "7d")))
+def test_a_notice_is_never_shorter_than_its_policy_says(file: Document, record: Document, notice: str) -> None:
+    for policy in file["policies"]:
+        policy["notice"] = notice
+    step = rules(lifecycle(file)).step(task(record))
+    if step is None or step.announced is None:
+        return
+    begins = datetime(*step.announced.timetuple()[:3], tzinfo=NOW.tzinfo)
+    wanted = Life(file, PROJECTS, ME).wanted(record, str(step.stage))
+    assert wanted is not None
+    assert begins >= max(NOW + duration(notice), wanted)
+    assert begins < max(NOW + duration(notice), step.due or NOW) + DAY, "and not a day longer than needed"
+
+
+# -- the owner's tags
+@given(files(by_tags=False), records(), st.sampled_from(OWNER), st.data())
+def test_a_tag_of_the_owner_never_shortens_and_never_lengthens_beyond_max_ttl(
+    file: Document, record: Document, added: tuple[str, ...], data: st.DataObject
+) -> None:
+    shorter = data.draw(st.booleans())
+    for policy in file["policies"]:
+        policy["allow_shorter"] = shorter
+    file = {**file, "task_tags": True}
+    bare = {**record, "tags": tuple(tag for tag in record["tags"] if not tag.startswith(("ttl=", "expires=")))}
+    wished = {**bare, "tags": (*bare["tags"], *added)}
+    life = lifecycle(file)
+    policy, since = Life(file, PROJECTS, ME).policy(wished), active(wished)
+    assert life.file.of(task(bare)) is life.file.of(task(wished)), "such a tag chooses no policy here"
+    for stage in Stage:
+        before, after = life.due(task(bare), stage), life.due(task(wished), stage)
+        assert (before is None) == (after is None)
+        if before is None or after is None or policy is None or since is None:
+            continue
+        assert after >= before or shorter
+        if "max_ttl" in policy:
+            assert after <= max(before, since + duration(policy["max_ttl"]) + timedelta.resolution)
+        if not shorter:
+            assert life.allows(task(wished), stage) <= life.allows(task(bare), stage)
+
+
+# -- other policies
+@given(files(), policies("one more"), records())
+def test_a_policy_at_the_end_changes_nothing_for_those_that_an_earlier_one_matches(
+    file: Document, added: Document, record: Document
+) -> None:
+    more = {**file, "policies": [*file["policies"], added]}
+    before, after, one = rules(lifecycle(file)), rules(lifecycle(more)), task(record)
+    assume(Life(file, PROJECTS, ME).policy(record) is not None)
+    assert before.policy_of(one) == after.policy_of(one)
+    assert before.keeps(one) == after.keeps(one)
+    assert before.step(one) == after.step(one)
+    assert before.selects(one) == after.selects(one)
+
+
+@given(files(), records())
+def test_what_no_policy_matches_is_left_alone(file: Document, record: Document) -> None:
+    for policy in file["policies"]:
+        policy["match"] = {**policy.get("match", {}), "name": "another *"}
+    some, one = rules(lifecycle(file)), task(record)
+    assert some.step(one) is None
+    assert not some.selects(one)
+
+
+# -- settings
+NARROWER: dict[str, tuple[Any, ...]] = {
+    "delete_threshold_days": (0.5, 20.0, 45.0),
+    "archived_for_days": (0.25, 7.0, 30.0),
+    "force_delete": (False,),
+    "projects": (["team"], ["team/*"]),
+    "exclude_projects": (["team/a"], ["golden"]),
+    "keep_projects": (["golden"],),
+    "tags": (["x1"],),
+    "exclude_tags": (["x1"],),
+    "keep_tags": (["x1", "gold"],),
+    "types": (["training"],),
+    "statuses": (["completed", "failed"],),
+    "exclude_statuses": (["failed", "created"],),
+    "users": (["Ada"],),
+    "exclude_users": (["Ada"],),
+    "threshold_rules": (["team=50"], ["team/a=0", "golden=never"], ["team/a=never", "team=10"]),
+}
+some_settings = st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in NARROWER.items()})
+
+
+@given(files(), records(runs=False), some_settings, st.sampled_from(sorted(NARROWER)), st.data())
+def test_settings_narrow_and_never_widen(
+    file: Document, record: Document, given_: Document, name: str, data: st.DataObject
+) -> None:
+    assume(name not in given_)
+    life, one = lifecycle(file), task(record)
+    few, many = rules(life, **given_, **{name: data.draw(st.sampled_from(NARROWER[name]))}), rules(life, **given_)
+    assert few.lifecycle is not None
+    assert many.lifecycle is not None
+    assert bool(goes(few, one)) <= bool(goes(many, one))
+    assert few.selects(one) <= many.selects(one)
+    for stage in Stage:
+        assert few.lifecycle.allows(one, stage) <= many.lifecycle.allows(one, stage)
+        assert (few.lifecycle.due(one, stage) or NOW) >= (many.lifecycle.due(one, stage) or NOW)
+
+
+@given(records(), some_settings)
+def test_policies_that_are_equal_to_the_settings_of_today_select_the_same(record: Document, given_: Document) -> None:
+    today = rules(None, **given_)
+    force = {"force_delete": False} if "force_delete" in given_ else {}
+    by_policies = rules(Lifecycle(equal_policies(given_), NOW, ME), **force)
+    tags = tuple(tag for tag in record["tags"] if not tag.startswith("cleanup:"))
+    one = task({**record, "tags": tags, "status_reason": ""})
+    assert by_policies.selects(one) == today.selects(one)
+    if today.selects(one):
+        assert by_policies.step(one) is None, "a policy with nothing but deletion does nothing else"
+
+
+def equal_policies(settings: Document) -> PolicyFile:
+    """What the settings of today say, as policies: one for each threshold rule, and one for all other tasks."""
+    only: dict[str, Any] = {name: frozenset(settings[name]) for name in ("types", "statuses") if name in settings}
+    only |= {"users": frozenset({ADA})} if "users" in settings else {}
+    only |= {"tags": tuple(settings["tags"])} if "tags" in settings else {}
+    within = _in(settings["projects"]) if "projects" in settings else None
+    grace = timedelta(days=settings.get("archived_for_days", 0))
+    found: list[LifecyclePolicy] = []
+    for name, keeps in (("exclude_projects", False), ("keep_projects", True)):
+        if name in settings:
+            found.append(LifecyclePolicy(name, Match(projects=_in(settings[name])), Keep(all=keeps)))
+    for name in ("exclude_tags", "keep_tags"):
+        if name in settings:
+            found.append(LifecyclePolicy(name, Match(tags=tuple(settings[name])), Keep(all=name == "keep_tags")))
+    if "exclude_statuses" in settings:
+        found.append(LifecyclePolicy("statuses", Match(statuses=frozenset(settings["exclude_statuses"]))))
+    if "exclude_users" in settings:
+        found.append(LifecyclePolicy("users", Match(users=frozenset({ADA}))))
+    for rule in settings.get("threshold_rules", ()):
+        project, days = rule.split("=")
+        here = _in([project])
+        match = Match(projects=here if within is None else here & within, **only)
+        if days == "never":
+            found.append(LifecyclePolicy(rule, Match(projects=here), Keep(all=True)))
+            continue
+        found.append(_deletes(rule, match, float(days) * DAY, grace))
+        found.append(LifecyclePolicy(f"{rule}, left out", Match(projects=here)))  # it must not fall to the policies behind
+    threshold = settings.get("delete_threshold_days", 30.0) * DAY
+    found.append(_deletes("all", Match(projects=within, **only), threshold, grace))
+    return PolicyFile(tuple(found))
+
+
+def _deletes(name: str, match: Match, after: timedelta, grace: timedelta) -> LifecyclePolicy:
+    return LifecyclePolicy(name, match, delete=after, archived_for=grace)
+
+
+def _in(patterns: list[str]) -> frozenset[str]:
+    """The ids of these projects, with those below."""
+    names = [pattern.removesuffix("/*") for pattern in patterns]
+    return frozenset(
+        project
+        for project, name in PROJECTS.items()
+        for pattern, top in zip(patterns, names, strict=True)
+        if name.startswith(f"{top}/") or (name == top and pattern == top)
+    )
+
+
+# -- what the job writes itself
+def after(one: Task, step: Step, life: Lifecycle) -> Task:
+    """A task as the server has it once a step was done."""
+    changes: list[TagChange] = [step.tags]
+    if step.is_now and step.stage is not None:
+        changes = [*([life.tags_before(one)] if step.stage is Stage.SLIM else []), life.tags_after(one, step.stage)]
+    if step.is_now and step.stage is Stage.ARCHIVE:
+        one = replace(one, system_tags=(*one.system_tags, "archived"), status_reason="clearml-cleanup")
+    for change in changes:
+        tags = [tag for tag in one.tags if tag not in change.remove]
+        tags += [tag for tag in change.add if tag not in tags]
+        one = replace(one, tags=tuple(tags), last_change=life.now, last_changed_by=life.me)
+    return one
+
+
+@given(files(), records())
+def test_what_was_done_is_not_done_again(file: Document, record: Document) -> None:
+    some, one = rules(lifecycle(file)), task(record)
+    for _ in range(6):
+        step = some.step(one)
+        if step is None or some.selects(one):
+            return
+        assert some.lifecycle is not None
+        one, before = after(one, step, some.lifecycle), one
+        assert one.tags != before.tags or one.system_tags != before.system_tags, f"it changes nothing: {step}"
+        again = some.step(one)
+        assert again is None or (again.stage, again.announced) != (step.stage, step.announced), f"the same once more: {step}"
+    pytest.fail("it comes to no end")
+
+
+@given(files(), records(), st.lists(moments(0, 120), max_size=12))
+def test_night_by_night_nothing_comes_earlier_than_the_words_and_the_first_notice_said(
+    file: Document, record: Document, nights: list[datetime]
+) -> None:
+    said = Life(file, PROJECTS, ME)
+    one, life = task(record), lifecycle(file)
+    told: dict[str, datetime] = {}
+    for now in sorted(nights):
+        some = rules(life.at(now))
+        seen = {**record, "tags": one.tags, "system_tags": one.system_tags}
+        seen |= {"last_change": one.last_change, "last_changed_by": one.last_changed_by}
+        step = None if some.selects(one) else some.step(one)
+        done = "delete" if some.selects(one) else str(step.stage) if step is not None and step.is_now else ""
+        if done:
+            assert said.may(seen, done, now)
+        if done in told:
+            assert now >= told[done]
+        if step is None:
+            continue
+        if step.announced is not None:
+            told[str(step.stage)] = datetime(*step.announced.timetuple()[:3], tzinfo=NOW.tzinfo)
+        assert some.lifecycle is not None
+        assert not is_archived(seen) or is_archived({"system_tags": after(one, step, some.lifecycle).system_tags})
+        one = after(one, step, some.lifecycle)
