@@ -220,8 +220,8 @@ class Stages:
         with self.phases.phase("records"):
             for warning in self.changes.put_right([one for one in ready if one[1].stage is None]):
                 self.warn(warning)
-            outcomes += self.changes.announce([one for one in ready if one[1].announced is not None])
-            outcomes += self.changes.archive(_now(ready, Stage.ARCHIVE))
+            self.changes.announce([one for one in ready if one[1].announced is not None], outcomes)
+            self.changes.archive(_now(ready, Stage.ARCHIVE), outcomes)
         if slims := _now(ready, Stage.SLIM):
             self.slimming().slim(slims, outcomes)
 

@@ -33,14 +33,15 @@ class TaskChanges:
     audit: Audit | None = None
     """Gets what is archived and announced before it is; None without ``CLEANUP_AUDIT``. A dry run writes nothing there."""
 
-    def archive(self, steps: Steps) -> list[TaskOutcome]:
-        """Archive tasks, and note the date on them.
+    def archive(self, steps: Steps, outcomes: list[TaskOutcome]) -> None:
+        """Archive tasks, and note the date on them. Outcomes are added as they are known, so that an error loses none.
 
         If that is as far as it comes, the next pass adds the tag: the server keeps why it archived a task.
         """
         if self.dry_run:
-            return [self._done(task, step, Verdict.WOULD_ARCHIVE) for task, step in steps]
-        return self._audited(steps, Verdict.ARCHIVED, self._archive)
+            outcomes += [self._done(task, step, Verdict.WOULD_ARCHIVE) for task, step in steps]
+        else:
+            self._audited(steps, Verdict.ARCHIVED, self._archive, outcomes)
 
     def _archive(self, steps: Steps) -> list[TaskOutcome]:
         refused: dict[TaskId, NotDone | Exception] = {}
@@ -62,11 +63,12 @@ class TaskChanges:
             )
         return found
 
-    def announce(self, steps: Steps) -> list[TaskOutcome]:
-        """Put the notices of stages to come on tasks."""
+    def announce(self, steps: Steps, outcomes: list[TaskOutcome]) -> None:
+        """Put the notices of stages to come on tasks; outcomes as above."""
         if self.dry_run:
-            return [self._done(task, step, Verdict.WOULD_NOTICE) for task, step in steps]
-        return self._audited(steps, Verdict.NOTICED, self._announce)
+            outcomes += [self._done(task, step, Verdict.WOULD_NOTICE) for task, step in steps]
+        else:
+            self._audited(steps, Verdict.NOTICED, self._announce, outcomes)
 
     def _announce(self, steps: Steps) -> list[TaskOutcome]:
         failed = self._change([(task.id, step.tags) for task, step in steps])
@@ -75,18 +77,26 @@ class TaskChanges:
             for task, step in steps
         ]
 
-    def _audited(self, steps: Steps, verdict: Verdict, change: Callable[[Steps], list[TaskOutcome]]) -> list[TaskOutcome]:
-        """Change tasks between the lines of the audit log, if there is one, and say what became of them.
+    def _audited(
+        self,
+        steps: Steps,
+        verdict: Verdict,
+        change: Callable[[Steps], list[TaskOutcome]],
+        outcomes: list[TaskOutcome],
+    ) -> None:
+        """Change tasks between the lines of the audit log, if there is one.
 
         Raises:
             AuditError: the log could not be written. Before the change, none of them is changed.
         """
-        if self.audit is None or not steps:
-            return change(steps)
-        self.audit.before_stage([(task, self._done(task, step, verdict), [_why(step)], ()) for task, step in steps])
-        outcomes = change(steps)
-        self.audit.after(outcomes)
-        return outcomes
+        if not steps:
+            return
+        if self.audit is not None:
+            self.audit.before_stage([(task, self._done(task, step, verdict), [_why(step)], ()) for task, step in steps])
+        done = change(steps)
+        outcomes += done
+        if self.audit is not None:
+            self.audit.after(done)
 
     def put_right(self, steps: Steps) -> list[str]:
         """Change tags that are not true any more; gives warnings of those with which that failed, and which are still there."""

@@ -17,14 +17,15 @@ class LimitSettings(Group):
     max_tasks: int | None = option(
         None,
         "Budget: delete at most this many tasks in one pass, newest activity first, and report at least how many are left. "
-        "Several pods divide it among themselves. Default: no limit.",
+        "With policies, it is for archived and slimmed tasks, too. Several pods divide it among themselves. Default: no limit.",
         edit=Edit.LOWER,
         ge=1,
     )
     refuse_above: int | None = option(
         None,
         "Safety limit: abort before deleting anything (exit code 2) if more than this many tasks match, in all pods "
-        "together; a dry run lists them first. To be counted, the tasks are listed twice. Default: no limit.",
+        "together; a dry run lists them first. To be counted, the tasks are listed twice. With policies, tasks to "
+        "archive and to slim count, too. Default: no limit.",
         edit=Edit.LOWER,
         ge=1,
     )
@@ -32,7 +33,7 @@ class LimitSettings(Group):
         None,
         "Safety limit: abort before deleting anything (exit code 2) if more than this share of all archived tasks, in percent, "
         f"matches on the whole server, or in one project with {SMALL_PROJECT} archived tasks or more; a dry run lists them "
-        "first. For this, all archived tasks are listed once more. Default: no limit.",
+        "first. For this, all archived tasks are listed once more. With policies, tasks to slim count, too. Default: no limit.",
         edit=Edit.LOWER,
         gt=0,
         le=100,
@@ -42,7 +43,8 @@ class LimitSettings(Group):
         None,
         "Safety limit: abort before deleting anything (exit code 2) if the tasks that match have more than this many bytes in "
         "their folders; a dry run lists them first. Only the sizes in the tasks' records count, which are those of artifacts: "
-        "files of models, debug samples and plots have none. For this, these tasks are read once more. Default: no limit.",
+        "files of models, debug samples and plots have none. For this, these tasks are read once more. With policies, "
+        "artifacts that slimming may remove count, too. Default: no limit.",
         edit=Edit.LOWER,
         ge=1,
     )

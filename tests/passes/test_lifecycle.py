@@ -44,6 +44,9 @@ def test_a_task_past_its_age_is_archived_with_the_date_and_nothing_is_deleted(ni
     assert nights.task(young.id) == of_young
     after = nights.everything()
     assert {**after, "tasks": None} == {**before, "tasks": None}
+    was, now = before["tasks"][old.id], after["tasks"][old.id]
+    changed = {name for name in was.keys() | now.keys() if was.get(name) != now.get(name)}
+    assert changed == {"tags", "system_tags", "status_reason", "status_message", "last_change", "last_changed_by"}
     outcome = done.watcher.outcomes[old.id]
     assert (outcome.verdict, outcome.policy, outcome.stage) == (Verdict.ARCHIVED, "lab", "archive")
     assert list(done.watcher.outcomes) == [old.id]

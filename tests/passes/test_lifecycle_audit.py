@@ -8,6 +8,7 @@ import pytest
 from cleanup_job.errors import AuditError
 from cleanup_job.planning.outcome import TaskOutcome, Verdict
 from cleanup_job.planning.records import Task
+from tests.harness import Watcher
 from tests.passes.nights import Nights, nights
 from tests.passes.test_lifecycle import task
 
@@ -28,6 +29,7 @@ class Log:
     def __init__(self, nights: Nights, *, fails: bool = False) -> None:
         self._nights = nights
         self._fails = fails
+        self.fails_afterwards = False
         self.planned: dict[str, tuple[Verdict, list[str]]] = {}
         self.ended: dict[str, Verdict] = {}
 
@@ -43,6 +45,9 @@ class Log:
         self.planned |= {one[0].task.id: (one[1].verdict, list(one[2])) for one in planned}
 
     def after(self, outcomes: Sequence[TaskOutcome]) -> None:
+        if self.fails_afterwards:
+            message = "the disk is full"
+            raise AuditError(message)
         self.ended |= {one.task: one.verdict for one in outcomes}
 
 
@@ -77,3 +82,15 @@ def test_without_its_line_nothing_is_changed(nights: Nights) -> None:
     with pytest.raises(AuditError, match="the disk is full"):
         nights.night(audit=Log(nights, fails=True))
     assert nights.everything() == before
+
+
+def test_what_was_changed_is_reported_although_the_log_fails_afterwards(nights: Nights) -> None:
+    world = nights.world()
+    one = task(world)
+    world.project("noticed")
+    nights.load(world, POLICIES)
+    log, watcher = Log(nights), Watcher()
+    log.fails_afterwards = True
+    with pytest.raises(AuditError, match="the disk is full"):
+        nights.night(audit=log, watcher=watcher)
+    assert watcher.by_verdict(Verdict.ARCHIVED) == {one.id}

@@ -314,6 +314,19 @@ policies:
     assert (done.report.selected, done.report.left, done.report.stopped_by) == (8, 3, StopReason.MAX_TASKS)
 
 
+def test_notices_take_nothing_of_the_budget(nights: Nights) -> None:
+    world = nights.world()
+    for n in range(30):
+        task(world, f"soon {n}", project="noticed", days_old=10)
+    for n in range(3):
+        task(world, f"old {n}", days_old=20 + n)
+    policies = "policies: [{name: noticed, match: {projects: [noticed]}, notice: 7d, archive: {after: 14d}}, "
+    nights.load(world, policies + "{name: lab, archive: {after: 14d}}]")
+    done = nights.night(max_tasks=2)
+    assert len(done.watcher.by_verdict(Verdict.NOTICED)) == 30
+    assert archived(done) == 2
+
+
 def test_tasks_that_are_needed_take_nothing_of_the_budget(nights: Nights) -> None:
     world = nights.world()
     for n in range(3):
