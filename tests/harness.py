@@ -23,6 +23,13 @@ from clearml_sandbox.server import Sandbox
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
+_DID = {
+    Verdict.WOULD_DELETE: Verdict.DELETED,
+    Verdict.WOULD_ARCHIVE: Verdict.ARCHIVED,
+    Verdict.WOULD_SLIM: Verdict.SLIMMED,
+    Verdict.WOULD_NOTICE: Verdict.NOTICED,
+}
+
 
 @dataclass
 class Watcher(Observer):
@@ -48,8 +55,7 @@ class Watcher(Observer):
     @property
     def ends(self) -> dict[TaskId, TaskOutcome]:
         """The outcomes as a pass and its dry run have in common."""
-        would, did = Verdict.WOULD_DELETE, Verdict.DELETED
-        return {task: replace(one, verdict=did) if one.verdict is would else one for task, one in self.outcomes.items()}
+        return {task: replace(one, verdict=_DID.get(one.verdict, one.verdict)) for task, one in self.outcomes.items()}
 
     @property
     def deleted(self) -> set[str]:

@@ -23,7 +23,7 @@ class People:
     def __init__(self, nights: Nights, seed: int) -> None:
         """``seed``: the same seed does the same."""
         self.nights = nights
-        self.random = Random(seed)
+        self.random = Random(seed)  # noqa: S311 -- no secrets
         self.world = World(nights.now, seed=seed)
         self.touched: set[str] = set()
         """Tasks that somebody has changed since this was emptied."""

@@ -20,6 +20,7 @@ from clearml_sandbox.store import Document
 from tests.passes.nights import Nights, nights
 from tests.passes.people import METRIC, People
 from tests.property.life_oracle import DAY, STAGES, Life, active, duration, fits, is_archived, is_restored, notice
+from tests.property.policy_oracle import record_of
 
 __all__ = ["nights"]
 POLICIES = """
@@ -56,13 +57,6 @@ policies:
 """
 SLACK = 3 * DAY
 """Of what the dates of tags round up, and of nights."""
-TIMES = ("created", "started", "completed", "status_changed", "last_update", "last_change")
-
-
-def record_of(document: Document) -> Document:
-    """As the oracle reads it."""
-    times = {name: datetime.fromisoformat(document[name]) if document.get(name) else None for name in TIMES}
-    return {**document, "tags": document.get("tags", []), "last_changed_by": document.get("last_changed_by", ""), **times}
 
 
 @dataclass
@@ -204,14 +198,18 @@ class Historian:
         policy = self.life.policy(record)
         if policy is None or done:
             return
-        since = self.same_since.setdefault(task, now) + duration(policy.get("notice", "0d"))
+        since, announced = self.same_since.setdefault(task, now), duration(policy.get("notice", "0d"))
+        due: dict[str, datetime] = {}
         for stage in STAGES:
             wanted = self.life.wanted(record, stage)
-            if wanted is None or not self.life._is_ready(record, stage, policy):
-                continue
-            grace = self.life.grace_ends(record) if stage == "delete" else None
-            latest = max([since, wanted, *([grace] if grace else [])]) + SLACK
-            assert now <= latest, f"{stage} of {record['name']} is late on {now}: wanted {wanted}, free since {since}: {record}"
+            if wanted is not None and self.life.is_ready(record, stage, policy):
+                grace = self.life.grace_ends(record) if stage == "delete" else None
+                due[stage] = max([wanted, *([grace] if grace else [])])
+        if due.get("delete", now) < now:  # what is to be deleted is not changed before
+            due = {"delete": due["delete"]}
+            announced *= 2  # there is one notice at a time: slimming may have been announced before
+        for stage, wanted in due.items():
+            assert now <= max(since + announced, wanted) + SLACK, f"{stage} of {record['name']} is late on {now}: {record}"
 
     def _check_files(self, before: Night, after: Night, records: Mapping[str, Document]) -> None:
         named = {after.path(model["uri"]) for model in after.models.values()}
@@ -288,4 +286,7 @@ def test_a_year(nights: Nights, seed: int) -> None:
         historian.judge(before, Night.of(nights), nights.now)
         nights.sandbox.requests.clear()
     assert not outcomes[Verdict.FAILED]
-    print(outcomes, historian.seen, people.deeds, len(store.tasks))
+    assert min(historian.seen[what] for what in ("archive", "slim", "delete", "notice")) >= 10, (
+        "a year in which nothing happened"
+    )
+    assert min(people.deeds.values()) >= 2

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests.property.judge import Judge, judge
 from tests.property.scenario import Scenario
-from tests.property.worlds import FEATURES, scenarios
+from tests.property.worlds import FEATURES, POLICIES, scenarios
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,7 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=120, help="how long to go on")
     parser.add_argument("--rounds", type=int, help="play so many whole rounds instead, however long they take")
     parser.add_argument("--seed", type=int, help="the first round's seed; printed of each round")
-    parser.add_argument("--without", nargs="*", default=[], choices=FEATURES, help="features that scenarios have not")
+    parser.add_argument(
+        "--without", nargs="*", default=[], choices=(*FEATURES, POLICIES), help="features that scenarios have not"
+    )
     parser.add_argument("--known", nargs="*", default=[], metavar="PATTERN", help="regular expressions: faults to pass over")
     parser.add_argument("--keep-going", action="store_true", help="don't stop at the first round that fails")
     parser.add_argument("--play", type=Path, help="play a written scenario, and nothing else")
@@ -95,7 +97,7 @@ def _round(one: Judge, number: int, options: argparse.Namespace, counted: list[i
         phases=(Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
     )
-    @given(scenarios(without=frozenset(options.without)))
+    @given(scenarios(without=frozenset(options.without), policies=POLICIES not in options.without))
     def holds(scenario: Scenario) -> None:
         text = scenario.as_json()
         if text not in known:

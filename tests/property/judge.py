@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +22,11 @@ from clearml_sandbox.worlds.builder import World
 from tests.harness import Done, clean, state
 from tests.property.interference import Interference
 from tests.property.oracle import After, File, Oracle
+from tests.property.policy_oracle import PolicyOracle
 from tests.property.scenario import AGAIN, MOUNT, PUBLIC, Document, Scenario, Seen
+
+PASSES = 6
+"""With policies, so many passes at most until there is nothing to do any more."""
 
 
 class Judge:
@@ -32,6 +37,7 @@ class Judge:
         self._sandbox = sandbox
         self._between = Interference(sandbox)
         self._root, self._again = place / "volume", place / "again"
+        self._policies = place / "policies.yaml"
         self._again.symlink_to(self._root)
 
     def violations(self, scenario: Scenario) -> list[str]:
@@ -44,14 +50,15 @@ class Judge:
             real = self._clean(scenario)
         except CleanupError as error:
             return [*found, f"the pass ended with {type(error).__name__}: {error}"]
-        oracle = Oracle(scenario, self._between.happened, self._between.log, self._between.edited)
+        kind = PolicyOracle if scenario.policies else Oracle
+        oracle = kind(scenario, self._between.happened, self._between.log, self._between.edited)
         after = self.after()
         found += oracle.violations(after)
         found += _untrue(oracle, after, real)
         if dry is not None:
             found += _different(dry, real)
         if not scenario.events:
-            found += self._again_nothing(scenario)
+            found += self._comes_to_rest(scenario) if scenario.policies else self._again_nothing(scenario)
         return found
 
     def load(self, scenario: Scenario) -> None:
@@ -107,10 +114,29 @@ class Judge:
             return [f"a second pass deletes something: {sorted(deleted)}"]
         return []
 
+    def _comes_to_rest(self, scenario: Scenario) -> list[str]:
+        """By policies, passes do one thing after another, and then nothing."""
+        for _ in range(PASSES):
+            before = self._records()
+            try:
+                self._clean(scenario)
+            except CleanupError as error:
+                return [f"a later pass ended with {type(error).__name__}: {error}"]
+            if self._records() == before:
+                return []
+        return ["passes don't come to an end"]
+
+    def _records(self) -> Any:
+        store = self._sandbox.store
+        return deepcopy((dict(store.tasks), dict(store.models), self._everything()))
+
     def _clean(self, scenario: Scenario, **options: Any) -> Done:
         chosen = {"batch_size": 500, "page_size": 500, "workers": 1, **scenario.options, **options}
         roots = [str(self._root), *([str(self._again)] if scenario.second_root else [])]
         stores = (lambda *_: [MountedFolders(roots)]) if scenario.has_mount else (lambda *_: ())
+        if scenario.policies:
+            self._policies.write_text(json.dumps(scenario.policies))
+            chosen["policies"] = str(self._policies)
         with in_windows(chosen.pop("window", None)):
             return clean(self._sandbox, files_url_prefixes=(PUBLIC,), stores=stores, **chosen)
 

@@ -166,16 +166,17 @@ class Life:
         moment = record.get("last_change")
         if marked and record["last_changed_by"] == self.me:
             moment = midnight(max(marked)) + DAY
+        evening = midnight(max(marked)) + DAY if marked else datetime(1970, 1, 1, tzinfo=UTC)
         if not grace:
-            return datetime(1970, 1, 1, tzinfo=UTC)
-        return moment + grace if moment else None
+            return evening
+        return max(moment + grace, evening) if moment else None
 
     def may(self, record: Document, stage: str, now: datetime) -> bool:
         """Whether a stage may come at a moment, ranks, claims and the settings' filters aside."""
         policy, wanted = self.policy(record), self.wanted(record, stage)
         if policy is None or wanted is None or wanted >= now or self.is_kept(record) or is_restored(record):
             return False
-        if not self._is_ready(record, stage, policy):
+        if not self.is_ready(record, stage, policy):
             return False
         grace = self.grace_ends(record)
         if stage == "delete":
@@ -184,7 +185,8 @@ class Life:
             wanted = max(wanted, grace)
         return not policy.get("notice") or self._was_announced(record, stage, now, wanted, duration(policy["notice"]))
 
-    def _is_ready(self, record: Document, stage: str, policy: Document) -> bool:
+    def is_ready(self, record: Document, stage: str, policy: Document) -> bool:
+        """Whether a task is in a state that a stage can follow on."""
         status, archived = record["status"], is_archived(record)
         if stage == "archive":
             return not archived and status in {"completed", "failed", "stopped", "created"}

@@ -327,9 +327,10 @@ class Oracle:
             if model in must | may
         ]
         found += [
-            (artifact["uri"], Claim.MAYBE if task in hidden else Claim.YES)
+            (uri, Claim.MAYBE if task in hidden or self._may_lose(task, uri) else Claim.YES)
             for task in there
             for artifact in self.tasks[task]["execution"]["artifacts"]
+            for uri in [artifact["uri"]]
         ]
         # An image that another task only shows is no claim, and yet nothing may be made of it.
         found += [(uri, Claim.MAYBE) for task in there for uri in self._events.get(task, [])]
@@ -339,6 +340,14 @@ class Oracle:
             if uri:
                 found.append((uri, Claim.YES if self._in_time(happened) else Claim.MAYBE))
         return [(uri, strength) for uri, strength in found if uri]
+
+    def _may_lose(self, _task: str, _uri: str) -> bool:
+        """Whether a task that is kept may lose an output, with its entry in the record."""
+        return False
+
+    def _may_lose_files(self, _task: str) -> bool:
+        """Whether files of a task that is kept may be gone, unless a record names them."""
+        return False
 
     @cached_property
     def _uri_hidden(self) -> set[str]:
@@ -451,6 +460,8 @@ class Oracle:
                 named = next(uri for uri, most in claims if min(claim(uri, file, self.scenario.links), most) is Claim.YES)
                 yield f"{file.store} file {file.path} is gone, and a surviving record names it: {named}"
             elif not there and file.owner not in gone | halfway and restored.get(file.owner, True):
+                if self._may_lose_files(file.owner):
+                    continue
                 yield f"{file.store} file {file.path} is gone, and its task {self._name(file.owner)} is not"
             elif file.owner in gone and strength is Claim.NO:
                 yield from self._about_orphan(file, gone, there=there)

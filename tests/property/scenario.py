@@ -37,6 +37,8 @@ class Scenario:
     """What is broken in the API's answers, see `interference`."""
     events: list[Document] = field(default_factory=list)
     """What others do while the pass runs, see `interference`."""
+    policies: Document = field(default_factory=dict)
+    """A file of policies, as YAML gives it; empty: there is none."""
 
     @property
     def has_mount(self) -> bool:

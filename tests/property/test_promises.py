@@ -58,6 +58,12 @@ def test_exactly_what_is_due_is_gone_where_all_comes_together(shared_judge: Judg
     assert shared_judge.violations(scenario) == [], scenario.as_json()
 
 
+@settings(few, max_examples=30)
+@given(scenarios(without={"spellings", "nested", "images", "moves"}, policies=True))
+def test_nothing_is_changed_that_policies_do_not_change(shared_judge: Judge, scenario: Scenario) -> None:
+    assert shared_judge.violations(scenario) == [], scenario.as_json()
+
+
 @settings(few, max_examples=8)
 @given(scenarios(without={"events"}))
 def test_a_dry_run_only_reads(shared_judge: Judge, scenario: Scenario) -> None:

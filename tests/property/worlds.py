@@ -38,6 +38,8 @@ FEATURES = (
     "grace",  # archived_for_days
     "drafts",  # force_delete off
 )
+POLICIES = "policies"
+"""A feature that scenarios have only if they are asked for it."""
 ODD_IDS = ("production", "0" * 31, "task-" + "7" * 27, "G" * 32)
 FOREIGN = "f" * 32
 """A task that the server lists and does not have."""
@@ -381,8 +383,33 @@ class _Maker:
                 found.append({"at": at, "kind": "artifact", "task": self.one(*living).id, "uri": self.spelled(output)})
         return found
 
+    # -- policies
+    def policies(self) -> Document:
+        """A file of policies; the plain one says what the settings say."""
+        days = self.one("30d", "30d", "10d", "0d", "45d")
+        for project in ("lab", "lab/sub"):
+            self.world.project(project)
+        if self.one(True, False):
+            return {"policies": [{"name": "all", "delete": {"after": days}}]}
+        names = ("first", "second")[: self.one(1, 2)]
+        return {"policies": [self._policy(name, days) for name in names], "task_tags": self.one(False, True)}
+
+    def _policy(self, name: str, days: str) -> Document:
+        kinds = ("debug_samples", "plots", "artifacts", "checkpoints", "console")
+        parts: Document = {
+            "match": self.one({}, {"projects": ["lab"]}, {"projects": ["lab/*"]}, {"statuses": ["completed", "created"]}),
+            "archive": {"after": self.one("7d", "0d", "40d")},
+            "slim": {"after": self.one("9d", "0d", "40d"), "remove": self.draw(st.permutations(kinds))[: self.one(5, 2, 1)]},
+            "delete": {"after": days, "archived_for": self.one("0d", "2d")},
+            "keep": {"tags": ["gol?"]},
+            "notice": self.one("3d", "1h"),
+        }
+        if self.one(True, False):
+            parts["slim"]["also"] = "not_archived"
+        return {"name": name, **{part: value for part, value in parts.items() if self.one(True, True, False)}}
+
     # -- all together
-    def scenario(self, most: int) -> Scenario:
+    def scenario(self, most: int, *, policies: bool = False) -> Scenario:
         """Everything, put in order."""
         self.mounts = self.on("mounted", 2)
         for number in range(self.draw(st.integers(1, most))):
@@ -403,6 +430,7 @@ class _Maker:
             options["force_delete"] = False
         mounted, links = self._mounted()
         edits = self.edits() if not events else []
+        file = self.policies() if policies and self.one(False, True) else {}  # the last draw: what a seed draws else stays
         return Scenario(
             self.world.as_dict(),
             mounted,
@@ -412,6 +440,7 @@ class _Maker:
             clock=self.clock,
             edits=edits,
             events=events,
+            policies=file,
         )
 
     def _mounted(self) -> tuple[dict[str, int], dict[str, str]]:
@@ -438,9 +467,9 @@ class _Maker:
 
 
 @st.composite
-def scenarios(draw: st.DrawFn, most: int = 6, without: Collection[str] = ()) -> Scenario:
-    """A scenario of a few tasks, with all features but these."""
-    return _Maker(draw, without).scenario(most)
+def scenarios(draw: st.DrawFn, most: int = 6, without: Collection[str] = (), *, policies: bool = False) -> Scenario:
+    """A scenario of a few tasks, with all features but these; `policies`: some of them with such a file."""
+    return _Maker(draw, without).scenario(most, policies=policies)
 
 
 ON_THE_FILESERVER = frozenset({"mounted", "links", "bucket", "broken", "clock", "events", "grace", "drafts"})
