@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the explanations."""
-    list(task_ids(options.tasks))  # what is no ID is said before the server is asked
+    list(task_ids(options.tasks))  # raises what is wrong with them before the server is asked
     return explain(access(options), options.tasks, options.output)
 
 

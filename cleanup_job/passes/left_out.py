@@ -128,14 +128,21 @@ def _said(counts: Counter[Why], rules: Rules, *, is_least: bool) -> Iterator[Lef
     alone = [(settings[0], count) for settings, count in counts.most_common() if len(settings) == 1]
     past = " past the threshold" if rules.lifecycle is None else ""
     for why, count in alone:
-        where = "" if why == CUTOFF or isinstance(why, int) else past
-        words = _BY_POLICIES[why] if isinstance(why, int) else _TEXTS.get(why, _FILTERED)
+        where = "" if why == CUTOFF or why in _BY_POLICIES else past
+        words, setting = _in_words(why)
         text = f"archived {_one(count, ('task', 'tasks'))}{where} {_one(count, words)}"
-        yield LeftOut(count, text, POLICIES if isinstance(why, int) else _INCLUDED_BY.get(why, why), is_least)
+        yield LeftOut(count, text, setting, is_least)
     if together:
         count = sum(together.values())
         text = f"archived {_one(count, ('task', 'tasks'))}{past} {_one(count, _SEVERAL)}"
         yield LeftOut(count, text, ", ".join(sorted({str(name) for settings in together for name in settings})), is_least)
+
+
+def _in_words(why: str | int) -> tuple[tuple[str, str], str]:
+    """What to say of one task and of several that one thing leaves out, and the setting."""
+    if isinstance(why, int):
+        return _BY_POLICIES[why], POLICIES
+    return _TEXTS.get(why, _FILTERED), _INCLUDED_BY.get(why, why)
 
 
 def _one(count: int, words: tuple[str, str]) -> str:

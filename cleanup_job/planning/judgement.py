@@ -125,23 +125,23 @@ def _put_away(rules: Rules, task: Task) -> Judgement:
 
 
 def _age(rules: Rules, task: Task) -> Judgement:
-    threshold = rules.threshold(task)
-    by_rule = threshold is not None and threshold.cutoff is not None
-    life = None if rules.is_own_run(task) else rules.lifecycle
-    if life is not None and not by_rule and life.floor is None:
-        known = task.active is not None and task.active < life.now
-        return Judgement("", known, f"was last active {moment(task.active)}{'' if known else ', which is not past'}")
-    cutoff = threshold.cutoff if threshold is not None and threshold.cutoff is not None else _least_age(rules, life)
-    setting = variable(RULES) if by_rule else CUTOFF
+    cutoff, setting, of = _cutoff(rules, task)
     by = "last reported" if task.status in ACTIVE else "was last active"
-    of = f" ({threshold.text!r} in {setting})" if by_rule and threshold is not None else f" ({setting})"
     allows = task.active is not None and task.active < cutoff
-    return Judgement(setting, allows, f"{by} {moment(task.active)}, {'' if allows else 'not '}before {moment(cutoff)}{of}")
+    if not setting:
+        return Judgement("", allows, f"{by} {moment(task.active)}{'' if allows else ', which is not past'}")
+    return Judgement(setting, allows, f"{by} {moment(task.active)}, {'' if allows else 'not '}before {moment(cutoff)} ({of})")
 
 
-def _least_age(rules: Rules, life: Lifecycle | None) -> datetime:
-    """The general threshold; with policies, that by which the settings narrow them."""
-    return rules.cutoff if life is None or life.floor is None else life.floor
+def _cutoff(rules: Rules, task: Task) -> tuple[datetime, str, str]:
+    """The moment before which a task is old enough, by which setting, and this in words; with policies, it may be by none."""
+    threshold = rules.threshold(task)
+    if threshold is not None and threshold.cutoff is not None:
+        return threshold.cutoff, variable(RULES), f"{threshold.text!r} in {variable(RULES)}"
+    if rules.lifecycle is None or rules.is_own_run(task):
+        return rules.cutoff, CUTOFF, CUTOFF
+    floor = rules.lifecycle.floor
+    return (rules.lifecycle.now, "", "") if floor is None else (floor, CUTOFF, CUTOFF)
 
 
 def _grace(rules: Rules, before: datetime, task: Task) -> Judgement:

@@ -50,6 +50,13 @@ class Wrote:
     of_models: Mapping[ModelId, Sequence[File]] = field(default_factory=dict)
     """The files of the models' own debug samples and plots, which are deleted with a model's record."""
 
+    @property
+    def files(self) -> Iterator[File]:
+        """All files that events name."""
+        yield from (*self.debug_samples, *self.plots)
+        for some in self.of_models.values():
+            yield from some
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -183,22 +190,10 @@ def plan_slim(wrote: Wrote, policy: LifecyclePolicy, guard: Protection) -> Slimm
     """
     task, slim = wrote.detail.task, policy.slim
     assert slim is not None  # noqa: S101 -- otherwise the stage does not come
-    for file in (*wrote.debug_samples, *wrote.plots, *(one for some in wrote.of_models.values() for one in some)):
-        if isinstance(file, Unreadable):
-            refused = file.refused
-            return Kept(task, Reason.SERVER_ERROR, file.field) if refused else unreadable(task, file.field)
-    removed: list[Output] = []
-    stays = [artifact.uri for artifact in wrote.detail.artifacts if artifact.mode != "output"]
-    kept: Counter[tuple[Kind, str]] = Counter()
-    for output, why in _outputs(wrote, slim, guard):
-        found = why or _located(output, task, guard.locate)
-        if isinstance(found, Output):
-            removed.append(found)
-            continue
-        stays += output.uris
-        if output.kind in slim.remove and found != _NOT_CHOSEN:
-            kept[output.kind, found] += 1
-    removed, named, protected = _all_but_named(removed, stays, task, guard)
+    if (what := next((file for file in wrote.files if isinstance(file, Unreadable)), None)) is not None:
+        return Kept(task, Reason.SERVER_ERROR, what.field) if what.refused else unreadable(task, what.field)
+    chosen, stays, kept = _sorted_out(wrote, slim, guard)
+    removed, named, protected = _all_but_named(chosen, stays, task, guard)
     kept.update((output.kind, NAMED_TWICE) for output in named)
     models = {output.model.id for output in removed if output.model is not None}
     return Slimmed(
@@ -210,6 +205,22 @@ def plan_slim(wrote: Wrote, policy: LifecyclePolicy, guard: Protection) -> Slimm
         tuple(model.id for model in wrote.models if model.id not in models),
         protected,
     )
+
+
+def _sorted_out(wrote: Wrote, slim: Slim, guard: Protection) -> tuple[list[Output], list[str], Counter[tuple[Kind, str]]]:
+    """What is chosen and can be removed; the addresses of all else; and how much of what is chosen stays, with the reasons."""
+    removed: list[Output] = []
+    stays = [artifact.uri for artifact in wrote.detail.artifacts if artifact.mode != "output"]
+    kept: Counter[tuple[Kind, str]] = Counter()
+    for output, why in _outputs(wrote, slim, guard):
+        found = why or _located(output, wrote.detail.task, guard.locate)
+        if isinstance(found, Output):
+            removed.append(found)
+            continue
+        stays += output.uris
+        if output.kind in slim.remove and found != _NOT_CHOSEN:
+            kept[output.kind, found] += 1
+    return removed, stays, kept
 
 
 # -- what is chosen
@@ -363,17 +374,13 @@ class Counts:
 def count(slimmed: Slimmed, removed: Removed) -> Counts:
     """Count what the stores have deleted, or found; what they don't say counts as the record has it."""
     sizes = {places: output.size for output in slimmed.outputs for places in output.places}
-    files = total = unsized = missing = 0
-    for places, size in sizes.items():
-        there = [file for file in places if file not in removed.missing]
-        if any(file in removed.failed for file in places):
-            continue
-        if not there:
-            missing += 1
-            continue
-        measured = [removed.sizes[file].bytes for file in there if file in removed.sizes]
-        known = sum(measured) if measured else size
-        files += 1
-        total += known or 0
-        unsized += known is None
-    return Counts(files, total, unsized, missing)
+    not_failed = {places: size for places, size in sizes.items() if removed.failed.keys().isdisjoint(places)}
+    there = {places: size for places, size in not_failed.items() if not removed.missing.issuperset(places)}
+    known = [_bytes(places, size, removed) for places, size in there.items()]
+    return Counts(len(there), sum(one or 0 for one in known), known.count(None), len(not_failed) - len(there))
+
+
+def _bytes(places: Iterable[TaskFile], recorded: int | None, removed: Removed) -> int | None:
+    """What a file had, by the stores that say so, otherwise by the record; None if neither does."""
+    measured = [removed.sizes[file].bytes for file in places if file in removed.sizes and file not in removed.missing]
+    return sum(measured) if measured else recorded

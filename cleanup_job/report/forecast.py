@@ -1,5 +1,6 @@
 """A forecast on a terminal, and as JSON."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC
 from typing import Any
@@ -149,10 +150,7 @@ def _freed(row: Mapping[Stage, Coming]) -> str:
 def _stages_of_projects(found: Forecast, projects: Mapping[str, str]) -> Table:
     table = _stages_table("project", bar=False)
     by_stage = {stage: found.by_project(stage=stage) for stage in Stage}
-    names = {
-        name: sum(some[name].tasks for some in by_stage.values() if name in some) for some in by_stage.values() for name in some
-    }
-    order = sorted(names, key=lambda name: (-names[name], name))
+    order = _largest_first(by_stage)
     for name in order[:PROJECTS]:
         row = {stage: some.get(name, Coming()) for stage, some in by_stage.items()}
         table.add_row(Text(plain(projects.get(name, name)) or "(no project)"), *_counts(row), _freed(row))
@@ -163,6 +161,14 @@ def _stages_of_projects(found: Forecast, projects: Mapping[str, str]) -> Table:
                 rest[stage].add(some.get(name, Coming()))
         table.add_row(f"and {len(order) - PROJECTS:,} more", *_counts(rest), _freed(rest), style="dim")
     return table
+
+
+def _largest_first(by_stage: Mapping[Stage, Mapping[str, Coming]]) -> list[str]:
+    """The projects of all stages; those with the most tasks come first."""
+    tasks: Counter[str] = Counter()
+    for some in by_stage.values():
+        tasks.update({name: one.tasks for name, one in some.items()})
+    return sorted(tasks, key=lambda name: (-tasks[name], name))
 
 
 def _numbers(one: Coming) -> dict[str, int]:

@@ -60,7 +60,9 @@ def render(found: Trial, order: Sequence[str], projects: Projects, console: Cons
 def line(fate: Fate, what: str, projects: Projects) -> Text:
     """A task on a line of its own, or two."""
     name = plain(fate.name) or "(no name)"
-    return Text.assemble(f"  {what}  {name} ", (plain(fate.id), "dim"), f" in {plain(projects.get(fate.project, fate.project))}")
+    return Text.assemble(
+        f"  {what}  {name} ", (plain(fate.id), "dim"), f" in {plain(projects.get(fate.project, fate.project))}"
+    )
 
 
 def list_line(fate: Fate, trial: Trial, projects: Projects) -> Text:

@@ -425,6 +425,10 @@ def test_a_plan_has_what_policies_do_and_carries_out_only_that(filled: Sandbox, 
     assert "announced" not in next(one for one in tasks if one["name"] == "old")
     shown = run("plan", "show", PLAN)[1]
     assert "announce: archive announced 1" in shown
+    document = json.loads(run("plan", "show", PLAN, "--output", "json")[1])
+    assert [one["stage"] for one in document["tasks"]].count("archive") == 4
+    assert (document["sums"]["archive"], "slim" in document["sums"]) == (3, False)
+    assert "The same: 5 tasks in both plans." in run("plan", "diff", PLAN, PLAN)[1]
     filled.store.tasks.change(task(filled, "run 0"), tags=["edited since"])
     filled.store.tasks.change(task(filled, "young"), status_changed="2026-01-01T00:00:00+00:00")
     code, text = run("run", "--from-plan", PLAN)

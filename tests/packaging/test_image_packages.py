@@ -78,6 +78,8 @@ def test_commands_miss_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.load(world.as_dict())
     plan, audit, folder = tmp_path / "plan.jsonl", tmp_path / "audit", tmp_path / "files"
     audit.mkdir()
+    policies = tmp_path / "policies.yaml"
+    policies.write_text("policies: [{name: all, delete: {after: 30d}}]", encoding="utf-8")
     (folder / "lab" / f"exp.{'a' * 32}").mkdir(parents=True)
     reports = ",".join(str(tmp_path / f"report.{kind}") for kind in ("html", "md", "json", "csv", "jsonl"))
     commands = [
@@ -86,6 +88,9 @@ def test_commands_miss_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
         ["plan", "show", plan],
         ["explain", living.id],
         ["forecast"],
+        ["policies", "test", policies],
+        ["policies", "diff", policies, policies],
+        ["policies", "schema"],
         ["usage", "--report", tmp_path / "usage.html"],
         ["sweep", "--store", folder],
         ["settings"],

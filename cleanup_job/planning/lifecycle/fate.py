@@ -147,7 +147,7 @@ class Lifecycle:
         grace, noted = max(policy.archived_for, self.archived_for), Marks.of(task.tags).archived
         if not task.archived:
             return moment
-        if noted is not None and is_plausible(ends(noted)):  # whoever wants it back has the rest of that day at least
+        if noted is not None and is_plausible(ends(noted)):  # there is at least the rest of that day to take it back
             moment = max(moment, ends(noted))
         if not grace:
             return moment

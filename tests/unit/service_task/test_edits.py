@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import certifi
@@ -48,6 +49,7 @@ SPECIAL: dict[str, st.SearchStrategy[str]] = {
     "files_url_prefixes": st.sampled_from(["http://one", "http://two"]),
     "audit": st.sampled_from(["/audit", "s3://bucket/audit"]),
     "mounted_folders": st.sampled_from(["/mnt/a", "/mnt/b"]),
+    "policies": st.just(str(Path(__file__).with_name("policies.yaml"))),
     "log_level": st.sampled_from(["debug", "error"]),
     "task_log_level": st.just("debug"),
     "workers": st.sampled_from(["1", "4", "32"]),
@@ -124,7 +126,7 @@ SAFE = {"dry_run", "protect_used_datasets"}
 DANGER = {"include_hidden", "delete_empty_projects"}
 RECORD = "delete_record"
 WORSE = {"external_files": "delete", "on_file_error": RECORD, "missing_files": RECORD, "unknown_stores": RECORD}
-SAME = {"include_pipeline_steps", "mounted_folders", "files_url_prefixes", "audit", "audit_records"}
+SAME = {"include_pipeline_steps", "mounted_folders", "files_url_prefixes", "audit", "audit_records", "policies"}
 NEUTRAL = {"page_size", "batch_size", "workers", "max_requests_in_flight", "request_timeout_seconds", "attempts"}
 NEUTRAL |= {"log_level", "task_log_level"}
 SCHEDULE = {"cleanup_period_in_days", "run_as_service"}
