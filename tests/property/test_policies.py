@@ -80,6 +80,11 @@ def test_stages_come_exactly_when_the_words_say(file: Document, record: Document
     one, life = task(record), some.lifecycle
     assert life is not None
     step = some.step(one)
+    assert bool(some.keeps(one)) == said.is_kept(record)
+    ranked = rules(lifecycle(file, "last 1"), force_delete=force)
+    is_ranked = isinstance(keep := (said.policy(record) or {}).get("keep"), dict) and "last" in keep
+    assert bool(ranked.keeps(one)) == (said.is_kept(record) or is_ranked)
+    assert not (is_ranked and goes(ranked, one))
     assert some.selects(one) == said.may(record, "delete", NOW)
     assert step is None or not step.is_now or said.may(record, str(step.stage), NOW)
     for stage in STAGES:
