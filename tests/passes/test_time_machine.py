@@ -152,7 +152,7 @@ class Historian:
                 self.same_since[task] = now
             self._follow(task, after.tasks.get(task), now)
             if task in after.tasks:
-                self._is_the_rest_as_before(before, after, task, done)
+                self._is_the_rest_as_before(before, after, task, done, is_kept=is_kept)
             self._is_not_late(task, record, done, now)
         if is_broken_off:
             self.wounded |= {_owner(path) for path in before.files - after.files}
@@ -188,7 +188,7 @@ class Historian:
             self.told[task] = (found[0], now)
             self.seen["notice"] += 1
 
-    def _is_the_rest_as_before(self, before: Night, after: Night, task: str, done: set[str]) -> None:
+    def _is_the_rest_as_before(self, before: Night, after: Night, task: str, done: set[str], *, is_kept: bool) -> None:
         one, two = before.tasks[task], after.tasks[task]
         allowed = {"tags", "last_change", "last_changed_by"}
         allowed |= {"system_tags", "status_reason", "status_message"} if "archive" in done else set()
@@ -198,7 +198,7 @@ class Historian:
         others = [[tag for tag in x.get("tags", []) if not tag.startswith("cleanup:")] for x in (one, two)]
         assert others[0] == others[1], "tags of people"
         assert before.scalars[task] == after.scalars[task]
-        if is_restored(record_of(one)) and not self.life.is_kept(record_of(one)):
+        if is_restored(record_of(one)) and not is_kept:  # of what is kept, notices are taken back
             assert not changed, "it was restored, and is left alone"
 
     def _is_not_late(self, task: str, record: Document, done: set[str], now: datetime) -> None:

@@ -148,7 +148,44 @@ def test_a_notice_counts_only_if_nobody_touched_the_task_since_and_the_stage_is_
     )
 
 
-SLIM = {"archive": {}, "slim": {"remove": ["console"], "also": "not_archived"}, "delete": {}}
+@given(
+    st.sampled_from(STAGES),
+    st.sampled_from((0, 45)),
+    st.sampled_from((DAY, 30 * DAY, 45 * DAY)),
+    st.sampled_from(BORDERS),
+    st.sampled_from(("0d", "30h", "7d")),
+    st.sampled_from((None, 0, 1, 2, 6, 7, 8)),
+    st.sampled_from(BORDERS),
+    st.sampled_from((ME, ADA)),
+    st.sampled_from((0, 3)),
+)
+def test_ages_floors_and_the_time_in_the_archive_are_exact(
+    stage: str, least: int, age: timedelta, more: timedelta, grace: str, days: int | None, later: timedelta, by: str, floor: int
+) -> None:
+    more_of = SLIM[stage] | ({"archived_for": grace} if stage == "delete" else {})
+    file = {"policies": [{"name": "p", stage: {"after": "30d"} | more_of}]}
+    tags = (f"cleanup:archived={(NOW - days * DAY).date()}",) if days is not None and stage == "delete" else ()
+    record = {
+        "id": "t1",
+        "name": "exp",
+        "status": "completed",
+        "type": "training",
+        "user": ADA,
+        "project": "p1",
+        "system_tags": ("archived",) if stage == "delete" else (),
+        "tags": tags,
+        "status_changed": NOW - age + more,
+        "last_update": NOW - age,
+        "last_change": NOW - duration(grace) + later,
+        "last_changed_by": by,
+    }
+    said = Life(file, PROJECTS, ME, least_days=least, archived_days=floor)
+    some = rules(lifecycle(file), archived_for_days=floor, **({"delete_threshold_days": least} if least else {}))
+    assert some.lifecycle is not None
+    assert some.lifecycle.allows(task(record), Stage(stage)) == said.may(record, stage, NOW)
+
+
+SLIM: dict[str, Document] = {"archive": {}, "slim": {"remove": ["console"], "also": "not_archived"}, "delete": {}}
 
 
 @given(files(), records(), st.sampled_from(("5h", "2d", "7d")))
