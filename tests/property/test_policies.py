@@ -87,6 +87,7 @@ def test_stages_come_exactly_when_the_words_say(file: Document, record: Document
     assert not (is_ranked and goes(ranked, one))
     assert some.selects(one) == said.may(record, "delete", NOW)
     assert step is None or not step.is_now or said.may(record, str(step.stage), NOW)
+    assert step is None or not life.is_restored(one) or some.keeps(one), "what was restored is left alone, with all its tags"
     for stage in STAGES:
         is_left_alone = some.keeps(one) or life.is_restored(one)
         assert (life.allows(one, Stage(stage)) and not is_left_alone) == said.may(record, stage, NOW), stage
