@@ -289,7 +289,10 @@ def test_a_year(nights: Nights, seed: int) -> None:
     people = People(nights, seed)
     for _ in range(40):
         people.make(people.random.choice((1.0, 5.5, 13.0, 28.0, 59.0, 110.0, 170.0)))
-    people.make(5, project="play", tags=["gold"], archived=False)
+    for project in ("play", "vision", "misc", "play", "vision"):  # what lives needs a model of these
+        maker = people.make(3, project=project, status="completed", archived=False)
+        user = people.make(3, project="vision/released", status="completed", archived=False)
+        user.input_model(next(model["id"] for model in people.world.models if model.get("task") == maker.id))
     nights.load(people.world, POLICIES)
     store = nights.sandbox.store
     projects = {project: document["name"] for project, document in store.projects.items()}

@@ -424,3 +424,35 @@ def test_night_by_night_nothing_comes_earlier_than_the_words_and_the_first_notic
 
 
 CHANGING = ("tags", "system_tags", "status", "status_reason", "last_change", "last_changed_by")
+
+
+STATUSES = (
+    "created",
+    "queued",
+    "in_progress",
+    "stopped",
+    "completed",
+    "failed",
+    "closed",
+    "publishing",
+    "published",
+    "unknown",
+)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("force", [True, False])
+def test_stages_come_to_tasks_in_the_right_state_only(stage: str, *, force: bool) -> None:
+    old = NOW - 300 * DAY
+    record = {"id": "t1", "name": "exp", "type": "training", "user": ADA, "project": "p1", "status_changed": old}
+    record |= {"last_update": old, "last_change": old, "last_changed_by": ADA}
+    for also in (False, True):
+        more = SLIM["slim"] if also else {"remove": ["console"]}
+        file = {"policies": [{"name": "p", stage: {"after": "30d"} | (more if stage == "slim" else {})}]}
+        some, said = rules(lifecycle(file), force_delete=force), Life(file, PROJECTS, ME, force)
+        assert some.lifecycle is not None
+        for status in STATUSES:
+            for system_tags in ((), ("archived",)):
+                for tags in ((), ("cleanup:slimmed=2026-10-01",)):
+                    one = {**record, "status": status, "system_tags": system_tags, "tags": tags}
+                    assert some.lifecycle.allows(task(one), Stage(stage)) == said.may(one, stage, NOW), one
