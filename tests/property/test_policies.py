@@ -453,6 +453,6 @@ def test_stages_come_to_tasks_in_the_right_state_only(stage: str, *, force: bool
         assert some.lifecycle is not None
         for status in STATUSES:
             for system_tags in ((), ("archived",)):
-                for tags in ((), ("cleanup:slimmed=2026-10-01",)):
+                for tags in ((), *((f"cleanup:slimmed={(old + days * DAY).date()}",) for days in (-1, 0, 1, 200))):
                     one = {**record, "status": status, "system_tags": system_tags, "tags": tags}
                     assert some.lifecycle.allows(task(one), Stage(stage)) == said.may(one, stage, NOW), one
