@@ -373,6 +373,12 @@ def test_what_was_done_is_not_done_again(file: Document, record: Document) -> No
             return
         assert some.lifecycle is not None
         one, before = after(one, step, some.lifecycle), one
+        if step.is_now:
+            noted = "cleanup:archived" if step.stage is Stage.ARCHIVE else "cleanup:slimmed"
+            assert f"{noted}={NOW.date()}" in one.tags
+            assert not any(
+                tag.partition("=")[0] in {"cleanup:archives", "cleanup:slims", "cleanup:deletes"} for tag in one.tags
+            )
         assert one.tags != before.tags or one.system_tags != before.system_tags, f"it changes nothing: {step}"
         again = some.step(one)
         assert again is None or (again.stage, again.announced) != (step.stage, step.announced), f"the same once more: {step}"
