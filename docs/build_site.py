@@ -64,7 +64,7 @@ def stage() -> None:
         name = path.relative_to(DOCS).as_posix()
         if path.suffix == ".md":
             wanted[name] = staged(name, path.read_text(encoding="utf-8"), repository()).encode()
-        elif path.is_file() and path.suffix in {".svg", ".png", ".css"}:
+        elif path.is_file() and path.suffix in {".svg", ".png", ".css", ".json"}:
             wanted[name] = path.read_bytes()
     for old in SOURCE.rglob("*"):
         if old.is_file() and old.relative_to(SOURCE).as_posix() not in wanted:

@@ -222,7 +222,7 @@ def test_a_hundred_passes_leave_one_set_of_series(gateway: Gateway) -> None:
     own = {name for name, _ in now if name.startswith("clearml_")}
     assert own == {name for name in METRICS if "_sweep_" not in name}
     labels = {key for _, labels in now for key, _ in labels}
-    assert labels == {"job", "instance", "release", "namespace", "version", "phase", "reason", "server"}
+    assert labels == {"job", "instance", "release", "namespace", "version", "phase", "reason", "server", "stage"}
 
 
 def test_each_shard_has_a_group_of_its_own(told: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:

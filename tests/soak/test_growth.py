@@ -21,9 +21,7 @@ def cleaned() -> Growth:
         for _ in range(SCENES):
             growth.add()
         before = growth.after()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(harness, "NOW", datetime.now(UTC))  # the soak's worlds are of today
-            harness.clean(sandbox, filters={"keep_tags": (KEEP_TAG,)})
+        harness.clean(sandbox, now=datetime.now(UTC), filters={"keep_tags": (KEEP_TAG,)})  # the soak's worlds are of today
         assert len(before.tasks) - len(growth.after().tasks) > 20
         assert growth.must_stay.tasks
         assert growth.must_stay.models
