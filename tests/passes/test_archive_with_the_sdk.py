@@ -7,7 +7,7 @@ from cleanup_job.planning.outcome import Reason, TaskOutcome, Verdict
 from cleanup_job.planning.paths import TaskId
 from clearml_sandbox.server import Sandbox
 from tests.harness import clean
-from tests.passes.test_slimming_with_the_sdk import run
+from tests.with_the_sdk import run
 
 WRITE = """
 from clearml import Task

@@ -1,8 +1,5 @@
 """The clearml package writes a task, it is slimmed, and the package still reads it."""
 
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +7,7 @@ from cleanup_job.planning.outcome import Verdict
 from cleanup_job.planning.paths import TaskId
 from clearml_sandbox.server import Sandbox
 from tests.passes.slimmer import paths, policies, slim
+from tests.with_the_sdk import run
 
 WRITE = """
 import sys
@@ -47,16 +45,6 @@ print("plots", [plot["metric"] for plot in task.get_reported_plots()])
 print("console", [line for line in task.get_reported_console_output(100) if line])
 print("tags", task.get_tags())
 """
-
-
-def run(sandbox: Sandbox, code: str, folder: Path, *words: str) -> str:
-    clear = {name: value for name, value in os.environ.items() if not name.startswith("CLEARML_")}
-    environ = clear | sandbox.environment() | {"HOME": str(folder), "CLEARML_CONFIG_FILE": str(folder / "none.conf")}
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words], env=environ, cwd=folder, capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_the_package_still_reads_what_stays(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -129,13 +129,7 @@ def test_a_notice_counts_only_if_nobody_touched_the_task_since_and_the_stage_is_
     file = {"policies": [{"name": "p", "notice": notice, stage: {"after": "5d"} | SLIM[stage]}]}
     old = day - 5 * DAY + due
     record = {
-        "id": "t1",
-        "name": "exp",
-        "status": "completed",
-        "type": "training",
-        "user": ADA,
-        "project": "p1",
-        "system_tags": ("archived",) if stage == "delete" else (),
+        **completed(stage),
         "tags": tuple(tags),
         "status_changed": old,
         "last_update": old,
@@ -147,6 +141,14 @@ def test_a_notice_counts_only_if_nobody_touched_the_task_since_and_the_stage_is_
     assert life.allows(one, Stage(stage)) == (
         by == ME and more <= timedelta() and due <= timedelta() and day <= NOW and others < 1
     )
+
+
+def completed(stage: str) -> dict[str, Any]:
+    """A completed task with which a stage is possible, without its tags and times."""
+    archived = ("archived",) if stage == "delete" else ()
+    return {"id": "t1", "name": "exp", "status": "completed", "type": "training", "user": ADA, "project": "p1"} | {
+        "system_tags": archived
+    }
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -168,13 +170,7 @@ def test_ages_floors_and_the_time_in_the_archive_are_exact(
     file = {"policies": [{"name": "p", stage: {"after": "30d"} | more_of}]}
     tags = (f"cleanup:archived={(NOW - days * DAY).date()}",) if days is not None and stage == "delete" else ()
     record = {
-        "id": "t1",
-        "name": "exp",
-        "status": "completed",
-        "type": "training",
-        "user": ADA,
-        "project": "p1",
-        "system_tags": ("archived",) if stage == "delete" else (),
+        **completed(stage),
         "tags": tags,
         "status_changed": NOW - age + more,
         "last_update": NOW - age,

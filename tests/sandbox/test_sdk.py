@@ -1,8 +1,5 @@
 """The clearml package itself works on the sandbox, unchanged."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +8,7 @@ from clearml_sandbox.server import Sandbox
 from clearml_sandbox.store import now
 from clearml_sandbox.worlds.records import queue_record
 from tests.harness import state
+from tests.with_the_sdk import run
 
 MAKE = """
 import sys
@@ -75,16 +73,6 @@ Task.enqueue(clone, queue_name="services")
 clone = Task.get_task(clone.id)
 print("clone", clone.status, clone.get_parameter("General/force_delete"), clone.parent == task.id)
 """
-
-
-def run(sandbox: Sandbox, code: str, folder: Path, *words: str) -> str:
-    clear = {name: value for name, value in os.environ.items() if not name.startswith("CLEARML_")}
-    environ = clear | sandbox.environment() | {"HOME": str(folder), "CLEARML_CONFIG_FILE": str(folder / "none.conf")}
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words], env=environ, cwd=folder, capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_a_task_made_by_the_sdk_is_deleted_by_the_sdk_with_all_it_wrote(sandbox: Sandbox, tmp_path: Path) -> None:
