@@ -37,7 +37,7 @@ MAY_BE_EMPTY = {
     "32 Tasks, by stage C",
     "33 Freed, by stage A",
 }
-"""Queries without data after a good pass that was started by hand: nothing kept or failed, no policies, no schedule that came."""
+"""Queries without data after a good pass that was started by hand, without policies: nothing kept or failed, no schedule."""
 RULES = "monitoring.coreos.com/v1/PrometheusRule"
 CRD: dict[str, Any] = {
     "apiVersion": "apiextensions.k8s.io/v1",
