@@ -277,7 +277,7 @@ class Answers:
             if not bits:
                 errors.setdefault("Not found", []).append(name)
                 continue
-            if _PATH.fullmatch(path)[4]:  # type: ignore[index] -- it was found
+            if _PATH.fullmatch(path)[4]:  # type: ignore[index]  # it was found
                 raise unknown("the name of a file", {"files": [name]})
             self._known[number] &= ~bits & 255
             deleted[name] = path

@@ -161,7 +161,7 @@ class Documents:
         """How documents are shown when these fields are asked for (none: all), by kind and by whether a model is used."""
         key = (of.name, *fields)
         if key not in self._templates:
-            show = projection(list(fields), of, None, extended=False)  # type: ignore[arg-type] -- only links to others need it
+            show = projection(list(fields), of, None, extended=False)  # type: ignore[arg-type]  # only links to others need it
             self._templates[key] = {
                 like: Template(json.dumps(show(both[of is MODEL]), ensure_ascii=False), self)
                 for like, both in self._samples.items()

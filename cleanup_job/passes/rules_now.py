@@ -67,8 +67,8 @@ def lifecycle_of(  # noqa: PLR0913, PLR0917 -- as `resolve`
     document, filters = settings.policies.document, settings.filters
     if document is None:
         return None
-    shortest = FilterSettings.model_fields["delete_threshold_days"].default
-    is_set = filters.delete_threshold_days != shortest
+    default = FilterSettings.model_fields["delete_threshold_days"].default
+    is_set = filters.delete_threshold_days != default
     return Lifecycle(
         _with_ranks(server, filters, known, document.resolved(known, warn), stopped),
         now,

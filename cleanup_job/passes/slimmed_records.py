@@ -1,11 +1,11 @@
 """What the records of slimmed tasks lose once the files are gone, and the tags that say so."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cleanup_job.passes.ports import Server
-from cleanup_job.planning.lifecycle.fate import Lifecycle, TagChange
+from cleanup_job.passes.tag_changes import change_tags
+from cleanup_job.planning.lifecycle.fate import Lifecycle
 from cleanup_job.planning.lifecycle.policy import Stage
 from cleanup_job.planning.paths import ModelId, TaskId
 from cleanup_job.planning.records import Artifact
@@ -24,12 +24,12 @@ class SlimmedRecords:
 
     def tag_before(self, plans: Sequence[Slimmed]) -> dict[TaskId, str]:
         """Note when they were archived, before another change hides it."""
-        failed = self._change_tags({plan.task.id: self.lifecycle.tags_before(plan.task) for plan in plans})
+        failed = change_tags(self.split, [(plan.task.id, self.lifecycle.tags_before(plan.task)) for plan in plans])
         return {task: f"its tags could not be changed, so nothing was removed: {error}" for task, error in failed.items()}
 
     def tag_after(self, plans: Sequence[Slimmed]) -> dict[TaskId, str]:
         """Note that they are slimmed."""
-        failed = self._change_tags({plan.task.id: self.lifecycle.tags_after(plan.task, Stage.SLIM) for plan in plans})
+        failed = change_tags(self.split, [(plan.task.id, self.lifecycle.tags_after(plan.task, Stage.SLIM)) for plan in plans])
         return {task: f"it is slimmed, but its tag could not be set: {error}" for task, error in failed.items()}
 
     def remove(self, plans: Sequence[Slimmed]) -> dict[TaskId, str]:
@@ -37,17 +37,6 @@ class SlimmedRecords:
         errors = self._remove_artifacts({plan.task.id: plan.artifacts for plan in plans if plan.artifacts})
         errors |= self._delete_models({model.id: plan.task.id for plan in plans for model in plan.models})
         return errors | self._clear_logs([plan.task.id for plan in plans if plan.clears_log])
-
-    def _change_tags(self, changes: Mapping[TaskId, TagChange]) -> dict[TaskId, Exception]:
-        alike: dict[TagChange, list[TaskId]] = defaultdict(list)
-        for task, change in changes.items():
-            if change != TagChange():
-                alike[change].append(task)
-        failed: dict[TaskId, Exception] = {}
-        for change, tasks in alike.items():
-            _, some = self.split.each("tasks.update_tags", tasks, _changing_tags(change))
-            failed |= some
-        return failed
 
     def _remove_artifacts(self, gone: Mapping[TaskId, Sequence[Artifact]]) -> dict[TaskId, str]:
         found, failed = self.split.each(
@@ -72,10 +61,6 @@ class SlimmedRecords:
     def _clear_logs(self, tasks: Sequence[TaskId]) -> dict[TaskId, str]:
         _, failed = self.split.each("events.clear_task_log", tasks, _clear_logs)
         return {task: f"its console log could not be cleared: {error}" for task, error in failed.items()}
-
-
-def _changing_tags(change: TagChange) -> Callable[[Server, Sequence[TaskId]], None]:
-    return lambda server, some: server.change_tags(some, add=change.add, remove=change.remove)
 
 
 def _clear_logs(server: Server, tasks: Iterable[TaskId]) -> None:

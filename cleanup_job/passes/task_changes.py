@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from cleanup_job.errors import AnswerError
 from cleanup_job.passes.ports import Audit, Server
-from cleanup_job.planning.lifecycle.fate import Lifecycle, Step, TagChange
+from cleanup_job.passes.tag_changes import change_tags
+from cleanup_job.planning.lifecycle.fate import Lifecycle, Step
 from cleanup_job.planning.lifecycle.marks import begins
 from cleanup_job.planning.lifecycle.policy import Stage
 from cleanup_job.planning.outcome import Reason, TaskOutcome, Verdict
@@ -52,7 +53,7 @@ class TaskChanges:
             for some in answers:
                 refused |= some
         archived = [(task, step) for task, step in steps if task.id not in refused]
-        untagged = self._change([(task.id, self.lifecycle.tags_after(task, Stage.ARCHIVE)) for task, _ in archived])
+        untagged = change_tags(self.split, [(task.id, self.lifecycle.tags_after(task, Stage.ARCHIVE)) for task, _ in archived])
         found = [self._not_done(task, step, refused[task.id]) for task, step in steps if task.id in refused]
         for task, step in archived:
             why = untagged.get(task.id)
@@ -71,7 +72,7 @@ class TaskChanges:
             self._audited(steps, Verdict.NOTICED, self._announce, outcomes)
 
     def _announce(self, steps: Steps) -> list[TaskOutcome]:
-        failed = self._change([(task.id, step.tags) for task, step in steps])
+        failed = change_tags(self.split, [(task.id, step.tags) for task, step in steps])
         return [
             self._not_done(task, step, failed[task.id]) if task.id in failed else self._done(task, step, Verdict.NOTICED)
             for task, step in steps
@@ -100,19 +101,11 @@ class TaskChanges:
 
     def put_right(self, steps: Steps) -> list[str]:
         """Change tags that are not true any more; gives warnings of those with which that failed, and which are still there."""
-        failed = {} if self.dry_run else self._change([(task.id, step.tags) for task, step in steps])
+        failed = {} if self.dry_run else change_tags(self.split, [(task.id, step.tags) for task, step in steps])
         there = {task: why for task, why in failed.items() if not self._is_gone(task, why)}
         return [
             f"task {task}: its tags could not be corrected; the next pass tries again: {why}" for task, why in there.items()
         ]
-
-    def _change(self, changes: Iterable[tuple[TaskId, TagChange]]) -> dict[TaskId, Exception]:
-        """Change tags, for many tasks at once where they change in the same way; gives those with which that failed."""
-        failed: dict[TaskId, Exception] = {}
-        for change, ids in _grouped((change, task) for task, change in changes).items():
-            _, not_changed = self.split.each("tasks.update_tags", ids, _changing(change))
-            failed |= not_changed
-        return failed
 
     # -- outcomes
     def _done(self, task: Task, step: Step, verdict: Verdict) -> TaskOutcome:
@@ -156,10 +149,6 @@ def _why(step: Step) -> str:
 
 def _archive(server: Server, tasks: Sequence[TaskId], *, message: str) -> dict[TaskId, NotDone]:
     return server.archive_tasks(tasks, message=message)
-
-
-def _changing(change: TagChange) -> Callable[[Server, Sequence[TaskId]], None]:
-    return lambda server, some: server.change_tags(some, add=change.add, remove=change.remove)
 
 
 def _words(why: NotDone | Exception) -> str:

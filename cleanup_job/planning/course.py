@@ -122,8 +122,8 @@ def _is_left_alone(rules: Rules, task: Task) -> bool:
     """Whether that is certain at any time, which is so for most tasks of many servers: there is nothing to look for then."""
     if task.public or rules.keeps(task):
         return True
-    has_rules = rules.lifecycle is None or rules.is_own_run(task)
-    return not has_rules and rules.lifecycle is not None and rules.lifecycle.file.of(task) is None
+    life = rules.lifecycle
+    return life is not None and not rules.is_own_run(task) and life.file.of(task) is None
 
 
 def _noticed(task: Task) -> datetime | None:
